@@ -1,0 +1,176 @@
+"""Engines and transactions.
+
+SQLite: one file for all accounts, and one beside each Maildir for its index and ledger. Every writing
+transaction starts with BEGIN IMMEDIATE, so that two writers wait for each other and never lose an update;
+WAL with synchronous=FULL, so that what was committed is on stable storage.
+
+`MailboxEngine` is shared by all accounts: one engine, one cache of compiled statements, and a connection
+for each mailbox that is open. What comes out of a `MailboxDatabase` belongs to one thread at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, exc
+from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from mailstore.errors import StorageFailed
+from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
+
+BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one
+
+_opening: ContextVar[Path] = ContextVar("_opening")
+
+
+def _prepare(connection: sqlite3.Connection, _record: object = None) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin, not guessed by the driver
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=64)
+
+
+def _sqlite_engine(**options: Any) -> Engine:
+    engine = create_engine("sqlite+pysqlite://", **options)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn what the database and the disk refuse into StorageFailed, in words without paths or values."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        raise StorageFailed(f"the database refused: {error.orig}") from error
+    except sqlite3.Error as error:
+        raise StorageFailed(f"the database refused: {error}") from error
+    except OSError as error:
+        raise StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}") from error
+
+
+def _statements(metadata: MetaData, engine: Engine) -> list[str]:
+    made = []
+    for table in metadata.sorted_tables:
+        made.append(str(CreateTable(table).compile(engine)))
+        made += [str(CreateIndex(index).compile(engine)) for index in sorted(table.indexes, key=lambda i: str(i.name))]
+    made.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    made.append(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608 - a constant of ours
+    return made
+
+
+def _bring_to_head(connection: Connection, metadata: MetaData) -> None:
+    """Make the tables of a new file, or carry those of an old one forward."""
+    known = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").first()
+    if known is None:
+        for statement in _statements(metadata, connection.engine):
+            connection.exec_driver_sql(statement)
+        return
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    if row is None or row[0] != HEAD:
+        from mailstore.migrations.carry import carry_forward  # noqa: PLC0415 - alembic costs half a second
+
+        carry_forward(connection, metadata)
+
+
+class AccountsDatabase:
+    """The installation's one database of accounts. Safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file. Raises StorageFailed."""
+        with storage_errors():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = not path.exists()
+            self._engine = _sqlite_engine(
+                creator=lambda: _connect(path), poolclass=QueuePool, pool_size=4, max_overflow=16
+            )
+            with self.write() as connection:
+                _bring_to_head(connection, accounts_metadata)
+            if new:
+                path.chmod(0o600)  # it holds password hashes
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with (
+            storage_errors(),
+            self._engine.connect().execution_options(write=False) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with storage_errors(), self._engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+class MailboxEngine:
+    """Opens the databases beside the Maildirs."""
+
+    def __init__(self) -> None:
+        self._engine = _sqlite_engine(creator=lambda: _connect(_opening.get()), poolclass=NullPool)
+
+    def open(self, path: Path) -> MailboxDatabase:
+        """Open the file, made from the schema if it is not there; its directory must be. Raises StorageFailed."""
+        token = _opening.set(path)
+        try:
+            with storage_errors():
+                new = not path.exists()
+                connection = self._engine.connect()
+                database = MailboxDatabase(connection)
+                if new:
+                    os.chmod(path, 0o600)  # noqa: PTH101 - it holds what people write to each other
+                try:
+                    with database.write():
+                        _bring_to_head(connection, mailbox_metadata)
+                except BaseException:
+                    connection.close()
+                    raise
+                return database
+        finally:
+            _opening.reset(token)
+
+
+class MailboxDatabase:
+    """One account's open index and ledger. One thread at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state and changes nothing."""
+        self._connection.execution_options(write=False)
+        with storage_errors(), self._connection.begin():
+            yield self._connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is durable when the block has ended, or never was."""
+        self._connection.execution_options(write=True)
+        with storage_errors(), self._connection.begin():
+            yield self._connection
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,127 @@
+"""Putting message files into a folder, and working off what is pending in the Maildir.
+
+`placed` is a block in which files come to lie in a folder's `cur`; if the block fails they are taken away
+again, so that the index and the Maildir tell the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from mailstore.errors import MessageLost
+from mailstore.index.folders import Pending
+from mailstore.index.rows import Flags, Row
+from mailstore.maildir import Maildir, info, sync_directory, unique_name
+
+_PIECE = 256 * 1024
+
+
+class Place:
+    """Where new files go: one folder's `cur`, by way of its `tmp`. Raises OSError."""
+
+    def __init__(self, maildir: Maildir, directory: str, token: str, now: float) -> None:
+        self._maildir = maildir
+        self._folder = maildir.folder(directory)
+        self._token = token
+        self._now = now
+        self._made: list[Path] = []
+
+    def message(self, source: IO[bytes], flags: Flags) -> tuple[str, int]:
+        """Write a message and bring its bytes to stable storage; gives back its unique name and size."""
+        passing = self._folder / "tmp" / unique_name(self._token, 0, 0, now=self._now)
+        size = line_ends = 0
+        last = b""
+        try:
+            with passing.open("xb") as file:
+                while piece := source.read(_PIECE):
+                    file.write(piece)
+                    size += len(piece)
+                    joined = last + piece
+                    line_ends += joined.count(b"\n") - joined.count(b"\r\n") - (last == b"\n")
+                    last = piece[-1:]
+                file.flush()
+                os.fsync(file.fileno())
+            unique = unique_name(self._token, size, size + line_ends, now=self._now)
+            self._into_cur(passing, unique, flags)
+        except BaseException:
+            passing.unlink(missing_ok=True)
+            raise
+        return unique, size
+
+    def link(self, directory: str, row: Row) -> str:
+        """Let a message of another folder, or of this one, appear here too: files never change, so both share one."""
+        unique = unique_name(self._token, row.size, _crlf_size(row), now=self._now)
+        path = self._maildir.path(directory, row.file, row.flags)
+        if not path.exists():
+            found = self._maildir.find(directory, row.file)
+            if found is None:
+                raise MessageLost("the message's file is missing")
+            path = found
+        target = self._folder / "cur" / (unique + info(row.flags))
+        try:
+            os.link(path, target)
+        except OSError:  # no hard links here, or too many of them
+            passing = self._folder / "tmp" / unique
+            with path.open("rb") as source, passing.open("xb") as file:
+                shutil.copyfileobj(source, file, _PIECE)
+                file.flush()
+                os.fsync(file.fileno())
+            self._into_cur(passing, unique, row.flags)
+            return unique
+        self._made.append(target)
+        return unique
+
+    def settle(self) -> None:
+        """The barrier for directory entries; the bytes are on stable storage already."""
+        sync_directory(self._folder / "cur")
+
+    def _into_cur(self, passing: Path, unique: str, flags: Flags) -> None:
+        target = self._folder / "cur" / (unique + info(flags))
+        passing.rename(target)
+        self._made.append(target)
+
+    def take_away(self) -> None:
+        for path in self._made:
+            path.unlink(missing_ok=True)
+
+
+def _crlf_size(row: Row) -> int:
+    _, _, text = row.file.rpartition(",W=")
+    return int(text) if text.isdigit() else row.size
+
+
+@contextmanager
+def placed(maildir: Maildir, directory: str, token: str, now: float) -> Iterator[Place]:
+    """Files put in place within the block stay if it ends well, and go if it does not."""
+    maildir.make(directory)
+    place = Place(maildir, directory, token, now)
+    try:
+        yield place
+    except BaseException:
+        place.take_away()
+        raise
+
+
+def perform(maildir: Maildir, item: Pending) -> None:
+    """Do one pending thing. Doing it twice does no harm. Raises OSError."""
+    if item.action == "remove":
+        maildir.remove(item.path)
+    elif item.action == "delete":
+        shutil.rmtree(maildir.folder(item.path), ignore_errors=False, onerror=_unless_gone)
+    elif item.action == "rename":
+        source, target = maildir.folder(item.path), maildir.folder(item.target)
+        if source.is_dir():
+            if target.is_dir():  # left by a folder that was deleted, or made too early: nothing the index knows
+                shutil.rmtree(target)
+            source.rename(target)
+            sync_directory(maildir.root)
+
+
+def _unless_gone(_function: object, _path: object, info: tuple[type[BaseException], BaseException, object]) -> None:
+    if not isinstance(info[1], FileNotFoundError):
+        raise info[1]

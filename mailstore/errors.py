@@ -1,0 +1,35 @@
+"""What can go wrong in the store, each kind one type, so that a protocol can give each its own answer."""
+
+from __future__ import annotations
+
+
+class MailstoreError(Exception):
+    """Anything that the store refuses or cannot do. The text is fit for a client: no paths, no secrets."""
+
+
+class NoSuchFolder(MailstoreError):
+    """The folder named is not there (IMAP [NONEXISTENT], [TRYCREATE])."""
+
+
+class FolderExists(MailstoreError):
+    """A folder of that name is there already (IMAP [ALREADYEXISTS])."""
+
+
+class BadFolderName(MailstoreError):
+    """A name that cannot be a folder's, or one that may not be changed so (IMAP [CANNOT])."""
+
+
+class NoSuchMessage(MailstoreError):
+    """The message was expunged, by this session or another (IMAP [EXPUNGEISSUED])."""
+
+
+class MessageLost(MailstoreError):
+    """The index knows the message and its file cannot be read: something outside removed or damaged it."""
+
+
+class StorageFailed(MailstoreError):
+    """The disk or the database refused: full, read-only, locked or broken. Nothing half done is left visible."""
+
+
+class SecretUnreadable(MailstoreError):
+    """A sealed password does not open with this key: another key file, another account, or damage."""

@@ -1,0 +1,183 @@
+"""The rows of messages: UIDs, flags, modseqs.
+
+Functions over an open transaction. A UID is given once and never again, a modseq only grows; both counters
+stand in the folder's row, which the caller saves in the same transaction.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+
+from mailstore import schema
+from mailstore.index.flagtext import from_text, to_text
+from mailstore.index.folders import INBOX_ID, FolderRow
+from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
+
+_m = schema.messages.c
+_e = schema.expunged.c
+_l = schema.ledger.c
+
+_HERE = (_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
+_ROWS = select(_m.uid, _m.modseq, _m.flags, _m.size, _m.internal_date, _m.uidl, _m.file).where(*_HERE).order_by(_m.uid)
+_ROWS_SPAN = _ROWS.where(_m.uid.between(bindparam("low"), bindparam("high")))
+_ROWS_AMONG = _ROWS.where(_m.uid.in_(bindparam("uids", expanding=True)))
+_UIDS_FLAGS = select(_m.uid, _m.flags).where(*_HERE).order_by(_m.uid)
+_CHANGED = select(_m.uid, _m.modseq, _m.flags).where(*_HERE, _m.modseq > bindparam("since")).order_by(_m.uid)
+_GONE = (
+    select(_e.uid)
+    .where(_e.account_id == bindparam("a"), _e.folder_id == bindparam("f"), _e.modseq > bindparam("since"))
+    .order_by(_e.uid)
+)
+_SET_FLAGS = (
+    update(schema.messages)
+    .where(*_HERE, _m.uid == bindparam("u"))
+    .values(flags=bindparam("new_flags"), modseq=bindparam("new_modseq"))
+)
+_DELETE = delete(schema.messages).where(*_HERE, _m.uid.in_(bindparam("uids", expanding=True)))
+_LEDGER_DELETED = (
+    update(schema.ledger)
+    .where(_l.account_id == bindparam("a"), _l.outcome == "stored", _l.uid.in_(bindparam("uids", expanding=True)))
+    .values(outcome="deleted", updated=bindparam("now"))
+)
+_STATUS = select(
+    func.count(),
+    func.coalesce(func.sum(_m.size), 0),
+    func.coalesce(func.sum(case((_m.uid >= bindparam("recent"), 1), else_=0)), 0),
+    func.coalesce(func.sum(case((_m.flags.contains(SEEN, autoescape=True), 0), else_=1)), 0),
+    func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), 1), else_=0)), 0),
+).where(*_HERE)
+
+_CHUNK = 500  # names in one IN list
+
+
+def own_uidl(uidvalidity: int, uid: int) -> str:
+    """POP3's name for a message that no legacy server named: 70 octets at most, of 0x21 to 0x7E (RFC 1939 7)."""
+    return f"mf{uidvalidity:x}.{uid}"
+
+
+def _row(values: Sequence[Any]) -> Row:
+    uid, modseq, flags, size, internal_date, uidl, file = values
+    return Row(uid, modseq, from_text(flags), size, internal_date, uidl, file)
+
+
+def chunks(uids: Collection[int]) -> Iterator[list[int]]:
+    iterator = iter(uids)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
+
+
+def rows(connection: Connection, account_id: int, folder_id: int, uids: Collection[int] | None = None) -> list[Row]:
+    """Messages by ascending UID: all, or those of `uids` that are there."""
+    key: dict[str, Any] = {"a": account_id, "f": folder_id}
+    if uids is None:
+        return [_row(r) for r in connection.execute(_ROWS, key)]
+    if not uids:
+        return []
+    wanted = uids if isinstance(uids, (set, frozenset, range)) else set(uids)
+    low, high = min(wanted), max(wanted)
+    if high - low < 4 * len(wanted):
+        span = connection.execute(_ROWS_SPAN, key | {"low": low, "high": high})
+        return [_row(r) for r in span if r[0] in wanted]
+    return [_row(r) for chunk in chunks(sorted(wanted)) for r in connection.execute(_ROWS_AMONG, key | {"uids": chunk})]
+
+
+def uids_and_flags(connection: Connection, account_id: int, folder_id: int) -> tuple[array[int], list[Flags]]:
+    uids, flags = array("L"), []
+    for uid, text in connection.execute(_UIDS_FLAGS, {"a": account_id, "f": folder_id}):
+        uids.append(uid)
+        flags.append(from_text(text))
+    return uids, flags
+
+
+def changes(connection: Connection, account_id: int, folder: FolderRow, since: int) -> Changes:
+    key = {"a": account_id, "f": folder.id, "since": since}
+    changed = [Flagged(uid, modseq, from_text(text)) for uid, modseq, text in connection.execute(_CHANGED, key)]
+    gone = list(connection.scalars(_GONE, key))
+    return Changes(folder.highestmodseq, folder.uidnext, folder.recent_from, changed, gone)
+
+
+def status(connection: Connection, account_id: int, folder: FolderRow) -> Status:
+    key = {"a": account_id, "f": folder.id, "recent": folder.recent_from}
+    messages, size, recent, unseen, deleted = connection.execute(_STATUS, key).one()
+    return Status(messages, recent, folder.uidnext, folder.uidvalidity, unseen, deleted, size, folder.highestmodseq)
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What the index is told of a message whose file is in place. `uid` is given where one was held for it."""
+
+    flags: Flags
+    size: int
+    internal_date: int
+    file: str
+    uidl: str = ""
+    uid: int | None = None
+
+
+def add(connection: Connection, account_id: int, folder: FolderRow, new: Iterable[NewMessage]) -> list[int]:
+    """Enter messages, in order, under one new modseq; gives back their UIDs. The caller saves the folder."""
+    folder.highestmodseq += 1
+    values, uids = [], []
+    for message in new:
+        uid = message.uid
+        if uid is None:
+            uid = folder.uidnext
+            folder.uidnext += 1
+        uids.append(uid)
+        values.append(
+            {
+                "account_id": account_id,
+                "folder_id": folder.id,
+                "uid": uid,
+                "modseq": folder.highestmodseq,
+                "flags": to_text(message.flags),
+                "size": message.size,
+                "internal_date": message.internal_date,
+                "uidl": message.uidl or own_uidl(folder.uidvalidity, uid),
+                "file": message.file,
+            }
+        )
+    if values:
+        connection.execute(insert(schema.messages), values)
+    return uids
+
+
+def set_flags(connection: Connection, account_id: int, folder: FolderRow, changed: Sequence[tuple[int, Flags]]) -> None:
+    """Give messages new flags under one new modseq. The caller saves the folder."""
+    folder.highestmodseq += 1
+    connection.execute(
+        _SET_FLAGS,
+        [
+            {
+                "a": account_id,
+                "f": folder.id,
+                "u": uid,
+                "new_flags": to_text(flags),
+                "new_modseq": folder.highestmodseq,
+            }
+            for uid, flags in changed
+        ],
+    )
+
+
+def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Sequence[int], now: int) -> None:
+    """Forget messages under one new modseq; the ledger remembers those of the INBOX as deleted by the user, so
+    that no later move brings them back (invariant 8). The caller saves the folder."""
+    folder.highestmodseq += 1
+    for chunk in chunks(uids):
+        connection.execute(_DELETE, {"a": account_id, "f": folder.id, "uids": chunk})
+        if folder.id == INBOX_ID:
+            connection.execute(_LEDGER_DELETED, {"a": account_id, "uids": chunk, "now": now})
+    connection.execute(
+        insert(schema.expunged),
+        [
+            {"account_id": account_id, "folder_id": folder.id, "uid": uid, "modseq": folder.highestmodseq}
+            for uid in uids
+        ],
+    )

@@ -1,0 +1,124 @@
+"""What the index says of folders and messages: the values that travel from the store to a session."""
+
+from __future__ import annotations
+
+import enum
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Flags = frozenset[str]
+
+SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = "\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"
+SYSTEM_FLAGS = (ANSWERED, FLAGGED, DELETED, SEEN, DRAFT)  # without \Recent, which is a session's own
+NO_FLAGS: Flags = frozenset()
+
+_shared: dict[Flags, Flags] = {NO_FLAGS: NO_FLAGS}
+
+
+def shared_flags(flags: Iterable[str]) -> Flags:
+    """The one object for a set of flags: a mailbox of 100,000 messages has a dozen different ones."""
+    value = frozenset(flags)
+    if len(_shared) > 10_000:
+        _shared.clear()
+    return _shared.setdefault(value, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder as it stands in the index. `name` is in Unicode, levels apart by "/", INBOX in capitals."""
+
+    id: int
+    name: str
+    uidvalidity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The figures of STATUS (RFC 3501 6.3.10, RFC 7162 3.1.2.1, RFC 8438); `size` in octets."""
+
+    messages: int
+    recent: int
+    uidnext: int
+    uidvalidity: int
+    unseen: int
+    deleted: int
+    size: int
+    highestmodseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message of a folder."""
+
+    uid: int
+    modseq: int
+    flags: Flags
+    size: int  # octets as sent to a client: RFC822.SIZE
+    internal_date: int  # seconds since 1970, UTC
+    uidl: str  # POP3's name of it: the legacy server's, or our own for mail that came here
+    file: str  # the file's name below the folder's directory without flags: what Maildir calls unique
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A folder at the moment of SELECT or EXAMINE: `uids` ascending, `flags` in the same order.
+
+    Messages with a UID of at least `recent_from` are \\Recent in this session (RFC 3501 2.3.2).
+    """
+
+    folder: Folder
+    uidnext: int
+    highestmodseq: int
+    recent_from: int
+    uids: array[int]
+    flags: list[Flags]
+    keywords: tuple[str, ...]  # every keyword in use in the folder
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """A message whose flags are new, or which is new itself."""
+
+    uid: int
+    modseq: int
+    flags: Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened in a folder after a given modseq: apply `gone` first, then `changed`.
+
+    A UID in `changed` that the session does not know is a new message; they ascend.
+    """
+
+    highestmodseq: int
+    uidnext: int
+    recent_from: int  # as in Snapshot, for what is new
+    changed: Sequence[Flagged]
+    gone: Sequence[int]
+
+
+class StoreMode(enum.Enum):
+    """FLAGS, +FLAGS and -FLAGS (RFC 3501 6.4.6)."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What COPY did (RFC 4315 3): the target's UIDVALIDITY, then source and new UIDs in the same order."""
+
+    uidvalidity: int
+    sources: Sequence[int]
+    targets: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What APPEND did (RFC 4315 3)."""
+
+    uidvalidity: int
+    uid: int

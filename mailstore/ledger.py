@@ -1,0 +1,241 @@
+"""The ledger: one row for every message that the legacy server ever listed for an account.
+
+A row comes into being when the message is first listed, keeps its position, UIDL and announced octets for
+good, and ends with an outcome. Rows are never removed: what was `deleted` here must be known as long as the
+legacy server may list it again.
+
+In a first move the rows hold UIDs for their messages from the listing on, so that a message that is fetched
+late, or not at all, does not shift those behind it. Later a message gets its UID when it is stored: sessions
+may be looking, and a UID must not appear below one that they have seen (RFC 3501 2.3.1.1).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+
+from mailstore import schema
+from mailstore.database import MailboxDatabase
+from mailstore.index import folders, mailbox
+from mailstore.index.rows import Flags
+
+_l = schema.ledger.c
+
+
+class Outcome(enum.StrEnum):
+    LISTED = "listed"  # to be fetched
+    STORED = "stored"
+    QUARANTINED = "quarantined"  # could not be fetched or stored after retries; the reason says why
+    GONE = "gone"  # vanished at the legacy server before it could be fetched
+    DELETED = "deleted"  # stored, then removed here by the user
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row. `octets` as LIST announced them, `position` from 1."""
+
+    id: int
+    position: int
+    uidl: str
+    octets: int
+    outcome: Outcome
+    uid: int | None
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A message as the legacy server lists it."""
+
+    position: int
+    uidl: str
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A message whose file is in place and durable, for the ledger row `entry`."""
+
+    entry: Entry
+    size: int
+    sha256: bytes
+    internal_date: int
+    flags: Flags
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The ledger added up: what `status` shows. Done is what was stored, whether or not the user deleted it since;
+    what vanished in time is not owed. Octets as announced by LIST."""
+
+    messages_done: int
+    messages_total: int
+    bytes_done: int
+    bytes_total: int
+    quarantined: int
+
+
+_DONE = _l.outcome.in_([Outcome.STORED.value, Outcome.DELETED.value])
+_OWED = _l.outcome != Outcome.GONE.value
+_SUMS = select(
+    func.coalesce(func.sum(case((_DONE, 1), else_=0)), 0),
+    func.coalesce(func.sum(case((_OWED, 1), else_=0)), 0),
+    func.coalesce(func.sum(case((_DONE, _l.octets), else_=0)), 0),
+    func.coalesce(func.sum(case((_OWED, _l.octets), else_=0)), 0),
+    func.coalesce(func.sum(case((_l.outcome == Outcome.QUARANTINED.value, 1), else_=0)), 0),
+).where(_l.account_id == bindparam("a"))
+_ENTRIES = (
+    select(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts)
+    .where(_l.account_id == bindparam("a"))
+    .order_by(_l.id)
+)
+_HERE = (_l.account_id == bindparam("a"), _l.id == bindparam("i"))
+_STORED = (
+    update(schema.ledger)
+    .where(*_HERE)
+    .values(
+        outcome=Outcome.STORED.value,
+        uid=bindparam("new_uid"),
+        sha256=bindparam("new_sha256"),
+        reason="",
+        updated=bindparam("now"),
+    )
+)
+_OUTCOME = (
+    update(schema.ledger)
+    .where(*_HERE)
+    .values(outcome=bindparam("new"), reason=bindparam("why"), updated=bindparam("now"))
+)
+_ATTEMPT = (
+    update(schema.ledger)
+    .where(*_HERE)
+    .values(attempts=_l.attempts + 1, reason=bindparam("why"), updated=bindparam("now"))
+)
+
+
+class Ledger:
+    """An account's ledger. Every method is one transaction; one thread at a time, as the home it belongs to."""
+
+    def __init__(
+        self,
+        database: MailboxDatabase,
+        account_id: int,
+        *,
+        announce: Callable[[int], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._account_id = account_id
+        self._announce = announce
+        self._clock = clock
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def entries(self) -> list[Entry]:
+        """All rows, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(_ENTRIES, {"a": self._account_id})
+            return [Entry(i, p, u, o, Outcome(outcome), uid, n) for i, p, u, o, outcome, uid, n in rows]
+
+    def record_listing(self, listed: Sequence[Listed], gone: Iterable[int], *, hold_uids: bool) -> list[Entry]:
+        """Enter what is listed for the first time, and mark the rows `gone` that vanished before they were fetched.
+
+        Gives back the new rows in the order of `listed`.
+        """
+        with self._database.write() as connection:
+            self._set_outcome(connection, gone, Outcome.GONE, "no longer listed by the legacy server")
+            if not listed:
+                return []
+            highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
+            made = [
+                Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0)
+                for n, message in enumerate(listed, 1)
+            ]
+            if hold_uids:
+                made = self._hold_uids(connection, made)
+            now = self._now()
+            values = [
+                {
+                    "account_id": self._account_id,
+                    "id": entry.id,
+                    "position": entry.position,
+                    "uidl": entry.uidl,
+                    "octets": entry.octets,
+                    "outcome": entry.outcome.value,
+                    "uid": entry.uid,
+                    "updated": now,
+                }
+                for entry in made
+            ]
+            connection.execute(insert(schema.ledger), values)
+        return made
+
+    def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
+        inbox = self._inbox(connection)
+        first = inbox.uidnext
+        inbox.uidnext += len(made)
+        folders.save(connection, self._account_id, inbox)
+        return [replace(entry, uid=first + n) for n, entry in enumerate(made)]
+
+    def enter(self, landed: Sequence[Landed]) -> Sums:
+        """Make messages that the barrier made durable visible: index and ledger in one transaction (invariant 2).
+
+        Gives back what the ledger adds up to afterwards.
+        """
+        with self._database.write() as connection:
+            if landed:
+                self._enter(connection, landed)
+            sums = self._add_up(connection)
+        if landed:
+            self._announce(folders.INBOX_ID)
+        return sums
+
+    def _enter(self, connection: Connection, landed: Sequence[Landed]) -> None:
+        inbox = self._inbox(connection)
+        new = [
+            mailbox.NewMessage(m.flags, m.size, m.internal_date, m.file, uidl=m.entry.uidl, uid=m.entry.uid)
+            for m in landed
+        ]
+        uids = mailbox.add(connection, self._account_id, inbox, new)
+        folders.save(connection, self._account_id, inbox)
+        now = self._now()
+        values: list[dict[str, Any]] = [
+            {"a": self._account_id, "i": m.entry.id, "new_uid": uid, "new_sha256": m.sha256, "now": now}
+            for m, uid in zip(landed, uids, strict=True)
+        ]
+        connection.execute(_STORED, values)
+
+    def count_attempt(self, entry_id: int, reason: str) -> None:
+        """A message could not be fetched this time; the next move tries again."""
+        with self._database.write() as connection:
+            values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
+            connection.execute(_ATTEMPT, values)
+
+    def quarantine(self, entry_id: int, reason: str) -> None:
+        """A message could not be fetched or stored after retries: its row keeps its place and says why."""
+        with self._database.write() as connection:
+            self._set_outcome(connection, [entry_id], Outcome.QUARANTINED, reason)
+
+    def sums(self) -> Sums:
+        with self._database.read() as connection:
+            return self._add_up(connection)
+
+    def _inbox(self, connection: Connection) -> folders.FolderRow:
+        inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)
+        assert inbox is not None
+        return inbox
+
+    def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
+        now = self._now()
+        values = [{"a": self._account_id, "i": i, "new": outcome.value, "why": reason, "now": now} for i in ids]
+        if values:
+            connection.execute(_OUTCOME, values)
+
+    def _add_up(self, connection: Connection) -> Sums:
+        return Sums(*connection.execute(_SUMS, {"a": self._account_id}).one())

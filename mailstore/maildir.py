@@ -1,0 +1,238 @@
+"""A Maildir on disk: names, delivery, the barrier.
+
+Layout is Maildir++: the INBOX is the Maildir itself, a folder `a/b` is the directory `.a.b` in it. A message
+goes from `tmp` to `cur` by rename, whole or not at all. Names are `UNIQUE,S=octets,W=octets:2,FLAGS`, where
+W is the size with every line end counted as CRLF. The bytes are those that came in, CRLF and all.
+
+UNIQUE carries the mailbox's token, so that the store can tell the files that it made from those that other
+programs delivered. Flags that Maildir has letters for stand in the name; keywords stand in the index alone.
+
+Barrier order (DESIGN.md, invariant 2): a message's bytes are on stable storage before its name is in `cur`,
+and its name is, before the index says that it exists.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from mailstore.errors import BadFolderName, MessageLost
+from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags
+
+SUBDIRECTORIES: Final = ("tmp", "new", "cur")
+DIRECTORY_MODE: Final = 0o700
+FEW_FILES: Final = 4
+
+_LETTERS: Final = (
+    (DRAFT, "D"),
+    (FLAGGED, "F"),
+    (ANSWERED, "R"),
+    (SEEN, "S"),
+    (DELETED, "T"),
+)  # ASCII order, as the rule is
+_LETTER_FLAGS: Final = {letter: flag for flag, letter in _LETTERS}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syncfs = getattr(_libc, "syncfs", None)
+
+# A host name goes into file names: "/" and ":" are escaped as the Maildir convention has it.
+_HOST: Final = socket.gethostname().replace("/", "\\057").replace(":", "\\072") or "localhost"
+_PULLED: Final = re.compile(r"\d+\.L(\d+)_([0-9a-f]+)\.")
+
+
+def info(flags: Iterable[str]) -> str:
+    """The part of a file name that carries the flags: ":2," and letters."""
+    return ":2," + "".join(letter for flag, letter in _LETTERS if flag in flags)
+
+
+def flags_of(name: str) -> Flags:
+    """The flags that a file name carries."""
+    _, _, letters = name.partition(":2,")
+    return frozenset(_LETTER_FLAGS[letter] for letter in letters if letter in _LETTER_FLAGS)
+
+
+def unique_of(name: str) -> str:
+    """A file name without its flags."""
+    return name.partition(":2,")[0]
+
+
+def new_token() -> str:
+    return secrets.token_hex(6)
+
+
+def unique_name(token: str, size: int, crlf_size: int, *, now: float, ledger_id: int | None = None) -> str:
+    """A name that no other file has. One that a move brought carries its ledger row: see `ledger_of`."""
+    if ledger_id is not None:
+        middle = f"L{ledger_id}_{token}"
+    else:
+        middle = f"M{int(now % 1 * 1e6)}P{os.getpid()}Q{secrets.token_hex(4)}_{token}"
+    return f"{int(now)}.{middle}.{_HOST},S={size},W={crlf_size}"
+
+
+def ledger_of(name: str, token: str) -> int | None:
+    """The ledger row that a file of this mailbox was pulled for, None for any other file."""
+    match = _PULLED.match(name)
+    return int(match[1]) if match and match[2] == token else None
+
+
+def crlf_size(data: bytes) -> int:
+    """The size of a message with each bare LF counted as CRLF: Maildir++'s W=."""
+    return len(data) + data.count(b"\n") - data.count(b"\r\n")
+
+
+def sync_directory(path: Path) -> None:
+    """Bring the entries of a directory to stable storage."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_files(directory: Path, names: Sequence[str]) -> None:
+    """Bring the bytes of files to stable storage: one `syncfs` for many where there is one, else an `fsync` each.
+
+    A few are synced one by one all the same: syncfs writes out everybody else's files as well.
+    Raises OSError: since Linux 5.8 syncfs reports what could not be written.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _syncfs is not None and len(names) > FEW_FILES:
+            if _syncfs(fd) == 0:
+                return
+            code = ctypes.get_errno()
+            if code not in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}:
+                raise OSError(code, os.strerror(code))
+        for name in names:
+            file = os.open(name, os.O_RDONLY, dir_fd=fd)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+    finally:
+        os.close(fd)
+
+
+def folder_directory(name: str) -> str:
+    """The Maildir++ directory of a folder name. Raises BadFolderName.
+
+    Names are Unicode on disk, as Dovecot's `utf8` layout has them. "." parts levels in Maildir++ and may
+    therefore not stand in a name; it and what a file system cannot hold are escaped as %XX.
+    """
+    if name == "INBOX":
+        return ""
+    levels = name.split("/")
+    if any(not level or level.strip(" ") == "" for level in levels):
+        raise BadFolderName("a folder name has no empty levels")
+    directory = "".join("." + _escape(level) for level in levels)
+    if len(directory.encode()) > 250:
+        raise BadFolderName("the folder name is too long")
+    return directory
+
+
+def _escape(level: str) -> str:
+    if any(ord(c) < 32 or ord(c) == 127 for c in level):
+        raise BadFolderName("a folder name has no control characters")
+    try:
+        level.encode()
+    except UnicodeEncodeError as error:
+        raise BadFolderName("the folder name is not valid Unicode") from error
+    return level.replace("%", "%25").replace(".", "%2E")
+
+
+class Maildir:
+    """One Maildir tree. Paths only: what is in it is the index's business."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def make(self, directory: str = "") -> Path:
+        """The folder's directory with its three subdirectories, made where missing and durable when this returns."""
+        path = self.root / directory if directory else self.root
+        if (path / "cur").is_dir() and (path / "new").is_dir() and (path / "tmp").is_dir():
+            return path
+        missing = [p for p in (path, *path.parents) if not p.is_dir()]
+        path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        for name in SUBDIRECTORIES:
+            (path / name).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        if directory:
+            (path / "maildirfolder").touch(mode=0o600)  # Maildir++: this is a folder, its parent is the account
+        for made in (path, *(p.parent for p in missing)):
+            sync_directory(made)
+        return path
+
+    def folder(self, directory: str) -> Path:
+        return self.root / directory if directory else self.root
+
+    def path(self, directory: str, unique: str, flags: Iterable[str]) -> Path:
+        return self.folder(directory) / "cur" / (unique + info(flags))
+
+    def find(self, directory: str, unique: str) -> Path | None:
+        """Where a message's file is, when it is not where its flags put it: another program may have renamed it."""
+        for sub in ("cur", "new"):
+            try:
+                entries = os.scandir(self.folder(directory) / sub)
+            except FileNotFoundError:
+                continue
+            with entries:
+                for entry in entries:
+                    if unique_of(entry.name) == unique:
+                        return Path(entry.path)
+        return None
+
+    def open(self, directory: str, unique: str, flags: Iterable[str]) -> int:
+        """A file descriptor of a message. Raises MessageLost."""
+        try:
+            return os.open(self.path(directory, unique, flags), os.O_RDONLY)
+        except FileNotFoundError:
+            pass
+        found = self.find(directory, unique)
+        try:
+            if found is not None:
+                return os.open(found, os.O_RDONLY)
+        except FileNotFoundError:
+            pass
+        raise MessageLost("the message's file is missing")
+
+    def rename_flags(self, directory: str, unique: str, old: Iterable[str], new: Iterable[str]) -> None:
+        """Put a message's flags into its name. A file that is missing is left to whoever opens it."""
+        before, after = info(old), info(new)
+        if before == after:
+            return
+        target = self.folder(directory) / "cur" / (unique + after)
+        try:
+            (self.folder(directory) / "cur" / (unique + before)).rename(target)
+        except FileNotFoundError:
+            found = self.find(directory, unique)
+            if found is not None and found != target:
+                found.rename(target)
+
+    def remove(self, relative: str) -> None:
+        """Remove a message, named by its path below the Maildir. One that is gone already is fine.
+
+        The flags in the name may have been changed by another program since the path was noted.
+        """
+        path = self.root / relative
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            if path.parent.parent.is_dir():
+                found = self.find(str(path.parent.parent.relative_to(self.root)), unique_of(path.name))
+                if found is not None:
+                    found.unlink(missing_ok=True)
+
+    def sweep(self, directory: str = "", older_than: float = 36 * 3600) -> None:
+        """Remove what died in `tmp`, by the Maildir rule of 36 hours."""
+        limit = time.time() - older_than
+        with os.scandir(self.folder(directory) / "tmp") as entries:
+            for entry in entries:
+                if entry.stat(follow_symlinks=False).st_mtime < limit:
+                    Path(entry.path).unlink(missing_ok=True)

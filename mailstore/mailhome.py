@@ -1,0 +1,416 @@
+"""An account's folders: what a session is handed.
+
+Every method is one whole operation, is durable when it returns, and may be called from one thread at a time
+(`proxy.wire.door.Home.run` sees to both order and threads). Folder names are Unicode with "/" between levels.
+Nothing here knows a protocol.
+
+The index is right about what exists and with which flags; the Maildir follows. Files are put in place before
+the transaction that shows them, and taken away after the transaction that lets go of them: what that leaves to
+do is noted as `pending` in the same transaction, and worked off at once or at the next opening.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Connection, insert, select
+
+from mailstore import delivery, schema
+from mailstore.content import Content
+from mailstore.database import MailboxEngine, storage_errors
+from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage
+from mailstore.index import folders, mailbox
+from mailstore.index.folders import INBOX_ID, FolderRow
+from mailstore.index.rows import (
+    DELETED,
+    Appended,
+    Changes,
+    Copied,
+    Flagged,
+    Flags,
+    Folder,
+    Row,
+    Snapshot,
+    Status,
+    StoreMode,
+    shared_flags,
+)
+from mailstore.ledger import Ledger
+from mailstore.maildir import Maildir, folder_directory, info, new_token
+
+
+def index_path(maildir: Path) -> Path:
+    """Where the index and ledger of a Maildir are: beside it."""
+    return maildir.with_name(maildir.name + ".db")
+
+
+class MailHome:
+    """One account's mail."""
+
+    def __init__(
+        self,
+        engine: MailboxEngine,
+        account_id: int,
+        maildir: Path,
+        *,
+        announce: Callable[[int], None] = lambda _folder_id: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open the account's Maildir and index, made where missing. Raises StorageFailed.
+
+        `announce(folder_id)` is called after each change, in the thread that made it.
+        """
+        self.account_id = account_id
+        self._announce = announce
+        self._clock = clock
+        self._maildir = Maildir(maildir)
+        with storage_errors():
+            self._maildir.make()
+        self._database = engine.open(index_path(maildir))
+        self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        try:
+            self.token = self._begin_mailbox()
+            self._work_off_pending()
+            with storage_errors():
+                self._maildir.sweep()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _begin_mailbox(self) -> str:
+        with self._database.read() as connection:
+            table = schema.mailboxes
+            token = connection.scalar(select(table.c.token).where(table.c.account_id == self.account_id))
+        if token is not None:
+            return str(token)
+        token = new_token()
+        with self._database.write() as connection:
+            values = {
+                "account_id": self.account_id,
+                "token": token,
+                "last_uidvalidity": 0,
+                "last_folder_id": 0,
+            }
+            connection.execute(insert(schema.mailboxes), values)
+            made = folders.add(connection, self.account_id, "INBOX", "", self._now())
+            assert made.id == INBOX_ID
+        return token
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    @property
+    def maildir(self) -> Maildir:
+        return self._maildir
+
+    def close(self) -> None:
+        self._database.close()
+
+    # Folders
+
+    def folders(self) -> list[Folder]:
+        """All folders, INBOX first, then by name."""
+        with self._database.read() as connection:
+            rows = folders.every(connection, self.account_id)
+        return [row.value() for row in sorted(rows, key=lambda row: (row.id != INBOX_ID, row.name))]
+
+    def create(self, name: str) -> Folder:
+        """Make a folder and those above it that are missing. Raises FolderExists, BadFolderName."""
+        name = name.removesuffix("/")  # RFC 3501 6.3.3: only says that names below it will follow
+        levels = name.split("/")
+        names = ["/".join(levels[: n + 1]) for n in range(len(levels))]
+        directories = [folder_directory(n) for n in names]
+        with storage_errors():
+            for directory in directories:
+                self._maildir.make(directory)
+        with self._database.write() as connection:
+            if folders.by_name(connection, self.account_id, name):
+                raise FolderExists("there is a folder of that name")
+            for above, directory in zip(names[:-1], directories, strict=False):
+                if folders.by_name(connection, self.account_id, above) is None:
+                    folders.add(connection, self.account_id, above, directory, self._now())
+            return folders.add(connection, self.account_id, name, directories[-1], self._now()).value()
+
+    def delete(self, name: str) -> None:
+        """Delete a folder with its messages; those below it stay. Raises NoSuchFolder, BadFolderName (INBOX)."""
+        with self._database.write() as connection:
+            folder = self._named(connection, name)
+            if folder.id == INBOX_ID:
+                raise BadFolderName("INBOX cannot be deleted")
+            folders.drop(connection, self.account_id, folder.id)
+            folders.add_pending(connection, self.account_id, [("delete", folder.directory, "")])
+        self._work_off_pending()
+        self._announce(folder.id)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a folder and those below it. INBOX keeps its name and gives its messages away (RFC 3501 6.3.5).
+        Raises NoSuchFolder, FolderExists, BadFolderName."""
+        new = new.removesuffix("/")
+        folder_directory(new)
+        if old == "INBOX":
+            self._empty_inbox_into(new)
+            return
+        if new == old or new.startswith(old + "/"):
+            raise BadFolderName("a folder cannot be moved into itself")
+        if "/" in new:
+            self._make_parents(new)
+        with self._database.write() as connection:
+            self._named(connection, old)
+            if folders.by_name(connection, self.account_id, new):
+                raise FolderExists("there is a folder of that name")
+            todo = []
+            for folder in folders.every(connection, self.account_id):
+                if folder.name == old or folder.name.startswith(old + "/"):
+                    name = new + folder.name[len(old) :]
+                    directory = folder_directory(name)
+                    if folders.by_name(connection, self.account_id, name):
+                        raise FolderExists("there is a folder of that name below the new one")
+                    folders.rename(connection, self.account_id, folder.id, name, directory)
+                    todo.append(("rename", folder.directory, directory))
+            folders.add_pending(connection, self.account_id, todo)
+        self._work_off_pending()
+
+    def _make_parents(self, name: str) -> None:
+        parent = name.rpartition("/")[0]
+        with self._database.read() as connection:
+            missing = folders.by_name(connection, self.account_id, parent) is None
+        if missing:
+            self.create(parent)
+
+    def _empty_inbox_into(self, new: str) -> None:
+        target = self.create(new)
+        with self._database.read() as connection:
+            uids = [row.uid for row in mailbox.rows(connection, self.account_id, INBOX_ID)]
+        if uids:
+            self.copy(INBOX_ID, uids, target.name)
+            self.remove(uids)
+
+    def subscribe(self, name: str) -> None:
+        """Add a name to the subscriptions, whether or not the folder is there (RFC 3501 6.3.6)."""
+        with self._database.write() as connection:
+            folders.subscribe(connection, self.account_id, name)
+
+    def unsubscribe(self, name: str) -> None:
+        with self._database.write() as connection:
+            folders.unsubscribe(connection, self.account_id, name)
+
+    def subscriptions(self) -> list[str]:
+        with self._database.read() as connection:
+            return folders.subscriptions(connection, self.account_id)
+
+    # A folder's state
+
+    def status(self, name: str) -> Status:
+        """Raises NoSuchFolder."""
+        with self._database.read() as connection:
+            return mailbox.status(connection, self.account_id, self._named(connection, name))
+
+    def select(self, name: str, *, writable: bool) -> Snapshot:
+        """The folder as it is now. A writable one claims what is \\Recent. Raises NoSuchFolder."""
+        with self._database.read() as connection:
+            folder = self._named(connection, name)
+            uids, flags = mailbox.uids_and_flags(connection, self.account_id, folder.id)
+        recent_from = folder.recent_from
+        if writable and recent_from < folder.uidnext:
+            recent_from = self._claim_recent(folder.id, folder.uidnext)
+        used = {keyword for value in set(flags) for keyword in value if not keyword.startswith("\\")}
+        return Snapshot(
+            folder.value(),
+            folder.uidnext,
+            folder.highestmodseq,
+            recent_from,
+            uids,
+            flags,
+            tuple(sorted(used)),
+        )
+
+    def _claim_recent(self, folder_id: int, up_to: int) -> int:
+        """Take what nobody was shown as \\Recent yet, up to a UID; gives back where it starts."""
+        with self._database.write() as connection:
+            folder = self._numbered(connection, folder_id)
+            start = folder.recent_from
+            folder.recent_from = max(start, up_to)
+            folders.save(connection, self.account_id, folder)
+        return start
+
+    def changes(self, folder_id: int, since: int, *, claim_recent: bool) -> Changes:
+        """What happened after modseq `since`. Raises NoSuchFolder when the folder was deleted."""
+        with self._database.read() as connection:
+            folder = self._numbered(connection, folder_id)
+            found = mailbox.changes(connection, self.account_id, folder, since)
+        if claim_recent and folder.recent_from < folder.uidnext:
+            start = self._claim_recent(folder_id, folder.uidnext)
+            return Changes(found.highestmodseq, found.uidnext, start, found.changed, found.gone)
+        return found
+
+    def rows(self, folder_id: int, uids: Collection[int]) -> list[Row]:
+        """The messages of these UIDs that are there, by ascending UID."""
+        with self._database.read() as connection:
+            return mailbox.rows(connection, self.account_id, folder_id, uids)
+
+    def open(self, folder_id: int, uid: int) -> Content:
+        """A message's bytes. Raises NoSuchMessage, MessageLost."""
+        opened = self.open_many(folder_id, [uid])
+        if uid not in opened:
+            raise NoSuchMessage("the message is no longer there")
+        return opened[uid]
+
+    def open_many(self, folder_id: int, uids: Collection[int]) -> dict[int, Content]:
+        """The bytes of those messages that are there, by UID. Raises MessageLost. Close each."""
+        with self._database.read() as connection:
+            folder = self._numbered(connection, folder_id)
+            found = mailbox.rows(connection, self.account_id, folder_id, uids)
+        opened: dict[int, Content] = {}
+        try:
+            for row in found:
+                with storage_errors():
+                    opened[row.uid] = Content(self._maildir.open(folder.directory, row.file, row.flags), row.size)
+        except BaseException:
+            for content in opened.values():
+                content.close()
+            raise
+        return opened
+
+    # What changes messages
+
+    def store_flags(
+        self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str]
+    ) -> list[Flagged]:
+        """Change flags; gives back every message of `uids` that is there, as it is afterwards."""
+        given = shared_flags(flags)
+        with self._database.write() as connection:
+            folder = self._numbered(connection, folder_id)
+            found = mailbox.rows(connection, self.account_id, folder_id, uids)
+            after = [(row, _combine(row.flags, mode, given)) for row in found]
+            changed = [(row, new) for row, new in after if new != row.flags]
+            if not changed:
+                return [Flagged(row.uid, row.modseq, row.flags) for row in found]
+            # Names first: after a crash in between, a name that differs reads as another program's change of flags.
+            for row, new in changed:
+                self._maildir.rename_flags(folder.directory, row.file, row.flags, new)
+            mailbox.set_flags(connection, self.account_id, folder, [(row.uid, new) for row, new in changed])
+            folders.save(connection, self.account_id, folder)
+        self._announce(folder_id)
+        return [Flagged(row.uid, folder.highestmodseq if new != row.flags else row.modseq, new) for row, new in after]
+
+    def expunge(self, folder_id: int, uids: Collection[int] | None = None) -> list[int]:
+        """Remove the messages flagged \\Deleted, all or those among `uids` (UID EXPUNGE); gives back their UIDs."""
+        with self._database.read() as connection:
+            known, flags = mailbox.uids_and_flags(connection, self.account_id, folder_id)
+        marked = {uid for uid, value in zip(known, flags, strict=True) if DELETED in value}
+        if uids is not None:
+            marked &= set(uids)
+        return self._remove(folder_id, marked, only_deleted=True)
+
+    def remove(self, uids: Collection[int]) -> None:
+        """Remove messages from INBOX whatever their flags: POP3's QUIT after DELE (RFC 1939 6)."""
+        self._remove(INBOX_ID, uids, only_deleted=False)
+
+    def _remove(self, folder_id: int, uids: Collection[int], *, only_deleted: bool) -> list[int]:
+        if not uids:
+            return []
+        with self._database.write() as connection:
+            folder = self._numbered(connection, folder_id)
+            found = mailbox.rows(connection, self.account_id, folder_id, uids)
+            found = [row for row in found if not only_deleted or DELETED in row.flags]
+            if found:
+                mailbox.remove(connection, self.account_id, folder, [row.uid for row in found], self._now())
+                folders.save(connection, self.account_id, folder)
+                files = [("remove", f"{folder.directory}/cur/{row.file}{info(row.flags)}", "") for row in found]
+                folders.add_pending(connection, self.account_id, [(a, p.lstrip("/"), t) for a, p, t in files])
+        self._work_off_pending()
+        if found:
+            self._announce(folder_id)
+        return [row.uid for row in found]
+
+    def append(self, name: str, message: IO[bytes], flags: Iterable[str], internal_date: int | None) -> Appended:
+        """Store a message, read from the file's position to its end. Raises NoSuchFolder, StorageFailed."""
+        with self._database.read() as connection:
+            folder = self._named(connection, name)
+        given = shared_flags(flags)
+        now = self._clock()
+        with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
+            file, size = place.message(message, given)
+            place.settle()
+            with self._database.write() as connection:
+                folder = self._numbered(connection, folder.id)
+                new = mailbox.NewMessage(given, size, int(now) if internal_date is None else internal_date, file)
+                (uid,) = mailbox.add(connection, self.account_id, folder, [new])
+                folders.save(connection, self.account_id, folder)
+        self._announce(folder.id)
+        return Appended(folder.uidvalidity, uid)
+
+    def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
+        """Copy messages with flags and internal date, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        with self._database.read() as connection:
+            source = self._numbered(connection, folder_id)
+            folder = self._named(connection, target)
+            found = mailbox.rows(connection, self.account_id, folder_id, uids)
+        if not found:
+            return Copied(folder.uidvalidity, (), ())
+        with (
+            storage_errors(),
+            delivery.placed(self._maildir, folder.directory, self.token, self._clock()) as place,
+        ):
+            files = [place.link(source.directory, row) for row in found]
+            place.settle()
+            with self._database.write() as connection:
+                folder = self._numbered(connection, folder.id)
+                new = [
+                    mailbox.NewMessage(row.flags, row.size, row.internal_date, file)
+                    for row, file in zip(found, files, strict=True)
+                ]
+                targets = mailbox.add(connection, self.account_id, folder, new)
+                folders.save(connection, self.account_id, folder)
+        self._announce(folder.id)
+        return Copied(folder.uidvalidity, [row.uid for row in found], targets)
+
+    def maildrop(self) -> Sequence[Row]:
+        """INBOX as POP3 sees it, in order of UID."""
+        with self._database.read() as connection:
+            return mailbox.rows(connection, self.account_id, INBOX_ID)
+
+    # Within
+
+    def _named(self, connection: Connection, name: str) -> FolderRow:
+        folder = folders.by_name(connection, self.account_id, name)
+        if folder is None:
+            raise NoSuchFolder("there is no such folder")
+        return folder
+
+    def _numbered(self, connection: Connection, folder_id: int) -> FolderRow:
+        folder = folders.by_id(connection, self.account_id, folder_id)
+        if folder is None:
+            raise NoSuchFolder("the folder was deleted")
+        return folder
+
+    def _work_off_pending(self) -> None:
+        with self._database.read() as connection:
+            todo = folders.all_pending(connection, self.account_id)
+        if not todo:
+            return
+        with storage_errors():
+            for item in todo:
+                delivery.perform(self._maildir, item)
+        with self._database.write() as connection:
+            folders.clear_pending(connection, self.account_id, todo[-1].id)
+
+
+def _combine(old: Flags, mode: StoreMode, given: Flags) -> Flags:
+    if mode is StoreMode.REPLACE:
+        return given
+    return shared_flags(old | given if mode is StoreMode.ADD else old - given)
+
+
+@contextmanager
+def opened(engine: MailboxEngine, account_id: int, maildir: Path) -> Iterator[MailHome]:
+    """A home for the length of a block: for commands that need no daemon, and for tests."""
+    home = MailHome(engine, account_id, maildir)
+    try:
+        yield home
+    finally:
+        home.close()

@@ -1,0 +1,137 @@
+"""What a server asks at the door: who may come in, and what they are handed.
+
+The POP3 and the IMAP server know the gate only through the types of this module, so that neither
+imports it and the dialogues in tests can put a scripted gate in its place. `proxy.login.gate` is
+the real one, and `proxy.daemon.service` hands it over.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from mailstore.mailhome import MailHome
+
+T = TypeVar("T")
+
+
+class Secret:
+    """A password on its way through the program. It cannot print itself."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One attempt to log in, as the client sent it (RFC 3501 6.2.3, RFC 1939 7, RFC 4616)."""
+
+    username: bytes
+    password: Secret
+    protocol: str  # "imap" or "pop3"
+    peer: str  # the client's address, without port
+
+
+class Refusal(enum.Enum):
+    """Why a login is refused, in the words of RFC 5530 and RFC 3206."""
+
+    WRONG = "wrong"  # IMAP [AUTHENTICATIONFAILED], POP3 [AUTH]: the password is wrong
+    UNAVAILABLE = "unavailable"  # IMAP [UNAVAILABLE], POP3 [SYS/TEMP]: try again later
+    IN_USE = "in-use"  # IMAP [INUSE], POP3 [IN-USE]: another session holds the mailbox
+    BLOCKED = "blocked"  # IMAP [CONTACTADMIN], POP3 [SYS/PERM]: a person has to look at it
+
+
+class LoginRefused(Exception):
+    """The gate says no. `text` is fit for the client: no secrets, no internals, ASCII."""
+
+    def __init__(self, refusal: Refusal, text: str) -> None:
+        super().__init__(text)
+        self.refusal = refusal
+        self.text = text
+
+
+@dataclass(slots=True)
+class Hold:
+    """How far a held login is. The gate writes it, the session that waits reads it from time to time.
+
+    `accepted` turns true when the password is known to be right and all that is missing is mail.
+    Counts are of messages; `total` is 0 until the old mailbox has been listed.
+    """
+
+    accepted: bool = False
+    done: int = 0
+    total: int = 0
+
+
+class Home(Protocol):
+    """A logged-in session's handle on its account's mail. Made by the gate, closed by the session."""
+
+    @property
+    def account(self) -> str:
+        """`local@domain`, for log lines."""
+
+    async def run(self, operation: Callable[[MailHome], T]) -> T:
+        """Run one whole operation of the synchronous store in a thread; those of one account run in order."""
+
+    def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
+        """Have `changed(folder_id)` called in the reactor's thread after each change to a folder of this
+        account, by whichever session. Gives back what ends the watch."""
+
+    def lock_maildrop(self) -> bool:
+        """Take the account's POP3 lock (RFC 1939 4); False when another POP3 session holds it.
+        Released by `close`."""
+
+    def close(self) -> None:
+        """End the use of this handle. Idempotent."""
+
+
+class Gate(Protocol):
+    """Who may come in."""
+
+    async def login(self, credentials: Credentials, hold: Hold) -> Home:
+        """Check the password, wait until the whole old mailbox is here, and hand over its home.
+
+        Cancelling the wait (the client left) never stops a move.
+        Raises LoginRefused.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All that a stranger or a client can make a session hold (invariant 10). Sizes are in octets, times in seconds."""
+
+    line: int = 65_536  # a command line after login
+    line_before_login: int = 8_192
+    literal: int = 65_536  # a literal that is not a message
+    literal_before_login: int = 4_096
+    message: int = 128 * 1024 * 1024  # a message handed in by APPEND
+    attempts: int = 6  # failed logins on one connection
+    login_timeout: float = 60.0  # until a connection has logged in
+    idle_timeout: float = 1_800.0  # RFC 3501 5.4, at least 30 minutes
+    pop3_idle_timeout: float = 600.0  # RFC 1939 3, at least 10 minutes
+    stalled_timeout: float = 120.0  # a client that does not read what it asked for
+    hold_notice: float = 3.0  # how often a held login is told how far it is
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a listener offers to those who connect to it."""
+
+    hostname: str
+    tls: object | None = None  # an IOpenSSLServerConnectionCreator for STARTTLS and STLS; None: not offered
+    plaintext_login: str = "loopback"  # never | loopback | always
+    limits: Limits = field(default_factory=Limits)
+
+    def login_allowed(self, *, secure: bool, loopback: bool) -> bool:
+        """May a password be sent over this connection as it is now?"""
+        return secure or self.plaintext_login == "always" or (self.plaintext_login == "loopback" and loopback)
