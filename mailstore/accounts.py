@@ -110,7 +110,7 @@ class Accounts:
 
     def _change(self, account_id: int, **values: Any) -> None:
         with self._database.write() as connection:
-            connection.execute(update(accounts).where(accounts.c.id == account_id), values)
+            connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
 
     def password_accepted(self, account_id: int, password_hash: str, sealed: bytes) -> None:
         """The legacy server said yes to this password: keep it. A waiting account is now moving."""

@@ -218,8 +218,10 @@ class Ledger:
             connection.execute(_ATTEMPT, values)
 
     def quarantine(self, entry_id: int, reason: str) -> None:
-        """A message could not be fetched or stored after retries: its row keeps its place and says why."""
+        """A message could not be fetched or stored this time either: its row keeps its place and says why."""
         with self._database.write() as connection:
+            values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
+            connection.execute(_ATTEMPT, values)
             self._set_outcome(connection, [entry_id], Outcome.QUARANTINED, reason)
 
     def sums(self) -> Sums:

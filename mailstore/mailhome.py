@@ -107,6 +107,10 @@ class MailHome:
     def maildir(self) -> Maildir:
         return self._maildir
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self._clock
+
     def close(self) -> None:
         self._database.close()
 

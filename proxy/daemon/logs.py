@@ -1,0 +1,61 @@
+"""The daemon's log: one line an event, JSON, on standard error; for people where that is a terminal.
+
+Twisted's own events come the same way. A failure becomes its type and place, never a traceback: the values in
+it could be a password or a mail.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from proxy.wire.faults import kind, where
+
+_LEVELS = {
+    LogLevel.debug: logging.DEBUG,
+    LogLevel.info: logging.DEBUG,  # "Starting factory …": of no use to an administrator
+    LogLevel.warn: logging.WARNING,
+    LogLevel.error: logging.ERROR,
+    LogLevel.critical: logging.CRITICAL,
+}
+
+
+def start(level: int = logging.INFO) -> Any:
+    """Begin to log; gives back the logger."""
+    people = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    log = structlog.get_logger()
+    globalLogBeginner.beginLoggingTo([_Bridge(log)], redirectStandardIO=False)
+    return log
+
+
+@implementer(ILogObserver)
+class _Bridge:
+    """Takes Twisted's events."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def __call__(self, event: LogEvent) -> None:
+        level = _LEVELS.get(event.get("log_level", LogLevel.info), logging.INFO)
+        failure = event.get("log_failure")
+        namespace = event.get("log_namespace", "twisted")
+        if isinstance(failure, Failure):
+            self._log.error("unexpected", source=namespace, error=kind(failure), where=where(failure))
+        elif level > logging.DEBUG:
+            self._log.log(level, str(event.get("log_format", "")), source=namespace)

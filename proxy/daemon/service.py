@@ -1,0 +1,133 @@
+"""Everything wired together: the daemon.
+
+    listeners → proxy.imap.server, proxy.pop3.server → proxy.login.gate → proxy.migration → mailstore
+
+On SIGTERM or SIGINT the listeners close first; each session is answered the command it is at and then told
+good-bye; moves end at their last barriers and go on at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from twisted.internet import reactor as _installed_reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+
+from mailstore.accounts import Accounts
+from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.errors import MailstoreError
+from mailstore.secrets import Sealer, load_key
+from proxy.config import Config
+from proxy.daemon import logs
+from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening, tls_context
+from proxy.imap.server import ImapFactory
+from proxy.login.gate import LoginGate
+from proxy.login.homes import Homes
+from proxy.login.legacy import LegacyDoor
+from proxy.login.mover import Mover
+from proxy.pop3.server import Pop3Factory
+from proxy.wire.door import Terms
+from proxy.wire.faults import kind, where
+
+T = TypeVar("T")
+
+THREADS: Final = 16  # for files, databases and password hashes
+ACCOUNTS_FILE: Final = "accounts.db"
+KEY_FILE: Final = "sealing.key"
+
+
+class Daemon:
+    """One process of mailferry. `reactor` is Twisted's, not yet running."""
+
+    def __init__(self, config: Config, reactor: Any, log: Any) -> None:
+        """Open what is in the state directory. Raises MailstoreError, ValueError (certificate)."""
+        self._config = config
+        self._reactor = reactor
+        self._log = log
+        reactor.suggestThreadPoolSize(THREADS)
+        self._database = AccountsDatabase(config.state / ACCOUNTS_FILE)
+        sealer = Sealer(load_key(config.state / KEY_FILE))
+        accounts = Accounts(self._database)
+        self._homes = Homes(MailboxEngine(), in_thread=self._in_thread, from_thread=reactor.callFromThread)
+        door = LegacyDoor(config, reactor)
+        self._mover = Mover(
+            config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=self._in_thread, log=log
+        )
+        gate = LoginGate(
+            config,
+            accounts,
+            sealer,
+            self._homes,
+            door,
+            self._mover,
+            reactor=reactor,
+            in_thread=self._in_thread,
+            log=log,
+        )
+        tls = config.tls
+        self._tls = tls_context(tls.certificate, tls.key) if tls.certificate and tls.key else None
+        terms = Terms(config.hostname, self._tls, tls.plaintext_login)
+        self._factories: dict[str, ImapFactory | Pop3Factory] = {
+            "imap": ImapFactory(gate, terms, log, reactor),
+            "pop3": Pop3Factory(gate, terms, log, reactor),
+        }
+        self._listening = Listening(reactor)
+
+    def _in_thread(self, function: Callable[..., T], *arguments: Any) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments)
+
+    async def start(self) -> None:
+        """Listen, and go on with what was interrupted. Raises CannotListen."""
+        endpoints = {name: getattr(self._config.listen, name) or () for name in (*PLAIN, *WITH_TLS)}
+        factories = {name: self._factories[name.removesuffix("s")] for name in endpoints}
+        listening = await self._listening.open(endpoints, factories, self._tls)
+        self._log.info("listening", on=listening, domains=sorted(self._config.domains))
+        await self._mover.resume()
+
+    async def stop(self) -> None:
+        """Take no more, answer what is under way, end moves at their last barriers."""
+        self._log.info("stopping")
+        await self._listening.close()
+        await self._mover.stop()
+        await gatherResults([factory.drain() for factory in self._factories.values()])
+        await self._homes.closed()
+        self._database.close()
+        self._log.info("stopped")
+
+
+def serve(config: Config) -> int:
+    """Run the daemon until it is told to stop; gives back the exit status. Call once in a process."""
+    reactor: Any = _installed_reactor
+    log = logs.start()
+    status = 0
+    try:
+        daemon = Daemon(config, reactor, log)
+    except (MailstoreError, ValueError) as error:
+        log.error("cannot start", reason=str(error))
+        return 1
+
+    def failed(failure: Failure) -> None:
+        nonlocal status
+        status = 1
+        if isinstance(failure.value, (CannotListen, MailstoreError)):
+            log.error("cannot start", reason=failure.getErrorMessage())
+        else:
+            log.error("cannot start", error=kind(failure), where=where(failure))
+        reactor.stop()
+
+    def stop_failed(failure: Failure) -> None:
+        log.error("stopping failed", error=kind(failure), where=where(failure))
+
+    def start() -> None:
+        Deferred.fromCoroutine(daemon.start()).addErrback(failed)
+
+    def stop() -> Deferred[None]:
+        return Deferred.fromCoroutine(daemon.stop()).addErrback(stop_failed)
+
+    reactor.callWhenRunning(start)
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
+    reactor.run()
+    return status

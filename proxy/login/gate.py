@@ -1,0 +1,215 @@
+"""Who may come in.
+
+    state      password fits the stored hash          it does not, or there is none
+    -----      -----------------------------          -----------------------------
+    waiting    –                                      ask the legacy server
+    moving     join the move, or start it again       ask the legacy server
+    moved      in; look for what is new, unhurried    ask the legacy server: it may have been changed there
+    final      in                                     wrong
+    blocked    refused, a person has to look          refused, a person has to look
+
+"Wrong password" is said only when the legacy server said so, or, once the account is final, when the stored hash
+does (invariant 5). The connection that checked the password goes on to pull. A session is let in when the whole
+old mailbox is here, never before (invariant 3); two sessions of one account share one check and one move.
+
+What a check or a move has begun goes on when the client that caused it leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.task import deferLater
+
+from mailstore import secrets
+from mailstore.accounts import Account, Accounts, State
+from mailstore.errors import MailstoreError
+from mailstore.secrets import Sealer
+from proxy.config import Config
+from proxy.login.homes import Homes
+from proxy.login.legacy import LegacyDoor, name_of
+from proxy.login.mover import Log, Mover
+from proxy.login.names import Name, parse
+from proxy.login.throttle import Throttle
+from proxy.migration.moves import Running
+from proxy.migration.pull import InThread
+from proxy.migration.shared import Shared
+from proxy.migration.source import Source, SourceError
+from proxy.pop3.client.errors import LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
+from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
+
+_WRONG = "wrong user name or password"
+_LATER = "the mailbox cannot be reached at the moment, try again later"
+
+
+class LoginGate:
+    """A `proxy.wire.door.Gate`: the real one."""
+
+    def __init__(
+        self,
+        config: Config,
+        accounts: Accounts,
+        sealer: Sealer,
+        homes: Homes,
+        legacy: LegacyDoor,
+        mover: Mover,
+        *,
+        reactor: Any,
+        in_thread: InThread,
+        log: Log,
+    ) -> None:
+        self._config = config
+        self._accounts = accounts
+        self._sealer = sealer
+        self._homes = homes
+        self._legacy = legacy
+        self._mover = mover
+        self._reactor = reactor
+        self._in_thread = in_thread
+        self._log = log
+        self._throttle = Throttle(reactor.seconds)
+        self._nobody = secrets.hash_password(b"nobody")  # what an unknown user's password is held against
+
+    async def login(self, credentials: Credentials, hold: Hold) -> Home:
+        """See the table above. Raises LoginRefused."""
+        name = parse(credentials.username, self._config.domains)
+        try:
+            if name is None:
+                await self._in_thread(secrets.verify_password, self._nobody, credentials.password.reveal())
+                raise LoginRefused(Refusal.WRONG, _WRONG)
+            return await self._admit(name, credentials.password, hold)
+        except LoginRefused as refused:
+            self._log.info(
+                "login refused",
+                account=str(name) if name else None,
+                protocol=credentials.protocol,
+                peer=credentials.peer,
+                why=refused.refusal.value,
+            )
+            if refused.refusal is Refusal.WRONG:
+                delay = self._throttle.answer_delay(credentials.peer)
+                self._throttle.failed(credentials.peer)
+                if delay:
+                    await deferLater(self._reactor, delay)
+            raise
+
+    async def _admit(self, name: Name, password: Secret, hold: Hold) -> Home:
+        # What is begun here goes on without the client: the check runs apart, and the session waits for it.
+        entering = Shared(Deferred.fromCoroutine(self._enter(name, password, hold)))
+        try:
+            account, running = await entering.wait()
+            if running is not None:
+                await self._wait_for(running, hold)
+            home = await self._homes.open(
+                account.id, account.name, self._config.maildir_for(account.local, account.domain)
+            )
+        except MailstoreError as error:
+            self._log.error("login failed", account=str(name), reason=str(error))
+            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
+        try:
+            await self._in_thread(self._accounts.logged_in, account.id)
+        except BaseException:
+            home.close()
+            raise
+        return home
+
+    async def _wait_for(self, running: Running, hold: Hold) -> None:
+        waiting = running.join(hold)
+        waiting.addTimeout(self._config.migration.hold_limit, self._reactor)
+        try:
+            await waiting
+        except DeferredTimeout as error:
+            raise LoginRefused(
+                Refusal.UNAVAILABLE, f"your old mail is still being carried over, {hold.done} of {hold.total} messages"
+            ) from error
+        except SourceError as error:
+            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
+
+    # The check, one at a time for each account
+
+    async def _enter(self, name: Name, password: Secret, hold: Hold) -> tuple[Account, Running | None]:
+        """The account, and the move that has to end before anybody is let in."""
+        return await self._mover.turns.take(name, lambda: self._check(name, password, hold))
+
+    async def _check(self, name: Name, password: Secret, hold: Hold) -> tuple[Account, Running | None]:
+        account = await self._in_thread(self._accounts.find, name.local, name.domain)
+        if account is None and self._config.domains[name.domain].accounts == "listed":
+            await self._in_thread(secrets.verify_password, self._nobody, password.reveal())
+            raise LoginRefused(Refusal.WRONG, _WRONG)
+        if account is None:
+            return await self._ask_legacy(name, password, hold, account)
+        if account.state is State.BLOCKED:
+            raise LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
+        if await self._fits(account, password):
+            return await self._known(account, password, hold)
+        if account.state is State.FINAL:
+            raise LoginRefused(Refusal.WRONG, _WRONG)
+        return await self._ask_legacy(name, password, hold, account)
+
+    async def _fits(self, account: Account, password: Secret) -> bool:
+        stored = account.password_hash
+        if stored is None:
+            return False
+        if self._throttle.known_right(account.name, password, stored):
+            return True
+        if not await self._in_thread(secrets.verify_password, stored, password.reveal()):
+            return False
+        self._throttle.was_right(account.name, password, stored)
+        return True
+
+    async def _known(self, account: Account, password: Secret, hold: Hold) -> tuple[Account, Running | None]:
+        """The password fits the stored hash."""
+        if account.state is not State.MOVING:
+            if account.state is State.MOVED:
+                self._mover.refresh_if_due(account, password)
+            return account, None
+        running = self._mover.moves.of(account.id)
+        if running is None:
+            return await self._ask_legacy(name_of(account), password, hold, account)
+        return account, running
+
+    async def _ask_legacy(
+        self, name: Name, password: Secret, hold: Hold, account: Account | None
+    ) -> tuple[Account, Running | None]:
+        source = await self._question(name, password)
+        hold.accepted = True
+        try:
+            stored = await self._in_thread(secrets.hash_password, password.reveal())
+            sealed = self._sealer.seal(str(name), password.reveal())
+            if account is None:
+                account = await self._in_thread(self._accounts.add, name.local, name.domain)
+            await self._in_thread(self._accounts.password_accepted, account.id, stored, sealed)
+            account = await self._in_thread(self._accounts.get, account.id)
+            self._throttle.was_right(account.name, password, stored)
+            running = self._mover.moves.of(account.id)
+            if running is not None:  # a move under another password: this one is right as well, so wait for it
+                source.abort()
+            else:
+                running = await self._mover.start(account, password, source)
+        except BaseException:
+            source.abort()
+            raise
+        return account, running if account.state is State.MOVING else None
+
+    async def _question(self, name: Name, password: Secret) -> Source:
+        """Ask the legacy server whether this is the password. Raises LoginRefused."""
+        if self._throttle.known_wrong(str(name), password):
+            raise LoginRefused(Refusal.WRONG, _WRONG)
+        if not self._throttle.may_ask(str(name)):
+            raise LoginRefused(Refusal.UNAVAILABLE, "too many wrong passwords for this account, try again later")
+        try:
+            return await self._legacy.open(name, password)
+        except LoginRejected as error:
+            self._throttle.legacy_said_no(str(name), password)
+            raise LoginRefused(Refusal.WRONG, _WRONG) from error
+        except MaildropInUse as error:
+            self._log.warning("legacy mailbox in use", account=str(name), reason=error.text)
+            raise LoginRefused(Refusal.IN_USE, "the old mailbox is in use by another program") from error
+        except LoginNotPossible as error:
+            self._log.warning("legacy login not possible", account=str(name), reason=error.text)
+            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
+        except LegacyError as error:
+            self._log.warning("legacy server unavailable", account=str(name), reason=error.text)
+            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error

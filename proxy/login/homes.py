@@ -1,0 +1,172 @@
+"""The mail homes that are open in this process: one for each account with a session or a move, shared by all.
+
+The store is synchronous. Its operations are handed to threads whole, those of one account one after another in
+the order in which they came (its lane); who stops waiting for an operation does not stop the operation.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from mailstore.database import MailboxEngine
+from mailstore.mailhome import MailHome
+from proxy.migration.pull import InThread
+
+T = TypeVar("T")
+
+FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
+
+
+class _Lane:
+    """Operations of one account, one at a time and in order."""
+
+    def __init__(self, in_thread: InThread) -> None:
+        self._in_thread = in_thread
+        self._queue: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
+        self._busy = False
+
+    def run(self, operation: Callable[[], T]) -> Deferred[T]:
+        result: Deferred[T] = Deferred()
+        self._queue.append((operation, result))
+        if not self._busy:
+            self._next()
+        return result
+
+    def _next(self) -> None:
+        while self._queue:
+            operation, result = self._queue.popleft()
+            if result.called:  # cancelled before its turn
+                continue
+            self._busy = True
+            self._in_thread(operation).addBoth(self._done, result)
+            return
+        self._busy = False
+
+    def _done(self, value: Any, result: Deferred[Any]) -> None:
+        self._next()
+        if isinstance(value, Failure):
+            result.errback(value)
+        else:
+            result.callback(value)
+
+
+class _Open:
+    """An account's home while somebody uses it."""
+
+    def __init__(self, account: str, lane: _Lane) -> None:
+        self.account = account
+        self.lane = lane
+        self.home: MailHome | None = None
+        self.users = 0
+        self.watchers: list[Callable[[int], None]] = []
+        self.maildrop_locked = False
+
+
+class Handle:
+    """A `proxy.wire.door.Home`: one session's, or one move's, use of an account's home."""
+
+    def __init__(self, opened: _Open, leave: Callable[[], None]) -> None:
+        self._opened = opened
+        self._leave = leave
+        self._watching: list[Callable[[int], None]] = []
+        self._holds_maildrop = False
+        self._closed = False
+
+    @property
+    def account(self) -> str:
+        return self._opened.account
+
+    async def run(self, operation: Callable[[MailHome], T]) -> T:
+        home = self._opened.home
+        assert home is not None and not self._closed
+        return await self._opened.lane.run(lambda: operation(home))
+
+    def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
+        self._opened.watchers.append(changed)
+        self._watching.append(changed)
+
+        def end() -> None:
+            if changed in self._watching:
+                self._watching.remove(changed)
+                self._opened.watchers.remove(changed)
+
+        return end
+
+    def lock_maildrop(self) -> bool:
+        if self._opened.maildrop_locked:
+            return False
+        self._opened.maildrop_locked = self._holds_maildrop = True
+        return True
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for changed in self._watching:
+            self._opened.watchers.remove(changed)
+        if self._holds_maildrop:
+            self._opened.maildrop_locked = False
+        self._leave()
+
+
+class Homes:
+    """All open homes, by account."""
+
+    def __init__(self, engine: MailboxEngine, *, in_thread: InThread, from_thread: FromThread) -> None:
+        self._engine = engine
+        self._in_thread = in_thread
+        self._from_thread = from_thread
+        self._open: dict[int, _Open] = {}
+
+    async def open(self, account_id: int, account: str, maildir: Path) -> Handle:
+        """A handle on an account's home, opened if it is not. Close it. Raises StorageFailed."""
+        opened = self._open.get(account_id)
+        if opened is None:
+            opened = self._open[account_id] = _Open(account, _Lane(self._in_thread))
+        opened.users += 1
+        handle = Handle(opened, lambda: self._left(account_id, opened))
+        try:
+            await opened.lane.run(lambda: self._ready(account_id, opened, maildir))
+        except BaseException:
+            handle.close()
+            raise
+        return handle
+
+    async def closed(self) -> None:
+        """Wait until the homes that nobody uses any more are closed."""
+        for opened in list(self._open.values()):
+            await opened.lane.run(lambda: None)
+
+    def _ready(self, account_id: int, opened: _Open, maildir: Path) -> None:
+        if opened.home is None:
+            opened.home = MailHome(
+                self._engine, account_id, maildir, announce=lambda folder: self._announce(opened, folder)
+            )
+
+    def _announce(self, opened: _Open, folder_id: int) -> None:
+        self._from_thread(lambda: _tell(opened, folder_id))
+
+    def _left(self, account_id: int, opened: _Open) -> None:
+        opened.users -= 1
+        if opened.users == 0:
+            opened.lane.run(lambda: self._shut(opened)).addBoth(lambda _result: self._forget(account_id, opened))
+
+    def _shut(self, opened: _Open) -> None:
+        if opened.users == 0 and opened.home is not None:
+            opened.home.close()
+            opened.home = None
+
+    def _forget(self, account_id: int, opened: _Open) -> None:
+        if opened.users == 0 and self._open.get(account_id) is opened:
+            del self._open[account_id]
+
+
+def _tell(opened: _Open, folder_id: int) -> None:
+    for changed in list(opened.watchers):
+        changed(folder_id)

@@ -1,0 +1,73 @@
+"""The door to the legacy servers: a connection that has logged in, within the limits of its host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mailstore.accounts import Account
+from proxy.config import Config, Domain
+from proxy.login.names import Name
+from proxy.migration.pop3_source import Manners, Pop3Source, source_error
+from proxy.migration.schedule import Slots
+from proxy.migration.source import Reopen, Source
+from proxy.pop3.client import connection as pop3_client
+from proxy.pop3.client.errors import LegacyError
+from proxy.pop3.client.settings import Legacy
+from proxy.wire.door import Secret
+
+
+class LegacyServer:
+    """One domain's legacy server: how to speak to it, its connections, and what was learnt of it."""
+
+    def __init__(self, domain: Domain) -> None:
+        legacy = domain.legacy
+        self.login_name = legacy.login_name
+        self.settings = Legacy(
+            host=legacy.host,
+            port=legacy.port,
+            tls=legacy.tls,
+            verify=legacy.verify,
+            ca=legacy.ca,
+        )
+        self.slots = Slots(legacy.connections)
+        self.manners = Manners()
+
+
+class LegacyDoor:
+    """All of them. `reactor` is Twisted's."""
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        self._reactor = reactor
+        self._servers = {name: LegacyServer(domain) for name, domain in config.domains.items()}
+
+    async def open(self, name: Name, password: Secret) -> Source:
+        """A connection logged in as this account. Waits for a free one. Raises LegacyError, as it came."""
+        server = self._servers[name.domain]
+        release: Callable[[], None] = await server.slots.acquire()
+        try:
+            connection = await pop3_client.connect(self._reactor, server.settings)
+            try:
+                await connection.login(server.login_name(name.local, name.domain).encode(), password)
+            except BaseException:
+                connection.abort()
+                raise
+        except BaseException:
+            release()
+            raise
+        return Pop3Source(connection, server.manners, release)
+
+    def reopener(self, name: Name, password: Secret) -> Reopen:
+        """What a move calls when its connection was lost."""
+
+        async def reopen() -> Source:
+            try:
+                return await self.open(name, password)
+            except LegacyError as error:
+                raise source_error(error) from error
+
+        return reopen
+
+
+def name_of(account: Account) -> Name:
+    return Name(account.local, account.domain)

@@ -1,0 +1,243 @@
+"""One move: carry an account's old mailbox, or what is new in it, over.
+
+    OPENING ──→ LISTING ──→ PLANNING ──→ PULLING ──→ CLOSING ──→ DONE
+       ↑           │            │            │
+       └─ PAUSING ←┴────────────┴────────────┘  the connection was lost: wait, and ask for a new one
+    any stage ──→ FAILED
+
+A move starts at LISTING with the connection that checked the password, since many legacy servers lock a mailbox
+to one session. A lost connection is replaced, with growing pauses, as long as something was stored since the last
+one; what the barrier reached is not fetched again. A message that was under way when a connection broke, or that
+the server refuses, is a suspect: it is fetched by itself when all others are here, and quarantined in the end, so
+that one bad message never stops a mailbox (invariant 6).
+
+The clock is handed in. Nothing here knows POP3, files or tables.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from mailstore.landing import Landing
+from mailstore.ledger import Entry, Outcome, Sums
+from proxy.migration import plan
+from proxy.migration.pull import InThread, Pull
+from proxy.migration.source import Reopen, Source, SourceError, SourceLost
+from proxy.wire.door import Home
+
+PAUSES: Final = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
+
+
+class Stage(enum.Enum):
+    OPENING = "opening"
+    LISTING = "listing"
+    PLANNING = "planning"
+    PULLING = "pulling"
+    CLOSING = "closing"
+    PAUSING = "pausing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+NEXT: Final[Mapping[Stage, frozenset[Stage]]] = {
+    Stage.OPENING: frozenset({Stage.LISTING, Stage.PAUSING, Stage.FAILED}),
+    Stage.LISTING: frozenset({Stage.PLANNING, Stage.PAUSING, Stage.FAILED}),
+    Stage.PLANNING: frozenset({Stage.PULLING, Stage.PAUSING, Stage.FAILED}),
+    Stage.PULLING: frozenset({Stage.CLOSING, Stage.PAUSING, Stage.FAILED}),
+    Stage.CLOSING: frozenset({Stage.DONE, Stage.FAILED}),
+    Stage.PAUSING: frozenset({Stage.OPENING, Stage.FAILED}),
+    Stage.DONE: frozenset(),
+    Stage.FAILED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a move is to be done. `first`: the mailbox has never been whole here, so nobody is looking at it and
+    UIDs are held for all that is listed. `seen` as in the configuration."""
+
+    first: bool
+    seen: str = "headers"
+
+
+class Move:
+    """One run. `run` once; `sums` tells at any time how far it is."""
+
+    def __init__(
+        self,
+        home: Home,
+        source: Source,
+        reopen: Reopen,
+        terms: Terms,
+        *,
+        in_thread: InThread,
+        clock: IReactorTime,
+        told: Callable[[Sums], None] = lambda _sums: None,
+    ) -> None:
+        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
+        self.stage = Stage.LISTING
+        self.sums: Sums | None = None
+        self._home = home
+        self._source: Source | None = source
+        self._reopen = reopen
+        self._terms = terms
+        self._in_thread = in_thread
+        self._clock = clock
+        self._told = told
+        self._stored = 0  # in this run
+        self._stopped = False
+        self._pausing: Deferred[None] | None = None
+
+    def _enter(self, stage: Stage) -> None:
+        assert stage in NEXT[self.stage], f"no way from {self.stage} to {stage}"
+        self.stage = stage
+
+    def _step_forward(self, sums: Sums) -> None:
+        self.sums = sums
+        self._told(sums)
+
+    def stop(self) -> None:
+        """End the run at the last barrier: the daemon stops. `run` fails with SourceLost."""
+        self._stopped = True
+        if self._source is not None:
+            self._source.abort()
+        if self._pausing is not None:
+            self._pausing.cancel()
+
+    async def run(self) -> Sums:
+        """Carry the mailbox over. Raises SourceError when the legacy server does not allow it now, StorageFailed
+        when the disk or the database does not; both leave everything as the last barrier has it."""
+        failures, stored = 0, 0
+        try:
+            while True:
+                try:
+                    return await self._attempt()
+                except SourceLost:
+                    self._drop_source()
+                    failures = failures + 1 if self._stored == stored else 0
+                    stored = self._stored
+                    if self._stopped or failures >= len(PAUSES):
+                        raise
+                    await self._pause(PAUSES[failures])
+        except BaseException:
+            self._drop_source()
+            self._enter(Stage.FAILED)
+            raise
+
+    def _drop_source(self) -> None:
+        if self._source is not None:
+            self._source.abort()
+            self._source = None
+
+    async def _pause(self, seconds: float) -> None:
+        self._enter(Stage.PAUSING)
+        self._pausing = deferLater(self._clock, seconds)
+        try:
+            await self._pausing
+        except CancelledError as error:
+            raise SourceLost("the daemon is stopping") from error
+        finally:
+            self._pausing = None
+        self._enter(Stage.OPENING)
+
+    async def _attempt(self) -> Sums:
+        """From a connection to the end, or to its loss."""
+        source = self._source
+        if source is None:
+            source = self._source = await self._reopen()
+            self._enter(Stage.LISTING)
+        if self._stopped:
+            raise SourceLost("the daemon is stopping")
+        listing = await source.list()
+        self._enter(Stage.PLANNING)
+        entries = await self._home.run(lambda home: home.ledger.entries())
+        planned = plan.make(listing, entries)
+        made = await self._home.run(
+            lambda home: home.ledger.record_listing(planned.new, planned.gone, hold_uids=self._terms.first)
+        )
+        new = zip((listed.position for listed in planned.new), made, strict=True)
+        wanted, suspects = plan.in_order(planned.owed, new)
+        self._step_forward(await self._home.run(lambda home: home.ledger.sums()))
+        self._enter(Stage.PULLING)
+        if wanted or suspects:
+            await self._fetch(source, wanted, suspects)
+        self._enter(Stage.CLOSING)
+        await source.close()
+        self._source = None
+        sums = await self._home.run(lambda home: home.ledger.sums())
+        self._step_forward(sums)
+        self._enter(Stage.DONE)
+        return sums
+
+    async def _fetch(
+        self, source: Source, wanted: Sequence[tuple[int, Entry]], suspects: Sequence[tuple[int, Entry]]
+    ) -> None:
+        clock, seen = self._clock, self._terms.seen
+        landing = await self._home.run(lambda home: Landing(home.maildir, home.token, seen=seen, clock=home.clock))
+        pull = Pull(self._home, landing, source, in_thread=self._in_thread, clock=clock, entered=self._step_forward)
+        entries = [entry for _, entry in (*wanted, *suspects)]
+        try:
+            await self._in_thread(landing.clear_leftovers, entries)
+            await self._stream(source, pull, wanted, suspects)
+        finally:
+            self._stored += pull.stored
+            await self._in_thread(landing.close)
+
+    async def _stream(
+        self,
+        source: Source,
+        pull: Pull,
+        wanted: Sequence[tuple[int, Entry]],
+        suspects: Sequence[tuple[int, Entry]],
+    ) -> None:
+        positions = {entry.id: position for position, entry in (*wanted, *suspects)}
+        try:
+            await source.fetch(wanted, pull)
+            again = [(positions[entry.id], entry) for entry, _ in pull.refusals]
+            await self._note_refusals(pull)
+            for suspect in (*again, *suspects):
+                await source.fetch([suspect], pull, one_by_one=True)
+            await self._note_refusals(pull, last=True)
+        except SourceError as error:
+            await self._finish(pull)
+            await self._note_refusals(pull)
+            if isinstance(error, SourceLost) and error.entry is not None and not self._stopped:
+                await self._note_suspect(error.entry, str(error))
+            raise
+        await self._finish(pull)
+
+    async def _finish(self, pull: Pull) -> None:
+        finished: Deferred[None] = pull.finish()
+        await finished
+
+    async def _note_refusals(self, pull: Pull, *, last: bool = False) -> None:
+        """Count what the server refused. What it refuses twice in one run is quarantined."""
+        refusals, pull.refusals = pull.refusals, []
+        for entry, text in refusals:
+            reason = f"the legacy server refuses this message: {text}"
+            if last:
+                await self._quarantine(entry, reason)
+            else:
+                await self._count(entry, reason)
+
+    async def _note_suspect(self, entry: Entry, text: str) -> None:
+        """The connection broke while this message was under way."""
+        reason = f"the connection broke at this message: {text}"
+        if entry.attempts + 1 >= plan.ATTEMPTS:
+            await self._quarantine(entry, reason)
+        else:
+            await self._count(entry, reason)
+
+    async def _count(self, entry: Entry, reason: str) -> None:
+        await self._home.run(lambda home: home.ledger.count_attempt(entry.id, reason))
+
+    async def _quarantine(self, entry: Entry, reason: str) -> None:
+        if entry.outcome is not Outcome.STORED:
+            await self._home.run(lambda home: home.ledger.quarantine(entry.id, reason))

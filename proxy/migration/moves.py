@@ -1,0 +1,93 @@
+"""The moves that are under way in this process: one at most for each account, joined by whoever logs in meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import Deferred
+
+from mailstore.errors import MailstoreError
+from mailstore.ledger import Sums
+from proxy.migration.move import Move
+from proxy.migration.shared import Shared
+from proxy.migration.source import SourceError
+from proxy.wire.door import Hold
+
+Told = Callable[[Sums], None]
+Concluded = Callable[[Sums | Exception], Awaitable[None]]
+
+
+class Running:
+    """A move under way, and those who wait for it."""
+
+    def __init__(self, make: Callable[[Told], Move], concluded: Concluded) -> None:
+        """`make` is given what the move shall tell of each step; `concluded` writes down how it ended, before any
+        who wait hear of it."""
+        self._holds: list[Hold] = []
+        self._concluded = concluded
+        self.move = make(self._told)
+        self.result: Shared[Sums] = Shared(Deferred.fromCoroutine(self._run()))
+
+    async def _run(self) -> Sums:
+        try:
+            sums = await self.move.run()
+        except (SourceError, MailstoreError) as error:
+            await self._concluded(error)
+            raise
+        await self._concluded(sums)
+        return sums
+
+    def _told(self, sums: Sums) -> None:
+        for hold in self._holds:
+            _show(sums, hold)
+
+    def join(self, hold: Hold) -> Deferred[Sums]:
+        """Wait for the end; `hold` is kept up to date meanwhile. Cancelling ends the wait, not the move."""
+        hold.accepted = True
+        if self.move.sums is not None:
+            _show(self.move.sums, hold)
+        self._holds.append(hold)
+        waiting = self.result.wait()
+
+        def left(result: object) -> object:
+            self._holds.remove(hold)
+            return result
+
+        waiting.addBoth(left)
+        return waiting
+
+
+def _show(sums: Sums, hold: Hold) -> None:
+    hold.done, hold.total = sums.messages_done, sums.messages_total
+
+
+class Moves:
+    """All of them, by account."""
+
+    def __init__(self) -> None:
+        self._running: dict[int, Running] = {}
+
+    def of(self, account_id: int) -> Running | None:
+        return self._running.get(account_id)
+
+    def start(self, account_id: int, make: Callable[[Told], Move], concluded: Concluded) -> Running:
+        """Start a move for an account that has none under way."""
+        assert account_id not in self._running
+        running = Running(make, concluded)
+        if not running.result.finished:
+            self._running[account_id] = running
+
+            def ended(_result: object) -> None:
+                del self._running[account_id]
+
+            running.result.wait().addBoth(ended)
+        return running
+
+    async def stop(self) -> None:
+        """End all at their last barriers."""
+        for running in list(self._running.values()):
+            running.move.stop()
+        for running in list(self._running.values()):
+            waiting = running.result.wait()
+            waiting.addErrback(lambda _failure: None)  # whoever started it has been told
+            await waiting

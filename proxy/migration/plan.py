@@ -1,0 +1,62 @@
+"""A listing held against the ledger: what is new, what is still owed, what is gone. No I/O.
+
+A message is known again by its UIDL. Where a server gives the same UIDL to several messages, the first of them
+in the listing is the first in the ledger, and so on; where it gives none, a message is known by its position
+and octets, for as long as nothing before it was removed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mailstore.ledger import Entry, Listed, Outcome
+
+ATTEMPTS = 3  # after so many a message is left in quarantine until somebody asks for it again
+
+_OWED = (Outcome.LISTED, Outcome.QUARANTINED, Outcome.GONE)  # GONE and listed again: it was not gone
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a listing means. Positions are those of this listing."""
+
+    new: Sequence[Listed]
+    owed: Sequence[tuple[int, Entry]]  # known from an earlier listing, not stored yet
+    gone: Sequence[int]  # ledger rows that were owed and are no longer listed
+
+
+def _key(uidl: str, position: int, octets: int) -> tuple[str, int, int]:
+    return (uidl, 0, 0) if uidl else ("", position, octets)
+
+
+def make(listing: Sequence[Listed], entries: Iterable[Entry]) -> Plan:
+    """Compare. Linear in both."""
+    known: defaultdict[tuple[str, int, int], deque[Entry]] = defaultdict(deque)
+    for entry in entries:
+        known[_key(entry.uidl, entry.position, entry.octets)].append(entry)
+    new, owed = [], []
+    for listed in listing:
+        same = known.get(_key(listed.uidl, listed.position, listed.octets))
+        if not same:
+            new.append(listed)
+            continue
+        entry = same.popleft()
+        if entry.outcome in _OWED and entry.attempts < ATTEMPTS:
+            owed.append((listed.position, entry))
+    left = (entry for same in known.values() for entry in same)
+    gone = [entry.id for entry in left if entry.outcome in {Outcome.LISTED, Outcome.QUARANTINED}]
+    return Plan(new, owed, gone)
+
+
+def in_order(
+    owed: Iterable[tuple[int, Entry]], new: Iterable[tuple[int, Entry]]
+) -> tuple[list[tuple[int, Entry]], list[tuple[int, Entry]]]:
+    """What to fetch, by position: first what nothing speaks against, then the suspects, each of which broke a
+    connection or was refused before and is fetched by itself."""
+    everything = sorted([*owed, *new], key=lambda item: item[0])
+    return (
+        [item for item in everything if not item[1].attempts],
+        [item for item in everything if item[1].attempts],
+    )

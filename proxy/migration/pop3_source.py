@@ -1,0 +1,131 @@
+"""The old mailbox over POP3: a connection of `proxy.pop3.client` as a `Source`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mailstore.ledger import Entry, Listed
+from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
+from proxy.pop3.client.connection import Connection, Pipelining
+from proxy.pop3.client.errors import (
+    CommandRefused,
+    LegacyError,
+    LegacyProtocolError,
+    LegacyTimeout,
+    LoginNotPossible,
+    LoginRejected,
+)
+from proxy.pop3.client.settings import ONE_AT_A_TIME, Window
+
+UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
+
+
+class Manners:
+    """What was learnt of a legacy server that the next connection to it should know."""
+
+    def __init__(self) -> None:
+        self.one_at_a_time = False  # several commands on their way at once do not work
+
+
+class _Sink:
+    """Gives what the client takes off the wire to the receiver, by ledger entry instead of by number."""
+
+    def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None:
+        self._entries = dict(wanted)
+        self._receiver = receiver
+
+    def message(self, number: int, data: bytes) -> None:
+        self._receiver.message(self._entries[number], data)
+
+    def begin(self, number: int) -> None:
+        self._receiver.begin(self._entries[number])
+
+    def piece(self, data: bytes) -> None:
+        self._receiver.piece(data)
+
+    def end(self) -> None:
+        self._receiver.end()
+
+    def missing(self, number: int, text: str) -> None:
+        self._receiver.refused(self._entries[number], text)
+
+
+class Pop3Source:
+    """A logged-in POP3 connection. `left` is called once when the connection is given up."""
+
+    def __init__(self, connection: Connection, manners: Manners, left: Callable[[], None]) -> None:
+        self._connection = connection
+        self._manners = manners
+        self._left = left
+
+    async def list(self) -> Sequence[Listed]:
+        """UIDL and LIST. A server without UIDL gives names of ""; a size it does not tell is 0."""
+        try:
+            sizes = await self._connection.list_sizes()
+            uidls = await self._connection.uidl()
+        except LegacyError as error:
+            raise source_error(error) from error
+        names = dict(uidls or ())
+        return [Listed(number, _uidl(names.get(number)), sizes[number] or 0) for number in sorted(sizes)]
+
+    async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
+        if not wanted:
+            return
+        entries = dict(wanted)
+        window = ONE_AT_A_TIME if one_by_one or len(wanted) == 1 else await self._window()
+        sizes = {number: entry.octets for number, entry in wanted}
+        try:
+            await self._connection.retrieve(list(entries), sizes, _Sink(wanted, receiver), window)
+        except LegacyError as error:
+            if window is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
+                self._manners.one_at_a_time = True  # whatever it announced
+            under_way = None if error.message is None else entries.get(error.message)
+            raise source_error(error, under_way) from error
+
+    async def _window(self) -> Window:
+        """How many RETRs may be on their way: many where the server announces PIPELINING or proves able."""
+        if self._manners.one_at_a_time:
+            return ONE_AT_A_TIME
+        try:
+            able = await self._connection.prove_pipelining()
+        except LegacyError as error:
+            raise source_error(error) from error
+        if able is Pipelining.ABLE:
+            return Window()
+        self._manners.one_at_a_time = True
+        if able is Pipelining.UNABLE_REOPEN:
+            raise SourceLost("the server lost a command that was sent with another: from now on one at a time")
+        return ONE_AT_A_TIME
+
+    def pause(self) -> None:
+        self._connection.pause()
+
+    def resume(self) -> None:
+        self._connection.resume()
+
+    async def close(self) -> None:
+        try:
+            await self._connection.quit()
+        except LegacyError:
+            self._connection.abort()
+        finally:
+            self._left()
+
+    def abort(self) -> None:
+        self._connection.abort()
+        self._left()
+
+
+def _uidl(name: bytes | str | None) -> str:
+    """A UIDL as the ledger keeps it. Bytes that are no text are kept one to one."""
+    if name is None:
+        return ""
+    text = name if isinstance(name, str) else name.decode("latin-1")
+    return text[:UIDL_LIMIT]
+
+
+def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
+    """What a failure of the client means to a move: would another connection do better?"""
+    if isinstance(error, (LoginRejected, LoginNotPossible, CommandRefused)):
+        return SourceUnusable(error.text)
+    return SourceLost(error.text, entry)

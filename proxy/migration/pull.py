@@ -1,0 +1,189 @@
+"""The pull: from what arrives to what is durable and visible, everything overlapping.
+
+The reactor's thread takes messages off the connection; one thread writes them to files, another takes the
+barrier for what is written, and the ledger's transaction makes it visible. Each works on what the one before
+has ready, so batches are small while the disk keeps up and large when it does not, and nothing waits for a disk
+for a single message. When too much is waiting to be written the source is paused: memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from mailstore.landing import Arriving, Landing, Whole, Written
+from mailstore.ledger import Entry, Sums
+from proxy.migration.source import Source
+from proxy.wire.door import Home
+
+T = TypeVar("T")
+
+HIGH_WATER: Final = 3 * 1024 * 1024  # octets waiting to be written at which the source is paused
+LOW_WATER: Final = 1024 * 1024  # and at which it goes on
+BATCH_MESSAGES: Final = 1024
+BATCH_OCTETS: Final = 64 * 1024 * 1024
+BATCH_SECONDS: Final = 2.0  # a slow server's messages do not wait longer than this for their barrier
+
+
+class InThread(Protocol):
+    """Runs a function in a thread of the pool and gives a Deferred of its result."""
+
+    def __call__(self, function: Callable[..., T], *arguments: Any) -> Deferred[T]: ...
+
+
+class Pull:
+    """A `Receiver`. One move's stream of messages into one account; `finish` when the last has been handed in."""
+
+    def __init__(
+        self,
+        home: Home,
+        landing: Landing,
+        source: Source,
+        *,
+        in_thread: InThread,
+        clock: IReactorTime,
+        entered: Callable[[Sums], None],
+    ) -> None:
+        """`entered` is told what the ledger adds up to after each batch."""
+        self._home = home
+        self._landing = landing
+        self._source = source
+        self._in_thread = in_thread
+        self._clock = clock
+        self._entered = entered
+        self._arrived: list[Whole | Arriving] = []
+        self._arrived_octets = 0
+        self._large: Arriving | None = None
+        self._written: list[Written] = []
+        self._written_octets = 0
+        self._last_barrier = clock.seconds()
+        self._writing = self._settling = self._paused = self._finishing = False
+        self._failure: Failure | None = None
+        self._idle: Deferred[None] | None = None
+        self.current: Entry | None = None  # the large message that is under way
+        self.refusals: list[tuple[Entry, str]] = []
+        self.stored = 0
+
+    # What the source calls
+
+    def message(self, entry: Entry, data: bytes) -> None:
+        self._arrived.append((entry, data))
+        self._took(len(data))
+
+    def begin(self, entry: Entry) -> None:
+        self.current = entry
+        self._large = Arriving(entry)
+        self._arrived.append(self._large)
+
+    def piece(self, data: bytes) -> None:
+        large = self._large
+        assert large is not None
+        if not self._arrived or self._arrived[-1] is not large:  # what was there is with the writer already
+            large = self._large = Arriving(large.entry)
+            self._arrived.append(large)
+        large.pieces.append(data)
+        self._took(len(data))
+
+    def end(self) -> None:
+        self.piece(b"")
+        assert self._large is not None
+        self._large.ended = True
+        self._large = self.current = None
+
+    def refused(self, entry: Entry, text: str) -> None:
+        self.refusals.append((entry, text))
+
+    # The three steps
+
+    def _took(self, octets: int) -> None:
+        self._arrived_octets += octets
+        if not self._writing:
+            self._write()
+        if self._arrived_octets > HIGH_WATER and not self._paused:
+            self._paused = True
+            self._source.pause()
+
+    def _write(self) -> None:
+        if self._failure is not None:
+            return
+        batch, self._arrived = self._arrived, []
+        octets, self._arrived_octets = self._arrived_octets, 0
+        self._writing = True
+        done = self._in_thread(self._landing.write, batch)
+        done.addCallback(self._wrote, octets)
+        done.addErrback(self._failed)
+
+    def _wrote(self, written: list[Written], octets: int) -> None:
+        self._writing = False
+        self._written += written
+        self._written_octets += octets
+        if self._arrived:
+            self._write()
+        if self._paused and self._arrived_octets <= LOW_WATER:
+            self._paused = False
+            self._source.resume()
+        self._maybe_settle()
+        self._maybe_idle()
+
+    def _maybe_settle(self) -> None:
+        if self._settling or not self._written or self._failure is not None:
+            return
+        due = (
+            len(self._written) >= BATCH_MESSAGES
+            or self._written_octets >= BATCH_OCTETS
+            or self._clock.seconds() - self._last_barrier >= BATCH_SECONDS
+            or (self._finishing and not self._writing and not self._arrived)
+        )
+        if due:
+            batch, self._written, self._written_octets = self._written, [], 0
+            self._settling = True
+            done = Deferred.fromCoroutine(self._settle(batch))
+            done.addErrback(self._failed)
+
+    async def _settle(self, batch: list[Written]) -> None:
+        await self._in_thread(self._landing.settle, batch)
+        landed = [message.landed for message in batch]
+        sums = await self._home.run(lambda home: home.ledger.enter(landed))
+        self._settling = False
+        self._last_barrier = self._clock.seconds()
+        self.stored += len(landed)
+        self._entered(sums)
+        self._maybe_settle()
+        self._maybe_idle()
+
+    def _failed(self, failure: Failure) -> None:
+        """The disk or the database refused: nothing more is taken, and `finish` says so."""
+        self._writing = self._settling = False
+        if self._failure is None:
+            self._failure = failure
+            self._arrived.clear()
+            self._source.abort()
+        self._maybe_idle()
+
+    # The end
+
+    def finish(self) -> Deferred[None]:
+        """Write and settle all that has arrived whole. Fails with what the disk or the database refused."""
+        self._finishing = True
+        self._idle = Deferred()
+        idle = self._idle
+        if self._arrived and not self._writing:
+            self._write()
+        self._maybe_settle()
+        self._maybe_idle()
+        return idle
+
+    def _maybe_idle(self) -> None:
+        if self._idle is None or self._writing or self._settling:
+            return
+        if self._failure is None and (self._arrived or self._written):
+            return
+        idle, self._idle = self._idle, None
+        if self._failure is not None:
+            idle.errback(self._failure)
+        else:
+            idle.callback(None)

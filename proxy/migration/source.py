@@ -1,0 +1,68 @@
+"""What a move asks of a legacy server, whatever protocol it speaks. Read only: there is no way to delete."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from mailstore.ledger import Entry, Listed
+
+
+class SourceError(Exception):
+    """The legacy server, or the way to it, failed. The text is for the administrator: cause and remedy, no secrets."""
+
+
+class SourceLost(SourceError):
+    """The connection is gone or cannot be trusted any more: a new one may do better.
+
+    `entry` is the message that was under way, if one was.
+    """
+
+    def __init__(self, text: str, entry: Entry | None = None) -> None:
+        super().__init__(text)
+        self.entry = entry
+
+
+class SourceUnusable(SourceError):
+    """The server says what cannot be worked with; asking again would not help."""
+
+
+class Receiver(Protocol):
+    """Takes messages as they arrive, in the order asked for, in the reactor's thread."""
+
+    def message(self, entry: Entry, data: bytes) -> None:
+        """A whole message, exactly as received."""
+
+    def begin(self, entry: Entry) -> None:
+        """A large message starts; `piece` and `end` follow."""
+
+    def piece(self, data: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+    def refused(self, entry: Entry, text: str) -> None:
+        """The server will not give this one; the others go on."""
+
+
+class Source(Protocol):
+    """A logged-in connection to an account's old mailbox."""
+
+    async def list(self) -> Sequence[Listed]:
+        """All messages in the server's order. Raises SourceError."""
+
+    async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
+        """Fetch (position now, entry) in order, many under way at once unless told otherwise. Raises SourceError."""
+
+    def pause(self) -> None:
+        """Stop reading from the server until `resume`."""
+
+    def resume(self) -> None: ...
+
+    async def close(self) -> None:
+        """Say good-bye. Never raises SourceError: what was fetched is here."""
+
+    def abort(self) -> None:
+        """Drop the connection."""
+
+
+Reopen = Callable[[], Awaitable[Source]]
