@@ -35,8 +35,6 @@ from proxy.wire.faults import kind, where
 T = TypeVar("T")
 
 THREADS: Final = 16  # for files, databases and password hashes
-ACCOUNTS_FILE: Final = "accounts.db"
-KEY_FILE: Final = "sealing.key"
 
 
 class Daemon:
@@ -48,8 +46,8 @@ class Daemon:
         self._reactor = reactor
         self._log = log
         reactor.suggestThreadPoolSize(THREADS)
-        self._database = AccountsDatabase(config.state / ACCOUNTS_FILE)
-        sealer = Sealer(load_key(config.state / KEY_FILE))
+        self._database = AccountsDatabase(config.accounts_file)
+        sealer = Sealer(load_key(config.key_file))
         accounts = Accounts(self._database)
         self._homes = Homes(MailboxEngine(), in_thread=self._in_thread, from_thread=reactor.callFromThread)
         door = LegacyDoor(config, reactor)

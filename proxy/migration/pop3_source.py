@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from mailstore.ledger import Entry, Listed
 from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
@@ -60,11 +63,14 @@ class Pop3Source:
 
     async def list(self) -> Sequence[Listed]:
         """UIDL and LIST. A server without UIDL gives names of ""; a size it does not tell is 0."""
-        try:
-            sizes = await self._connection.list_sizes()
-            uidls = await self._connection.uidl()
-        except LegacyError as error:
-            raise source_error(error) from error
+        connection = self._connection
+        asked: list[Deferred[Any]] = [Deferred.fromCoroutine(c) for c in (connection.list_sizes(), connection.uidl())]
+        try:  # both at once, where the server takes it
+            sizes, uidls = await gatherResults(asked, consumeErrors=True)
+        except FirstError as error:
+            if isinstance(error.subFailure.value, LegacyError):
+                raise source_error(error.subFailure.value) from error
+            raise
         names = dict(uidls or ())
         return [Listed(number, _uidl(names.get(number)), sizes[number] or 0) for number in sorted(sizes)]
 

@@ -1,0 +1,22 @@
+"""The checks behind `mailferry check`. Each looks and tells; none changes or contacts anything."""
+
+from __future__ import annotations
+
+from proxy.cli.checks.certificate import certificates
+from proxy.cli.checks.finding import Finding
+from proxy.cli.checks.places import places
+from proxy.cli.checks.ports import ports
+from proxy.config import Config, ConfigErrors
+
+
+def of_mistakes(error: ConfigErrors) -> list[Finding]:
+    """A configuration that cannot be used."""
+    return [Finding("configuration", "fail", mistake.key or error.source, mistake.text) for mistake in error.mistakes]
+
+
+def all_findings(config: Config, source: str) -> list[Finding]:
+    """Everything there is to say of a configuration that is right in itself."""
+    listed = ", ".join(sorted(config.domains))
+    found = [Finding("configuration", "ok", source, f"right; serves {listed}")]
+    found += [Finding("configuration", "warn", remark.key, remark.text) for remark in config.warnings]
+    return [*found, *certificates(config), *places(config), *ports(config)]

@@ -1,0 +1,7 @@
+"""stand-in"""
+
+import click
+
+
+@click.command()
+def demo() -> None: ...

@@ -1,0 +1,27 @@
+"""The command `mailferry`: one group, a file for each command.
+
+Commands import what they need when they run: `mailferry --help` loads click and nothing else, and a command that
+needs no daemon loads none. Exit status (DESIGN.md, "The command line"): 0 done; 1 it did not work, with the
+reason on standard error; 2 usage or configuration.
+"""
+
+from __future__ import annotations
+
+import click
+
+from proxy.cli.check import check
+from proxy.cli.demo import demo
+from proxy.cli.options import config_option
+from proxy.cli.serve import serve
+from proxy.cli.status import status
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mailferry", prog_name="mailferry")
+@config_option
+def main() -> None:
+    """A POP3 and IMAP server that carries each user's old mailbox over at the first login."""
+
+
+for command in (serve, check, status, demo):
+    main.add_command(command)

@@ -1,0 +1,218 @@
+"""The keys of the configuration file, with their types and defaults.
+
+Only `proxy.config.loading` makes these objects; it also sees to what no single key can tell (`together`). What a
+validator raises as `Unfit` is shown to the administrator behind the key's path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+
+from proxy.config import names, places
+from proxy.config.durations import parse_duration, spell
+from proxy.config.endpoints import parse_endpoint
+from proxy.config.mistakes import Mistake, Unfit, shown
+
+NOT_YET: Final = "not in this version"
+SERVED: Final = ("pop3", "pop3s", "imap", "imaps")  # the listeners of this version
+
+
+class _Table(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _not_yet(value: object) -> None:
+    raise Unfit(f"{NOT_YET}: leave it out")
+
+
+def _endpoints(value: object) -> object:
+    if isinstance(value, str):
+        raise Unfit(f'must be a list: write ["{value}"]')
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise Unfit(f'must be a list of endpoints: write ["tcp:{value}"]')
+    return value
+
+
+def _endpoint(value: str) -> str:
+    parse_endpoint(value)
+    return value
+
+
+def _within(lowest: int, highest: int) -> AfterValidator:
+    def check(seconds: int) -> int:
+        if not lowest <= seconds <= highest:
+            raise Unfit(f'"{spell(seconds)}" is not between {spell(lowest)} and {spell(highest)}')
+        return seconds
+
+    return AfterValidator(check)
+
+
+def _database(value: str) -> str:
+    if value == "sqlite":
+        return value
+    if value.startswith(("postgresql", "postgres:")):
+        raise Unfit(f'{NOT_YET}: write "sqlite"')
+    raise Unfit(f'{shown(value)} is no database that mailferry uses: write "sqlite"')
+
+
+def _migration_login(value: object) -> object:
+    if value == "serve":
+        raise Unfit(f'"serve" is {NOT_YET}: write "hold"')
+    return value
+
+
+def _ca(value: object) -> object:
+    """A path; one that is relative is found by `loading`, which knows the file's directory."""
+    return Path(value) if isinstance(value, str) and value and "\0" not in value else value
+
+
+NotYet = Annotated[None, BeforeValidator(_not_yet)]
+AbsolutePath = Annotated[Path, BeforeValidator(places.check_absolute)]
+EndpointText = Annotated[str, AfterValidator(_endpoint)]
+Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False), BeforeValidator(_endpoints)]
+Seconds = Annotated[int, BeforeValidator(parse_duration)]
+
+
+class Listen(_Table):
+    """Where to listen: Twisted endpoint strings. A key left out or empty: that service is not offered."""
+
+    pop3: Endpoints = ()
+    pop3s: Endpoints = ()
+    imap: Endpoints = ()
+    imaps: Endpoints = ()
+    web: NotYet = None
+    lmtp: NotYet = None
+    auth: NotYet = None
+    metrics: NotYet = None
+
+
+class Tls(_Table):
+    """What clients are shown, and when a password may come unencrypted."""
+
+    certificate: AbsolutePath | None = None
+    key: AbsolutePath | None = None
+    plaintext_login: Literal["never", "loopback", "always"] = "loopback"
+
+
+class Storage(_Table):
+    """Where mail and accounts are kept."""
+
+    database: Annotated[str, AfterValidator(_database)] = "sqlite"
+    maildir: Annotated[str, AfterValidator(places.check_maildir)] = "{state}/mail/{domain}/{local}/Maildir"
+
+
+class Migration(_Table):
+    """How a first login goes. Times in seconds."""
+
+    login: Annotated[Literal["hold"], BeforeValidator(_migration_login)] = "hold"
+    hold_limit: Annotated[Seconds, _within(1, 86_400)] = 1_200
+    seen: Literal["headers", "all", "none"] = "headers"
+    refresh: Annotated[Seconds, _within(0, 7 * 86_400)] = 300
+
+
+class LegacyServer(_Table):
+    """A domain's old POP3 server."""
+
+    host: Annotated[str, AfterValidator(names.check_host)]
+    port: Annotated[int, Field(ge=1, le=65_535)]
+    tls: Literal["none", "starttls", "implicit"] = "starttls"
+    verify: bool = True
+    ca: Annotated[Path, BeforeValidator(_ca)] | None = None
+    login: Annotated[str, AfterValidator(names.check_login_form)] = "local"
+    connections: Annotated[int, Field(ge=1, le=10_000)] = 20
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_port(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "port" not in table:
+            return table | {"port": 995 if table.get("tls") == "implicit" else 110}
+        return table
+
+    def login_name(self, local: str, domain: str) -> str:
+        """What the account is called there."""
+        return names.login_name(self.login, local, domain)
+
+
+class Domain(_Table):
+    """A domain that is served here. `name` is in lower case as the file has it, `ascii_name` as DNS has it."""
+
+    accounts: Literal["open", "listed"] = "open"
+    legacy: LegacyServer
+    _name: str = PrivateAttr(default="")
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @cached_property
+    def ascii_name(self) -> str:
+        return names.ascii_name(self._name)
+
+
+class Config(_Table):
+    """The whole file."""
+
+    hostname: Annotated[str, AfterValidator(names.check_hostname)]
+    state: AbsolutePath = Path("/var/lib/mailferry")
+    listen: Listen
+    tls: Tls = Tls()
+    storage: Storage = Storage()
+    migration: Migration = Migration()
+    domain: Annotated[dict[str, Domain], Field(min_length=1)]
+    _domains: Mapping[str, Domain] = PrivateAttr()
+    _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
+
+    def model_post_init(self, _context: Any) -> None:
+        for written, domain in self.domain.items():
+            domain._name = written.lower().rstrip(".")
+        self._domains = MappingProxyType({domain.name: domain for domain in self.domain.values()})
+
+    @property
+    def domains(self) -> Mapping[str, Domain]:
+        """The domains by name, in lower case."""
+        return self._domains
+
+    @property
+    def warnings(self) -> tuple[Mistake, ...]:
+        """What is allowed and yet probably not meant."""
+        return self._warnings
+
+    @property
+    def accounts_file(self) -> Path:
+        """The database of domains and accounts."""
+        return self.state / "accounts.db"
+
+    @property
+    def key_file(self) -> Path:
+        """The key that seals passwords."""
+        return self.state / "sealing.key"
+
+    @property
+    def maildir_root(self) -> Path:
+        """The directory that all Maildirs are below."""
+        return places.maildir_root(self.storage.maildir, self.state)
+
+    def maildir_for(self, local: str, domain: str) -> Path:
+        """Where the account's Maildir is; always below `maildir_root`, whatever the names are."""
+        return places.maildir(self.storage.maildir, self.state, local, domain)
+
+
+_TABLES: Final[Mapping[tuple[str | int, ...], type[_Table]]] = MappingProxyType(
+    {(): Config, ("listen",): Listen, ("tls",): Tls, ("storage",): Storage, ("migration",): Migration}
+)
+
+
+def known_keys(parts: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The keys that the table at this path may have."""
+    found = _TABLES.get(parts)
+    if parts[:1] == ("domain",) and len(parts) in {2, 3}:
+        found = Domain if len(parts) == 2 else LegacyServer
+    return tuple(found.model_fields) if found is not None else ()

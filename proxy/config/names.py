@@ -1,0 +1,90 @@
+"""Names in the configuration: of hosts, of domains, and how an account's name becomes its login at the old server."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from string import Formatter
+from typing import Final
+
+from proxy.config.mistakes import Unfit, meant
+
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+LOGIN_FORMS: Final = ("local", "full")
+
+
+def ascii_name(name: str) -> str:
+    """A domain name as DNS has it, in A-labels (RFC 5890) and lower case. Raises Unfit."""
+    try:
+        text = name.rstrip(".").encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        raise Unfit(f'"{name}" cannot be a domain name') from None
+    if not text or len(text) > 253 or not all(_LABEL.fullmatch(label) for label in text.split(".")):
+        raise Unfit(f'"{name}" cannot be a domain name')
+    return text
+
+
+def check_hostname(value: str) -> str:
+    """This machine's name. Raises Unfit."""
+    if "@" in value or "/" in value or ":" in value:
+        raise Unfit(f'"{value}" is no host name: write only the name, such as "mail.123.com"')
+    return ascii_name(value)
+
+
+def check_host(value: str) -> str:
+    """A server's name or address. Raises Unfit with what would be right."""
+    try:
+        return str(ipaddress.ip_address(value.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        pass
+    if "://" in value:
+        raise Unfit(f'write only the name, without the "{value.partition("://")[0]}://"')
+    if re.fullmatch(r"[^:]+:\d+", value):
+        name, _, port = value.partition(":")
+        raise Unfit(f'write host = "{name}" and port = {port}')
+    return ascii_name(value)
+
+
+def is_loopback(host: str) -> bool:
+    """Does what is sent there stay on this machine?"""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def placeholders(template: str, known: tuple[str, ...]) -> set[str]:
+    """The names in braces. Raises Unfit for any that is not known, and for braces that do not pair."""
+    try:
+        fields = list(Formatter().parse(template))
+    except ValueError:
+        raise Unfit(f'"{template}" has a brace without its pair') from None
+    found = set()
+    for _, name, form, conversion in fields:
+        if name is None:
+            continue
+        allowed = ", ".join(f"{{{word}}}" for word in known)
+        if name not in known or form or conversion:
+            raise Unfit(f'"{template}": {{{name}}} is not known here{meant(name, known)}; there are {allowed}')
+        found.add(name)
+    return found
+
+
+def check_login_form(value: str) -> str:
+    """How accounts are called at the legacy server: "local", "full", or a template. Raises Unfit."""
+    if value in LOGIN_FORMS:
+        return value
+    if not value.isprintable():
+        raise Unfit("must be printable text")
+    if "local" not in placeholders(value, ("local", "domain")):
+        raise Unfit(
+            f'"{value}" would be the same login for everybody{meant(value, LOGIN_FORMS)}; '
+            'write "local", "full", or a template with {local} such as "{local}%{domain}"'
+        )
+    return value
+
+
+def login_name(form: str, local: str, domain: str) -> str:
+    """What to log in as at the legacy server."""
+    template = {"local": "{local}", "full": "{local}@{domain}"}.get(form, form)
+    return template.format(local=local, domain=domain)

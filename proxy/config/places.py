@@ -1,0 +1,93 @@
+"""Paths: what the configuration may name, and where an account's Maildir is.
+
+An account's name comes from a stranger. Here it becomes one component of a path, whatever is in it: a character
+that means something to a file system is written as `%` and two hexadecimal digits for each of its octets, so
+that different names are different places and the name can be read back. Only a name too long for a file system
+is cut, and carries a digest instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+
+from proxy.config.mistakes import Unfit
+from proxy.config.names import placeholders
+
+PLACEHOLDERS: Final = ("state", "domain", "local")
+LONGEST: Final = 240  # octets of a component; file systems allow 255, and ".db-wal" comes behind the Maildir's name
+_PLAIN: Final = frozenset(
+    "abcdefghijklmnopqrstuvwxyz0123456789.-_+=~,!#&'"
+)  # not "@": it may part {local} from {domain}
+
+
+def check_absolute(value: object) -> Path:
+    """A path of the file. Raises Unfit."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        raise Unfit('must be a path in quotes, such as "/var/lib/mailferry"')
+    if not value or "\0" in value:
+        raise Unfit("must be a path")
+    path = Path(value)
+    if not path.is_absolute():
+        raise Unfit(f'"{value}" is not absolute: start with "/", the working directory of a daemon is not yours')
+    return path
+
+
+def check_maildir(value: str) -> str:
+    """The template of `storage.maildir`. Raises Unfit."""
+    if "\0" in value or not value.isprintable():
+        raise Unfit("must be printable text")
+    found = placeholders(value, PLACEHOLDERS)
+    if not value.startswith(("/", "{state}/")):
+        raise Unfit(f'"{value}" is not absolute: start with "/" or "{{state}}/"')
+    if "{state}" in value[1:] or ".." in Path(value).parts:
+        raise Unfit(f'"{value}": {{state}} may only be at the start, and ".." nowhere')
+    if any(_ambiguous(part) for part in Path(value).parts):
+        raise Unfit(f'"{value}": put "/" or "@" between {{domain}} and {{local}}, or two accounts could share a place')
+    if "local" not in found:
+        raise Unfit(f'"{value}" would be one Maildir for everybody: put {{local}} into it')
+    return value
+
+
+def _ambiguous(part: str) -> bool:
+    names = sorted(("{domain}", "{local}"), key=part.find)
+    between = part.partition(names[0])[2].partition(names[1])[0]
+    return "{domain}" in part and "{local}" in part and "@" not in between
+
+
+def component(name: str) -> str:
+    """An account's or a domain's name as one component of a path. Raises Unfit for an empty one."""
+    if not name:
+        raise Unfit("an empty name has no place")
+    text = "".join(_written(c) for c in name.lower())
+    if text.startswith("."):
+        text = "%2E" + text[1:]
+    if len(text.encode()) <= LONGEST:
+        return text
+    digest = hashlib.sha256(name.lower().encode("utf-8", "surrogatepass")).hexdigest()[:40]
+    kept = text.encode()[: LONGEST - 48].decode("utf-8", "ignore")
+    kept = re.sub("%[0-9A-F]?$", "", kept)  # no octet half written
+    return f"{kept}%~{digest}"  # "%~" begins no escaped octet, so that no other name can look like it
+
+
+def _written(character: str) -> str:
+    if character in _PLAIN or (character > "\x7f" and character.isalnum()):
+        return character
+    return "".join(f"%{octet:02X}" for octet in character.encode("utf-8", "surrogatepass"))
+
+
+def maildir(template: str, state: Path, local: str, domain: str) -> Path:
+    """Where the account's Maildir is."""
+    return Path(template.format(state=state, local=component(local), domain=component(domain)))
+
+
+def maildir_root(template: str, state: Path) -> Path:
+    """The directory above all Maildirs: the template up to the first part that depends on an account."""
+    fixed = template.removeprefix("{state}")
+    base = str(state) if fixed != template else ""
+    before = base + fixed.partition("{")[0]
+    return Path(before) if before.endswith("/") else Path(before).parent

@@ -1,0 +1,62 @@
+"""What is allowed and yet probably not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from proxy.config.endpoints import parse_endpoint
+from proxy.config.mistakes import Mistake, key_path
+from proxy.config.model import Config, Domain
+from proxy.config.names import is_loopback
+
+
+def remarks(config: Config) -> tuple[Mistake, ...]:
+    """All of them, each with what would be better."""
+    found = [*_passwords(config)]
+    for domain in config.domains.values():
+        found += _legacy(domain)
+    return tuple(found)
+
+
+def _passwords(config: Config) -> Iterator[Mistake]:
+    tls, listen = config.tls, config.listen
+    public = [text for text in (*listen.imap, *listen.pop3) if not _private(text)]
+    if not public:
+        return
+    if tls.plaintext_login == "always":
+        yield Mistake(
+            "tls.plaintext_login",
+            f'"always" lets passwords cross the network unencrypted ({", ".join(public)}): better "loopback"',
+        )
+    elif tls.certificate is None:
+        yield Mistake(
+            "tls.certificate",
+            f"without one, only clients on this machine can log in through {', '.join(public)}: "
+            "add certificate and key",
+        )
+
+
+def _private(text: str) -> bool:
+    endpoint = parse_endpoint(text)
+    return endpoint.kind == "unix" or bool(endpoint.address and is_loopback(endpoint.address))
+
+
+def _legacy(domain: Domain) -> Iterator[Mistake]:
+    legacy, place = domain.legacy, key_path(["domain", domain.name, "legacy"])
+    if is_loopback(legacy.host):
+        return
+    if legacy.tls == "none":
+        yield Mistake(
+            f"{place}.tls",
+            f'"none" sends every password to {legacy.host} unencrypted: better "starttls" or "implicit"',
+        )
+    elif not legacy.verify:
+        yield Mistake(
+            f"{place}.verify",
+            f"false means that whoever answers for {legacy.host} is sent every password: "
+            'better ca = "…" with the certificate of its CA',
+        )
+    if legacy.port == 995 and legacy.tls != "implicit":
+        yield Mistake(f"{place}.port", '995 is usually spoken to with tls = "implicit"')
+    if legacy.port == 110 and legacy.tls == "implicit":
+        yield Mistake(f"{place}.port", '110 is usually spoken to with tls = "starttls"; implicit TLS is on 995')

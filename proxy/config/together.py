@@ -1,0 +1,99 @@
+"""What several keys must be to each other.
+
+Looks at the file as TOML gave it, not at the typed object, which there is none of while one key is wrong: an
+administrator is to see everything at once. So nothing here takes a type for granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from proxy.config.endpoints import Endpoint, parse_endpoint
+from proxy.config.mistakes import Mistake, Unfit, key_path, quoted_key
+from proxy.config.model import SERVED
+from proxy.config.names import ascii_name
+
+_Raw = Mapping[str, Any]
+
+
+def table(raw: _Raw, name: str) -> _Raw:
+    """A table of the file, empty where there is none."""
+    value = raw.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def contradictions(raw: _Raw) -> list[Mistake]:
+    """All that does not fit together."""
+    return [*_nothing_to_do(raw), *_twice(raw), *_certificate(raw), *_domains(raw), *_maildir(raw)]
+
+
+def _nothing_to_do(raw: _Raw) -> Iterator[Mistake]:
+    listen = raw.get("listen")
+    if isinstance(listen, dict) and not any(listen.get(name) for name in SERVED):
+        yield Mistake("listen", 'nothing to listen on: add, for instance, imap = ["tcp:143"] and pop3 = ["tcp:110"]')
+
+
+def _twice(raw: _Raw) -> Iterator[Mistake]:
+    seen: dict[Endpoint, str] = {}
+    for name in SERVED:
+        strings = table(raw, "listen").get(name)
+        for number, text in enumerate(strings if isinstance(strings, list) else ()):
+            place = key_path(["listen", name, number])
+            try:
+                endpoint = parse_endpoint(text) if isinstance(text, str) else None
+            except Unfit:
+                continue  # the model has said so
+            if endpoint is None or endpoint.kind == "systemd":
+                continue
+            if endpoint in seen:
+                yield Mistake(place, f'"{text}" is taken by {seen[endpoint]}: keep one of them')
+            seen.setdefault(endpoint, place)
+
+
+def _certificate(raw: _Raw) -> Iterator[Mistake]:
+    tls, listen = table(raw, "tls"), table(raw, "listen")
+    certificate, key = tls.get("certificate"), tls.get("key")
+    if certificate and not key:
+        yield Mistake("tls.key", "is missing: a certificate needs its private key")
+    if key and not certificate:
+        yield Mistake("tls.certificate", "is missing: a private key needs its certificate")
+    if certificate or key:
+        return
+    for name in ("imaps", "pop3s"):
+        if listen.get(name):
+            yield Mistake(f"listen.{name}", "needs a certificate: add certificate and key under [tls], or leave it out")
+    if tls.get("plaintext_login") == "never" and (listen.get("imap") or listen.get("pop3")):
+        yield Mistake(
+            "tls.plaintext_login",
+            '"never" without a certificate lets nobody in: add certificate and key, or write "loopback"',
+        )
+
+
+def _domains(raw: _Raw) -> Iterator[Mistake]:
+    seen: dict[str, str] = {}
+    for written, domain in table(raw, "domain").items():
+        place = key_path(["domain", written])
+        try:
+            name = ascii_name(written)
+        except ValueError as error:
+            yield Mistake(place, str(error))
+            continue
+        if name in seen:
+            yield Mistake(place, f"is the same domain as {quoted_key(seen[name])}: keep one of them")
+        seen.setdefault(name, written)
+        legacy = table(domain, "legacy") if isinstance(domain, dict) else {}
+        if legacy.get("verify") is False and legacy.get("ca"):
+            yield Mistake(f"{place}.legacy.ca", "is of no use with verify = false: leave one of them out")
+        if legacy.get("tls") == "none" and legacy.get("ca"):
+            yield Mistake(f"{place}.legacy.ca", 'is of no use with tls = "none": leave one of them out')
+
+
+def _maildir(raw: _Raw) -> Iterator[Mistake]:
+    template = table(raw, "storage").get("maildir")
+    domains = table(raw, "domain")
+    if isinstance(template, str) and "{local}" in template and "{domain}" not in template and len(domains) > 1:
+        yield Mistake(
+            "storage.maildir",
+            f'"{template}" would give accounts of {len(domains)} domains the same place: put {{domain}} into it',
+        )

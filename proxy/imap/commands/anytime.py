@@ -1,0 +1,43 @@
+"""CAPABILITY, NOOP, LOGOUT, ID and ENABLE: what needs no mail (RFC 3501 6.1, RFC 2971, RFC 5161)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.imap.answers import Done
+from proxy.imap.grammar.syntax import Command, Enable, Id, NoArguments
+
+if TYPE_CHECKING:
+    from proxy.imap.session import Session
+
+
+async def capability(session: Session, _command: Command, _arguments: NoArguments) -> Done:
+    session.untagged(session.capability)
+    return Done(b"Capability completed.")
+
+
+async def noop(_session: Session, _command: Command, _arguments: NoArguments) -> Done:
+    """What changed is told before the tagged reply, as with every command."""
+    return Done(b"NOOP completed.")
+
+
+async def logout(session: Session, _command: Command, _arguments: NoArguments) -> Done:
+    """BYE comes before the tagged reply (RFC 3501 6.1.3), and the connection is closed after it."""
+    session.deselect()
+    session.untagged(b"BYE Logging out")
+    session.leave_quietly()
+    return Done(b"Logout completed.")
+
+
+async def identify(session: Session, _command: Command, _arguments: Id) -> Done:
+    """The name only: a version would help nobody but an attacker (RFC 2971 4)."""
+    session.untagged(b'ID ("name" "mailferry")')
+    return Done(b"ID completed.")
+
+
+async def enable(session: Session, _command: Command, arguments: Enable) -> Done:
+    """Nothing that a client may switch on is there yet; names that are not known are passed over (RFC 5161 3.1)."""
+    names = [name for name in arguments.names if name in session.can_enable]
+    session.enabled.update(names)
+    session.untagged(b" ".join((b"ENABLED", *(name.encode() for name in names))))
+    return Done(b"Enabled.")

@@ -1,0 +1,137 @@
+"""FETCH and UID FETCH: the half that runs in the reactor and sends (RFC 3501 6.4.5, 7.4.2).
+
+Nothing is ever held of more messages than `proxy.imap.reading` takes at a time, nor of one message more
+than a piece, however large it is and however slowly the client reads.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mailstore.content import Content
+from mailstore.errors import MessageLost
+from mailstore.index.rows import SEEN
+from mailstore.mailhome import MailHome
+from proxy.imap import responses
+from proxy.imap.answers import Done, Leave, expunge_issued, unreadable
+from proxy.imap.grammar.syntax import Command, Fetch
+from proxy.imap.reading import BATCH_MESSAGES, Answer, Plan, read
+from proxy.imap.view import Spans, View
+
+if TYPE_CHECKING:
+    from mailstore.message.section import Span
+    from proxy.imap.session import Session
+
+AT_ONCE = 2_000  # messages answered from the view before others in the reactor get their turn
+PIECE = 256 * 1024  # octets of a large message read at a time
+
+
+async def fetch(session: Session, command: Command, arguments: Fetch) -> Done:
+    view = session.selected
+    spans = view.find(arguments.sequence, uid=command.uid)
+    plan = Plan(arguments.items, with_uid=command.uid)
+    if plan.from_view:
+        await _from_view(session, view, spans, plan)
+        return Done(b"Fetch completed.")
+    gone, lost = await _from_store(session, view, view.uids_of(spans), plan)
+    if lost:
+        raise unreadable()
+    if gone:
+        session.stale = True
+        if not command.uid:
+            raise expunge_issued()
+    return Done(b"Fetch completed.")
+
+
+async def _from_view(session: Session, view: View, spans: Spans, plan: Plan) -> None:
+    """FLAGS and UID alone: no look at the store."""
+    for span in spans:
+        for start in range(span.start, span.stop, AT_ONCE):
+            some = range(start, min(start + AT_ONCE, span.stop))
+            await session.out.send(b"".join(_flags_and_uids(view, some, plan)))
+            if some.stop < span.stop:
+                await session.breathe()
+
+
+def _flags_and_uids(view: View, indexes: range, plan: Plan) -> list[bytes]:
+    uids = view.uids[indexes.start : indexes.stop]
+    if not plan.flags:
+        return [b"* %d FETCH (UID %d)\r\n" % (number, uid) for number, uid in enumerate(uids, indexes.start + 1)]
+    lines = []
+    for number, uid in enumerate(uids, indexes.start + 1):
+        flags = responses.flag_list(view.flags[number - 1], recent=view.is_recent(uid))
+        view.told(uid)
+        if plan.uid:
+            lines.append(b"* %d FETCH (UID %d FLAGS %b)\r\n" % (number, uid, flags))
+        else:
+            lines.append(b"* %d FETCH (FLAGS %b)\r\n" % (number, flags))
+    return lines
+
+
+async def _from_store(session: Session, view: View, uids: list[int], plan: Plan) -> tuple[int, int]:
+    """Answer for all of `uids`; how many of them are gone, and how many cannot be read."""
+    gone = lost = start = 0
+    size = BATCH_MESSAGES
+    while start < len(uids):
+        some = uids[start : start + size]
+        unseen = _unseen(view, some) if plan.sets_seen and view.writable else ()
+        batch = await session.run(partial(read, folder_id=view.folder.id, uids=some, plan=plan, unseen=unseen))
+        start += batch.taken
+        size = min(BATCH_MESSAGES, max(16, 2 * batch.taken))  # about as many as fit at a time
+        gone += batch.gone
+        lost += len(batch.lost)
+        for uid in batch.lost:
+            session.log.warning("message unreadable", account=session.home.account, folder=view.folder.id, uid=uid)
+        view.stored(batch.flagged)
+        became_seen = {message.uid for message in batch.flagged}
+        for answer in batch.answers:
+            try:
+                await _send(session, view, answer, plan, show_flags=plan.flags or answer.uid in became_seen)
+            finally:
+                if answer.content is not None:
+                    answer.content.close()
+    return gone, lost
+
+
+def _unseen(view: View, uids: list[int]) -> set[int]:
+    return {uid for uid in uids if (index := view.index(uid)) is not None and SEEN not in view.flags[index]}
+
+
+async def _send(session: Session, view: View, answer: Answer, plan: Plan, *, show_flags: bool) -> None:
+    """One message's FETCH response."""
+    index = view.index(answer.uid)
+    assert index is not None  # numbers do not change during a command
+    start = [b"* %d FETCH (" % (index + 1)]
+    if plan.uid:
+        start.append(b"UID %d " % answer.uid)
+    if show_flags:
+        flags = responses.flag_list(view.flags[index], recent=view.is_recent(answer.uid))
+        start.append(b"FLAGS %b " % flags)
+        view.told(answer.uid)
+    if answer.content is None:
+        await session.out.send(b"".join((*start, *answer.pieces, b")\r\n")))  # type: ignore[arg-type]
+        return
+    session.out.write(b"".join(start))
+    for piece in answer.pieces:
+        if isinstance(piece, bytes):
+            await session.out.send(piece)
+        else:
+            await _send_large(session, answer.content, piece)
+    session.out.write(b")\r\n")
+
+
+def _read(_home: MailHome, content: Content, offset: int, length: int) -> bytes:
+    return content.read(offset, length)
+
+
+async def _send_large(session: Session, content: Content, span: Span) -> None:
+    """A literal whose length was announced: it is sent to its end, or the connection is of no use any more."""
+    for offset in range(span.offset, span.offset + span.length, PIECE):
+        length = min(PIECE, span.offset + span.length - offset)
+        try:
+            data = await session.run(partial(_read, content=content, offset=offset, length=length))
+        except MessageLost:
+            session.log.warning("message cut short", account=session.home.account)
+            raise Leave(b"A message was damaged while it was sent.") from None
+        await session.out.send(data)

@@ -1,0 +1,343 @@
+"""IMAP commands as values: what a client said, after parsing and before anybody acts on it.
+
+Made by `proxy.imap.grammar.parse`, read by the session and its handlers. Everything here is frozen.
+Names of folders and search strings are Unicode already; flags are spelled as RFC 3501 2.3.2 spells them.
+
+A new extension adds its own subclass of `Arguments` in its own file; this one holds RFC 3501 and what
+mailferry has announced from its first version.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from mailstore.index.rows import StoreMode
+from proxy.imap.grammar.sequences import (
+    SequenceSet as SequenceSet,  # noqa: PLC0414 - the readers of commands find every shape here
+)
+from proxy.wire.commands import Literal
+from proxy.wire.door import Secret
+
+MAX_SEARCH_DEPTH: Final = 100  # And, Or and Not inside each other: a recursive evaluation is safe
+
+
+class BadSyntax(Exception):
+    """The command is not what the grammar allows: tagged BAD.
+
+    `text` is fit for the client, ASCII, and never holds anything that the client sent.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class BadCharset(Exception):
+    """SEARCH named a charset that is not known here: tagged NO [BADCHARSET (…)] (RFC 3501 6.4.4).
+
+    `known` are charset names for the response code.
+    """
+
+    def __init__(self, known: Sequence[str]) -> None:
+        super().__init__("this charset is not supported")
+        self.text = "this charset is not supported"
+        self.known = tuple(known)
+
+    @property
+    def code(self) -> str:
+        """The response code without its brackets."""
+        return f"BADCHARSET ({' '.join(self.known)})"
+
+
+# --- What follows a command's name ---
+
+
+class Arguments:
+    """What follows a command's name; one subclass for each shape."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. `name` is in capitals; `UID FETCH` is FETCH with `uid`, and so for COPY, STORE, SEARCH
+    and EXPUNGE."""
+
+    tag: bytes
+    name: str
+    uid: bool
+    arguments: Arguments
+
+
+@dataclass(frozen=True, slots=True)
+class NoArguments(Arguments):
+    """CAPABILITY, NOOP, LOGOUT, STARTTLS, CHECK, CLOSE, EXPUNGE, IDLE, NAMESPACE, UNSELECT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login(Arguments):
+    username: bytes
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate(Arguments):
+    """`mechanism` in capitals; `initial` is the initial response of SASL-IR (RFC 4959), still in base64,
+    with b"=" for an empty one; None when there is none."""
+
+    mechanism: str
+    initial: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderName(Arguments):
+    """SELECT, EXAMINE, CREATE, DELETE, SUBSCRIBE, UNSUBSCRIBE. CREATE's has lost its trailing "/"."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename(Arguments):
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListPattern(Arguments):
+    """LIST and LSUB. `pattern` is for `proxy.imap.grammar.folder_names.matches`."""
+
+    reference: str
+    pattern: str
+
+
+class StatusItem(enum.Enum):
+    """RFC 3501 6.3.10; the value is its spelling on the wire."""
+
+    MESSAGES = "MESSAGES"
+    RECENT = "RECENT"
+    UIDNEXT = "UIDNEXT"
+    UIDVALIDITY = "UIDVALIDITY"
+    UNSEEN = "UNSEEN"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusItems(Arguments):
+    """STATUS. `items` has each once, in the order asked."""
+
+    folder: str
+    items: tuple[StatusItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Append(Arguments):
+    """APPEND. `internal_date` is in seconds since 1970. After login `message.data` is a file at its start,
+    and whoever handles the command closes it (`Literal.close`)."""
+
+    folder: str
+    flags: tuple[str, ...]
+    internal_date: int | None
+    message: Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Arguments):
+    sequence: SequenceSet
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Store(Arguments):
+    """STORE. `flags` has each once; it may be empty (`FLAGS ()` takes all away)."""
+
+    sequence: SequenceSet
+    mode: StoreMode
+    silent: bool
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UidExpunge(Arguments):
+    """UID EXPUNGE (RFC 4315 2.1): name EXPUNGE, uid True."""
+
+    sequence: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Id(Arguments):
+    """ID (RFC 2971 3.1); NIL and () give no fields."""
+
+    fields: tuple[tuple[bytes, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enable(Arguments):
+    """ENABLE (RFC 5161 3.1). `names` in capitals, known here or not."""
+
+    names: tuple[str, ...]
+
+
+# --- FETCH ---
+
+
+class FetchAttribute(enum.Enum):
+    """A FETCH item without arguments (RFC 3501 6.4.5); the value is its spelling on the wire.
+
+    BODY is the structure without extension data, BODYSTRUCTURE with it. RFC822 and RFC822.TEXT set \\Seen.
+    """
+
+    FLAGS = "FLAGS"
+    UID = "UID"
+    INTERNALDATE = "INTERNALDATE"
+    RFC822_SIZE = "RFC822.SIZE"
+    ENVELOPE = "ENVELOPE"
+    BODY = "BODY"
+    BODYSTRUCTURE = "BODYSTRUCTURE"
+    RFC822 = "RFC822"
+    RFC822_HEADER = "RFC822.HEADER"
+    RFC822_TEXT = "RFC822.TEXT"
+    MODSEQ = "MODSEQ"  # reserved for RFC 7162: the grammar does not take it yet
+
+
+@dataclass(frozen=True, slots=True)
+class BodySection:
+    """BODY[…] and BODY.PEEK[…] (RFC 3501 6.4.5).
+
+    `path` are part numbers, () for the whole message. `what` is "" (all of the part), "HEADER",
+    "HEADER.FIELDS", "HEADER.FIELDS.NOT", "TEXT" or "MIME" (which always has a path). `fields` are header
+    names as sent, for the two that have them. `partial` is (first octet, number of octets); the number
+    may be 0 and both may lie beyond the end.
+    """
+
+    path: tuple[int, ...]
+    what: str
+    fields: tuple[bytes, ...]
+    peek: bool
+    partial: tuple[int, int] | None
+    echo: bytes  # its name in the FETCH response (RFC 3501 7.4.2): BODY[1.HEADER.FIELDS (DATE FROM)]<0>
+
+
+FetchItem = FetchAttribute | BodySection
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Arguments):
+    """FETCH. `items` has each once, macros (ALL, FAST, FULL) taken apart."""
+
+    sequence: SequenceSet
+    items: tuple[FetchItem, ...]
+
+
+# --- SEARCH ---
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of two or more keys; none of them is an And."""
+
+    keys: tuple[SearchKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Any of two or more keys; none of them is an Or (`OR a OR b c` is one Or of three)."""
+
+    keys: tuple[SearchKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite of a key, which is no Not itself."""
+
+    key: SearchKey
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """ANSWERED, UNANSWERED, KEYWORD, UNKEYWORD and their like. Keywords compare without regard to case."""
+
+    name: str  # "\\Seen", "$Forwarded"
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """RECENT, and OLD when not `present`. NEW is And((Recent(True), Flag("\\\\Seen", False)))."""
+
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """HEADER, and BCC, CC, FROM, SUBJECT, TO. `name` in lower case; an empty `text` asks for the field."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """TEXT: header or body."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """LARGER (more octets than) or SMALLER (fewer octets than)."""
+
+    larger: bool
+    octets: int
+
+
+class When(enum.Enum):
+    """BEFORE is earlier than the day, SINCE the day or later, by the date as written (RFC 3501 6.4.4)."""
+
+    BEFORE = "BEFORE"
+    ON = "ON"
+    SINCE = "SINCE"
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """By the internal date, or, with `sent`, by the Date: header field."""
+
+    when: When
+    day: date
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UidSet:
+    sequence: SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class NumberSet:
+    """Message sequence numbers, in UID SEARCH too."""
+
+    sequence: SequenceSet
+
+
+SearchKey = And | Or | Not | All | Flag | Recent | Header | Text | Body | Size | Dated | UidSet | NumberSet
+
+
+@dataclass(frozen=True, slots=True)
+class Search(Arguments):
+    """SEARCH. `charset` is as declared, in capitals. The key is at most MAX_SEARCH_DEPTH keys deep."""
+
+    charset: str | None
+    key: SearchKey

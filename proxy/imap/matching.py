@@ -1,0 +1,254 @@
+"""Does a message match? SEARCH keys evaluated step by step, the cheap ones first (RFC 3501 6.4.4).
+
+A key is compiled once to a function of a `Candidate` that answers yes, no, or None for "not known from
+what is here". The session's view answers for flags and numbers, a row of the index for dates and sizes,
+and only what is then still open costs a look into the message. And, Or and Not know all three answers
+(Kleene's logic), so a message that a cheap key rules out is never opened.
+
+Strings match anywhere, without regard to case, in decoded text. Dates compare without time and zone:
+the internal date in UTC, as it is shown by FETCH.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+
+from mailstore.index.rows import Flags, Row
+from mailstore.message import text
+from mailstore.message.dates import sent_date
+from proxy.imap.grammar.syntax import (
+    All,
+    And,
+    Body,
+    Dated,
+    Flag,
+    Header,
+    Not,
+    NumberSet,
+    Or,
+    Recent,
+    SearchKey,
+    Size,
+    Text,
+    UidSet,
+    When,
+)
+from proxy.imap.reading import OpenMessage
+from proxy.imap.view import View
+
+Answer = bool | None
+
+
+@dataclass(slots=True)
+class Candidate:
+    """What is known of a message so far."""
+
+    index: int
+    uid: int
+    flags: Flags
+    recent: bool
+    row: Row | None = None
+    message: SearchedMessage | None = None
+
+
+class SearchedMessage:
+    """The texts of an open message, each made once."""
+
+    def __init__(self, message: OpenMessage) -> None:
+        self._message = message
+        self._fields: dict[str, list[str]] = {}
+
+    @cached_property
+    def sent(self) -> date | None:
+        return sent_date(self._message.header)
+
+    def field(self, name: str) -> list[str]:
+        if name not in self._fields:
+            values = text.header_text(self._message.header, name.encode())
+            self._fields[name] = [text.fold(value) for value in values]
+        return self._fields[name]
+
+    def header_has(self, needle: str) -> bool:
+        return any(needle in value for value in self._header)
+
+    def body_has(self, needle: str) -> bool:
+        return any(needle in text.fold(value) for value in text.body_texts(self._message.root, self._message.data))
+
+    @cached_property
+    def _header(self) -> list[str]:
+        return [text.fold(value) for value in text.all_header_text(self._message.header)]
+
+
+Test = Callable[[Candidate], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A key ready to be asked, and what the whole of it may need."""
+
+    test: Test
+    cost: int = 0  # FREE, ROW, HEADER or WHOLE
+
+
+FREE, ROW, HEADER, WHOLE = range(4)
+
+
+def compiled(key: SearchKey, view: View) -> Compiled:
+    """A key for the messages of `view`. Raises BadSequence for a number that is not there."""
+    match key:
+        case And() | Or():
+            terms = sorted((compiled(each, view) for each in key.keys), key=lambda term: term.cost)
+            join = _all if isinstance(key, And) else _any
+            return Compiled(join([term.test for term in terms]), max(term.cost for term in terms))
+        case Not():
+            inner = compiled(key.key, view)
+            return Compiled(_opposite(inner.test), inner.cost)
+        case All():
+            return Compiled(lambda candidate: True)
+        case Flag():
+            return Compiled(_flag(key))
+        case Recent():
+            return Compiled(lambda candidate: candidate.recent is key.present)
+        case UidSet() | NumberSet():
+            return Compiled(_among(view, key))
+        case Size():
+            return Compiled(_size(key), ROW)
+        case Dated():
+            return Compiled(_sent(key), HEADER) if key.sent else Compiled(_arrived(key), ROW)
+        case Header():
+            return Compiled(_header(key), HEADER)
+        case Text():
+            return Compiled(_text(text.fold(key.text)), WHOLE)
+        case Body():
+            return Compiled(_body(text.fold(key.text)), WHOLE)
+
+
+def _all(tests: Sequence[Test]) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        result: Answer = True
+        for each in tests:
+            answer = each(candidate)
+            if answer is False:
+                return False
+            if answer is None:
+                result = None
+        return result
+
+    return test
+
+
+def _any(tests: Sequence[Test]) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        result: Answer = False
+        for each in tests:
+            answer = each(candidate)
+            if answer:
+                return True
+            if answer is None:
+                result = None
+        return result
+
+    return test
+
+
+def _opposite(inner: Test) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        answer = inner(candidate)
+        return None if answer is None else not answer
+
+    return test
+
+
+def _flag(key: Flag) -> Test:
+    """A dozen different flag sets are asked about, however many messages there are."""
+    name = key.name.lower()
+    known: dict[Flags, bool] = {}
+
+    def test(candidate: Candidate) -> Answer:
+        answer = known.get(candidate.flags)
+        if answer is None:
+            answer = any(flag.lower() == name for flag in candidate.flags) is key.present
+            known[candidate.flags] = answer
+        return answer
+
+    return test
+
+
+def _among(view: View, key: UidSet | NumberSet) -> Test:
+    spans = view.find(key.sequence, uid=isinstance(key, UidSet))
+    if len(spans) <= 8:
+        return lambda candidate: any(candidate.index in span for span in spans)
+    members = {index for span in spans for index in span}
+    return lambda candidate: candidate.index in members
+
+
+def _size(key: Size) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        if candidate.row is None:
+            return None
+        return candidate.row.size > key.octets if key.larger else candidate.row.size < key.octets
+
+    return test
+
+
+def _arrived(key: Dated) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        if candidate.row is None:
+            return None
+        try:
+            day = datetime.fromtimestamp(candidate.row.internal_date, UTC).date()
+        except (ValueError, OverflowError, OSError):
+            return False
+        return _in_time(key.when, day, key.day)
+
+    return test
+
+
+def _sent(key: Dated) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        if candidate.message is None:
+            return None
+        day = candidate.message.sent
+        return day is not None and _in_time(key.when, day, key.day)
+
+    return test
+
+
+def _in_time(when: When, day: date, limit: date) -> bool:
+    match when:
+        case When.BEFORE:
+            return day < limit
+        case When.ON:
+            return day == limit
+        case When.SINCE:
+            return day >= limit
+
+
+def _header(key: Header) -> Test:
+    needle = text.fold(key.text)
+
+    def test(candidate: Candidate) -> Answer:
+        if candidate.message is None:
+            return None
+        return any(needle in value for value in candidate.message.field(key.name))
+
+    return test
+
+
+def _text(needle: str) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        if candidate.message is None:
+            return None
+        return candidate.message.header_has(needle) or candidate.message.body_has(needle)
+
+    return test
+
+
+def _body(needle: str) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        return None if candidate.message is None else candidate.message.body_has(needle)
+
+    return test

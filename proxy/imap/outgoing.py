@@ -1,0 +1,108 @@
+"""What a session sends, on its way to the transport: joined into few writes, and no faster than it is read.
+
+A session writes small responses with `write`, which only collects them, and everything large with
+`await send`, which waits while the client does not read. So what is held in memory for one client is
+bounded by PIECE, whatever it asked for. A client that does not read at all for `stalled` seconds is
+left (invariant 10). Used by one session and its protocol; knows no IMAP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITransport
+from zope.interface import implementer
+
+PIECE = 64 * 1024  # octets handed to the transport at a time
+
+
+class ClientGone(Exception):
+    """The connection is closed: there is nobody to answer."""
+
+
+@implementer(IPushProducer)
+class Outgoing:
+    """The sending half of one connection."""
+
+    def __init__(
+        self, transport: ITransport, clock: IReactorTime, stalled: float, on_stalled: Callable[[], None]
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._stalled = stalled
+        self._on_stalled = on_stalled
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._closed = False
+        self._waiter: Deferred[None] | None = None
+        self._timer: IDelayedCall | None = None
+
+    def write(self, data: bytes) -> None:
+        """Collect a response; `flush` or a later `send` hands it on."""
+        self._parts.append(data)
+        self._size += len(data)
+
+    def flush(self) -> None:
+        """Hand on what was collected, in one write."""
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._size = 0
+            if not self._closed:
+                self._transport.write(data)
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Hand on `data` after what was collected, waiting while the client does not read. Raises ClientGone."""
+        if self._size + len(data) < PIECE:
+            self.write(bytes(data))
+            return
+        self.flush()
+        view = memoryview(data)
+        for start in range(0, len(view), PIECE):
+            await self.drained()
+            self._transport.write(bytes(view[start : start + PIECE]))
+        await self.drained()
+
+    async def drained(self) -> None:
+        """Wait until the transport takes more. Raises ClientGone."""
+        while self._paused and not self._closed:
+            self._waiter = Deferred()
+            await self._waiter
+        if self._closed:
+            raise ClientGone
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+        if self._timer is None and not self._closed:
+            self._timer = self._clock.callLater(self._stalled, self._give_up)
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        self._wake()
+
+    def stopProducing(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The connection is gone: drop what is left, and wake who waits to send. Idempotent."""
+        self._closed = True
+        self._parts.clear()
+        self._wake()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def _wake(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            waiter.callback(None)
+
+    def _give_up(self) -> None:
+        self._timer = None
+        self._on_stalled()

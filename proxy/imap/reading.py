@@ -1,0 +1,246 @@
+"""What FETCH needs of messages, read from the store: the half of FETCH that runs in a thread.
+
+`Plan` sorts the items that a client asks for by what they cost: nothing (the session's view has them),
+a row of the index, the header, the whole message. `read` answers for as many messages as BATCH_OCTETS
+allow, in one visit to the store. What of a message is longer than LARGE octets is not read here but
+handed back as a span of the open message, which the session sends piece by piece.
+
+Pure but for the store: no transport, no reactor, no session.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mailstore.content import Content
+from mailstore.errors import MessageLost, NoSuchMessage
+from mailstore.index.rows import SEEN, Flagged, Row, StoreMode
+from mailstore.mailhome import MailHome
+from mailstore.message.arrival import header_end
+from mailstore.message.envelope import envelope
+from mailstore.message.section import Span, header_fields, locate
+from mailstore.message.structure import structure
+from mailstore.message.walker import Part, walk
+from proxy.imap import responses
+from proxy.imap.answers import No
+from proxy.imap.grammar.syntax import BodySection, FetchAttribute, FetchItem
+
+LARGE = 256 * 1024  # octets of one message that are read at once
+MOST = 8 * 1024 * 1024  # octets of one message that may be computed rather than sent from its file
+BATCH_OCTETS = 256 * 1024  # octets of messages read in one visit to the store
+BATCH_MESSAGES = 500
+FIRST_LOOK = 16 * 1024  # octets in which the header of nearly every message ends
+
+Piece = bytes | Span  # a span is of the message's Content
+
+_AS_SECTION = {
+    FetchAttribute.RFC822: BodySection((), "", (), False, None, b"RFC822"),
+    FetchAttribute.RFC822_HEADER: BodySection((), "HEADER", (), True, None, b"RFC822.HEADER"),
+    FetchAttribute.RFC822_TEXT: BodySection((), "TEXT", (), False, None, b"RFC822.TEXT"),
+}
+_FROM_ROW = {FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE}
+_FROM_VIEW = {FetchAttribute.FLAGS, FetchAttribute.UID}
+
+
+class Plan:
+    """The items of one FETCH, by what they need."""
+
+    def __init__(self, items: Sequence[FetchItem], *, with_uid: bool) -> None:
+        """`with_uid`: a UID FETCH, which answers with the UID whether or not it was asked for."""
+        self.uid = with_uid or FetchAttribute.UID in items
+        self.flags = FetchAttribute.FLAGS in items
+        self.row_items = [item for item in items if item in _FROM_ROW]
+        self.content_items = [
+            _AS_SECTION.get(item, item) if isinstance(item, FetchAttribute) else item
+            for item in items
+            if item not in _FROM_ROW and item not in _FROM_VIEW
+        ]
+        self.sets_seen = any(isinstance(item, BodySection) and not item.peek for item in self.content_items)
+
+    @property
+    def from_view(self) -> bool:
+        """Can the view answer alone?"""
+        return not self.row_items and not self.content_items
+
+
+@dataclass(slots=True)
+class Answer:
+    """One message's items but FLAGS and UID, ready to send: pieces to be joined as they are.
+
+    `content` is open where a piece is a span, and whoever takes the answer closes it.
+    """
+
+    uid: int
+    pieces: list[Piece]
+    content: Content | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one visit to the store gave."""
+
+    answers: list[Answer] = field(default_factory=list)
+    taken: int = 0  # how many of the UIDs asked for are dealt with, one way or the other
+    gone: int = 0  # … of these, expunged
+    lost: list[int] = field(default_factory=list)  # … and these cannot be read
+    flagged: list[Flagged] = field(default_factory=list)  # became \Seen by this
+
+
+def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen: Collection[int]) -> Batch:
+    """Answer for some of `uids`, from the first on. Those in `unseen` become \\Seen, if the plan says so."""
+    rows = {row.uid: row for row in home.rows(folder_id, uids)} if plan.row_items else None
+    batch = Batch()
+    octets = 0
+    for uid in uids:
+        if octets >= BATCH_OCTETS:
+            break
+        batch.taken += 1
+        if rows is not None and uid not in rows:
+            batch.gone += 1
+            continue
+        try:
+            answer = _answer(home, folder_id, uid, plan, rows[uid] if rows is not None else None)
+        except NoSuchMessage:
+            batch.gone += 1
+            continue
+        except MessageLost:
+            batch.lost.append(uid)
+            continue
+        batch.answers.append(answer)
+        if answer.content is not None:
+            break
+        octets += sum(len(piece) for piece in answer.pieces if isinstance(piece, bytes))
+    _mark_seen(home, folder_id, batch, plan, unseen)
+    return batch
+
+
+def _mark_seen(home: MailHome, folder_id: int, batch: Batch, plan: Plan, unseen: Collection[int]) -> None:
+    uids = [answer.uid for answer in batch.answers if answer.uid in unseen] if plan.sets_seen else []
+    if not uids:
+        return
+    try:
+        batch.flagged = home.store_flags(folder_id, uids, StoreMode.ADD, (SEEN,))
+    except BaseException:
+        for answer in batch.answers:
+            if answer.content is not None:
+                answer.content.close()
+        raise
+
+
+def _answer(home: MailHome, folder_id: int, uid: int, plan: Plan, row: Row | None) -> Answer:
+    pieces: list[Piece] = []
+    if row is not None:
+        pieces.append(b" ".join(_row_item(item, row) for item in plan.row_items))
+    if not plan.content_items:
+        return Answer(uid, pieces)
+    content = home.open(folder_id, uid)
+    try:
+        _add_content(pieces, OpenMessage(content), plan)
+    except BaseException:
+        content.close()
+        raise
+    if any(isinstance(piece, Span) for piece in pieces):
+        return Answer(uid, pieces, content)
+    content.close()
+    return Answer(uid, pieces)
+
+
+def _add_content(pieces: list[Piece], message: OpenMessage, plan: Plan) -> None:
+    octets = 0
+    for item in plan.content_items:
+        if pieces:
+            pieces.append(b" ")
+        found = message.item(item, inline=LARGE - octets)
+        octets += sum(len(piece) for piece in found if isinstance(piece, bytes))
+        if octets > MOST:
+            raise No(b"Too much at once of one message.", b"LIMIT")
+        pieces.extend(found)
+
+
+def _row_item(item: FetchItem, row: Row) -> bytes:
+    if item is FetchAttribute.INTERNALDATE:
+        return b"INTERNALDATE " + responses.internal_date(row.internal_date)
+    return b"RFC822.SIZE %d" % row.size
+
+
+class OpenMessage:
+    """One open message, of which no more is read than its items need, and that once."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+
+    @cached_property
+    def data(self) -> bytes | mmap.mmap:
+        return self._content.whole()
+
+    @cached_property
+    def root(self) -> Part:
+        return walk(self.data)
+
+    @cached_property
+    def header(self) -> bytes:
+        """The message's own header with its blank line."""
+        if "root" in self.__dict__:
+            return self.root.header
+        start = self._content.read(0, FIRST_LOOK)
+        end = header_end(start)
+        if end < len(start) or len(start) == self._content.size:
+            return start[:end]
+        return self.root.header
+
+    def item(self, item: FetchItem, *, inline: int = LARGE) -> list[Piece]:
+        """Name and value of a data item (RFC 3501 7.4.2). Only up to `inline` octets of a section are read."""
+        if isinstance(item, BodySection):
+            return self._section(item, inline)
+        match item:
+            case FetchAttribute.ENVELOPE:
+                return [b"ENVELOPE " + responses.envelope(envelope(self.header))]
+            case FetchAttribute.BODY:
+                return [b"BODY " + responses.body(structure(self.root, self.data), extended=False)]
+            case FetchAttribute.BODYSTRUCTURE:
+                return [b"BODYSTRUCTURE " + responses.body(structure(self.root, self.data), extended=True)]
+            case _:
+                raise AssertionError(f"{item} is not read from a message")
+
+    def _section(self, item: BodySection, inline: int) -> list[Piece]:
+        """A section that is not there is NIL; one that is there and empty is an empty literal."""
+        if item.what in {"HEADER.FIELDS", "HEADER.FIELDS.NOT"}:
+            header = self._header_of(item.path)
+            if header is None:
+                return [item.echo + b" NIL"]
+            chosen = header_fields(header, item.fields, exclude=item.what == "HEADER.FIELDS.NOT")
+            span = _part_of(Span(0, len(chosen)), item.partial)
+            return [item.echo + b" " + responses.literal(chosen[span.offset : span.offset + span.length])]
+        found = self.span(item.path, item.what)
+        if found is None:
+            return [item.echo + b" NIL"]
+        span = _part_of(found, item.partial)
+        if span.length > inline:
+            return [b"%b {%d}\r\n" % (item.echo, span.length), span]
+        return [item.echo + b" " + responses.literal(self._content.read(span.offset, span.length))]
+
+    def span(self, path: tuple[int, ...], what: str) -> Span | None:
+        """Where a section is. Most are found without looking at the whole message."""
+        if not path and not what:
+            return Span(0, self._content.size)
+        if not path and what in {"HEADER", "TEXT"} and len(self.header) < self._content.size:
+            end = self.root.body if "root" in self.__dict__ else len(self.header)
+            return Span(0, end) if what == "HEADER" else Span(end, self._content.size - end)
+        return locate(self.root, path, what)
+
+    def _header_of(self, path: tuple[int, ...]) -> bytes | None:
+        if not path:
+            return self.header
+        span = locate(self.root, path, "HEADER")
+        return None if span is None else self._content.read(span.offset, span.length)
+
+
+def _part_of(span: Span, partial: tuple[int, int] | None) -> Span:
+    """`<first.count>` of a section; what lies beyond its end is left off (RFC 3501 6.4.5)."""
+    if partial is None:
+        return span
+    first = min(partial[0], span.length)
+    return Span(span.offset + first, min(partial[1], span.length - first))

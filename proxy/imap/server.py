@@ -1,0 +1,198 @@
+"""The IMAP server on Twisted: connections, their time limits, TLS, and a quiet end.
+
+`ImapFactory` is one listener's factory; `daemon` makes it, and calls `drain` before the process ends.
+A connection owns its session and its timers and knows no command. Time limits (RFC 3501 5.4):
+`login_timeout` until somebody has logged in, without the time that the gate itself takes to answer;
+`idle_timeout` between two commands; `stalled_timeout` for a client that does not read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tempfile
+from collections.abc import Callable
+from typing import IO, Any, cast
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IDelayedCall,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+    ITLSTransport,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from proxy.imap.outgoing import Outgoing
+from proxy.imap.session import Log, Session
+from proxy.imap.state import State
+from proxy.wire.door import Gate, Terms
+
+SHUTTING_DOWN = b"Server is shutting down."
+IN_MEMORY = 256 * 1024  # a message handed in by APPEND is kept in memory up to this size
+
+
+def spooled() -> IO[bytes]:
+    """A file for a message on its way in; it has no name, and is gone when it is closed."""
+    return cast(IO[bytes], tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
+
+
+class ImapConnection(Protocol):
+    """One client's connection."""
+
+    def __init__(self, factory: ImapFactory) -> None:
+        self.peer = ""
+        self.secure = False
+        self.loopback = False
+        self.lost: Deferred[None] = Deferred()
+        self._factory = factory
+        self._paused = False
+        self._closing = False
+        self._timer: IDelayedCall | None = None
+
+    # From the transport
+
+    def connectionMade(self) -> None:
+        factory, transport = self._factory, self.transport
+        assert transport is not None
+        self.peer, self.loopback = _address(transport.getPeer())
+        self.secure = ISSLTransport.providedBy(transport)
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+            transport.setTcpKeepAlive(True)  # an idling client that is switched off is noticed in the end
+        limits = factory.terms.limits
+        self._out = Outgoing(transport, factory.clock, limits.stalled_timeout, self._stalled)
+        cast(IConsumer, transport).registerProducer(self._out, True)
+        self.session = Session(self, self._out, factory.gate, factory.terms, factory.log, factory.clock, factory.spool)
+        factory.connections.add(self)
+        if factory.draining:
+            self.session.leave(SHUTTING_DOWN)
+            return
+        self._timer = factory.clock.callLater(limits.login_timeout, self._timed_out)
+        self.session.greet()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if self.session.state is not State.NOT_AUTHENTICATED:
+            self._restart_timer()
+        self.session.received(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._stop_timer()
+        self._closing = True
+        self.session.connection_lost()
+        self._factory.connections.discard(self)
+        self.lost.callback(None)
+
+    # For the session
+
+    def start_tls(self) -> None:
+        transport = cast(ITLSTransport, self.transport)
+        transport.startTLS(cast(Any, self._factory.terms.tls))
+        self.secure = True
+
+    def pause(self) -> None:
+        if not self._paused and self.transport is not None:
+            self._paused = True
+            cast(Any, self.transport).pauseProducing()
+
+    def resume(self) -> None:
+        if self._paused and not self._closing and self.transport is not None:
+            self._paused = False
+            cast(Any, self.transport).resumeProducing()
+
+    def close(self) -> None:
+        self._closing = True
+        self._stop_timer()
+        assert self.transport is not None
+        cast(IConsumer, self.transport).unregisterProducer()
+        self._out.close()
+        self.transport.loseConnection()
+        # The goodbye may be waiting behind what the client does not read.
+        self._timer = self._factory.clock.callLater(self._factory.terms.limits.stalled_timeout, self._abort)
+
+    # Time limits
+
+    def _restart_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.reset(self._factory.terms.limits.idle_timeout)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _timed_out(self) -> None:
+        """Too long without a login, or without a command."""
+        limits = self._factory.terms.limits
+        session = self.session
+        before_login = session.state is State.NOT_AUTHENTICATED
+        if session.held_login is not None or (session.running and not before_login):
+            # The server is at work, or IDLE, which has its own limit.
+            later = limits.login_timeout if before_login else limits.idle_timeout
+            self._timer = self._factory.clock.callLater(later, self._timed_out)
+            return
+        self._timer = None
+        self._factory.log.info("imap session ended", peer=self.peer, reason="idle" if not before_login else "no login")
+        session.leave(b"Disconnected for inactivity." if not before_login else b"Too long without a login.")
+
+    def _stalled(self) -> None:
+        self._factory.log.info("imap session ended", peer=self.peer, reason="the client does not read")
+        self._abort()
+
+    def _abort(self) -> None:
+        self._timer = None
+        cast(Any, self.transport).abortConnection()
+
+
+class ImapFactory(Factory):
+    """Makes the connections of one listener, and knows those that are alive."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        gate: Gate,
+        terms: Terms,
+        log: Log,
+        clock: IReactorTime,
+        spool: Callable[[], IO[bytes]] = spooled,
+    ) -> None:
+        """`spool` opens a file for a message that a client hands in."""
+        self.gate = gate
+        self.terms = terms
+        self.log = log
+        self.clock = clock
+        self.spool = spool
+        self.draining = False
+        self.connections: set[ImapConnection] = set()
+
+    def buildProtocol(self, addr: IAddress | None) -> ImapConnection:
+        return ImapConnection(self)
+
+    def drain(self) -> Deferred[None]:
+        """Let every session answer its current command, say BYE and close; fires when all are gone.
+
+        A held login is answered NO [UNAVAILABLE]. Who connects from here on is told BYE.
+        """
+        self.draining = True
+        connections = list(self.connections)
+        waiting = DeferredList([connection.lost for connection in connections])
+        for connection in connections:
+            connection.session.leave(SHUTTING_DOWN)
+        return waiting.addCallback(lambda _: None)
+
+
+def _address(address: IAddress) -> tuple[str, bool]:
+    """The peer's address for log and gate, and whether it is this machine."""
+    host = getattr(address, "host", None)
+    if host is None:
+        return "local", True  # a UNIX socket
+    try:
+        return str(host), ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return str(host), False

@@ -1,0 +1,427 @@
+"""One IMAP session: its state, and its commands one after the other (RFC 3501 3 and 5.5).
+
+Invariants:
+
+- A command starts only when the one before it is answered; what a client pipelines waits in the reader.
+- Every command gets exactly one tagged reply, and `_answer` is the only place that makes one. Handlers
+  return `Done` or raise (see `proxy.imap.answers`); they write untagged responses only.
+- What other sessions did is told before the tagged reply and while idling, through `sync` alone.
+- A session that is asked to end (`leave`) answers its current command first, then says BYE.
+
+The session knows no transport: it writes to an `Outgoing` and asks its `Connection` for the rest.
+Made and fed by `proxy.imap.server`; handlers in `proxy.imap.commands` use everything public here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from mailstore.errors import MailstoreError, NoSuchFolder
+from mailstore.mailhome import MailHome
+from proxy.imap import responses
+from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
+from proxy.imap.grammar.parse import parse
+from proxy.imap.grammar.syntax import BadCharset, BadSyntax, Command
+from proxy.imap.outgoing import ClientGone, Outgoing
+from proxy.imap.state import State
+from proxy.imap.table import ENABLED_BY_CLIENT, Entry, capabilities, find
+from proxy.imap.view import BadSequence, View
+from proxy.wire.commands import UNTAGGED, CommandReader, Continue, RawLine, Ready, Refused
+from proxy.wire.door import Gate, Home, Terms
+
+HELD_INPUT = 256 * 1024  # octets that a client may send ahead while a command is being answered
+BAD_IN_A_ROW = 20  # so many broken commands, one after the other, are no mail client
+
+T = TypeVar("T")
+
+
+class Log(Protocol):
+    """What the server needs of a structlog logger."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...
+    def warning(self, event: str, **fields: Any) -> Any: ...
+    def error(self, event: str, **fields: Any) -> Any: ...
+
+
+class Connection(Protocol):
+    """What a session asks of the connection that carries it."""
+
+    peer: str
+    secure: bool
+    loopback: bool
+
+    def start_tls(self) -> None:
+        """Speak TLS from here on."""
+
+    def pause(self) -> None:
+        """Take no more input until `resume`. Idempotent, as is `resume`."""
+
+    def resume(self) -> None:
+        """Take input again."""
+
+    def close(self) -> None:
+        """Send what was written, then close."""
+
+
+class Session:
+    """One client's session, from greeting to goodbye."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        out: Outgoing,
+        gate: Gate,
+        terms: Terms,
+        log: Log,
+        clock: IReactorTime,
+        spool: Callable[[], IO[bytes]],
+    ) -> None:
+        self.connection = connection
+        self.out = out
+        self.gate = gate
+        self.terms = terms
+        self.log = log
+        self.clock = clock
+        self.reader = CommandReader(terms.limits, spool)
+        self.state = State.NOT_AUTHENTICATED
+        self.view: View | None = None
+        self.failed_logins = 0
+        self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
+        self.stale = False  # the selected mailbox may have changed since the last sync
+        self.running = False  # a command is being answered
+        self.enabled: set[str] = set()  # extensions that the client switched on (RFC 5161)
+        self._home: Home | None = None
+        self._unwatch: Callable[[], None] | None = None
+        self._leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
+        self._tls_next = False
+        self._ended = False
+        self._bad_in_a_row = 0
+        self._news = False
+        self._waiter: Deferred[None] | None = None
+
+    # What the connection calls
+
+    def greet(self) -> None:
+        self.out.write(responses.status(UNTAGGED, b"OK", b"%b ready." % self.terms.hostname.encode(), self.capability))
+        self.out.flush()
+
+    def received(self, data: bytes) -> None:
+        self.reader.feed(data)
+        self._wake()
+        self._go_on()
+        if self.running and self.reader.pending > HELD_INPUT:
+            self.connection.pause()
+
+    def leave(self, text: bytes) -> None:
+        """Answer the command in progress, say BYE and close. A held login is refused for now."""
+        if self._leaving is None:
+            self._leaving = text
+        if self.held_login is not None:
+            self.held_login.cancel()
+        self._wake()
+        self._go_on()
+
+    def connection_lost(self) -> None:
+        self.out.close()
+        self._ended = True
+        if self.held_login is not None:
+            self.held_login.cancel()
+        self._wake()
+        if not self.running:
+            self._release()
+
+    # What handlers use
+
+    @property
+    def home(self) -> Home:
+        """The account's home. Only after login."""
+        if self._home is None:
+            raise Bad(b"Log in first.")
+        return self._home
+
+    @property
+    def selected(self) -> View:
+        """The selected mailbox. Only while one is."""
+        if self.view is None:
+            raise Bad(b"No mailbox selected.")
+        return self.view
+
+    @property
+    def capability(self) -> bytes:
+        """`CAPABILITY …` as it is at this moment (RFC 3501 6.1.1)."""
+        names = capabilities(self.state, tls=self.tls_offered, login=self.login_allowed)
+        return b" ".join((b"CAPABILITY", *names))
+
+    @property
+    def tls_offered(self) -> bool:
+        return self.terms.tls is not None and not self.connection.secure
+
+    @property
+    def login_allowed(self) -> bool:
+        return self.terms.login_allowed(secure=self.connection.secure, loopback=self.connection.loopback)
+
+    @property
+    def can_enable(self) -> frozenset[str]:
+        return ENABLED_BY_CLIENT
+
+    def leave_quietly(self) -> None:
+        """End after the reply to this command; BYE has been said."""
+        self._leaving = b""
+
+    def start_tls_after_reply(self) -> None:
+        self._tls_next = True
+
+    async def run(self, operation: Callable[[MailHome], T]) -> T:
+        """One whole operation of the store, in a thread."""
+        return await self.home.run(operation)
+
+    def untagged(self, response: bytes) -> None:
+        self.out.write(b"* %b\r\n" % response)
+
+    def logged_in(self, home: Home) -> None:
+        self._home = home
+        self._unwatch = home.watch(self._changed)
+        self.state = State.AUTHENTICATED
+        self.reader.authenticated = True
+
+    def select(self, view: View) -> None:
+        self.view = view
+        self.state = State.SELECTED
+
+    def deselect(self) -> None:
+        """No mailbox is selected from here on. Harmless where none was."""
+        self.view = None
+        if self.state is State.SELECTED:
+            self.state = State.AUTHENTICATED
+
+    async def sync(self, *, expunge: bool, with_uid: bool = False) -> None:
+        """Tell what happened in the selected mailbox (RFC 3501 5.2, 7.4.1)."""
+        view = self.view
+        if view is None:
+            return
+        if self.stale:
+            self.stale = False
+            try:
+                changes = await self.run(
+                    lambda home: home.changes(view.folder.id, view.modseq, claim_recent=view.writable)
+                )
+            except NoSuchFolder:
+                self.deselect()
+                self._leaving = b"Selected mailbox was deleted, have to disconnect."
+                return
+            except MailstoreError as error:
+                self.stale = True  # it is told when the store can be read again
+                self.log.warning("imap changes unreadable", reason=type(error).__name__, **self._who())
+                return
+            view.apply(changes)
+        self.out.write(view.flush(expunge=expunge, with_uid=with_uid))
+
+    async def line(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> bytes:
+        """The client's next line as it is: a SASL response, IDLE's end. Raises Bad, Leave, ClientGone.
+
+        `meanwhile` is called before each wait, and so after each change to the account's mail.
+        """
+        self.reader.raw_line()
+        while True:
+            event = self.reader.next()
+            if isinstance(event, RawLine):
+                return event.line
+            if isinstance(event, Refused):
+                if event.close:
+                    raise Leave(event.text.encode())
+                raise Bad(event.text.encode())
+            if meanwhile is not None:
+                await meanwhile()
+            self.out.flush()
+            await self._woken()
+
+    async def breathe(self) -> None:
+        """Let the reactor see to others in the middle of a long computation. Raises ClientGone."""
+        pause: Deferred[None] = Deferred()
+        self.clock.callLater(0, pause.callback, None)
+        await pause
+        await self.out.drained()
+
+    # Inside
+
+    def _changed(self, folder_id: int) -> None:
+        """A folder of the account changed. Without a view the one being selected at this moment may be it."""
+        if self.view is None or self.view.folder.id == folder_id:
+            self.stale = True
+            self._wake()
+
+    def _wake(self) -> None:
+        self._news = True
+        if self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            waiter.callback(None)
+
+    async def _woken(self) -> None:
+        """Wait for input, a change or the end. Raises Leave, ClientGone."""
+        if not self._news:
+            self._waiter = Deferred()
+            await self._waiter
+        self._news = False
+        if self._ended:
+            raise ClientGone
+        if self._leaving is not None:
+            raise Leave(self._leaving)
+
+    def _go_on(self) -> None:
+        if not self.running and not self._ended:
+            self.running = True
+            Deferred.fromCoroutine(self._work()).addErrback(self._broken)
+
+    async def _work(self) -> None:
+        """Answer what is there. Ends when more has to arrive, or for good."""
+        try:
+            while self._leaving is None and (event := self.reader.next()) is not None:
+                if isinstance(event, Continue):
+                    self.out.write(b"+ OK\r\n")
+                elif isinstance(event, Refused):
+                    self._refuse(event)
+                elif isinstance(event, Ready):
+                    await self._answer(event)
+                self.out.flush()
+                if self._tls_next:
+                    self._start_tls()
+                await self.out.drained()
+                self.connection.resume()
+        except ClientGone:
+            pass
+        finally:
+            self.running = False
+        if self._leaving is not None and not self._ended:
+            self._say_goodbye()
+        if self._ended:
+            self._release()
+
+    def _start_tls(self) -> None:
+        """Whatever came in plaintext after STARTTLS was not said by who speaks TLS (RFC 3501 6.2.1, RFC 7457)."""
+        self._tls_next = False
+        self.reader.clear()
+        self.connection.start_tls()
+
+    def _say_goodbye(self) -> None:
+        self._ended = True
+        if self._leaving:
+            self.out.write(responses.status(UNTAGGED, b"BYE", self._leaving))
+        self.out.flush()
+        self.connection.close()
+
+    def _release(self) -> None:
+        self.reader.close()
+        self.deselect()
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        if self._home is not None:
+            self._home.close()
+            self._home = None
+
+    def _broken(self, failure: Failure) -> None:
+        """An error outside any command: nothing can be trusted any more."""
+        self._report("imap session failed", failure.value)
+        if not self._ended:
+            self._leaving = b"Internal error; it was logged."
+            self._say_goodbye()
+        self._release()
+
+    def _report(self, event: str, error: BaseException | None) -> None:
+        """An error for the log: its kind and where it was raised, never its text, which may hold mail."""
+        trace = error.__traceback__ if error is not None else None
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""
+        self.log.error(event, error=type(error).__name__, where=where, **self._who())
+
+    def _who(self) -> dict[str, str]:
+        return {"peer": self.connection.peer, "account": self._home.account if self._home else ""}
+
+    # Replies
+
+    async def _answer(self, ready: Ready) -> None:
+        """One command and its tagged reply: the only place where errors become replies."""
+        try:
+            await self._perform(ready)
+            self._bad_in_a_row = 0
+        except BadSyntax as error:
+            self._bad(ready.tag, error.text.encode())
+        except Bad as error:
+            self._bad(ready.tag, error.text)
+        except BadSequence:
+            self._bad(ready.tag, b"Invalid message number.")
+        except Leave as error:
+            self._leaving = error.text
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a handler did wrong, the client gets a reply
+            self._report("imap command failed", error)
+            self._no(ready.tag, server_bug())
+        finally:
+            ready.close()
+
+    async def _perform(self, ready: Ready) -> None:
+        """Parse, check, carry out, tell what changed, and reply with OK or NO."""
+        reply: Done | No
+        expunge = with_uid = False
+        try:
+            command = parse(ready)
+            entry = self._entry(command)
+            expunge, with_uid = entry.expunge, command.uid
+            reply = await entry.handler(self, command, command.arguments)
+        except BadCharset as error:
+            reply = No(error.text.encode(), error.code.encode())
+        except No as error:
+            reply = error
+        except MailstoreError as error:
+            reply = refusal(error)
+            self.log.warning("imap store error", reason=type(error).__name__, **self._who())
+        await self.sync(expunge=expunge, with_uid=with_uid)
+        if isinstance(reply, Done):
+            self.out.write(responses.status(ready.tag, b"OK", reply.text, reply.code))
+        else:
+            self._no(ready.tag, reply)
+
+    def _entry(self, command: Command) -> Entry:
+        entry = find(command)
+        if entry is None:
+            raise Bad(b"Unknown command.")
+        if self.state not in entry.states:
+            raise Bad(
+                _WRONG_STATE[self.state] if State.NOT_AUTHENTICATED not in entry.states else b"Already logged in."
+            )
+        return entry
+
+    def _no(self, tag: bytes, error: No) -> None:
+        self.out.write(responses.status(tag, b"NO", error.text, error.code))
+
+    def _bad(self, tag: bytes, text: bytes) -> None:
+        self.out.write(responses.status(tag, b"BAD", text))
+        self._bad_in_a_row += 1
+        if self._bad_in_a_row >= BAD_IN_A_ROW:
+            self.log.info("imap session ended", reason="too many broken commands", **self._who())
+            self.leave(b"Too many invalid commands.")
+
+    def _refuse(self, event: Refused) -> None:
+        """A command that the reader did not take, because it is over a limit (RFC 7888 4, RFC 4469)."""
+        if event.status == "BAD":
+            self._bad(event.tag, event.text.encode())
+        else:
+            self._no(event.tag, No(event.text.encode(), event.code.encode()))
+        if event.close:
+            self.log.info("imap session ended", reason=event.text, **self._who())
+            self.leave(event.text.encode())
+
+
+_WRONG_STATE = {
+    State.NOT_AUTHENTICATED: b"Log in first.",
+    State.AUTHENTICATED: b"No mailbox selected.",
+    State.SELECTED: b"Not allowed while a mailbox is selected.",
+}

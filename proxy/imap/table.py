@@ -1,0 +1,136 @@
+"""Every IMAP command that this server knows, and what it announces: one table each.
+
+A row says what a command is called, in which states it is legal (RFC 3501 3), who carries it out, and
+whether EXPUNGE responses may come in its answer (RFC 3501 7.4.1: not during FETCH, STORE and SEARCH,
+where the client counts on its numbers; the UID forms are free). A capability names the commands that
+it promises; one whose command is missing makes the import fail, and so the start.
+
+An extension is a file in `proxy.imap.commands`, its rows here, and its capability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.imap.answers import Done
+from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, search, selecting, store
+from proxy.imap.grammar.syntax import Command
+from proxy.imap.state import ANY, NOBODY, SELECTED, SOMEBODY, State
+
+Handler = Callable[[Any, Command, Any], Awaitable[Done]]  # the session, the command, its arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command."""
+
+    name: str  # with "UID " before the form that takes UIDs
+    states: State
+    handler: Handler
+    expunge: bool = True  # may EXPUNGE come in its answer?
+
+
+COMMANDS = (
+    Entry("CAPABILITY", ANY, anytime.capability),
+    Entry("NOOP", ANY, anytime.noop),
+    Entry("LOGOUT", ANY, anytime.logout),
+    Entry("ID", ANY, anytime.identify),
+    Entry("STARTTLS", NOBODY, login.starttls),
+    Entry("AUTHENTICATE", NOBODY, login.authenticate),
+    Entry("LOGIN", NOBODY, login.login),
+    Entry("ENABLE", SOMEBODY, anytime.enable),
+    Entry("SELECT", SOMEBODY, selecting.select),
+    Entry("EXAMINE", SOMEBODY, selecting.select),
+    Entry("CREATE", SOMEBODY, folders.create),
+    Entry("DELETE", SOMEBODY, folders.delete),
+    Entry("RENAME", SOMEBODY, folders.rename),
+    Entry("SUBSCRIBE", SOMEBODY, folders.subscribe),
+    Entry("UNSUBSCRIBE", SOMEBODY, folders.unsubscribe),
+    Entry("LIST", SOMEBODY, folders.list_folders),
+    Entry("LSUB", SOMEBODY, folders.list_subscribed),
+    Entry("STATUS", SOMEBODY, folders.status),
+    Entry("NAMESPACE", SOMEBODY, folders.namespace),
+    Entry("APPEND", SOMEBODY, appending.append),
+    Entry("IDLE", SOMEBODY, idle.idle),
+    Entry("CHECK", SELECTED, selecting.check),
+    Entry("CLOSE", SELECTED, selecting.close),
+    Entry("UNSELECT", SELECTED, selecting.unselect),
+    Entry("EXPUNGE", SELECTED, selecting.expunge),
+    Entry("UID EXPUNGE", SELECTED, selecting.uid_expunge),
+    Entry("SEARCH", SELECTED, search.search, expunge=False),
+    Entry("UID SEARCH", SELECTED, search.search),
+    Entry("FETCH", SELECTED, fetch.fetch, expunge=False),
+    Entry("UID FETCH", SELECTED, fetch.fetch),
+    Entry("STORE", SELECTED, store.store, expunge=False),
+    Entry("UID STORE", SELECTED, store.store),
+    Entry("COPY", SELECTED, appending.copy),
+    Entry("UID COPY", SELECTED, appending.copy),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One word of CAPABILITY, the commands that it promises, and the states in which it is of use."""
+
+    name: bytes
+    needs: tuple[str, ...] = ()
+    states: State = ANY
+
+
+CAPABILITIES = (
+    Capability(b"IMAP4rev1", tuple(entry.name for entry in COMMANDS if not entry.name.startswith("ID"))),
+    Capability(b"LITERAL+"),
+    Capability(b"SASL-IR", ("AUTHENTICATE",), NOBODY),
+    Capability(b"ID", ("ID",)),
+    Capability(b"ENABLE", ("ENABLE",)),
+    Capability(b"IDLE", ("IDLE",)),
+    Capability(b"NAMESPACE", ("NAMESPACE",), SOMEBODY),
+    Capability(b"CHILDREN", ("LIST",), SOMEBODY),
+    Capability(b"UIDPLUS", ("UID EXPUNGE", "APPEND", "COPY", "UID COPY"), SOMEBODY),
+    Capability(b"UNSELECT", ("UNSELECT",), SOMEBODY),
+)
+STARTTLS = Capability(b"STARTTLS", ("STARTTLS",), NOBODY)
+LOGINS = (
+    Capability(b"AUTH=PLAIN", ("AUTHENTICATE",), NOBODY),
+    Capability(b"AUTH=LOGIN", ("AUTHENTICATE",), NOBODY),
+)
+LOGINDISABLED = Capability(b"LOGINDISABLED", (), NOBODY)
+
+ENABLED_BY_CLIENT: frozenset[str] = frozenset()  # what ENABLE may switch on (RFC 5161)
+
+
+class BrokenTable(Exception):
+    """A command is there twice, or a capability promises one that is not there."""
+
+
+def indexed(commands: Iterable[Entry], capabilities: Iterable[Capability]) -> Mapping[str, Entry]:
+    """The commands by name. Raises BrokenTable."""
+    table: dict[str, Entry] = {}
+    for entry in commands:
+        if entry.name in table:
+            raise BrokenTable(f"{entry.name} is in the table twice")
+        table[entry.name] = entry
+    for capability in capabilities:
+        for name in capability.needs:
+            if name not in table:
+                raise BrokenTable(f"{capability.name.decode()} promises {name}, which is not in the table")
+    return table
+
+
+TABLE = indexed(COMMANDS, (*CAPABILITIES, STARTTLS, *LOGINS, LOGINDISABLED))
+
+
+def find(command: Command) -> Entry | None:
+    """The row of a command."""
+    return TABLE.get(f"UID {command.name}" if command.uid else command.name)
+
+
+def capabilities(state: State, *, tls: bool, login: bool) -> list[bytes]:
+    """What is announced in `state`. `tls`: STARTTLS is offered now; `login`: a password may be sent now."""
+    offered = [*CAPABILITIES]
+    if tls:
+        offered.append(STARTTLS)
+    offered.extend(LOGINS if login else (LOGINDISABLED,))
+    return [capability.name for capability in offered if state in capability.states]

@@ -1,0 +1,238 @@
+"""The sequence numbers that one session sees (RFC 3501 2.3.1.2 and 7.4.1).
+
+What other sessions do to a mailbox is known here as soon as `apply` is told of it, but the client's
+numbers change only when `flush` hands out the responses that say so. Between the two:
+
+- a message that was expunged keeps its number, and may be asked for by it, until `flush(expunge=True)`
+  has said EXPUNGE (a client that pipelines FETCH with numbers must never be given another message);
+- a new message has no number until EXISTS was said;
+- a flag is told as it is at the moment of telling.
+
+The view is pure: no I/O, no clock. A session owns one while a mailbox is selected. It holds 12 octets
+a message: the UID, and a reference to a flag set shared by all messages that have the same.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+
+from mailstore.index.rows import Changes, Flagged, Flags, Snapshot, shared_flags
+from proxy.imap import responses
+from proxy.imap.grammar.sequences import SequenceSet
+
+FEW = 64  # so many expunged messages are cut out of the arrays one by one; more, and these are built anew
+
+Spans = list[range]  # indexes (sequence number - 1), ascending, not touching each other
+
+
+class BadSequence(Exception):
+    """A sequence number beyond the number of messages, or "*" in an empty mailbox (RFC 3501 9, seq-number)."""
+
+
+class View:
+    """One session's picture of its selected mailbox."""
+
+    __slots__ = (
+        "_exists_untold",
+        "_flags_untold",
+        "_gone",
+        "_keywords_untold",
+        "_known",
+        "_newest",
+        "_recent",
+        "_recent_told",
+        "flags",
+        "folder",
+        "keywords",
+        "modseq",
+        "uidnext",
+        "uids",
+        "writable",
+    )
+
+    def __init__(self, snapshot: Snapshot, *, writable: bool) -> None:
+        self.folder = snapshot.folder
+        self.writable = writable
+        self.uids = array("I", snapshot.uids)
+        self.flags = list(snapshot.flags)
+        self.keywords = set(snapshot.keywords)
+        self.modseq = snapshot.highestmodseq
+        self.uidnext = snapshot.uidnext
+        self._known: set[Flags] = set()  # flag sets whose keywords are all in `keywords`
+        self._recent: list[range] = []  # UIDs that are \Recent in this session
+        self._gone: set[int] = set()  # UIDs expunged and not yet told
+        self._flags_untold: set[int] = set()  # UIDs
+        self._exists_untold = False
+        self._keywords_untold = False
+        self._newest = self.uids[-1] if self.uids else 0  # the highest UID that was ever here
+        if self.uids and snapshot.recent_from <= self.uids[-1]:
+            self._recent.append(range(snapshot.recent_from, self.uids[-1] + 1))
+        self._recent_told = self.recent
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    @property
+    def recent(self) -> int:
+        """How many messages are \\Recent, as RECENT is to say it."""
+        uids = self.uids
+        return sum(bisect_left(uids, span.stop) - bisect_left(uids, span.start) for span in self._recent)
+
+    @property
+    def unseen(self) -> int | None:
+        """The sequence number of the first message without \\Seen."""
+        seen: dict[Flags, bool] = {}
+        for number, flags in enumerate(self.flags, 1):
+            if flags not in seen:
+                seen[flags] = "\\Seen" in flags
+            if not seen[flags]:
+                return number
+        return None
+
+    @property
+    def untold_expunges(self) -> bool:
+        """Is a message gone whose EXPUNGE the client was not yet sent?"""
+        return bool(self._gone)
+
+    def is_gone(self, uid: int) -> bool:
+        """Was this message, which still has its number, expunged?"""
+        return uid in self._gone
+
+    def is_recent(self, uid: int) -> bool:
+        return any(uid in span for span in self._recent)
+
+    def index(self, uid: int) -> int | None:
+        """Where a UID is: its sequence number - 1."""
+        where = bisect_left(self.uids, uid)
+        return where if where < len(self.uids) and self.uids[where] == uid else None
+
+    # What the client asks for
+
+    def find(self, sequence: SequenceSet, *, uid: bool) -> Spans:
+        """The messages of a set of numbers, or of UIDs, of which those not there are passed over (RFC 3501 6.4.8).
+
+        Raises BadSequence.
+        """
+        if uid:
+            return sequence.positions(self.uids)
+        if not sequence.fits(len(self.uids)):
+            raise BadSequence
+        return [range(first - 1, last) for first, last in sequence.resolve(len(self.uids))]
+
+    def uids_of(self, spans: Spans) -> list[int]:
+        """The UIDs of `spans`, ascending."""
+        return [uid for span in spans for uid in self.uids[span.start : span.stop]]
+
+    # What happened in the mailbox
+
+    def apply(self, changes: Changes) -> None:
+        """Take in what others, or this session itself, did. Nothing is told before `flush`."""
+        self.modseq = max(self.modseq, changes.highestmodseq)
+        self.uidnext = max(self.uidnext, changes.uidnext)
+        for uid in changes.gone:
+            if self.index(uid) is not None:
+                self._gone.add(uid)
+                self._flags_untold.discard(uid)
+        for message in changes.changed:
+            where = self.index(message.uid)
+            if where is None:
+                self._arrived(message, changes.recent_from)
+            elif self.flags[where] != message.flags and message.uid not in self._gone:
+                self.flags[where] = self._learn(message.flags)
+                self._flags_untold.add(message.uid)
+
+    def _arrived(self, message: Flagged, recent_from: int) -> None:
+        if message.uid <= self._newest:
+            return  # it was here, and its EXPUNGE was told
+        self._newest = message.uid
+        self.uids.append(message.uid)
+        self.flags.append(self._learn(message.flags))
+        self._exists_untold = True
+        if message.uid >= recent_from:
+            if self._recent and self._recent[-1].stop == message.uid:
+                self._recent[-1] = range(self._recent[-1].start, message.uid + 1)
+            else:
+                self._recent.append(range(message.uid, message.uid + 1))
+
+    def stored(self, results: Iterable[Flagged], expected: Callable[[Flags], Flags] | None = None) -> None:
+        """Take in what this session's own STORE made of its messages.
+
+        With `expected` (a .SILENT store) the client works the outcome out by itself: `expected` says
+        what it makes of the flags that it has been told. A message is told only where that is not so,
+        because another session had changed its flags too (RFC 3501 6.4.6).
+        """
+        for message in results:
+            where = self.index(message.uid)
+            if where is None:
+                continue
+            known = self.flags[where]
+            self.flags[where] = self._learn(message.flags)
+            if expected is None or expected(known) != message.flags:
+                self._flags_untold.add(message.uid)
+
+    # What is told
+
+    def flush(self, *, expunge: bool, with_uid: bool = False) -> bytes:
+        """The untagged responses that bring the client up to date, in an order that is always right.
+
+        `expunge` is False where EXPUNGE must not be sent: the answer to FETCH, STORE and SEARCH, and
+        when no command is in progress (RFC 3501 7.4.1). `with_uid` adds the UID to each FETCH, as the
+        answer to a UID command must (RFC 3501 6.4.8).
+        """
+        parts: list[bytes] = []
+        if expunge and self._gone:
+            parts.extend(self._expunged())
+        if self._exists_untold:
+            self._exists_untold = False
+            parts.append(b"* %d EXISTS\r\n" % len(self.uids))
+        recent = self.recent
+        if recent != self._recent_told:
+            self._recent_told = recent
+            parts.append(b"* %d RECENT\r\n" % recent)
+        if self._keywords_untold:  # said before such a keyword is used (RFC 3501 7.2.6)
+            self._keywords_untold = False
+            parts.append(responses.flags_known(self.keywords))
+            parts.append(responses.flags_permanent(self.keywords, writable=self.writable))
+        if self._flags_untold:
+            parts.extend(self._fetches(with_uid))
+        return b"".join(parts)
+
+    def _expunged(self) -> Iterator[bytes]:
+        """Highest number first, so that none of those still to come is shifted."""
+        indexes = sorted((bisect_left(self.uids, uid) for uid in self._gone), reverse=True)
+        if len(indexes) <= FEW:
+            for index in indexes:
+                del self.uids[index], self.flags[index]
+        else:
+            self.flags = [flags for uid, flags in zip(self.uids, self.flags, strict=True) if uid not in self._gone]
+            self.uids = array("I", (uid for uid in self.uids if uid not in self._gone))
+        self._gone = set()
+        return (b"* %d EXPUNGE\r\n" % (index + 1) for index in indexes)
+
+    def _learn(self, flags: Flags) -> Flags:
+        """The shared object for `flags`. A keyword that the client has not heard of is noted."""
+        flags = shared_flags(flags)
+        if flags not in self._known:
+            self._known.add(flags)
+            unheard = {flag for flag in flags if not flag.startswith("\\")} - self.keywords
+            self.keywords |= unheard
+            self._keywords_untold = self._keywords_untold or bool(unheard)
+        return flags
+
+    def _fetches(self, with_uid: bool) -> list[bytes]:
+        lines = []
+        for uid in sorted(self._flags_untold):
+            index = bisect_left(self.uids, uid)
+            flags = responses.flag_list(self.flags[index], recent=self.is_recent(uid))
+            if with_uid:
+                lines.append(b"* %d FETCH (UID %d FLAGS %b)\r\n" % (index + 1, uid, flags))
+            else:
+                lines.append(b"* %d FETCH (FLAGS %b)\r\n" % (index + 1, flags))
+        self._flags_untold.clear()
+        return lines
+
+    def told(self, uid: int) -> None:
+        """The client was just sent this message's flags as part of a FETCH that it asked for."""
+        self._flags_untold.discard(uid)

@@ -1,0 +1,45 @@
+"""The legacy side: a POP3 client that checks a user's password at the old server, and over the same connection
+carries the mailbox over as fast as the line allows.
+
+Reading order: `connection` (what a migration calls), `retrieval` (RETRs ahead of their answers), `opening` and
+`login`, `protocol` (bytes in, answers out, no I/O), `wire` (the transport under it). Used by
+`proxy.migration` and the administrator's probe.
+"""
+
+from proxy.pop3.client.connection import Connection, Pipelining, connect
+from proxy.pop3.client.errors import (
+    CommandRefused,
+    LegacyBusy,
+    LegacyError,
+    LegacyProtocolError,
+    LegacyTimeout,
+    LegacyUnreachable,
+    LoginNotPossible,
+    LoginRejected,
+    MaildropInUse,
+    ServerRefused,
+    TlsFailed,
+)
+from proxy.pop3.client.retrieval import Sink
+from proxy.pop3.client.settings import ONE_AT_A_TIME, Legacy, Window
+
+__all__ = [
+    "ONE_AT_A_TIME",
+    "CommandRefused",
+    "Connection",
+    "Legacy",
+    "LegacyBusy",
+    "LegacyError",
+    "LegacyProtocolError",
+    "LegacyTimeout",
+    "LegacyUnreachable",
+    "LoginNotPossible",
+    "LoginRejected",
+    "MaildropInUse",
+    "Pipelining",
+    "ServerRefused",
+    "Sink",
+    "TlsFailed",
+    "Window",
+    "connect",
+]

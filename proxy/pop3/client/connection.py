@@ -1,0 +1,275 @@
+"""The legacy side as a migration uses it: connect, log in, list, retrieve, quit, over one connection.
+
+    connection = await connect(reactor, legacy)      # greeting, CAPA, STLS
+    await connection.login(b"user", password)        # the user's own password is checked here
+    sizes = await connection.list_sizes()
+    window = Window() if await connection.prove_pipelining() is Pipelining.ABLE else ONE_AT_A_TIME
+    await connection.retrieve(list(sizes), sizes, sink, window)
+    await connection.quit()
+
+Invariants: nothing is ever deleted (there is no such command, see `commands`); the password is in no error and
+no log; every failure is a `LegacyError`. Cancelling anything that is awaited here drops the connection: POP3
+has no other way to take a command back.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from twisted.internet import error as net
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+
+from proxy.pop3.client.asking import Line
+from proxy.pop3.client.commands import Verb, command
+from proxy.pop3.client.errors import (
+    CommandRefused,
+    LegacyError,
+    LegacyProtocolError,
+    LegacyUnreachable,
+    LoginNotPossible,
+    LoginRejected,
+)
+from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
+from proxy.pop3.client.opening import open_session
+from proxy.pop3.client.refusals import unsupported
+from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_stat
+from proxy.pop3.client.retrieval import Retrieval, Sink
+from proxy.pop3.client.session import Session
+from proxy.pop3.client.settings import Legacy, Window
+from proxy.pop3.client.wire import Wire
+from proxy.wire.door import Secret
+
+LISTING_LIMIT = 512 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
+TOP_LIMIT = 16 * 1024 * 1024
+PROBE_TIME = 5.0  # seconds for the second of two answers, once the first is there
+QUIT_TIME = 10.0  # seconds for saying goodbye
+
+T = TypeVar("T")
+Dial = Callable[[], Awaitable[Wire]]
+
+
+class Pipelining(enum.Enum):
+    """May commands be sent before the answers to those before them are there?"""
+
+    ABLE = "able"
+    UNABLE = "unable"  # this connection is good, for one command at a time
+    UNABLE_REOPEN = "unable, reopen"  # this connection is spoilt: connect and log in again, then one at a time
+
+
+class Connection:
+    """A connection to a legacy server, made by `connect`."""
+
+    def __init__(self, dial: Dial, session: Session, legacy: Legacy, clock: IReactorTime) -> None:
+        self.legacy = legacy
+        self._dial = dial
+        self._session = session
+        self._clock = clock
+
+    @classmethod
+    async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime) -> Connection:
+        """As `connect`, over a transport of the caller's making. Raises LegacyError."""
+        return cls(dial, await open_session(dial, legacy.tls), legacy, clock)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What CAPA listed before the login, names in capitals; empty where the server knows no CAPA."""
+        return self._session.capabilities
+
+    @property
+    def over(self) -> bool:
+        """Is this connection of no use any more?"""
+        return self._session.wire.over is not None
+
+    async def login(self, user: bytes, password: Secret) -> None:
+        """Check a password, and open the mailbox with it.
+
+        Raises LoginRejected (wrong), MaildropInUse, LegacyBusy, LoginNotPossible, or another LegacyError.
+        A name or password that POP3 cannot carry (line end, NUL, more than 1,024 octets) is LoginRejected.
+        """
+        check_sendable(user, password)
+        session = self._session
+        first, *rest = mechanisms(session.stamp, session.capabilities, encrypted=session.wire.encrypted)
+        try:
+            await attempt(session, first, user, password)
+        except (LoginRejected, LoginNotPossible):
+            if not rest:
+                raise
+            try:
+                await attempt(session, rest[0], user, password)
+            except ClosedBeforePassword:  # it hung up after the first, as qmail's popup does
+                self._session = await open_session(self._dial, self.legacy.tls)
+                await attempt(self._session, rest[0], user, password)
+
+    async def stat(self) -> tuple[int, int]:
+        """Messages and octets in the mailbox."""
+        reply = await self._session.line(Verb.STAT, slow=True)
+        if not reply.ok:
+            raise _refused(Verb.STAT, reply)
+        return self._understood(lambda: parse_stat(reply.words))
+
+    async def list_sizes(self) -> dict[int, int | None]:
+        """Each message's octets by its number, in the server's order; None where it does not say."""
+        listing, refused = await self._listing(Verb.LIST)
+        if refused is not None:
+            raise _refused(Verb.LIST, refused)
+        return {number: octets(word) for number, word in self._understood(listing.entries)}
+
+    async def uidl(self) -> list[tuple[int, bytes]] | None:
+        """Each message's number and unique-id, in the server's order; b"" where it does not say.
+
+        None when the server has no UIDL. A refusal that may be for today only is raised instead.
+        """
+        listing, refused = await self._listing(Verb.UIDL)
+        if refused is None:
+            return self._understood(listing.entries)
+        if "UIDL" in self.capabilities or not unsupported(refused):
+            raise _refused(Verb.UIDL, refused)
+        return None
+
+    async def top(self, number: int, lines: int) -> bytes:
+        """A message's header, and the first `lines` lines of its body."""
+        taken: list[bytes] = []
+        refused = await self._session.block(Verb.TOP, number, lines, take=taken.append, limit=TOP_LIMIT)
+        if refused is not None:
+            raise _refused(Verb.TOP, refused)
+        return b"".join(taken)
+
+    async def noop(self) -> None:
+        """Keep the session from timing out at the server."""
+        reply = await self._session.line(Verb.NOOP)
+        if not reply.ok:
+            raise _refused(Verb.NOOP, reply)
+
+    async def prove_pipelining(self) -> Pipelining:
+        """May RETRs be pipelined on this server? To be called after a login, with nothing else awaited.
+
+        PIPELINING among the capabilities is a promise (RFC 2449 6.6). Many servers can and do not say so; some
+        drop whatever came behind the first command of a packet, or leave it in a buffer until more comes.
+        Nothing but trying tells them apart: two NOOPs in one write, and both must be answered. When the second
+        is not, nobody knows what the server still holds, and the connection is dropped.
+        """
+        session = self._session
+        if session.pipelining:
+            return Pipelining.ABLE
+        first, second = Line("NOOP", self.abort), Line("NOOP", self.abort)
+        earlier, later = first.pending(), second.pending()
+        later.addErrback(lambda _: None)  # the connection ended: what that means is told below
+        session.wire.ask(command(Verb.NOOP) * 2, first)
+        session.wire.ask(b"", second)
+        await earlier
+        timer = self._clock.callLater(PROBE_TIME, self.abort)
+        reply = cast("Reply | None", await later)
+        if timer.active():
+            timer.cancel()
+        if reply is None:
+            return Pipelining.UNABLE_REOPEN
+        session.pipelining = reply.ok  # -ERR: it noticed, and does not like it
+        return Pipelining.ABLE if reply.ok else Pipelining.UNABLE
+
+    async def retrieve(
+        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, window: Window
+    ) -> None:
+        """Hand the messages of `numbers` to `sink`, in this order, while nothing else is awaited.
+
+        `sizes` is LIST's. Where the server cannot pipeline, `window` is ONE_AT_A_TIME.
+        Raises LegacyError, whose `message` is the one that was under way, or whatever the sink raised.
+        """
+        wire = self._session.wire
+
+        def send(commands: bytes, times: int) -> None:
+            wire.ask(commands, retrieval, times)
+
+        retrieval = Retrieval(numbers, sizes, sink, window, send, self.abort)
+        result = retrieval.pending()
+        retrieval.start()
+        await result
+
+    def pause(self) -> None:
+        """Hand the sink no more for now. What was read already, at most 64 KiB, still comes."""
+        self._session.wire.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._session.wire.resume()
+
+    async def quit(self) -> None:
+        """End the session politely, and return when the connection is closed. Raises nothing."""
+        wire = self._session.wire
+        timer = self._clock.callLater(QUIT_TIME, wire.abort)
+        try:
+            await self._session.line(Verb.QUIT)
+            wire.close()
+        except LegacyError:
+            wire.abort()
+        await wire.gone()
+        if timer.active():
+            timer.cancel()
+
+    def abort(self) -> None:
+        """Drop the connection at once; who awaits something of it gets LegacyUnreachable. Idempotent."""
+        self._session.wire.abort()
+
+    async def gone(self) -> None:
+        """Returns when the connection is closed, after `abort` or whatever else ended it."""
+        await self._session.wire.gone()
+
+    async def _listing(self, verb: Verb) -> tuple[Listing, Reply | None]:
+        listing = Listing(verb.name)
+        return listing, await self._session.block(verb, take=listing.feed, limit=LISTING_LIMIT, slow=True)
+
+    def _understood(self, read: Callable[[], T]) -> T:
+        """What `read` makes of an answer. A server whose answer makes no sense is not asked anything more."""
+        try:
+            return read()
+        except LegacyProtocolError as error:
+            self._session.wire.end(error)
+            raise
+
+
+def _refused(verb: Verb, reply: Reply) -> CommandRefused:
+    code = f"[{reply.code}] " if reply.code else ""
+    return CommandRefused(f"the legacy server refused {verb.name}: {code}{reply.text}", reply.code)
+
+
+class _Wires(Factory):
+    """Makes the protocol of one connection."""
+
+    noisy = False
+
+    def __init__(self, clock: IReactorTime, legacy: Legacy) -> None:
+        self._clock = clock
+        self._legacy = legacy
+
+    def buildProtocol(self, addr: IAddress | None) -> Wire:
+        return Wire(self._clock, self._legacy)
+
+
+async def connect(reactor: Any, legacy: Legacy) -> Connection:
+    """Connect to a legacy server, up to where a login can follow. Raises LegacyError."""
+
+    async def dial() -> Wire:
+        endpoint = HostnameEndpoint(reactor, legacy.host, legacy.port, timeout=legacy.connect_timeout)
+        try:
+            return cast(Wire, await endpoint.connect(_Wires(reactor, legacy)))
+        except (net.ConnectError, net.DNSLookupError, OSError, ValueError) as error:
+            raise LegacyUnreachable(_no_connection(error, legacy)) from None
+
+    return await Connection.open(dial, legacy, reactor)
+
+
+def _no_connection(error: Exception, legacy: Legacy) -> str:
+    """Why there is no connection, in words."""
+    where = f"{legacy.host} port {legacy.port}"
+    if isinstance(error, net.DNSLookupError | ValueError):  # ValueError: it cannot even be a name
+        return f"the name {legacy.host} is not known to DNS"
+    if isinstance(error, net.ConnectionRefusedError):
+        return f"{where} refuses connections"
+    if isinstance(error, net.TimeoutError):
+        return f"{where} does not answer within {legacy.connect_timeout:g} s"
+    if isinstance(error, net.NoRouteError):
+        return f"there is no route to {where}"
+    return f"no connection to {where} ({type(error).__name__})"

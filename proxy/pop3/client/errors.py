@@ -1,0 +1,66 @@
+"""What can go wrong at the legacy server, each kind one type.
+
+The text of every error here is fit for a log line and for an administrator: no password, no byte of mail,
+one line. Where it quotes the server, `replies.readable` has cleaned the words first.
+"""
+
+from __future__ import annotations
+
+
+class LegacyError(Exception):
+    """Anything that the legacy side cannot do. `message` is the number of the message that was under way."""
+
+    def __init__(self, text: str, *, message: int | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.message = message
+
+
+class LegacyUnreachable(LegacyError):
+    """No connection, or none any more: name not known, refused, reset, closed."""
+
+
+class LegacyTimeout(LegacyError):
+    """The server was silent for too long, or did not get on with an answer."""
+
+
+class LegacyProtocolError(LegacyError):
+    """The server said something that is not POP3."""
+
+
+class TlsFailed(LegacyError):
+    """No encryption, or not with whom it should be. `reason` says what is wrong, `remedy` what can be done."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class ServerRefused(LegacyError):
+    """The server answered -ERR. `code` is its response code (RFC 2449 8) without brackets, or None."""
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class CommandRefused(ServerRefused):
+    """-ERR to a command that is not part of a login."""
+
+
+class LoginRejected(ServerRefused):
+    """The server says that name or password is wrong. Nothing else is ever reported as this."""
+
+
+class MaildropInUse(ServerRefused):
+    """The password may well be right: another session holds the mailbox ([IN-USE])."""
+
+
+class LegacyBusy(ServerRefused):
+    """The server does not want to now, and says nothing of the password ([SYS/TEMP], [LOGIN-DELAY])."""
+
+
+class LoginNotPossible(ServerRefused):
+    """The server will not let this login in until a person changes something ([SYS/PERM], POP3 switched off,
+    TLS demanded, account suspended). Says nothing of the password."""

@@ -1,0 +1,78 @@
+"""From a transport to where a login can follow: TLS, greeting, capabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from proxy.pop3.client.asking import Greeting, Line
+from proxy.pop3.client.commands import Verb, command
+from proxy.pop3.client.errors import LegacyUnreachable, TlsFailed
+from proxy.pop3.client.refusals import unwelcome
+from proxy.pop3.client.replies import NO_CAPABILITIES, parse_capabilities, parse_stamp
+from proxy.pop3.client.session import Session
+from proxy.pop3.client.settings import TlsMode
+from proxy.pop3.client.wire import Wire
+
+CAPA_LIMIT = 64 * 1024
+_NO_STLS = 'try `tls = "implicit"` with port 995; with `tls = "none"` the network can read the passwords'
+
+
+class ClosedAtCapa(LegacyUnreachable):
+    """The server hung up on CAPA, as some do on commands that they do not know (fetchmail has met them)."""
+
+
+async def open_session(dial: Callable[[], Awaitable[Wire]], tls: TlsMode) -> Session:
+    """A new connection, ready for a login. Raises LegacyError."""
+    try:
+        return await _open(await dial(), tls, capa=True)
+    except ClosedAtCapa:
+        return await _open(await dial(), tls, capa=False)
+
+
+async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
+    session = Session(wire)
+    try:
+        if tls == "implicit":
+            await wire.start_tls()
+        await _be_greeted(session)
+        if capa:
+            await _learn(session)
+        if tls == "starttls":
+            await _upgrade(session)
+            if capa:
+                await _learn(session)
+    except BaseException:
+        wire.abort()
+        raise
+    return session
+
+
+async def _be_greeted(session: Session) -> None:
+    greeting = await session.ask(Greeting("the connection", session.wire.abort), b"")
+    if not greeting.ok:
+        raise unwelcome(greeting)
+    session.stamp = parse_stamp(greeting.words)
+
+
+async def _learn(session: Session) -> None:
+    """Ask for the capabilities (RFC 2449 5). A server that does not know CAPA has none."""
+    taken: list[bytes] = []
+    try:
+        refused = await session.block(Verb.CAPA, take=taken.append, limit=CAPA_LIMIT)
+    except LegacyUnreachable as error:
+        raise ClosedAtCapa(error.text) from None
+    session.capabilities = NO_CAPABILITIES if refused else parse_capabilities(b"".join(taken))
+    session.pipelining = "PIPELINING" in session.capabilities
+
+
+async def _upgrade(session: Session) -> None:
+    """STLS (RFC 2595 4). Where it is not to be had, nothing goes on in plaintext."""
+    if session.capabilities and "STLS" not in session.capabilities:
+        raise TlsFailed("the server does not offer STLS", _NO_STLS)
+    asked = Line("STLS", session.wire.abort, ends_plaintext=True)
+    reply = await session.ask(asked, command(Verb.STLS))
+    if not reply.ok:
+        raise TlsFailed(f"the server refused STLS: {reply.text}", _NO_STLS)
+    # What was said before may have come from somebody in between.
+    session.stamp, session.capabilities, session.pipelining = None, NO_CAPABILITIES, False
+    await session.wire.start_tls()

@@ -1,0 +1,150 @@
+"""What a POP3 server's answers say: bytes in, values out, no I/O.
+
+    response   = "+OK" [SP text] CRLF / "-ERR" [SP text] CRLF / "+" SP base64 CRLF      (RFC 1939 3, RFC 5034 4)
+    text       = ["[" code "]" SP] words                                               (RFC 2449 8)
+    scan       = number SP octets ; unique-id = number SP 1*70(%x21-7E)                  (RFC 1939 5, 7)
+
+Servers are taken as they are: lower case, more spaces, more words, and a missing size are all read. What
+cannot be read at all raises LegacyProtocolError, whose text never quotes the line: after a login it might be
+a line of somebody's mail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from proxy.pop3.client.errors import LegacyProtocolError
+
+LINE_LIMIT = 64 * 1024  # octets of a status line, or of one line of a listing
+LISTED_LIMIT = 5_000_000  # messages of one mailbox
+TEXT_LIMIT = 200  # characters of a server's words that are worth quoting
+
+Capabilities = Mapping[str, tuple[str, ...]]
+NO_CAPABILITIES: Capabilities = MappingProxyType({})
+
+_CODE = re.compile(rb"\[([!-Z\\^-~]{1,64})(?: [^\[\]]{0,64})?\][ \t]*")  # some write [LOGIN-DELAY 60]
+_STAMP = re.compile(rb"<[!-;=?-~]+@[!-;=?-~]+>")
+_NUMBER = re.compile(rb"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A status line, without its line end. `text` is readable; `words` are the octets behind the code."""
+
+    ok: bool
+    code: str | None
+    words: bytes
+
+    @property
+    def text(self) -> str:
+        return readable(self.words)
+
+
+def readable(words: bytes) -> str:
+    """A server's words for a person: decoded, on one line, without control characters, and not long.
+
+    Hosts in China answer in GB18030 as well as in UTF-8; both are told apart because UTF-8 is strict.
+    """
+    try:
+        text = words.decode()
+    except UnicodeDecodeError:
+        text = words.decode("gb18030", "replace")
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
+
+
+def parse_reply(line: bytes) -> Reply | None:
+    """A status line without its line end; None when it is neither +OK nor -ERR."""
+    if line[:3].upper() == b"+OK":
+        ok, rest = True, line[3:]
+    elif line[:4].upper() == b"-ERR":
+        ok, rest = False, line[4:]
+    else:
+        return None
+    rest = rest.strip()
+    code = _CODE.match(rest)
+    if code is None:
+        return Reply(ok, None, rest)
+    return Reply(ok, code[1].decode("ascii").upper(), rest[code.end() :])
+
+
+def parse_challenge(line: bytes) -> bytes | None:
+    """What follows "+ " when a server goes on with a SASL exchange; None when the line is something else."""
+    return line[1:].strip() if line == b"+" or line.startswith(b"+ ") else None
+
+
+def parse_stamp(words: bytes) -> bytes | None:
+    """The timestamp of a greeting that offers APOP, with its angle brackets (RFC 1939 7)."""
+    found = _STAMP.search(words)
+    return found[0] if found else None
+
+
+def parse_capabilities(block: bytes) -> Capabilities:
+    """CAPA's block (RFC 2449 5): names in capitals, each with its arguments, in capitals too."""
+    listed: dict[str, tuple[str, ...]] = {}
+    for line in block.splitlines():
+        name, *arguments = line.decode("ascii", "replace").upper().split() or [""]
+        if name:
+            listed[name] = listed.get(name, ()) + tuple(arguments)
+    return MappingProxyType(listed)
+
+
+def parse_stat(words: bytes) -> tuple[int, int]:
+    """STAT's two numbers: messages, octets."""
+    numbers = words.split()[:2]
+    if len(numbers) == 2 and all(_NUMBER.fullmatch(number) for number in numbers):
+        return int(numbers[0]), int(numbers[1])
+    raise LegacyProtocolError("the answer to STAT is not two numbers")
+
+
+class Listing:
+    """The block of LIST or UIDL while it arrives: `feed` it, then ask for `entries`.
+
+    An entry is a message's number and the word after it, which is empty where the server gives none.
+    """
+
+    __slots__ = ("_entries", "_rest", "_seen", "_what")
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._entries: list[tuple[int, bytes]] = []
+        self._seen: set[int] = set()
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take some more of the block. Raises LegacyProtocolError."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._line(line)
+        if len(self._rest) > LINE_LIMIT:
+            raise self._junk("is too long")
+
+    def entries(self) -> list[tuple[int, bytes]]:
+        """All of them, in the server's order. Raises LegacyProtocolError."""
+        if self._rest:
+            self._line(self._rest)
+            self._rest = b""
+        return self._entries
+
+    def _line(self, line: bytes) -> None:
+        words = line.split(None, 2)
+        if not words or not _NUMBER.fullmatch(words[0]):
+            raise self._junk("does not begin with a message's number")
+        number = int(words[0])
+        if number < 1 or number in self._seen:
+            raise self._junk("names a message that cannot be, or one listed before")
+        if len(self._entries) >= LISTED_LIMIT:
+            raise LegacyProtocolError(f"{self._what} lists more than {LISTED_LIMIT} messages")
+        self._seen.add(number)
+        self._entries.append((number, words[1] if len(words) > 1 else b""))
+
+    def _junk(self, what: str) -> LegacyProtocolError:
+        return LegacyProtocolError(f"line {len(self._entries) + 1} of the answer to {self._what} {what}")
+
+
+def octets(word: bytes) -> int | None:
+    """A size in a listing; None when it is not there or is not a number."""
+    return int(word) if _NUMBER.fullmatch(word) else None

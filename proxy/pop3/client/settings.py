@@ -1,0 +1,46 @@
+"""How a legacy server is to be spoken to: what the configuration's `[domain.….legacy]` maps onto."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+TlsMode = Literal["none", "starttls", "implicit"]
+TlsVersion = Literal["1.0", "1.1", "1.2", "1.3"]
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """One legacy server. Times are in seconds."""
+
+    host: str  # a name or an address; the certificate must be for it
+    port: int
+    tls: TlsMode
+    verify: bool = True  # False: encrypted, but to whom is not known
+    ca: Path | None = None  # PEM file of the certificates to trust instead of the system's
+    minimum: TlsVersion = "1.2"
+    connect_timeout: float = 30.0
+    reply_timeout: float = 60.0  # silence of the server while it owes an answer
+    opening_timeout: float | None = None  # the same where it opens or walks the mailbox; None: five times that
+
+    @property
+    def slow_timeout(self) -> float:
+        """How long PASS, STAT, LIST and UIDL may take: many servers read the whole mailbox for them."""
+        return self.reply_timeout * 5 if self.opening_timeout is None else self.opening_timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How far RETRs run ahead of the answers. At least one message is always asked for.
+
+    `commands` bounds the octets of commands that the server has not worked off: a server that reads nothing
+    while it writes must find them all in its receive buffer.
+    """
+
+    messages: int = 2048
+    octets: int = 32 * 1024 * 1024
+    commands: int = 24 * 1024
+
+
+ONE_AT_A_TIME = Window(messages=1)

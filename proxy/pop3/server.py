@@ -1,0 +1,237 @@
+"""POP3 on Twisted: the connection below a session, and the factory that a listener is given.
+
+The session decides, the connection carries: it paces writing by what the client reads, gives up on one that
+does not read, begins TLS, and closes. `Pop3Factory(gate, terms, log, clock)` is all that the daemon uses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from proxy.pop3.errors import Ended
+from proxy.pop3.session import Session
+from proxy.wire.door import Gate, Terms
+
+
+@implementer(IPushProducer)
+class Outflow:
+    """What the transport tells of the client's reading: stop for now, go on. A client that lets too much time
+    pass in between is given up, by `give_up`."""
+
+    def __init__(self, clock: IReactorTime, patience: float) -> None:
+        self.blocked = False
+        self.gone = False
+        self._clock = clock
+        self._patience = patience
+        self._timer: IDelayedCall | None = None
+        self._waiting: list[Deferred[None]] = []
+        self.give_up = self.stopProducing
+
+    def pauseProducing(self) -> None:
+        self.blocked = True
+        if self._timer is None and not self.gone:
+            self._timer = self._clock.callLater(self._patience, self._stalled)
+
+    def resumeProducing(self) -> None:
+        self.blocked = False
+        self._stop_timer()
+        self._release()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self.gone = True
+        self._stop_timer()
+        self._release()
+
+    async def drained(self) -> None:
+        while self.blocked and not self.gone:
+            waiting: Deferred[None] = Deferred()
+            self._waiting.append(waiting)
+            await waiting
+        if self.gone:
+            raise Ended
+
+    def _stalled(self) -> None:
+        self._timer = None
+        self.give_up()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _release(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+
+
+@implementer(IHalfCloseableProtocol)
+class Pop3Protocol(Protocol):
+    """One connection: a session's `Wire`."""
+
+    transport: Any  # TCP, UNIX or TLS: no one interface says all that they have in common
+
+    def __init__(self, factory: Pop3Factory) -> None:
+        self._factory = factory
+        self._outflow = Outflow(factory.clock, factory.terms.limits.stalled_timeout)
+        self._closing: IDelayedCall | None = None
+        self._lost = False
+        self._done = False
+        self._tls_started = False
+        self.peer = ""
+        self.loopback = False
+
+    # From Twisted
+
+    def connectionMade(self) -> None:
+        self.peer, self.loopback = _who(self.transport.getPeer())
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self._outflow.give_up = self._stalled
+        self.transport.registerProducer(self._outflow, True)
+        factory = self._factory
+        self._session = Session(self, factory.gate, factory.terms, factory.log, factory.clock)
+        factory.connections.add(self)
+        Deferred.fromCoroutine(self._session.run()).addBoth(self._ended)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._session.received(data)
+
+    def readConnectionLost(self) -> None:
+        self._session.input_ended()
+
+    def writeConnectionLost(self) -> None:
+        """The reading side tells all that matters."""
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self._lost = True
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        self._outflow.stopProducing()
+        self._session.lost()
+        self._settle()
+
+    # For the session
+
+    @property
+    def secure(self) -> bool:
+        return self._tls_started or ISSLTransport.providedBy(self.transport)
+
+    @property
+    def blocked(self) -> bool:
+        return self._outflow.blocked
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    async def drained(self) -> None:
+        await self._outflow.drained()
+
+    def pause_reading(self) -> None:
+        self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        if not self._lost:
+            self.transport.resumeProducing()
+
+    def start_tls(self) -> None:
+        self._tls_started = True
+        self.transport.startTLS(self._factory.terms.tls)
+
+    def close(self) -> None:
+        """Send what was written, then close; a client that does not read it is cut off in the end."""
+        if self._lost or self._closing is not None:
+            return
+        self._closing = self._factory.clock.callLater(
+            self._factory.terms.limits.stalled_timeout, self.transport.abortConnection
+        )
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    # Within
+
+    def drain(self) -> None:
+        self._session.drain()
+
+    def _stalled(self) -> None:
+        self._session.log_end("the client does not read")
+        self.transport.abortConnection()
+
+    def _ended(self, result: object) -> None:
+        if isinstance(result, Failure):  # run() never raises: a defect, and the connection must not outlive it
+            self._session.log_fault(result)
+            self.transport.abortConnection()
+        self._done = True
+        self._settle()
+
+    def _settle(self) -> None:
+        """Gone is a connection whose session has come to its end too: it may still be removing what QUIT said."""
+        if self._lost and self._done:
+            self._factory.gone(self)
+
+
+def _who(address: IAddress) -> tuple[str, bool]:
+    """The client's address for logs and limits, and whether it is this machine."""
+    if isinstance(address, UNIXAddress):
+        return "unix", True
+    host = str(getattr(address, "host", "unknown"))
+    try:
+        parsed = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host, False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return host, (mapped or parsed).is_loopback
+
+
+class Pop3Factory(Factory):
+    """Makes sessions for one listener."""
+
+    noisy = False
+
+    def __init__(self, gate: Gate, terms: Terms, log: FilteringBoundLogger, clock: IReactorTime) -> None:
+        self.gate = gate
+        self.terms = terms
+        self.log = log
+        self.clock = clock
+        self.connections: set[Pop3Protocol] = set()
+        self._draining: list[Deferred[None]] | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> Pop3Protocol | None:
+        return None if self._draining is not None else Pop3Protocol(self)
+
+    def drain(self) -> Deferred[None]:
+        """Have every session end as soon as its command in progress is answered. Fires when all have."""
+        if self._draining is None:
+            self._draining = []
+        for connection in tuple(self.connections):
+            connection.drain()
+        if not self.connections:
+            return succeed(None)
+        done: Deferred[None] = Deferred()
+        self._draining.append(done)
+        return done
+
+    def gone(self, connection: Pop3Protocol) -> None:
+        self.connections.discard(connection)
+        if self._draining is not None and not self.connections:
+            waiting, self._draining = self._draining, []
+            for each in waiting:
+                each.callback(None)

@@ -1,0 +1,136 @@
+"""A gate for tests: one account, and whatever trouble a dialogue asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+
+from mailstore.mailhome import MailHome
+from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal
+
+T = TypeVar("T")
+
+ACCOUNT = "user@123.com"
+PASSWORD = b"pass"
+
+REFUSALS = {
+    "wrong": (Refusal.WRONG, "Wrong user name or password"),
+    "unavailable": (Refusal.UNAVAILABLE, "The old mail server cannot be reached"),
+    "in-use": (Refusal.IN_USE, "Another session holds the old mailbox"),
+    "blocked": (Refusal.BLOCKED, "Ask your administrator"),
+}
+
+
+class ScriptedHome:
+    """A session's handle on the one account; operations are run where they stand."""
+
+    account = ACCOUNT
+
+    def __init__(self, gate: ScriptedGate) -> None:
+        self._gate = gate
+        self._watches: set[Callable[[int], None]] = set()
+        self._locked = False
+        self.closed = False
+
+    async def run(self, operation: Callable[[MailHome], T]) -> T:
+        if self.closed:
+            raise AssertionError("a session uses a home that it has closed")
+        try:
+            return await succeed(operation(self._gate.mail))
+        finally:
+            self._gate.pass_on_changes()
+
+    def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
+        def called(folder_id: int) -> None:  # its own object, so that one function may watch twice
+            changed(folder_id)
+
+        self._watches.add(called)
+        return lambda: self._watches.discard(called)
+
+    def announce(self, folder_id: int) -> None:
+        for called in tuple(self._watches):
+            called(folder_id)
+
+    def lock_maildrop(self) -> bool:
+        if self._locked:
+            return True
+        if self._gate.maildrop_locked:
+            return False
+        self._locked = self._gate.maildrop_locked = True
+        return True
+
+    def close(self) -> None:
+        if self._locked:
+            self._locked = self._gate.maildrop_locked = False
+        self._watches.clear()
+        self.closed = True
+
+
+class ScriptedGate:
+    """Lets `user@123.com` (or `user`) in with "pass", refuses others, and does as it was `told`."""
+
+    def __init__(self, mail: MailHome, clock: IReactorTime, announced: list[int]) -> None:
+        """`announced` is where the store's `announce` leaves the folders that changed."""
+        self.mail = mail
+        self.clock = clock
+        self.homes: list[ScriptedHome] = []
+        self.maildrop_locked = False
+        self.asked: list[Credentials] = []
+        self.cancelled = 0
+        self._way = "open"
+        self._held: list[tuple[Hold, Deferred[None]]] = []
+        self._announced = announced
+
+    def told(self, words: str) -> None:
+        """What a dialogue says to the gate:
+
+        `open`, `hold` or the name of a refusal: what the next logins meet;
+        `accepted`, `progress DONE TOTAL`, `release`, `refuse NAME`: for the logins that are held.
+        """
+        word, *rest = words.split()
+        if word in {"open", "hold", *REFUSALS}:
+            self._way = word
+        elif word == "accepted":
+            for hold, _ in self._held:
+                hold.accepted = True
+        elif word == "progress":
+            for hold, _ in self._held:
+                hold.accepted, hold.done, hold.total = True, int(rest[0]), int(rest[1])
+        elif word in {"release", "refuse"}:
+            held, self._held = self._held, []
+            for _, waiting in held:
+                if word == "release":
+                    waiting.callback(None)
+                else:
+                    waiting.errback(LoginRefused(*REFUSALS[rest[0]]))
+        else:
+            raise AssertionError(f"the gate does not know {words!r}")
+
+    async def login(self, credentials: Credentials, hold: Hold) -> ScriptedHome:
+        self.asked.append(credentials)
+        if self._way in REFUSALS:
+            raise LoginRefused(*REFUSALS[self._way])
+        name = credentials.username.decode("utf-8", "replace").lower()
+        if name not in {ACCOUNT, ACCOUNT.partition("@")[0]} or credentials.password.reveal() != PASSWORD:
+            raise LoginRefused(*REFUSALS["wrong"])
+        if self._way == "hold":
+            waiting: Deferred[None] = Deferred(lambda _: self._left(waiting))
+            self._held.append((hold, waiting))
+            await waiting
+        home = ScriptedHome(self)
+        self.homes.append(home)
+        return home
+
+    def pass_on_changes(self) -> None:
+        """Tell the sessions, in the reactor's next turn, of the folders that the store announced."""
+        for folder in dict.fromkeys(self._announced):
+            for home in self.homes:
+                self.clock.callLater(0, home.announce, folder)
+        self._announced.clear()
+
+    def _left(self, waiting: Deferred[None]) -> None:
+        self.cancelled += 1
+        self._held = [held for held in self._held if held[1] is not waiting]

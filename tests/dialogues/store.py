@@ -1,0 +1,43 @@
+"""The real store, as dialogues use it: made, filled as a move fills it, damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mailstore import delivery
+from mailstore.database import MailboxEngine
+from mailstore.index.rows import shared_flags
+from mailstore.ledger import Landed, Listed
+from mailstore.mailhome import MailHome
+
+NOW = 1_700_100_000  # the store's clock stands still: file names, UIDVALIDITY and \\Recent are the same each time
+
+
+def make_home(path: Path, announce: Callable[[int], None]) -> MailHome:
+    """An account without mail in `path`/Maildir. Close it."""
+    return MailHome(MailboxEngine(), 1, path / "Maildir", announce=announce, clock=lambda: NOW)
+
+
+def deliver(home: MailHome, messages: Iterable[tuple[bytes, str, Iterable[str], int]]) -> None:
+    """Put messages (octets, UIDL, flags, internal date) into INBOX as a move does: UIDLs kept, UIDs in order."""
+    messages = tuple(messages)
+    listed = [Listed(position, uidl, len(octets)) for position, (octets, uidl, _, _) in enumerate(messages, 1)]
+    entries = home.ledger.record_listing(listed, (), hold_uids=True)
+    landed = []
+    with delivery.placed(home.maildir, "", home.token, NOW) as place:
+        for entry, (octets, _, flags, date) in zip(entries, messages, strict=True):
+            file, size = place.message(io.BytesIO(octets), shared_flags(flags))
+            digest = hashlib.sha256(octets).digest()
+            landed.append(Landed(entry, size, digest, date, shared_flags(flags), file))
+        place.settle()
+        home.ledger.enter(landed)
+
+
+def lose(home: MailHome, number: int) -> None:
+    """Remove the file of INBOX's message `number` behind the store's back."""
+    path = home.maildir.find("", home.maildrop()[number - 1].file)
+    assert path is not None
+    path.unlink()

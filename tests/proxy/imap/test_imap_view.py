@@ -1,0 +1,203 @@
+"""A session's view against a plain model: whatever happens, the client's numbers and the server's agree."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from array import array
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailstore.index.rows import Changes, Flagged, Folder, Snapshot, shared_flags
+from proxy.imap.grammar.sequences import STAR, SequenceSet
+from proxy.imap.view import BadSequence, View
+
+FLAG_SETS = [(), ("\\Seen",), ("\\Deleted",), ("\\Seen", "$Work"), ("\\Flagged", "$Later")]
+
+
+def snapshot(uids: list[int], flags: tuple[str, ...] = (), recent_from: int = 1_000_000) -> Snapshot:
+    return Snapshot(
+        folder=Folder(1, "INBOX", 7),
+        uidnext=(uids[-1] if uids else 0) + 1,
+        highestmodseq=1,
+        recent_from=recent_from,
+        uids=array("I", uids),
+        flags=[shared_flags(flags)] * len(uids),
+        keywords=(),
+    )
+
+
+def changes(
+    changed: Sequence[tuple[int, tuple[str, ...]]] = (), gone: Sequence[int] = (), recent_from: int = 1_000_000
+) -> Changes:
+    return Changes(
+        highestmodseq=2,
+        uidnext=100,
+        recent_from=recent_from,
+        changed=[Flagged(uid, 2, frozenset(flags)) for uid, flags in changed],
+        gone=gone,
+    )
+
+
+class Client:
+    """What a client makes of untagged responses, and nothing else (RFC 3501 7)."""
+
+    def __init__(self, view: View) -> None:
+        self.flags: list[bytes | None] = [None] * len(view)
+        self.keywords: set[bytes] = set()
+
+    def hear(self, data: bytes) -> None:
+        for line in data.splitlines():
+            if found := re.fullmatch(rb"\* (\d+) EXPUNGE", line):
+                del self.flags[int(found[1]) - 1]
+            elif found := re.fullmatch(rb"\* (\d+) EXISTS", line):
+                assert int(found[1]) > len(self.flags), "EXISTS never shrinks"
+                self.flags.extend([None] * (int(found[1]) - len(self.flags)))
+            elif found := re.fullmatch(rb"\* (\d+) FETCH \(FLAGS \((.*)\)\)", line):
+                self.flags[int(found[1]) - 1] = found[2].replace(b" \\Recent", b"").replace(b"\\Recent", b"")
+                heard = {flag for flag in found[2].split() if not flag.startswith(b"\\")}
+                assert heard <= self.keywords, "a keyword is announced before it is used"
+            elif found := re.fullmatch(rb"\* FLAGS \((.*)\)", line):
+                self.keywords = {flag for flag in found[1].split() if not flag.startswith(b"\\")}
+            else:
+                assert re.fullmatch(rb"\* \d+ RECENT|\* OK \[PERMANENTFLAGS .*", line), line
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("arrive"), st.integers(1, 4)),
+        st.tuples(st.just("expunge"), st.sets(st.integers(0, 12), max_size=4)),
+        st.tuples(st.just("flag"), st.integers(0, 12), st.sampled_from(FLAG_SETS)),
+        st.tuples(st.just("store"), st.integers(0, 12), st.sampled_from(FLAG_SETS)),
+        st.tuples(st.just("flush"), st.booleans()),
+    ),
+    max_size=30,
+)
+
+
+@given(steps)
+@settings(max_examples=300, deadline=None)
+def test_client_and_mailbox_agree(script: list[tuple]) -> None:
+    mailbox: dict[int, tuple[str, ...]] = dict.fromkeys((1, 2, 4, 8), ())
+    next_uid = 9
+    view = View(snapshot(list(mailbox)), writable=True)
+    client = Client(view)
+    for step in script:
+        uids = list(mailbox)
+        if step[0] == "arrive":
+            new = list(range(next_uid, next_uid + step[1]))
+            next_uid += step[1] + 1
+            mailbox.update(dict.fromkeys(new, ()))
+            view.apply(changes([(uid, ()) for uid in new]))
+            client.hear(view.flush(expunge=False))
+        elif step[0] == "expunge":
+            gone = [uids[i] for i in step[1] if i < len(uids)]
+            for uid in gone:
+                del mailbox[uid]
+            view.apply(changes(gone=gone))
+        elif step[0] == "flag" and step[1] < len(uids):
+            mailbox[uids[step[1]]] = step[2]
+            view.apply(changes([(uids[step[1]], step[2])]))
+        elif step[0] == "store" and step[1] < len(uids):
+            mailbox[uids[step[1]]] = step[2]
+            view.stored([Flagged(uids[step[1]], 3, frozenset(step[2]))])
+        elif step[0] == "flush":
+            before = len(client.flags)
+            client.hear(view.flush(expunge=step[1]))
+            assert step[1] or len(client.flags) == before
+        assert len(client.flags) == len(view) or step[0] != "flush"
+    client.hear(view.flush(expunge=True))
+    assert list(view.uids) == list(mailbox)
+    assert len(client.flags) == len(mailbox)
+    for heard, flags in zip(client.flags, mailbox.values(), strict=True):
+        if heard is not None or flags:
+            assert heard is not None
+            assert set(heard.decode().split()) == set(flags)
+
+
+def test_expunged_keeps_its_number_until_told() -> None:
+    view = View(snapshot([10, 20, 30]), writable=True)
+    view.apply(changes(gone=[20]))
+    assert view.flush(expunge=False) == b""
+    assert view.uids_of(view.find(SequenceSet(((2, 3),)), uid=False)) == [20, 30]
+    assert view.is_gone(20)
+    assert view.flush(expunge=True) == b"* 2 EXPUNGE\r\n"
+    assert view.uids_of(view.find(SequenceSet(((2, 2),)), uid=False)) == [30]
+
+
+def test_many_expunges_are_told_from_the_highest_down() -> None:
+    view = View(snapshot(list(range(1, 201))), writable=True)
+    view.apply(changes(gone=list(range(1, 200, 2))))
+    lines = view.flush(expunge=True).splitlines()
+    assert lines[:2] == [b"* 199 EXPUNGE", b"* 197 EXPUNGE"]
+    assert list(view.uids) == list(range(2, 201, 2))
+
+
+def test_order_of_untagged_responses() -> None:
+    view = View(snapshot([1, 2, 3]), writable=True)
+    view.apply(changes([(2, ("\\Seen", "$Hot")), (4, ())], gone=[1], recent_from=4))
+    assert view.flush(expunge=True) == (
+        b"* 1 EXPUNGE\r\n* 3 EXISTS\r\n* 1 RECENT\r\n"
+        b"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Hot)\r\n"
+        b"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Hot \\*)] Flags permitted.\r\n"
+        b"* 1 FETCH (FLAGS (\\Seen $Hot))\r\n"
+    )
+    assert view.flush(expunge=True) == b""
+
+
+def test_silent_store_tells_only_what_another_changed() -> None:
+    view = View(snapshot([1, 2]), writable=True)
+    view.stored(
+        [Flagged(1, 5, frozenset({"\\Seen"})), Flagged(2, 5, frozenset({"\\Seen", "\\Flagged"}))],
+        lambda flags: flags | {"\\Seen"},
+    )
+    view.apply(changes([(1, ("\\Seen",)), (2, ("\\Seen", "\\Flagged"))]))
+    assert view.flush(expunge=False) == b"* 2 FETCH (FLAGS (\\Flagged \\Seen))\r\n"
+
+
+def test_recent_is_counted_by_ranges() -> None:
+    view = View(snapshot([1, 2, 3], recent_from=2), writable=True)
+    assert view.recent == 2
+    view.apply(changes([(4, ())], recent_from=5))  # another session has it
+    view.apply(changes([(5, ())], gone=[2], recent_from=5))
+    assert view.flush(expunge=True) == b"* 2 EXPUNGE\r\n* 4 EXISTS\r\n"
+    assert [view.is_recent(uid) for uid in view.uids] == [False, True, False, True]
+
+
+def test_a_late_change_of_a_told_expunge_is_no_new_message() -> None:
+    view = View(snapshot([1, 2]), writable=True)
+    view.apply(changes(gone=[2]))
+    view.flush(expunge=True)
+    view.apply(changes([(2, ("\\Seen",))]))
+    assert view.flush(expunge=True) == b""
+
+
+def test_sequence_sets() -> None:
+    view = View(snapshot([5, 6, 9]), writable=True)
+    assert view.find(SequenceSet(((STAR, 1),)), uid=False) == [range(3)]
+    assert view.find(SequenceSet(((3, 3), (1, 1))), uid=False) == [range(1), range(2, 3)]
+    assert view.find(SequenceSet(((6, 8),)), uid=True) == [range(1, 2)]
+    assert view.find(SequenceSet(((20, STAR),)), uid=True) == [range(2, 3)]
+    assert view.find(SequenceSet(((1, 4), (7, 8))), uid=True) == []
+    for beyond in [(4, 4), (4, STAR)]:
+        with pytest.raises(BadSequence):
+            view.find(SequenceSet((beyond,)), uid=False)
+    empty = View(snapshot([]), writable=True)
+    assert empty.find(SequenceSet(((1, STAR),)), uid=True) == []
+    with pytest.raises(BadSequence):
+        empty.find(SequenceSet(((1, STAR),)), uid=False)
+
+
+def test_memory_of_a_large_mailbox() -> None:
+    whole = snapshot(list(range(1, 100_001)))
+    tracemalloc.start()
+    try:
+        view = View(whole, writable=True)
+        used = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(view) == 100_000
+    assert used < 20 * 100_000

@@ -1,0 +1,174 @@
+"""TLS towards a legacy server: STLS and implicit, with the right certificate and with wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from proxy.pop3.client import Legacy, LegacyError, LegacyTimeout, TlsFailed, connect
+from proxy.wire.door import Secret
+from tests.legacy.certificates import Authority, Identity
+from tests.legacy.server import LISTED, Behaviour, LegacyServer
+
+CA = Authority()
+GOOD = CA.issue("localhost", "127.0.0.1")
+
+
+class TlsCase(TestCase):
+    timeout = 20
+
+    def serve(self, identity: Identity | None = GOOD, *, implicit: bool = False, **how: Any) -> LegacyServer:
+        how |= {"tls": identity.options()} if identity is not None else {}
+        server = LegacyServer([b"hello\r\n"], Behaviour(**how))
+        server.listen(reactor, implicit=implicit)
+        self.addCleanup(lambda: Deferred.fromCoroutine(server.close()))
+        self.server = server
+        return server
+
+    async def log_in(self, tls: Any = "starttls", **changes: Any) -> None:
+        """All the way to STAT and QUIT."""
+        ca = CA.write(Path(self.mktemp()).parent)
+        settings = {"host": "localhost", "ca": ca, "reply_timeout": 2.0, "connect_timeout": 2.0}
+        legacy = Legacy(port=self.server.port, tls=tls, **(settings | changes))
+        connection = await connect(reactor, legacy)
+        try:
+            await connection.login(b"joe", Secret(b"secret"))
+            self.assertEqual(await connection.stat(), (1, 7))
+        finally:
+            await connection.quit()
+
+    async def refused(self, words: str, tls: Any = "starttls", **changes: Any) -> LegacyError:
+        """The login fails for want of TLS, and no password was sent."""
+        try:
+            await self.log_in(tls, **changes)
+        except TlsFailed as error:
+            self.assertIn(words, str(error))
+            self.assertTrue(error.remedy)
+            self.assertEqual(self.server.passwords, 0)
+            return error
+        return self.fail("it logged in")
+
+
+class GoodTests(TlsCase):
+    async def test_stls(self) -> None:
+        server = self.serve()
+        await self.log_in()
+        self.assertEqual(server.commands[:4], [b"CAPA", b"STLS", b"CAPA", b"USER joe"])
+
+    async def test_implicit(self) -> None:
+        self.serve(implicit=True)
+        await self.log_in("implicit")
+
+    async def test_an_address_as_host(self) -> None:
+        self.serve()
+        await self.log_in(host="127.0.0.1")
+
+    async def test_stls_without_capa(self) -> None:
+        self.serve(capabilities=None)
+        await self.log_in()
+
+    async def test_stls_at_a_server_that_hangs_up_at_capa(self) -> None:
+        self.serve(hang_up_at=frozenset({b"CAPA"}))
+        await self.log_in()
+
+    async def test_no_verification(self) -> None:
+        for identity in (CA.issue("elsewhere.example"), Authority("Another").issue("x"), CA.issue("x", days=-1)):
+            self.serve(identity)
+            await self.log_in(verify=False, ca=None)
+            self.serve(identity, implicit=True)
+            await self.log_in("implicit", verify=False, ca=None)
+
+    async def test_apop_is_not_used_over_tls(self) -> None:
+        server = self.serve(apop="works")
+        await self.log_in()
+        self.assertEqual((server.asked(b"APOP"), server.asked(b"PASS")), (0, 1))
+
+    async def test_what_was_said_in_plaintext_behind_stls_does_not_count(self) -> None:
+        server = self.serve(injects=b"+OK\r\nSASL PLAIN\r\n.\r\n+OK\r\n+OK\r\n+OK 99 99\r\n")
+        await self.log_in()
+        self.assertEqual(server.asked(b"USER"), 1)
+
+
+class RefusedTests(TlsCase):
+    async def test_a_certificate_for_another_host(self) -> None:
+        for tls in ("starttls", "implicit"):
+            self.serve(CA.issue("elsewhere.example", "10.0.0.1"), implicit=tls == "implicit")
+            error = await self.refused("is not for localhost but for elsewhere.example, 10.0.0.1", tls)
+            self.assertIn("`host`", str(error))
+            await self.refused("is not for 127.0.0.1", tls, host="127.0.0.1")
+
+    async def test_a_certificate_of_a_ca_that_is_not_trusted(self) -> None:
+        self.serve(Authority("Somebody Else").issue("localhost"))
+        await self.refused("signed by one not trusted here (CN=Somebody Else)")
+        self.serve()
+        await self.refused("signed by one not trusted here (CN=Test CA)", ca=None)
+
+    async def test_a_certificate_that_expired(self) -> None:
+        for tls in ("starttls", "implicit"):
+            self.serve(CA.issue("localhost", days=-1), implicit=tls == "implicit")
+            await self.refused("expired on", tls)
+
+    async def test_a_server_without_stls(self) -> None:
+        self.serve(None)
+        await self.refused("does not offer STLS")
+        self.serve(None, capabilities=None)
+        await self.refused("refused STLS")
+        self.serve(capabilities=(*LISTED, b"STLS"), answers={b"STLS": b"-ERR [SYS/TEMP] no entropy\r\n"})
+        await self.refused("refused STLS: no entropy")
+
+    async def test_a_server_that_speaks_no_tls_on_this_port(self) -> None:
+        self.serve(None)
+        error = await self.refused("not TLS", "implicit")
+        self.assertIn('tls = "starttls"', str(error))
+
+    async def test_a_server_that_hangs_up_instead_of_a_handshake(self) -> None:
+        server = self.serve(None, capabilities=(b"STLS",), answers={b"STLS": b"+OK\r\n"})
+        connect_lost = server.buildProtocol
+
+        def hang_up(address: Any) -> Any:
+            protocol = connect_lost(address)
+            received = protocol.dataReceived
+
+            def take(data: bytes) -> None:
+                if data.startswith(b"\x16"):
+                    protocol.transport.loseConnection()
+                else:
+                    received(data)
+
+            protocol.dataReceived = take  # type: ignore[method-assign]
+            return protocol
+
+        server.buildProtocol = hang_up  # type: ignore[method-assign]
+        await self.refused("closed the connection during the TLS handshake")
+
+    async def test_a_handshake_that_never_ends(self) -> None:
+        self.serve(None, capabilities=(b"STLS",), answers={b"STLS": b"+OK\r\n"}, silent_at=frozenset({b"\x16"}))
+        server = self.server
+        server.behaviour.pipelining = "keeps"  # a ClientHello is not answered
+        build = server.buildProtocol
+
+        def deaf(address: Any) -> Any:
+            protocol = build(address)
+            received = protocol.dataReceived
+            protocol.dataReceived = lambda data: None if data.startswith(b"\x16") else received(data)  # type: ignore[method-assign]
+            return protocol
+
+        server.buildProtocol = deaf  # type: ignore[method-assign]
+        with self.assertRaises(LegacyTimeout):
+            await self.log_in(connect_timeout=0.3)
+
+    async def test_an_older_tls_than_allowed(self) -> None:
+        self.serve()
+        await self.log_in(minimum="1.3")
+
+    async def test_a_ca_file_that_cannot_be_used(self) -> None:
+        self.serve()
+        folder = CA.write(Path(self.mktemp()).parent).parent
+        await self.refused("No such file", ca=folder / "none.pem")
+        for content in (b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+            (folder / "bad.pem").write_bytes(content)
+            await self.refused("holds no readable certificate", ca=folder / "bad.pem")
