@@ -124,6 +124,11 @@ _WITHOUT_ALIAS: Final = frozenset(
 _CODECS: Final = (frozenset(_python_aliases.values()) | _WITHOUT_ALIAS) - _NOT_TEXT
 _LONGEST: Final = 64
 
+_BYTE_ORDER_MARKS: Final = {
+    "utf_16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf_32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
+
 
 def codec(label: bytes) -> str | None:
     """The name of Python's codec for a charset label; None when unknown or when it declares nothing."""
@@ -148,7 +153,13 @@ def decode(octets: bytes, label: bytes, fallback: Sequence[str] = FALLBACK) -> s
     name = codec(label)
     if name is None:
         return guess(octets, fallback)
-    return octets.decode(name, "replace")
+    return octets.decode(with_byte_order(name, octets), "replace")
+
+
+def with_byte_order(name: str, beginning: bytes) -> str:
+    """The codec for a text that begins so: UTF-16 and UTF-32 without a mark are big-endian (RFC 2781 4.3)."""
+    marks = _BYTE_ORDER_MARKS.get(name)
+    return name if marks is None or beginning.startswith(marks) else f"{name}_be"
 
 
 def guess(octets: bytes, fallback: Sequence[str] = FALLBACK) -> str:

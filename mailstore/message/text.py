@@ -52,7 +52,7 @@ def body_texts(part: Part, data: bytes | mmap.mmap, overlap: int = OVERLAP) -> I
     while todo:
         at = todo.pop()
         if at.message is not None:
-            yield from all_header_text(at.message.header)
+            yield from all_header_text(whole_header(at.message, data))
             todo.append(at.message)
         elif at.parts:
             todo.extend(reversed(at.parts))
@@ -87,10 +87,11 @@ def _text(part: Part, data: bytes | mmap.mmap) -> Iterator[str]:
     decoder: codecs.IncrementalDecoder | None = None
     for piece in octets:
         if decoder is None:
-            if name is None and piece.isascii():
+            if not piece or (name is None and piece.isascii()):
                 yield piece.decode("ascii")
                 continue
-            decoder = codecs.getincrementaldecoder(name or charsets.guessed_codec(piece))("replace")
+            chosen = charsets.with_byte_order(name, piece) if name else charsets.guessed_codec(piece)
+            decoder = codecs.getincrementaldecoder(chosen)("replace")
         yield decoder.decode(piece)
     if decoder is not None:
         yield decoder.decode(b"", final=True)

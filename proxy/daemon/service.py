@@ -8,6 +8,7 @@ good-bye; moves end at their last barriers and go on at the next start.
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -96,10 +97,17 @@ class Daemon:
         self._log.info("stopped")
 
 
+def _allow_many_descriptors() -> None:
+    """As many open files as the system lets this process have: each session is one, and each message being read."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(config: Config) -> int:
     """Run the daemon until it is told to stop; gives back the exit status. Call once in a process."""
     reactor: Any = _installed_reactor
     log = logs.start()
+    _allow_many_descriptors()
     status = 0
     try:
         daemon = Daemon(config, reactor, log)

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
     IDelayedCall,
+    IHalfCloseableProtocol,
     IReactorTime,
     ISSLTransport,
     ITCPTransport,
@@ -25,10 +26,12 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from proxy.imap.outgoing import Outgoing
-from proxy.imap.session import Log, Session
+from proxy.imap.session import Session
 from proxy.imap.state import State
+from proxy.imap.surroundings import Log
 from proxy.wire.door import Gate, Terms
 
 SHUTTING_DOWN = b"Server is shutting down."
@@ -40,6 +43,7 @@ def spooled() -> IO[bytes]:
     return cast(IO[bytes], tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
 
 
+@implementer(IHalfCloseableProtocol)
 class ImapConnection(Protocol):
     """One client's connection."""
 
@@ -80,6 +84,12 @@ class ImapConnection(Protocol):
         if self.session.state is not State.NOT_AUTHENTICATED:
             self._restart_timer()
         self.session.received(data)
+
+    def readConnectionLost(self) -> None:
+        self.session.input_ended()
+
+    def writeConnectionLost(self) -> None:
+        """The reading side tells all that matters."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_timer()
@@ -145,7 +155,7 @@ class ImapConnection(Protocol):
         self._abort()
 
     def _abort(self) -> None:
-        self._timer = None
+        self._stop_timer()
         cast(Any, self.transport).abortConnection()
 
 

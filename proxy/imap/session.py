@@ -15,8 +15,7 @@ Made and fed by `proxy.imap.server`; handlers in `proxy.imap.commands` use every
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -26,12 +25,15 @@ from mailstore.errors import MailstoreError, NoSuchFolder
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
 from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
+from proxy.imap.bell import Bell
 from proxy.imap.grammar.parse import parse
 from proxy.imap.grammar.syntax import BadCharset, BadSyntax, Command
 from proxy.imap.outgoing import ClientGone, Outgoing
 from proxy.imap.state import State
+from proxy.imap.surroundings import Connection, Log
 from proxy.imap.table import ENABLED_BY_CLIENT, Entry, capabilities, find
 from proxy.imap.view import BadSequence, View
+from proxy.wire import faults
 from proxy.wire.commands import UNTAGGED, CommandReader, Continue, RawLine, Ready, Refused
 from proxy.wire.door import Gate, Home, Terms
 
@@ -39,34 +41,6 @@ HELD_INPUT = 256 * 1024  # octets that a client may send ahead while a command i
 BAD_IN_A_ROW = 20  # so many broken commands, one after the other, are no mail client
 
 T = TypeVar("T")
-
-
-class Log(Protocol):
-    """What the server needs of a structlog logger."""
-
-    def info(self, event: str, **fields: Any) -> Any: ...
-    def warning(self, event: str, **fields: Any) -> Any: ...
-    def error(self, event: str, **fields: Any) -> Any: ...
-
-
-class Connection(Protocol):
-    """What a session asks of the connection that carries it."""
-
-    peer: str
-    secure: bool
-    loopback: bool
-
-    def start_tls(self) -> None:
-        """Speak TLS from here on."""
-
-    def pause(self) -> None:
-        """Take no more input until `resume`. Idempotent, as is `resume`."""
-
-    def resume(self) -> None:
-        """Take input again."""
-
-    def close(self) -> None:
-        """Send what was written, then close."""
 
 
 class Session:
@@ -99,11 +73,11 @@ class Session:
         self._home: Home | None = None
         self._unwatch: Callable[[], None] | None = None
         self._leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
+        self._input_over = False
         self._tls_next = False
         self._ended = False
         self._bad_in_a_row = 0
-        self._news = False
-        self._waiter: Deferred[None] | None = None
+        self._news = Bell()  # input, a change, or the end
 
     # What the connection calls
 
@@ -113,10 +87,18 @@ class Session:
 
     def received(self, data: bytes) -> None:
         self.reader.feed(data)
-        self._wake()
+        self._news.ring()
         self._go_on()
         if self.running and self.reader.pending > HELD_INPUT:
             self.connection.pause()
+
+    def input_ended(self) -> None:
+        """The client says no more and may still read: answer what it has said, then close without a word."""
+        self._input_over = True
+        if self.held_login is not None:
+            self.held_login.cancel()
+        self._news.ring()
+        self._go_on()
 
     def leave(self, text: bytes) -> None:
         """Answer the command in progress, say BYE and close. A held login is refused for now."""
@@ -124,15 +106,15 @@ class Session:
             self._leaving = text
         if self.held_login is not None:
             self.held_login.cancel()
-        self._wake()
+        self._news.ring()
         self._go_on()
 
     def connection_lost(self) -> None:
-        self.out.close()
         self._ended = True
+        self.out.close()
         if self.held_login is not None:
             self.held_login.cancel()
-        self._wake()
+        self._news.ring()
         if not self.running:
             self._release()
 
@@ -254,21 +236,12 @@ class Session:
         """A folder of the account changed. Without a view the one being selected at this moment may be it."""
         if self.view is None or self.view.folder.id == folder_id:
             self.stale = True
-            self._wake()
-
-    def _wake(self) -> None:
-        self._news = True
-        if self._waiter is not None:
-            waiter, self._waiter = self._waiter, None
-            waiter.callback(None)
+            self._news.ring()
 
     async def _woken(self) -> None:
         """Wait for input, a change or the end. Raises Leave, ClientGone."""
-        if not self._news:
-            self._waiter = Deferred()
-            await self._waiter
-        self._news = False
-        if self._ended:
+        await self._news.wait()
+        if self._ended or self._input_over:
             raise ClientGone
         if self._leaving is not None:
             raise Leave(self._leaving)
@@ -294,9 +267,11 @@ class Session:
                 await self.out.drained()
                 self.connection.resume()
         except ClientGone:
-            pass
+            self._input_over = True
         finally:
             self.running = False
+        if self._input_over and self._leaving is None:
+            self.leave_quietly()
         if self._leaving is not None and not self._ended:
             self._say_goodbye()
         if self._ended:
@@ -327,19 +302,14 @@ class Session:
 
     def _broken(self, failure: Failure) -> None:
         """An error outside any command: nothing can be trusted any more."""
-        self._report("imap session failed", failure.value)
+        self._report("imap session failed", failure)
         if not self._ended:
             self._leaving = b"Internal error; it was logged."
             self._say_goodbye()
         self._release()
 
-    def _report(self, event: str, error: BaseException | None) -> None:
-        """An error for the log: its kind and where it was raised, never its text, which may hold mail."""
-        trace = error.__traceback__ if error is not None else None
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace is not None else ""
-        self.log.error(event, error=type(error).__name__, where=where, **self._who())
+    def _report(self, event: str, failure: Failure) -> None:
+        self.log.error(event, error=faults.kind(failure), where=faults.where(failure), **self._who())
 
     def _who(self) -> dict[str, str]:
         return {"peer": self.connection.peer, "account": self._home.account if self._home else ""}
@@ -362,7 +332,7 @@ class Session:
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001  whatever a handler did wrong, the client gets a reply
-            self._report("imap command failed", error)
+            self._report("imap command failed", Failure(error))  # type: ignore[no-untyped-call]
             self._no(ready.tag, server_bug())
         finally:
             ready.close()

@@ -12,7 +12,9 @@
 does (invariant 5). The connection that checked the password goes on to pull. A session is let in when the whole
 old mailbox is here, never before (invariant 3); two sessions of one account share one check and one move.
 
-What a check or a move has begun goes on when the client that caused it leaves.
+A check or a move that has begun goes on when the client that caused it leaves; a check that has not is dropped,
+so that those who come and go do not queue up before those who wait. Nobody is held for longer than `hold_limit`,
+whatever for, and who needs no legacy server waits for none.
 """
 
 from __future__ import annotations
@@ -29,13 +31,12 @@ from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
 from proxy.login.homes import Homes
-from proxy.login.legacy import LegacyDoor, name_of
+from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Log, Mover
 from proxy.login.names import Name, parse
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
-from proxy.migration.shared import Shared
 from proxy.migration.source import Source, SourceError
 from proxy.pop3.client.errors import LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
@@ -96,56 +97,69 @@ class LoginGate:
             raise
 
     async def _admit(self, name: Name, password: Secret, hold: Hold) -> Home:
-        # What is begun here goes on without the client: the check runs apart, and the session waits for it.
-        entering = Shared(Deferred.fromCoroutine(self._enter(name, password, hold)))
+        entering = Deferred.fromCoroutine(self._enter(name, password, hold))
+        entering.addTimeout(self._config.migration.hold_limit, self._reactor)
         try:
-            account, running = await entering.wait()
-            if running is not None:
-                await self._wait_for(running, hold)
+            account = await entering
             home = await self._homes.open(
                 account.id, account.name, self._config.maildir_for(account.local, account.domain)
             )
+        except DeferredTimeout as error:
+            carried = f"your old mail is still being carried over, {hold.done} of {hold.total} messages"
+            raise LoginRefused(Refusal.UNAVAILABLE, carried if hold.total else _LATER) from error
+        except SourceError as error:
+            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
         except MailstoreError as error:
             self._log.error("login failed", account=str(name), reason=str(error))
             raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
         try:
             await self._in_thread(self._accounts.logged_in, account.id)
+        except MailstoreError as error:  # a disk that is full keeps nobody from the mail that is there
+            self._log.error("login not noted", account=account.name, reason=str(error))
         except BaseException:
             home.close()
             raise
         return home
 
-    async def _wait_for(self, running: Running, hold: Hold) -> None:
-        waiting = running.join(hold)
-        waiting.addTimeout(self._config.migration.hold_limit, self._reactor)
-        try:
-            await waiting
-        except DeferredTimeout as error:
-            raise LoginRefused(
-                Refusal.UNAVAILABLE, f"your old mail is still being carried over, {hold.done} of {hold.total} messages"
-            ) from error
-        except SourceError as error:
-            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
+    async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
+        """Check the password, and wait until the old mailbox is here."""
+        account, fits = await self._look_up(name, password)
+        running = self._mover.moves.of(account.id) if account is not None and fits else None
+        if account is None or not fits or (account.state is State.MOVING and running is None):
+            unfit = None if account is None or fits else account.password_hash
+            account, running = await self._mover.turns.take(name, lambda: self._check(name, password, hold, unfit))
+        elif account.state is State.MOVED:
+            self._mover.refresh_if_due(account, password)
+        if running is not None and account.state is State.MOVING:
+            await running.join(hold)
+        return account
+
+    async def _look_up(self, name: Name, password: Secret, unfit: str | None = None) -> tuple[Account | None, bool]:
+        """The account, and whether the password fits its stored hash, which was tried before if it is `unfit`."""
+        account = await self._in_thread(self._accounts.find, name.local, name.domain)
+        if account is None:
+            if self._config.domains[name.domain].accounts == "listed":
+                await self._in_thread(secrets.verify_password, self._nobody, password.reveal())
+                raise LoginRefused(Refusal.WRONG, _WRONG)
+            return None, False
+        if account.state is State.BLOCKED:
+            raise LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
+        fits = account.password_hash != unfit and await self._fits(account, password)
+        if account.state is State.FINAL and not fits:
+            raise LoginRefused(Refusal.WRONG, _WRONG)
+        return account, fits
 
     # The check, one at a time for each account
 
-    async def _enter(self, name: Name, password: Secret, hold: Hold) -> tuple[Account, Running | None]:
-        """The account, and the move that has to end before anybody is let in."""
-        return await self._mover.turns.take(name, lambda: self._check(name, password, hold))
-
-    async def _check(self, name: Name, password: Secret, hold: Hold) -> tuple[Account, Running | None]:
-        account = await self._in_thread(self._accounts.find, name.local, name.domain)
-        if account is None and self._config.domains[name.domain].accounts == "listed":
-            await self._in_thread(secrets.verify_password, self._nobody, password.reveal())
-            raise LoginRefused(Refusal.WRONG, _WRONG)
-        if account is None:
-            return await self._ask_legacy(name, password, hold, account)
-        if account.state is State.BLOCKED:
-            raise LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
-        if await self._fits(account, password):
-            return await self._known(account, password, hold)
-        if account.state is State.FINAL:
-            raise LoginRefused(Refusal.WRONG, _WRONG)
+    async def _check(
+        self, name: Name, password: Secret, hold: Hold, unfit: str | None
+    ) -> tuple[Account, Running | None]:
+        """The account, and its move if one is under way. Things may have changed while others had their turn."""
+        account, fits = await self._look_up(name, password, unfit)
+        if account is not None and fits:
+            running = self._mover.moves.of(account.id)
+            if account.state is not State.MOVING or running is not None:
+                return account, running
         return await self._ask_legacy(name, password, hold, account)
 
     async def _fits(self, account: Account, password: Secret) -> bool:
@@ -158,17 +172,6 @@ class LoginGate:
             return False
         self._throttle.was_right(account.name, password, stored)
         return True
-
-    async def _known(self, account: Account, password: Secret, hold: Hold) -> tuple[Account, Running | None]:
-        """The password fits the stored hash."""
-        if account.state is not State.MOVING:
-            if account.state is State.MOVED:
-                self._mover.refresh_if_due(account, password)
-            return account, None
-        running = self._mover.moves.of(account.id)
-        if running is None:
-            return await self._ask_legacy(name_of(account), password, hold, account)
-        return account, running
 
     async def _ask_legacy(
         self, name: Name, password: Secret, hold: Hold, account: Account | None
@@ -191,7 +194,7 @@ class LoginGate:
         except BaseException:
             source.abort()
             raise
-        return account, running if account.state is State.MOVING else None
+        return account, running
 
     async def _question(self, name: Name, password: Secret) -> Source:
         """Ask the legacy server whether this is the password. Raises LoginRefused."""

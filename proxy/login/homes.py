@@ -100,7 +100,7 @@ class Handle:
 
     def lock_maildrop(self) -> bool:
         if self._opened.maildrop_locked:
-            return False
+            return self._holds_maildrop
         self._opened.maildrop_locked = self._holds_maildrop = True
         return True
 
@@ -110,6 +110,7 @@ class Handle:
         self._closed = True
         for changed in self._watching:
             self._opened.watchers.remove(changed)
+        self._watching.clear()
         if self._holds_maildrop:
             self._opened.maildrop_locked = False
         self._leave()
@@ -169,4 +170,5 @@ class Homes:
 
 def _tell(opened: _Open, folder_id: int) -> None:
     for changed in list(opened.watchers):
-        changed(folder_id)
+        if changed in opened.watchers:  # the one before may have ended it
+            changed(folder_id)

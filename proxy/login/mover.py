@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -21,9 +22,9 @@ from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.schedule import Turns
-from proxy.migration.source import Source, SourceError
-from proxy.pop3.client.errors import LegacyError
-from proxy.wire.door import Secret
+from proxy.migration.source import Source, SourceError, SourceLost
+from proxy.pop3.client.errors import LegacyError, LoginRejected
+from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
 PROGRESS_SECONDS = 2.0  # how often a move's progress is written down for `status`
@@ -37,6 +38,14 @@ class Log(Protocol):
     def warning(self, event: str, **fields: Any) -> Any: ...
 
     def error(self, event: str, **fields: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A look for what is new that did not work, of an account."""
+
+    until: float  # nothing is asked again before, by the reactor's clock
+    rejected: str | None  # the hash of the password that the legacy server no longer takes
 
 
 class Mover:
@@ -65,34 +74,52 @@ class Mover:
         self._in_thread = in_thread
         self._log = log
         self._refreshing: set[int] = set()
+        self._failed: dict[int, _Failed] = {}
         self._stopping = False
 
     async def start(self, account: Account, password: Secret, source: Source) -> Running:
-        """Start the account's move over a connection that has logged in, in the account's turn. Raises StorageFailed."""
+        """Start the account's move over a connection that has logged in, in the account's turn.
+
+        Raises StorageFailed, and SourceLost when the daemon is stopping; the source is then the caller's to drop.
+        """
         maildir = self._config.maildir_for(account.local, account.domain)
         home = await self._homes.open(account.id, account.name, maildir)
+        if self._stopping:
+            home.close()
+            raise SourceLost("the daemon is stopping")
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
         started = written = self._reactor.seconds()
+        writing: Deferred[None] | None = None
 
         def make(told: Told) -> Move:
             def tell(sums: Sums) -> None:
-                nonlocal written
+                nonlocal written, writing
                 told(sums)
-                if self._reactor.seconds() - written >= PROGRESS_SECONDS:
+                over = writing is None or writing.called
+                if over and self._reactor.seconds() - written >= PROGRESS_SECONDS:
                     written = self._reactor.seconds()
-                    self.apart(self._write_progress(account, sums))
+                    writing = self.apart(self._write_progress(account, sums))
 
             reopen = self._legacy.reopener(name_of(account), password)
             return Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
 
         async def concluded(result: Sums | Exception) -> None:
-            try:
-                await self._write_down(account, result, self._reactor.seconds() - started)
-            finally:
-                home.close()
+            if writing is not None:
+                await writing  # or what it writes could come last
+            await self._write_down(account, result, self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
-        return self.moves.start(account.id, make, concluded)
+        running = self.moves.start(account.id, make, concluded)
+        self.apart(self._see_out(running, home))
+        return running
+
+    async def _see_out(self, running: Running, home: Home) -> None:
+        try:
+            await running.result.wait()
+        except SourceError:
+            pass  # written down
+        finally:
+            home.close()
 
     async def _write_progress(self, account: Account, sums: Sums) -> None:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
@@ -125,6 +152,11 @@ class Mover:
         """Look for what is new at the legacy server, if the last look was long enough ago. Nobody waits for it."""
         last = account.refreshed
         due = last is None or not 0 <= time.time() - last < self._config.migration.refresh
+        failed = self._failed.get(account.id)
+        if failed is not None:
+            # A server that is down is left alone for a while; a password that it no longer takes is not sent to it
+            # at every login, which would lock out whoever has the new one (invariant 10).
+            due = due and self._reactor.seconds() >= failed.until and failed.rejected != account.password_hash
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
 
@@ -135,18 +167,25 @@ class Mover:
             running = await self.turns.take(name, lambda: self._open_and_start(account, password))
             if running is not None:
                 await running.result.wait()
+            self._failed.pop(account.id, None)
         except (LegacyError, SourceError) as error:
             # Not the user's business: what is here is served. A moved account is not broken by it.
             self._log.warning("nothing new fetched", account=account.name, reason=str(error))
+            rejected = account.password_hash if isinstance(error, LoginRejected) else None
+            self._failed[account.id] = _Failed(self._reactor.seconds() + self._config.migration.refresh, rejected)
+            if isinstance(error, LegacyError):  # how a move ended is written down by itself
+                await self._in_thread(self._accounts.set_reason, account.id, str(error))
         finally:
             self._refreshing.discard(account.id)
 
     async def _open_and_start(self, account: Account, password: Secret) -> Running | None:
-        if self._stopping or self.moves.of(account.id) is not None:
+        # Its turn may have come late: what was true before may not be so any more.
+        account = await self._in_thread(self._accounts.get, account.id)
+        movable = account.state in {State.MOVING, State.MOVED}
+        if self._stopping or not movable or self.moves.of(account.id) is not None:
             return None
         source = await self._legacy.open(name_of(account), password)
         try:
-            account = await self._in_thread(self._accounts.get, account.id)
             return await self.start(account, password, source)
         except BaseException:
             source.abort()
@@ -174,9 +213,9 @@ class Mover:
         self._stopping = True
         await self.moves.stop()
 
-    def apart(self, work: Coroutine[Deferred[Any], Any, Any]) -> None:
-        """Let something run that nobody waits for; what goes wrong in it is logged."""
-        Deferred.fromCoroutine(work).addErrback(self._unexpected)
+    def apart(self, work: Coroutine[Deferred[Any], Any, Any]) -> Deferred[None]:
+        """Let something run that nobody has to wait for; what goes wrong in it is logged."""
+        return Deferred.fromCoroutine(work).addErrback(self._unexpected)
 
     def _unexpected(self, failure: Failure) -> None:
         if isinstance(failure.value, MailstoreError):

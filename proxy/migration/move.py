@@ -7,9 +7,9 @@
 
 A move starts at LISTING with the connection that checked the password, since many legacy servers lock a mailbox
 to one session. A lost connection is replaced, with growing pauses, as long as something was stored since the last
-one; what the barrier reached is not fetched again. A message that was under way when a connection broke, or that
-the server refuses, is a suspect: it is fetched by itself when all others are here, and quarantined in the end, so
-that one bad message never stops a mailbox (invariant 6).
+one, or given up for good; what the barrier reached is not fetched again. A message that was under way when a
+connection broke, or that the server refuses, is a suspect: it is fetched by itself when all others are here, and
+quarantined in the end, so that one bad message never stops a mailbox (invariant 6).
 
 The clock is handed in. Nothing here knows POP3, files or tables.
 """
@@ -18,19 +18,22 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from mailstore.landing import Landing
-from mailstore.ledger import Entry, Outcome, Sums
+from mailstore.ledger import Entry, Sums
 from proxy.migration import plan
 from proxy.migration.pull import InThread, Pull
 from proxy.migration.source import Reopen, Source, SourceError, SourceLost
 from proxy.wire.door import Home
+
+T = TypeVar("T")
 
 PAUSES: Final = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
 
@@ -92,8 +95,9 @@ class Move:
         self._clock = clock
         self._told = told
         self._stored = 0  # in this run
+        self._given_up = 0  # quarantined in this run, by a server that does give messages
         self._stopped = False
-        self._pausing: Deferred[None] | None = None
+        self._waiting: Deferred[Any] | None = None  # for a pause to end, or for a new connection
 
     def _enter(self, stage: Stage) -> None:
         assert stage in NEXT[self.stage], f"no way from {self.stage} to {stage}"
@@ -108,21 +112,21 @@ class Move:
         self._stopped = True
         if self._source is not None:
             self._source.abort()
-        if self._pausing is not None:
-            self._pausing.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def run(self) -> Sums:
         """Carry the mailbox over. Raises SourceError when the legacy server does not allow it now, StorageFailed
         when the disk or the database does not; both leave everything as the last barrier has it."""
-        failures, stored = 0, 0
+        failures, settled = 0, 0
         try:
             while True:
                 try:
                     return await self._attempt()
                 except SourceLost:
                     self._drop_source()
-                    failures = failures + 1 if self._stored == stored else 0
-                    stored = self._stored
+                    failures = failures + 1 if self._stored + self._given_up == settled else 0
+                    settled = self._stored + self._given_up
                     if self._stopped or failures >= len(PAUSES):
                         raise
                     await self._pause(PAUSES[failures])
@@ -138,20 +142,27 @@ class Move:
 
     async def _pause(self, seconds: float) -> None:
         self._enter(Stage.PAUSING)
-        self._pausing = deferLater(self._clock, seconds)
+        await self._until_stopped(deferLater(self._clock, seconds))
+        self._enter(Stage.OPENING)
+
+    async def _open(self) -> Source:
+        return await self._reopen()
+
+    async def _until_stopped(self, waiting: Deferred[T]) -> T:
+        """Wait for what `stop` is to cut short."""
+        self._waiting = waiting
         try:
-            await self._pausing
-        except CancelledError as error:
+            return await waiting
+        except (CancelledError, ConnectingCancelledError) as error:
             raise SourceLost("the daemon is stopping") from error
         finally:
-            self._pausing = None
-        self._enter(Stage.OPENING)
+            self._waiting = None
 
     async def _attempt(self) -> Sums:
         """From a connection to the end, or to its loss."""
         source = self._source
         if source is None:
-            source = self._source = await self._reopen()
+            source = self._source = await self._until_stopped(Deferred.fromCoroutine(self._open()))
             self._enter(Stage.LISTING)
         if self._stopped:
             raise SourceLost("the daemon is stopping")
@@ -163,7 +174,7 @@ class Move:
             lambda home: home.ledger.record_listing(planned.new, planned.gone, hold_uids=self._terms.first)
         )
         new = zip((listed.position for listed in planned.new), made, strict=True)
-        wanted, suspects = plan.in_order(planned.owed, new)
+        wanted, suspects = plan.in_order(self._as_owed(planned.owed), new)
         self._step_forward(await self._home.run(lambda home: home.ledger.sums()))
         self._enter(Stage.PULLING)
         if wanted or suspects:
@@ -176,6 +187,13 @@ class Move:
         self._enter(Stage.DONE)
         return sums
 
+    def _as_owed(self, owed: Sequence[tuple[int, Entry]]) -> Sequence[tuple[int, Entry]]:
+        """UIDs are held while nobody looks. Afterwards a message that comes late gets a new one: it must not appear
+        below one that a session has seen (RFC 3501 2.3.1.1)."""
+        if self._terms.first:
+            return owed
+        return [(position, replace(entry, uid=None)) for position, entry in owed]
+
     async def _fetch(
         self, source: Source, wanted: Sequence[tuple[int, Entry]], suspects: Sequence[tuple[int, Entry]]
     ) -> None:
@@ -187,6 +205,7 @@ class Move:
             await self._in_thread(landing.clear_leftovers, entries)
             await self._stream(source, pull, wanted, suspects)
         finally:
+            await pull.rest()  # a thread that still wrote would write to whatever has the descriptors next
             self._stored += pull.stored
             await self._in_thread(landing.close)
 
@@ -239,5 +258,6 @@ class Move:
         await self._home.run(lambda home: home.ledger.count_attempt(entry.id, reason))
 
     async def _quarantine(self, entry: Entry, reason: str) -> None:
-        if entry.outcome is not Outcome.STORED:
-            await self._home.run(lambda home: home.ledger.quarantine(entry.id, reason))
+        await self._home.run(lambda home: home.ledger.quarantine(entry.id, reason))
+        if self._stored:
+            self._given_up += 1

@@ -50,7 +50,7 @@ class Running:
         waiting = self.result.wait()
 
         def left(result: object) -> object:
-            self._holds.remove(hold)
+            self._holds = [other for other in self._holds if other is not hold]  # equal ones are others' holds
             return result
 
         waiting.addBoth(left)

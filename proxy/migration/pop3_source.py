@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,11 +24,29 @@ from proxy.pop3.client.settings import ONE_AT_A_TIME, Window
 UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
 
 
+DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets one at a time
+
+
 class Manners:
     """What was learnt of a legacy server that the next connection to it should know."""
 
-    def __init__(self) -> None:
-        self.one_at_a_time = False  # several commands on their way at once do not work
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._unable = False
+        self._distrusted_until = float("-inf")
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Are several commands on their way at once to be avoided?"""
+        return self._unable or self._clock() < self._distrusted_until
+
+    def unable(self) -> None:
+        """It was tried, and does not work."""
+        self._unable = True
+
+    def broke_off(self) -> None:
+        """The server may be to blame, or the network for a moment: it is asked again after a while."""
+        self._distrusted_until = self._clock() + DISTRUST
 
 
 class _Sink:
@@ -79,12 +98,12 @@ class Pop3Source:
             return
         entries = dict(wanted)
         window = ONE_AT_A_TIME if one_by_one or len(wanted) == 1 else await self._window()
-        sizes = {number: entry.octets for number, entry in wanted}
+        sizes = {number: entry.octets or None for number, entry in wanted}
         try:
             await self._connection.retrieve(list(entries), sizes, _Sink(wanted, receiver), window)
         except LegacyError as error:
             if window is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
-                self._manners.one_at_a_time = True  # whatever it announced
+                self._manners.broke_off()  # whatever it announced
             under_way = None if error.message is None else entries.get(error.message)
             raise source_error(error, under_way) from error
 
@@ -98,7 +117,7 @@ class Pop3Source:
             raise source_error(error) from error
         if able is Pipelining.ABLE:
             return Window()
-        self._manners.one_at_a_time = True
+        self._manners.unable()
         if able is Pipelining.UNABLE_REOPEN:
             raise SourceLost("the server lost a command that was sent with another: from now on one at a time")
         return ONE_AT_A_TIME

@@ -64,7 +64,7 @@ class Pull:
         self._writing = self._settling = self._paused = self._finishing = False
         self._failure: Failure | None = None
         self._idle: Deferred[None] | None = None
-        self.current: Entry | None = None  # the large message that is under way
+        self._quiet: Deferred[None] | None = None
         self.refusals: list[tuple[Entry, str]] = []
         self.stored = 0
 
@@ -75,7 +75,6 @@ class Pull:
         self._took(len(data))
 
     def begin(self, entry: Entry) -> None:
-        self.current = entry
         self._large = Arriving(entry)
         self._arrived.append(self._large)
 
@@ -92,7 +91,7 @@ class Pull:
         self.piece(b"")
         assert self._large is not None
         self._large.ended = True
-        self._large = self.current = None
+        self._large = None
 
     def refused(self, entry: Entry, text: str) -> None:
         self.refusals.append((entry, text))
@@ -108,14 +107,14 @@ class Pull:
             self._source.pause()
 
     def _write(self) -> None:
-        if self._failure is not None:
+        if self._failure is not None or self._quiet is not None:
             return
         batch, self._arrived = self._arrived, []
         octets, self._arrived_octets = self._arrived_octets, 0
         self._writing = True
         done = self._in_thread(self._landing.write, batch)
         done.addCallback(self._wrote, octets)
-        done.addErrback(self._failed)
+        done.addErrback(self._write_failed)
 
     def _wrote(self, written: list[Written], octets: int) -> None:
         self._writing = False
@@ -142,7 +141,7 @@ class Pull:
             batch, self._written, self._written_octets = self._written, [], 0
             self._settling = True
             done = Deferred.fromCoroutine(self._settle(batch))
-            done.addErrback(self._failed)
+            done.addErrback(self._settle_failed)
 
     async def _settle(self, batch: list[Written]) -> None:
         await self._in_thread(self._landing.settle, batch)
@@ -155,9 +154,16 @@ class Pull:
         self._maybe_settle()
         self._maybe_idle()
 
+    def _write_failed(self, failure: Failure) -> None:
+        self._writing = False
+        self._failed(failure)
+
+    def _settle_failed(self, failure: Failure) -> None:
+        self._settling = False
+        self._failed(failure)
+
     def _failed(self, failure: Failure) -> None:
         """The disk or the database refused: nothing more is taken, and `finish` says so."""
-        self._writing = self._settling = False
         if self._failure is None:
             self._failure = failure
             self._arrived.clear()
@@ -177,8 +183,21 @@ class Pull:
         self._maybe_idle()
         return idle
 
+    def rest(self) -> Deferred[None]:
+        """Begin nothing more, and wait until no thread is at work for this pull. Never fails."""
+        self._quiet = Deferred()
+        quiet = self._quiet
+        self._arrived.clear()
+        self._written.clear()
+        self._maybe_idle()
+        return quiet
+
     def _maybe_idle(self) -> None:
-        if self._idle is None or self._writing or self._settling:
+        if self._writing or self._settling:
+            return
+        if self._quiet is not None and not self._quiet.called:
+            self._quiet.callback(None)
+        if self._idle is None:
             return
         if self._failure is None and (self._arrived or self._written):
             return

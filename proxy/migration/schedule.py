@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 
+from proxy.migration.shared import Shared
+
 K = TypeVar("K")
 T = TypeVar("T")
 
@@ -60,16 +62,27 @@ class Turns(Generic[K]):
         self._locks: dict[K, tuple[DeferredLock, int]] = {}
 
     async def take(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the work when those who came before are done."""
+        """Do the work when those who came before are done.
+
+        Who is cancelled before the turn comes loses it. Once begun, the work goes on without whom it was begun for.
+        """
         lock, users = self._locks.get(key, (DeferredLock(), 0))
         self._locks[key] = (lock, users + 1)
         try:
             await lock.acquire()
-            try:
-                return await work()
-            finally:
-                lock.release()
+        except BaseException:
+            self._leave(key)
+            raise
+        return await Shared(Deferred.fromCoroutine(self._do(key, lock, work))).wait()
+
+    async def _do(self, key: K, lock: DeferredLock, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
         finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = (lock, users - 1)
+            self._leave(key)
+            lock.release()
+
+    def _leave(self, key: K) -> None:
+        lock, users = self._locks.pop(key)
+        if users > 1:
+            self._locks[key] = (lock, users - 1)

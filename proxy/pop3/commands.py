@@ -20,20 +20,19 @@ from typing import TYPE_CHECKING, Any, Final
 from mailstore.errors import MailstoreError
 from proxy.pop3.authentication import MECHANISMS, authenticate, log_in, require_login_allowed
 from proxy.pop3.errors import BadCommand, Refused
+from proxy.pop3.state import State
 
 if TYPE_CHECKING:
     from proxy.pop3.session import Session
 
 LISTED: Final = 1_000  # lines of LIST and UIDL in one write
 
-AUTHORIZATION, TRANSACTION = "AUTHORIZATION", "TRANSACTION"  # State's values
-
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A row of the table. `parse` makes the handler's arguments of what follows the name, None where nothing does."""
 
-    states: frozenset[str]
+    states: frozenset[State]
     parse: Callable[[bytes | None], tuple[Any, ...]]
     handle: Callable[..., Awaitable[None]]
     capability: Callable[[Session], bytes | None] = lambda _session: None
@@ -47,8 +46,8 @@ async def obey(session: Session, line: bytes) -> None:
         raise BadCommand("unknown command")
     if b"\0" in rest:
         raise BadCommand("NUL in a command")
-    if session.state.value not in command.states:
-        raise BadCommand("log in first" if session.state.value == AUTHORIZATION else "you are logged in already")
+    if session.state not in command.states:
+        raise BadCommand("log in first" if _before_login(session) else "you are logged in already")
     await command.handle(session, *command.parse(rest if space else None))
 
 
@@ -225,7 +224,7 @@ async def noop(session: Session) -> None:
 
 
 def _before_login(session: Session) -> bool:
-    return session.state.value == AUTHORIZATION
+    return session.state is State.AUTHORIZATION
 
 
 def _user(session: Session) -> bytes | None:
@@ -252,8 +251,8 @@ GENERAL_CAPABILITIES: Final = (
     b"IMPLEMENTATION mailferry",
 )
 
-_FIRST: Final = frozenset({AUTHORIZATION})
-_THEN: Final = frozenset({TRANSACTION})
+_FIRST: Final = frozenset({State.AUTHORIZATION})
+_THEN: Final = frozenset({State.TRANSACTION})
 
 COMMANDS: Final[Mapping[bytes, Command]] = {
     b"CAPA": Command(_FIRST | _THEN, nothing, capa),

@@ -17,7 +17,6 @@ Made and driven by `proxy.pop3.server`; the commands are in `proxy.pop3.commands
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
@@ -33,6 +32,7 @@ from proxy.pop3 import commands
 from proxy.pop3.errors import BadCommand, Ended, Refused
 from proxy.pop3.maildrop import Maildrop
 from proxy.pop3.retrieval import Retrieval
+from proxy.pop3.state import State
 from proxy.wire.door import Gate, Home, Terms
 from proxy.wire.faults import kind, where
 from proxy.wire.lines import LineReader, LineTooLong
@@ -43,11 +43,6 @@ AHEAD: Final = 65_536  # octets of commands that a client may send ahead before 
 ERRORS_BEFORE_LOGIN: Final = 10  # bad commands that a stranger may send
 ERRORS: Final = 100  # … and that a client may, in all
 TURN: Final = 200  # commands of one client after which the others get their turn
-
-
-class State(enum.Enum):
-    AUTHORIZATION = "AUTHORIZATION"
-    TRANSACTION = "TRANSACTION"
 
 
 class Wire(Protocol):

@@ -245,10 +245,7 @@ class CommandReader:
         header = _literal_header(text)
         if header is not None:
             return self._announce(text, header)
-        if self._fragments:
-            event = Ready(self._tag, (*self._fragments, text))
-        else:
-            event = Ready(self._tag, (text,))
+        event = Ready(self._tag, (*self._fragments, text))
         self._begin()
         return event
 

@@ -7,6 +7,7 @@ Each dialogue plays as a user of its own, whose Maildir is written before the fi
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
 import shutil
@@ -79,8 +80,10 @@ class Dovecot:
                     time.sleep(0.02)
 
     def _configuration(self) -> str:
-        me = pwd.getpwuid(os.geteuid())
-        login = "" if os.geteuid() == 0 else f"default_login_user = {me.pw_name}\n"
+        user, group, login = "dovecot", "dovecot", ""
+        if os.geteuid() != 0:  # everything as whoever we are: there is no other user to become
+            user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+            login = f"default_login_user = {user}"
         return f"""
 base_dir = {self.root}/run
 state_dir = {self.root}/state
@@ -89,8 +92,9 @@ protocols = imap pop3
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
-{login}default_internal_user = {"dovecot" if os.geteuid() == 0 else me.pw_name}
-default_internal_group = {"dovecot" if os.geteuid() == 0 else me.pw_name}
+{login}
+default_internal_user = {user}
+default_internal_group = {group}
 first_valid_uid = 1
 auth_failure_delay = 0
 auth_cache_size = 0

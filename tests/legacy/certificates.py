@@ -24,9 +24,9 @@ class Identity:
     key: bytes
     certificate: bytes
 
-    def options(self) -> Any:
-        """What a Twisted server needs to be this one."""
-        return _Server(self)
+    def options(self, newest: int | None = None) -> Any:
+        """What a Twisted server needs to be this one, with no version of TLS after `newest`."""
+        return _Server(self, newest)
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
         """The files of certificate and key."""
@@ -40,9 +40,11 @@ class Identity:
 class _Server:
     """Makes server connections. Twisted's own CertificateOptions hands pyOpenSSL objects that it warns of."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, newest: int | None) -> None:
         key = serialization.load_pem_private_key(identity.key, None)
         self._context = SSL.Context(SSL.TLS_METHOD)
+        if newest is not None:
+            self._context.set_max_proto_version(newest)
         self._context.use_certificate(x509.load_pem_x509_certificate(identity.certificate))
         self._context.use_privatekey(cast(ec.EllipticCurvePrivateKey, key))
 

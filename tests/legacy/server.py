@@ -41,6 +41,7 @@ class Behaviour:
     afterwards: Mapping[bytes, bytes] = field(default_factory=dict)  # by verb: what it says unasked after that
 
     tls: Any = None  # `certificates.Identity.options()`: STLS, or `listen(implicit=True)`
+    hello: Literal["", "hangs up", "ignored"] = ""  # what becomes of a TLS handshake that it does not expect
     injects: bytes = b""  # what it sends in plaintext right behind its +OK to STLS
 
     apop: Literal["none", "works", "refused", "hangs up"] = "none"  # all but "none" show a stamp
@@ -178,7 +179,11 @@ class LegacyProtocol(Protocol):
         self.server.left(self)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.how.pipelining == "yes":
+        if self.how.hello and data.startswith(b"\x16"):
+            self._silent = True
+            if self.how.hello == "hangs up":
+                self.transport.loseConnection()
+        elif self.how.pipelining == "yes":
             *lines, self._in = (self._in + data).split(b"\r\n")
             for line in lines:
                 self._line(line)

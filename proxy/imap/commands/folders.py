@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from proxy.imap import responses
 from proxy.imap.answers import Done
 from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArguments, Rename, StatusItem, StatusItems
-from proxy.imap.listing import Listed, full_pattern, listed, subscribed
+from proxy.imap.listing import Listed, listed, subscribed
 
 if TYPE_CHECKING:
     from mailstore.index.rows import Status
@@ -49,14 +49,14 @@ async def list_folders(session: Session, _command: Command, arguments: ListPatte
         session.untagged(b'LIST (\\Noselect) "/" ""')
         return Done(b"List completed.")
     folders = await session.run(lambda home: home.folders())
-    pattern = full_pattern(arguments.reference, arguments.pattern)
+    pattern = arguments.reference + arguments.pattern
     _show(session, b"LIST", listed((folder.name for folder in folders), pattern))
     return Done(b"List completed.")
 
 
 async def list_subscribed(session: Session, _command: Command, arguments: ListPattern) -> Done:
     names, folders = await session.run(lambda home: (home.subscriptions(), home.folders()))
-    pattern = full_pattern(arguments.reference, arguments.pattern)
+    pattern = arguments.reference + arguments.pattern
     _show(session, b"LSUB", subscribed(names, (folder.name for folder in folders), pattern))
     return Done(b"Lsub completed.")
 

@@ -205,9 +205,11 @@ class Connection:
             wire.close()
         except LegacyError:
             wire.abort()
-        await wire.gone()
-        if timer.active():
-            timer.cancel()
+        try:
+            await wire.gone()
+        finally:
+            if timer.active():
+                timer.cancel()
 
     def abort(self) -> None:
         """Drop the connection at once; who awaits something of it gets LegacyUnreachable. Idempotent."""

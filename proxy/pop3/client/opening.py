@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from proxy.pop3.client.asking import Greeting, Line
 from proxy.pop3.client.commands import Verb, command
-from proxy.pop3.client.errors import LegacyUnreachable, TlsFailed
+from proxy.pop3.client.errors import LegacyTimeout, LegacyUnreachable, TlsFailed
 from proxy.pop3.client.refusals import unwelcome
 from proxy.pop3.client.replies import NO_CAPABILITIES, parse_capabilities, parse_stamp
 from proxy.pop3.client.session import Session
@@ -48,7 +48,13 @@ async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
 
 
 async def _be_greeted(session: Session) -> None:
-    greeting = await session.ask(Greeting("the connection", session.wire.abort), b"")
+    try:
+        greeting = await session.ask(Greeting("the connection", session.wire.abort), b"")
+    except LegacyTimeout as error:
+        if session.wire.encrypted:
+            raise
+        hint = 'a server that expects TLS from the start waits like this: try `tls = "implicit"`'
+        raise LegacyTimeout(f"{error.text}; {hint}") from None
     if not greeting.ok:
         raise unwelcome(greeting)
     session.stamp = parse_stamp(greeting.words)

@@ -39,7 +39,7 @@ class Wire(Protocol):
 
     def __init__(self, clock: IReactorTime, legacy: Legacy) -> None:
         self.encrypted = False
-        self.over: Exception | None = None  # why the connection is of no use any more
+        self.over: LegacyError | None = None  # why the connection is of no use any more
         self.idle: Callable[[], None] = lambda: None  # called when no answer is owed any more
         self._legacy = legacy
         self._machine = ClientProtocol()
@@ -155,7 +155,9 @@ class Wire(Protocol):
         self.abort()
 
     def _stop(self, error: Exception) -> None:
-        self.over = error
+        # What a sink raised is told to who waits for it now, not to who asks for something later.
+        given_up = LegacyUnreachable("the connection was given up")
+        self.over = error if isinstance(error, LegacyError) else given_up
         self._patience.settled()
         self._machine.stop(error)
         self.idle()

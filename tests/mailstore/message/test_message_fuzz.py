@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import mmap
 import random
 from unittest import mock
@@ -9,7 +10,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailstore.message import walker
+from mailstore.message import charsets, walker
 from mailstore.message.addresses import addresses
 from mailstore.message.arrival import arrival, header_end
 from mailstore.message.dates import moment, sent_date
@@ -27,13 +28,19 @@ PIECES = [
     b"Content-Type: text/plain; charset=gb2312\r\n", b"Content-Type: text/html; charset*0=u; charset*1=tf-7\r\n",
     b"Content-Transfer-Encoding: base64\r\n", b"Content-Transfer-Encoding: quoted-printable\r\n",
     b"Content-Disposition: attachment; filename*0*=utf-8''%E4; filename*1=\"x\r\n", b"Content-Type:\r\n", b"Content-",
-    b"--a\r\n", b"--a--\r\n", b"--ab\n", b"--ab--\n", b"--a b \r\n", b"--a b--x\r\n", b"--", b"--a", b"\r\n", b"\n", b"\r",
-    b"\r\n\r\n", b"\n\n", b"Subject: =?gb2312?B?1tDO?= =?gb2312?B?xA==?=\r\n", b"From: \"a <b@c>, (d\r\n", b"To: g: a@b;\r\n",
+    b"--a\r\n", b"--a--\r\n", b"--ab\n", b"--ab--\n", b"--a b \r\n", b"--a b--x\r\n", b"--", b"--a",
+    b"\r\n", b"\n", b"\r",
+    b"\r\n\r\n", b"\n\n", b"Subject: =?gb2312?B?1tDO?= =?gb2312?B?xA==?=\r\n",
+    b"From: \"a <b@c>, (d\r\n", b"To: g: a@b;\r\n",
     b"Received: by x (a;b); Tue, 3 Jun 2008 09:16:17 +0800 (CST)\r\n", b"Date: 31 Feb 99 25:61\r\n", b"Status: RO\r\n",
-    b"text =E4=BD\r\n", b"5L2g5aW9\r\n", b"\xd6\xd0\xce\xc4", b"\x1b$B", b"~{", b"+AGE-", b"\0", b"\xff", b" ", b"\t", b";", b":",
+    b"text =E4=BD\r\n", b"5L2g5aW9\r\n", b"\xd6\xd0\xce\xc4", b"\x1b$B", b"~{", b"+AGE-",
+    b"\0", b"\xff", b" ", b"\t", b";", b":",
 ]  # fmt: skip
 
 messages = st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=6)), max_size=40).map(b"".join)
+
+SIGNS = [bytes([sign]) for sign in b'<>@,()"\\=*%;']
+values = st.lists(st.one_of(st.sampled_from(PIECES + SIGNS), st.binary(max_size=4)), max_size=25).map(b"".join)
 
 
 @st.composite
@@ -56,7 +63,8 @@ REAL = [
     b"Subject: =?GB2312?B?1tDOxNPKvP4=?=\r\nMIME-Version: 1.0\r\nStatus: RO\r\n"
     b'Content-Type: multipart/mixed; boundary="----=_Part_1"\r\n\r\nThis is MIME.\r\n'
     b'------=_Part_1\r\nContent-Type: multipart/alternative; boundary="----=_Part_12"\r\n\r\n'
-    b"------=_Part_12\r\nContent-Type: text/plain; charset=gb2312\r\nContent-Transfer-Encoding: base64\r\n\r\n1tDOxA==\r\n"
+    b"------=_Part_12\r\nContent-Type: text/plain; charset=gb2312\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    b"1tDOxA==\r\n"
     b"------=_Part_12\r\nContent-Type: text/html; charset=utf-8\r\n"
     b"Content-Transfer-Encoding: quoted-printable\r\n\r\n<p>=E4=BD=A0</p>\r\n------=_Part_12--\r\n\r\n"
     b"------=_Part_1\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\nFrom: a@b\r\n\r\nbody\r\n"
@@ -138,8 +146,7 @@ def test_random_octets(data: bytes) -> None:
     check_message(b"Content-Type: " + data)
 
 
-@given(st.lists(st.one_of(st.sampled_from(PIECES + [b"<", b">", b"@", b",", b"(", b")", b'"', b"\\", b"*0", b"="]),
-                          st.binary(max_size=4)), max_size=25).map(b"".join))  # fmt: skip
+@given(values)
 @settings(max_examples=300, deadline=None)
 def test_values(value: bytes) -> None:
     for address in addresses(value):
@@ -168,3 +175,20 @@ def test_a_mapping_gives_the_same_tree(data: bytes, step: int) -> None:
     ):
         mapping[:] = data
         assert walk(mapping) == walk(data)
+
+
+BITS = [b"\x1b$B", b"\x1b(", b"\x1b$)C", b"\x0e", b"~{", b"~", b"+A", b"+", b"-", b"\xff\xfe", b"\x81", b"\n", b"a"]
+
+
+@given(
+    st.sampled_from(sorted(charsets._CODECS)),
+    st.lists(st.one_of(st.sampled_from(BITS), st.binary(max_size=4)), max_size=20).map(b"".join),
+    st.integers(1, 9),
+)
+@settings(max_examples=400, deadline=None)
+def test_charsets(name: str, octets: bytes, step: int) -> None:
+    assert charsets.codec(name.encode()) is not None or name == "ascii"
+    data = b"Content-Type: text/plain; charset=" + name.encode() + b"\r\n\r\n" + octets
+    with mock.patch("mailstore.message.text._STEP", step):
+        "".join(body_texts(walk(data), data)).encode("utf-8", "surrogatepass")
+    decode_words(b"=?" + name.encode() + b"?B?" + base64.b64encode(octets) + b"?=")

@@ -51,7 +51,10 @@ def test_a_span_is_an_offset_and_a_length() -> None:
     assert locate(walk(PLAIN), (), "TEXT") == Span(8, 4)
 
 
-HEADER = b"From dummy line\r\nSubject: a\r\n folded\r\n\tvalue\r\nTO : x@y\r\nX-Subject: no\r\nno colon\r\nsubject:b\nDate: z\r\n\r\n"
+HEADER = (
+    b"From dummy line\r\nSubject: a\r\n folded\r\n\tvalue\r\nTO : x@y\r\n"
+    b"X-Subject: no\r\nno colon\r\nsubject:b\nDate: z\r\n\r\n"
+)
 
 SUBSETS = [
     ([b"SUBJECT"], False, b"Subject: a\r\n folded\r\n\tvalue\r\nsubject:b\n\r\n"),

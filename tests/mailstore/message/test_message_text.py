@@ -43,6 +43,8 @@ SAMPLES = [
     ("ks_c_5601-1987", "8bit", "한국어 똠".encode("cp949")),
     ("iso-8859-1", "8bit", b"caf\xe9 \x80"),
     ("utf-7", "7bit", b"+Zi9lTg-"),
+    ("utf-16", "base64", base64.encodebytes("中文".encode("utf-16"))),
+    ("utf-16", "base64", base64.encodebytes("中文".encode("utf-16-be"))),
     ("hz-gb-2312", "7bit", "中文".encode("hz")),
     ("", "8bit", "undeclared 中文".encode()),
     ("", "8bit", "undeclared 中文".encode("gb18030")),
@@ -50,8 +52,10 @@ SAMPLES = [
     ("us-ascii", "8bit", "中文".encode()),
 ]
 DECODED = [
-    "中文邮件 测试", "中文邮件 测试", "中文邮件 测试", "中文邮件 测试", "中文郵件 測試", "日本語の本文 テスト", "日本語①", "日本語", "Привет, мир",
-    "Привет", "한국어 똠", "café €", "是敎", "中文", "undeclared 中文", "undeclared 中文", "unknown 中文", "中文",
+    "中文邮件 测试", "中文邮件 测试", "中文邮件 测试", "中文邮件 测试", "中文郵件 測試", "日本語の本文 テスト",
+    "日本語①", "日本語", "Привет, мир",
+    "Привет", "한국어 똠", "café €", "是敎", "中文", "中文", "中文", "undeclared 中文",
+    "undeclared 中文", "unknown 中文", "中文",
 ]  # fmt: skip
 
 

@@ -6,11 +6,13 @@ import mmap
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from mailstore.message import walker
+from mailstore.message.parameters import OCTET_STREAM, TEXT_PLAIN
 from mailstore.message.walker import Part, find, walk
 
 MIXED = b"Content-Type: multipart/mixed; boundary=abc\r\n\r\n"
@@ -250,14 +252,14 @@ def test_deep_nesting(nest: Any) -> None:
         part = part.parts[0] if part.parts else part.message  # type: ignore[assignment]
         depth += 1
     assert depth == walker.MAX_DEPTH
-    assert part.content_type == walker.OCTET_STREAM
+    assert part.content_type == OCTET_STREAM
 
 
 def test_just_as_deep_as_may_be() -> None:
     part = walk(nested_multiparts(100))
     while part.parts:
         part = part.parts[0]
-    assert part.content_type == walker.TEXT_PLAIN
+    assert part.content_type == TEXT_PLAIN
 
 
 def count(part: Part) -> int:
@@ -281,7 +283,7 @@ def test_messages_count_as_parts() -> None:
     assert root.parts[-1].message is None
 
 
-HOSTILE = {
+HOSTILE: dict[str, Callable[[int], bytes]] = {
     "headers that never end": lambda n: MIXED + b"--abc\r\nA: b\r\n" * n,
     "headers that end at the end": lambda n: MIXED + b"--abc\r\nA: b\r\n" * n + b"\n\n",
     "lines like delimiters": lambda n: nested_multiparts(90)[:-900] + b"\r\n--b89\x01" * n,

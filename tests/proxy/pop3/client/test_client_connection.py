@@ -6,7 +6,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from proxy.pop3.client import (
@@ -26,8 +27,10 @@ from proxy.pop3.client import (
     Window,
     connect,
 )
+from proxy.pop3.client import connection as client
 from proxy.wire.door import Secret
 from tests.legacy.server import LISTED, Behaviour, LegacyServer, unique_id
+from tests.legacy.shelf import Shelf
 
 MAIL = [
     b"Subject: one\r\n\r\nhello\r\n",
@@ -36,33 +39,6 @@ MAIL = [
     b"",
     b"last\r\n",
 ]
-
-
-class Shelf:
-    """A sink that keeps messages by number."""
-
-    def __init__(self) -> None:
-        self.messages: dict[int, bytes] = {}
-        self.gone: dict[int, str] = {}
-        self.longest = 0
-        self._number = 0
-
-    def message(self, number: int, data: bytes) -> None:
-        self.messages[number] = data
-
-    def begin(self, number: int) -> None:
-        self._number = number
-        self.messages[number] = b""
-
-    def piece(self, data: bytes) -> None:
-        self.longest = max(self.longest, len(data))
-        self.messages[self._number] += data
-
-    def end(self) -> None:
-        self._number = 0
-
-    def missing(self, number: int, text: str) -> None:
-        self.gone[number] = text
 
 
 class LegacyCase(TestCase):
@@ -177,6 +153,37 @@ class SessionTests(LegacyCase):
         await connection.retrieve(range(1, 2001), dict.fromkeys(range(1, 2001), 1000), shelf, Window())
         self.assertEqual(len(shelf.messages), 2000)
         self.assertLess(counts[0], 300 + 66)
+
+    async def test_cancelling_drops_the_connection(self) -> None:
+        server = self.serve(Behaviour(greeting=b""))
+        opening = Deferred.fromCoroutine(connect(reactor, self.legacy()))
+        while not server.open:
+            await deferLater(reactor, 0)  # type: ignore[arg-type]
+        opening.cancel()
+        with self.assertRaises(CancelledError):
+            await opening
+        await server.emptied()
+        server = self.serve(Behaviour(silent_at=frozenset({b"LIST"})))
+        connection = await self.logged_in()
+        listing = Deferred.fromCoroutine(connection.list_sizes())
+        listing.cancel()
+        with self.assertRaises(CancelledError):
+            await listing
+        await connection.gone()
+        self.assertTrue(connection.over)
+
+    async def test_after_a_sink_that_failed_it_can_still_be_quit(self) -> None:
+        self.serve()
+        connection, shelf = await self.logged_in(), Shelf()
+
+        def full(number: int, data: bytes) -> None:
+            raise OSError("disk full")
+
+        shelf.message = full  # type: ignore[method-assign]
+        with self.assertRaises(OSError):
+            await connection.retrieve([1, 2], {}, shelf, Window())
+        await self.fails(LegacyUnreachable, connection.noop())
+        await connection.quit()
 
     async def test_quit_is_kind_to_a_server_that_is_not(self) -> None:
         for behaviour in (Behaviour(silent_at=frozenset({b"QUIT"})), Behaviour(hang_up_at=frozenset({b"QUIT"}))):
@@ -315,7 +322,7 @@ class FaultTests(LegacyCase):
         self.serve(Behaviour(capabilities=quiet))
         connection = await self.logged_in()
         self.assertIs(await connection.prove_pipelining(), Pipelining.ABLE)
-        self.patch_probe_time(0.2)
+        self.patch(client, "PROBE_TIME", 0.2)
         for kind in ("drops", "keeps"):
             server = self.serve(Behaviour(capabilities=quiet, pipelining=kind))  # type: ignore[arg-type]
             connection = await self.logged_in()
@@ -325,9 +332,6 @@ class FaultTests(LegacyCase):
             await connection.retrieve([1, 2, 3, 4, 5], {}, shelf, ONE_AT_A_TIME)
             self.assertEqual(list(shelf.messages.values()), MAIL)
             self.assertEqual(server.asked(b"RETR"), 5)
-
-    def patch_probe_time(self, seconds: float) -> None:
-        self.patch(__import__("proxy.pop3.client.connection").pop3.client.connection, "PROBE_TIME", seconds)
 
 
 class LoginTests(LegacyCase):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
@@ -21,8 +24,20 @@ GOOD = CA.issue("localhost", "127.0.0.1")
 class TlsCase(TestCase):
     timeout = 20
 
-    def serve(self, identity: Identity | None = GOOD, *, implicit: bool = False, **how: Any) -> LegacyServer:
-        how |= {"tls": identity.options()} if identity is not None else {}
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.ca = CA.write(self.folder)
+
+    def serve(
+        self,
+        identity: Identity | None = GOOD,
+        *,
+        implicit: bool = False,
+        newest: int | None = None,
+        **how: Any,
+    ) -> LegacyServer:
+        how |= {"tls": identity.options(newest)} if identity is not None else {}
         server = LegacyServer([b"hello\r\n"], Behaviour(**how))
         server.listen(reactor, implicit=implicit)
         self.addCleanup(lambda: Deferred.fromCoroutine(server.close()))
@@ -31,8 +46,7 @@ class TlsCase(TestCase):
 
     async def log_in(self, tls: Any = "starttls", **changes: Any) -> None:
         """All the way to STAT and QUIT."""
-        ca = CA.write(Path(self.mktemp()).parent)
-        settings = {"host": "localhost", "ca": ca, "reply_timeout": 2.0, "connect_timeout": 2.0}
+        settings = {"host": "localhost", "ca": self.ca, "reply_timeout": 2.0, "connect_timeout": 2.0}
         legacy = Legacy(port=self.server.port, tls=tls, **(settings | changes))
         connection = await connect(reactor, legacy)
         try:
@@ -126,49 +140,28 @@ class RefusedTests(TlsCase):
         self.assertIn('tls = "starttls"', str(error))
 
     async def test_a_server_that_hangs_up_instead_of_a_handshake(self) -> None:
-        server = self.serve(None, capabilities=(b"STLS",), answers={b"STLS": b"+OK\r\n"})
-        connect_lost = server.buildProtocol
-
-        def hang_up(address: Any) -> Any:
-            protocol = connect_lost(address)
-            received = protocol.dataReceived
-
-            def take(data: bytes) -> None:
-                if data.startswith(b"\x16"):
-                    protocol.transport.loseConnection()
-                else:
-                    received(data)
-
-            protocol.dataReceived = take  # type: ignore[method-assign]
-            return protocol
-
-        server.buildProtocol = hang_up  # type: ignore[method-assign]
+        self.serve(None, capabilities=(b"STLS",), answers={b"STLS": b"+OK\r\n"}, hello="hangs up")
         await self.refused("closed the connection during the TLS handshake")
 
     async def test_a_handshake_that_never_ends(self) -> None:
-        self.serve(None, capabilities=(b"STLS",), answers={b"STLS": b"+OK\r\n"}, silent_at=frozenset({b"\x16"}))
-        server = self.server
-        server.behaviour.pipelining = "keeps"  # a ClientHello is not answered
-        build = server.buildProtocol
-
-        def deaf(address: Any) -> Any:
-            protocol = build(address)
-            received = protocol.dataReceived
-            protocol.dataReceived = lambda data: None if data.startswith(b"\x16") else received(data)  # type: ignore[method-assign]
-            return protocol
-
-        server.buildProtocol = deaf  # type: ignore[method-assign]
+        self.serve(None, capabilities=(b"STLS",), answers={b"STLS": b"+OK\r\n"}, hello="ignored")
         with self.assertRaises(LegacyTimeout):
             await self.log_in(connect_timeout=0.3)
 
+    async def test_a_port_that_expects_tls_from_the_start(self) -> None:
+        self.serve(implicit=True)
+        with self.assertRaises(LegacyTimeout) as caught:
+            await self.log_in(reply_timeout=0.2)
+        self.assertIn('tls = "implicit"', str(caught.exception))
+
     async def test_an_older_tls_than_allowed(self) -> None:
-        self.serve()
-        await self.log_in(minimum="1.3")
+        self.serve(CA.issue("localhost"), newest=SSL.TLS1_2_VERSION)
+        await self.log_in()
+        await self.refused("speaks no TLS of version 1.3 or later", minimum="1.3")
 
     async def test_a_ca_file_that_cannot_be_used(self) -> None:
         self.serve()
-        folder = CA.write(Path(self.mktemp()).parent).parent
-        await self.refused("No such file", ca=folder / "none.pem")
+        await self.refused("No such file", ca=self.folder / "none.pem")
         for content in (b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
-            (folder / "bad.pem").write_bytes(content)
-            await self.refused("holds no readable certificate", ca=folder / "bad.pem")
+            (self.folder / "bad.pem").write_bytes(content)
+            await self.refused("holds no readable certificate", ca=self.folder / "bad.pem")
