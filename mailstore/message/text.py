@@ -92,9 +92,19 @@ def _text(part: Part, data: bytes | mmap.mmap) -> Iterator[str]:
                 continue
             chosen = charsets.with_byte_order(name, piece) if name else charsets.guessed_codec(piece)
             decoder = codecs.getincrementaldecoder(chosen)("replace")
-        yield decoder.decode(piece)
+        yield _decoded_so_far(decoder, piece)
     if decoder is not None:
-        yield decoder.decode(b"", final=True)
+        yield _decoded_so_far(decoder, b"", final=True)
+
+
+def _decoded_so_far(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = False) -> str:
+    """A piece decoded. CPython's stateful codecs keep at most eight octets of an unfinished escape sequence and raise
+    beyond, whatever the error handler says: such octets are no text, so decoding starts afresh behind them."""
+    try:
+        return decoder.decode(piece, final)
+    except UnicodeError:
+        decoder.reset()
+        return piece.decode("ascii", "replace")
 
 
 def _overlapping(texts: Iterator[str], overlap: int) -> Iterator[str]:

@@ -19,7 +19,7 @@ whatever for, and who needs no legacy server waits for none.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -78,8 +78,7 @@ class LoginGate:
         name = parse(credentials.username, self._config.domains)
         try:
             if name is None:
-                await self._in_thread(secrets.verify_password, self._nobody, credentials.password.reveal())
-                raise LoginRefused(Refusal.WRONG, _WRONG)
+                await self._refuse_nobody(credentials.password)
             return await self._admit(name, credentials.password, hold)
         except LoginRefused as refused:
             self._log.info(
@@ -123,13 +122,12 @@ class LoginGate:
 
     async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
         """Check the password, and wait until the old mailbox is here."""
-        account, fits = await self._look_up(name, password)
-        running = self._mover.moves.of(account.id) if account is not None and fits else None
-        if account is None or not fits or (account.state is State.MOVING and running is None):
-            unfit = None if account is None or fits else account.password_hash
-            account, running = await self._mover.turns.take(name, lambda: self._check(name, password, hold, unfit))
-        elif account.state is State.MOVED:
-            self._mover.refresh_if_due(account, password)
+        found, fits = await self._look_up(name, password)
+        entered = self._at_once(found, password) if found is not None and fits else None
+        if entered is None:
+            unfit = None if found is None or fits else found.password_hash
+            entered = await self._mover.turns.take(name, lambda: self._check(name, password, hold, unfit))
+        account, running = entered
         if running is not None and account.state is State.MOVING:
             await running.join(hold)
         return account
@@ -139,8 +137,7 @@ class LoginGate:
         account = await self._in_thread(self._accounts.find, name.local, name.domain)
         if account is None:
             if self._config.domains[name.domain].accounts == "listed":
-                await self._in_thread(secrets.verify_password, self._nobody, password.reveal())
-                raise LoginRefused(Refusal.WRONG, _WRONG)
+                await self._refuse_nobody(password)
             return None, False
         if account.state is State.BLOCKED:
             raise LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
@@ -149,18 +146,29 @@ class LoginGate:
             raise LoginRefused(Refusal.WRONG, _WRONG)
         return account, fits
 
+    async def _refuse_nobody(self, password: Secret) -> NoReturn:
+        """There is no such account: that takes as long to say as that a password is wrong."""
+        await self._in_thread(secrets.verify_password, self._nobody, password.reveal())
+        raise LoginRefused(Refusal.WRONG, _WRONG)
+
+    def _at_once(self, account: Account, password: Secret) -> tuple[Account, Running | None] | None:
+        """The password fits the stored hash. None where the legacy server has to be asked all the same."""
+        running = self._mover.moves.of(account.id)
+        if account.state is State.MOVING and running is None:
+            return None
+        if account.state is State.MOVED:
+            self._mover.refresh_if_due(account, password)
+        return account, running
+
     # The check, one at a time for each account
 
     async def _check(
         self, name: Name, password: Secret, hold: Hold, unfit: str | None
     ) -> tuple[Account, Running | None]:
         """The account, and its move if one is under way. Things may have changed while others had their turn."""
-        account, fits = await self._look_up(name, password, unfit)
-        if account is not None and fits:
-            running = self._mover.moves.of(account.id)
-            if account.state is not State.MOVING or running is not None:
-                return account, running
-        return await self._ask_legacy(name, password, hold, account)
+        found, fits = await self._look_up(name, password, unfit)
+        entered = self._at_once(found, password) if found is not None and fits else None
+        return entered or await self._ask_legacy(name, password, hold, found)
 
     async def _fits(self, account: Account, password: Secret) -> bool:
         stored = account.password_hash

@@ -21,7 +21,8 @@ INBOX: Final = "INBOX"
 # What stands for itself in modified UTF-7: %x20-25 / %x27-7e, that is printable US-ASCII without "&".
 _PLAIN = re.compile(rb"[\x20-\x7e]*")
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")  # "&" *(modified BASE64) "-"
-_ENCODED = re.compile(r"[^\x20-\x25\x27-\x7e]+|&")
+_ENCODED = re.compile(r"[^\x20-\x7e]+|&")
+_INBOX = re.compile(r"\AINBOX(?=/|\Z)", re.IGNORECASE | re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -55,11 +56,7 @@ def encode(name: str, *, utf8: bool = False) -> bytes:
 
 def with_inbox(name: str) -> str:
     """The name with a first level of "inbox" in capitals (RFC 3501 5.1)."""
-    if len(name) >= len(INBOX) and name[: len(INBOX)].upper() == INBOX:
-        rest = name[len(INBOX) :]
-        if not rest or rest.startswith(SEPARATOR):
-            return INBOX + rest
-    return name
+    return _INBOX.sub(INBOX, name, count=1)
 
 
 def _shifted(match: re.Match[str]) -> str:
@@ -118,15 +115,13 @@ class FolderPattern:
         """Does the whole of `name` match?"""
         if self._literals > len(name):
             return False
-        inbox = len(INBOX) if with_inbox(name[: len(INBOX) + 1]).startswith(INBOX) else 0
-        if inbox and len(name) > inbox and name[inbox] != SEPARATOR:
-            inbox = 0
+        inbox = len(INBOX) if name == INBOX or name.startswith(INBOX + SEPARATOR) else 0
         wild = self._stars | self._percents
         reached = 1 | (1 & wild) << 1  # a wildcard may stand for nothing
         for index, character in enumerate(name):
             wanted = self._masks.get(character, 0)
             if index < inbox:
-                wanted |= self._masks.get(character.lower(), 0) | self._masks.get(character.upper(), 0)
+                wanted |= self._masks.get(character.lower(), 0)
             stays = self._stars if character == SEPARATOR else wild
             reached = (reached & wanted) << 1 | reached & stays
             if not reached:

@@ -157,6 +157,7 @@ class RefusedTests(TlsCase):
     async def test_an_older_tls_than_allowed(self) -> None:
         self.serve(CA.issue("localhost"), newest=SSL.TLS1_2_VERSION)
         await self.log_in()
+        self.serve(CA.issue("localhost"), newest=SSL.TLS1_2_VERSION)
         await self.refused("speaks no TLS of version 1.3 or later", minimum="1.3")
 
     async def test_a_ca_file_that_cannot_be_used(self) -> None:
