@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
-from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 PLAIN = ("imap", "pop3")
@@ -26,39 +23,6 @@ class ServerFactory(Protocol):
 
 class CannotListen(Exception):
     """A port or socket cannot be opened; the text names it and says why."""
-
-
-def tls_context(certificate: Path, key: Path) -> CertificateOptions:
-    """What listeners offer over TLS: 1.2 and up, the chain from the file. Raises ValueError with file and reason."""
-    try:
-        private = crypto.load_privatekey(crypto.FILETYPE_PEM, key.read_bytes())
-    except (OSError, crypto.Error) as error:
-        raise ValueError(f"the key {key} cannot be read: {_reason(error)}") from error
-    try:
-        blocks = certificate.read_bytes().split(b"-----BEGIN CERTIFICATE-----")[1:]
-        chain = [
-            crypto.load_certificate(crypto.FILETYPE_PEM, b"-----BEGIN CERTIFICATE-----" + block) for block in blocks
-        ]
-    except (OSError, crypto.Error) as error:
-        raise ValueError(f"the certificate {certificate} cannot be read: {_reason(error)}") from error
-    if not chain:
-        raise ValueError(f"the certificate {certificate} holds no certificate in PEM form")
-    options = CertificateOptions(
-        privateKey=private,
-        certificate=chain[0],
-        extraCertChain=chain[1:],
-        raiseMinimumTo=TLSVersion.TLSv1_2,
-    )
-    try:
-        context = options.getContext()
-        context.check_privatekey()
-    except SSL.Error as error:
-        raise ValueError(f"the key {key} is not that of the certificate {certificate}") from error
-    return options
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "it is not in PEM form"
 
 
 class Listening:

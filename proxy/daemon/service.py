@@ -23,7 +23,8 @@ from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer, load_key
 from proxy.config import Config
 from proxy.daemon import logs
-from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening, tls_context
+from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
+from proxy.daemon.tls import ServerTls
 from proxy.imap.server import ImapFactory
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
@@ -67,7 +68,7 @@ class Daemon:
             log=log,
         )
         tls = config.tls
-        self._tls = tls_context(tls.certificate, tls.key) if tls.certificate and tls.key else None
+        self._tls = ServerTls(tls.certificate, tls.key) if tls.certificate and tls.key else None
         terms = Terms(config.hostname, self._tls, tls.plaintext_login)
         self._factories: dict[str, ImapFactory | Pop3Factory] = {
             "imap": ImapFactory(gate, terms, log, reactor),
@@ -112,7 +113,7 @@ def serve(config: Config) -> int:
     try:
         daemon = Daemon(config, reactor, log)
     except (MailstoreError, ValueError) as error:
-        log.error("cannot start", reason=str(error))
+        log.error("cannot start", reason=str(error))  # noqa: TRY400 - a line, no traceback
         return 1
 
     def failed(failure: Failure) -> None:

@@ -234,9 +234,7 @@ class MigrationTestCase(SynchronousTestCase):
         self.told: list[Sums] = []
 
     def open_mail(self) -> MailHome:
-        opened = MailHome(
-            self.engine, 1, self.root / "Maildir", announce=self.announced.append, clock=lambda: NOW
-        )
+        opened = MailHome(self.engine, 1, self.root / "Maildir", announce=self.announced.append, clock=lambda: NOW)
         self.addCleanup(opened.close)
         return opened
 
