@@ -223,7 +223,7 @@ class Move:
             await self._note_refusals(pull)
             for suspect in (*again, *suspects):
                 await source.fetch([suspect], pull, one_by_one=True)
-            await self._note_refusals(pull, last=True)
+            refused = await self._note_refusals(pull, last=True)
         except SourceError as error:
             await self._finish(pull)
             await self._note_refusals(pull)
@@ -231,33 +231,30 @@ class Move:
                 await self._note_suspect(error.entry, str(error))
             raise
         await self._finish(pull)
+        if pull.stored + refused < len(positions):  # or a part would be taken for the whole (invariant 3)
+            raise SourceLost("fewer messages came than were asked for")
 
     async def _finish(self, pull: Pull) -> None:
         finished: Deferred[None] = pull.finish()
         await finished
 
-    async def _note_refusals(self, pull: Pull, *, last: bool = False) -> None:
+    async def _note_refusals(self, pull: Pull, *, last: bool = False) -> int:
         """Count what the server refused. What it refuses twice in one run is quarantined."""
         refusals, pull.refusals = pull.refusals, []
         for entry, text in refusals:
             reason = f"the legacy server refuses this message: {text}"
-            if last:
-                await self._quarantine(entry, reason)
-            else:
-                await self._count(entry, reason)
+            await self._count(entry, reason, last=last)
+        return len(refusals)
 
     async def _note_suspect(self, entry: Entry, text: str) -> None:
         """The connection broke while this message was under way."""
-        reason = f"the connection broke at this message: {text}"
-        if entry.attempts + 1 >= plan.ATTEMPTS:
-            await self._quarantine(entry, reason)
+        await self._count(entry, f"the connection broke at this message: {text}")
+
+    async def _count(self, entry: Entry, reason: str, *, last: bool = False) -> None:
+        """One more attempt failed. Whatever the plan would not ask for again is quarantined."""
+        if last or entry.attempts + 1 >= plan.ATTEMPTS:
+            await self._home.run(lambda home: home.ledger.quarantine(entry.id, reason))
+            if self._stored:
+                self._given_up += 1
         else:
-            await self._count(entry, reason)
-
-    async def _count(self, entry: Entry, reason: str) -> None:
-        await self._home.run(lambda home: home.ledger.count_attempt(entry.id, reason))
-
-    async def _quarantine(self, entry: Entry, reason: str) -> None:
-        await self._home.run(lambda home: home.ledger.quarantine(entry.id, reason))
-        if self._stored:
-            self._given_up += 1
+            await self._home.run(lambda home: home.ledger.count_attempt(entry.id, reason))

@@ -79,19 +79,22 @@ class Pull:
         self._arrived.append(self._large)
 
     def piece(self, data: bytes) -> None:
-        large = self._large
-        assert large is not None
-        if not self._arrived or self._arrived[-1] is not large:  # what was there is with the writer already
-            large = self._large = Arriving(large.entry)
-            self._arrived.append(large)
-        large.pieces.append(data)
+        self._part().pieces.append(data)
         self._took(len(data))
 
     def end(self) -> None:
-        self.piece(b"")
-        assert self._large is not None
-        self._large.ended = True
+        self._part().ended = True  # before the writer gets to see it
         self._large = None
+        self._took(0)
+
+    def _part(self) -> Arriving:
+        """Where the large message goes on: what came of it so far may be with the writer already."""
+        large = self._large
+        assert large is not None
+        if not self._arrived or self._arrived[-1] is not large:
+            large = self._large = Arriving(large.entry)
+            self._arrived.append(large)
+        return large
 
     def refused(self, entry: Entry, text: str) -> None:
         self.refusals.append((entry, text))

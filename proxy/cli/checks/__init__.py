@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from proxy.cli.checks.certificate import certificates
+from proxy.cli.checks.certificate import certificate_findings
 from proxy.cli.checks.finding import Finding
-from proxy.cli.checks.places import places
-from proxy.cli.checks.ports import ports
+from proxy.cli.checks.places import place_findings
+from proxy.cli.checks.ports import port_findings
 from proxy.config import Config, ConfigErrors
 
 
@@ -19,4 +19,4 @@ def all_findings(config: Config, source: str) -> list[Finding]:
     listed = ", ".join(sorted(config.domains))
     found = [Finding("configuration", "ok", source, f"right; serves {listed}")]
     found += [Finding("configuration", "warn", remark.key, remark.text) for remark in config.warnings]
-    return [*found, *certificates(config), *places(config), *ports(config)]
+    return [*found, *certificate_findings(config), *place_findings(config), *port_findings(config)]

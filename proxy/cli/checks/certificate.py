@@ -16,7 +16,7 @@ from proxy.config import Config
 SOON: Final = 14  # days before its end that a certificate is worth a warning
 
 
-def certificates(config: Config, now: datetime | None = None) -> Iterator[Finding]:
+def certificate_findings(config: Config, now: datetime | None = None) -> Iterator[Finding]:
     """The server's own certificate and key, then the CA files."""
     tls = config.tls
     if tls.certificate is not None and tls.key is not None:

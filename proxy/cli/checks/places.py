@@ -20,7 +20,7 @@ LITTLE: Final = 1 << 30  # octets of free space that are worth a warning
 TOO_LITTLE: Final = 64 << 20
 
 
-def places(config: Config) -> Iterator[Finding]:
+def place_findings(config: Config) -> Iterator[Finding]:
     """The state directory, the Maildirs' where it is another one, database and key."""
     yield _directory(config.state, "state")
     root = config.maildir_root

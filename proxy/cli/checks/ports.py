@@ -19,7 +19,7 @@ from proxy.config.model import SERVED
 _LISTENING: Final = "0A"  # TCP_LISTEN as /proc/net/tcp has it
 
 
-def ports(config: Config) -> Iterator[Finding]:
+def port_findings(config: Config) -> Iterator[Finding]:
     """One finding for each endpoint string."""
     for service in SERVED:
         for text in getattr(config.listen, service):

@@ -73,7 +73,7 @@ class Old:
 
 @dataclass
 class OldMailbox:
-    """The legacy side of one account, and everything that goes wrong there. Messages are named by their bytes' number."""
+    """The legacy side of one account, and everything that goes wrong there."""
 
     box: list[Old] = field(default_factory=list)
     breaks: dict[str, int] = field(default_factory=dict)  # by UIDL: how often the connection breaks in mid-message
@@ -131,6 +131,8 @@ class ScriptedSource:
         ]
 
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
+        if not wanted:
+            return
         olds = [self.listed[position - 1] for position, _ in wanted]
         self.mailbox.fetched.append(tuple(old.uidl for old in olds))
         assert not one_by_one or len(wanted) == 1
@@ -283,6 +285,12 @@ class MigrationTestCase(SynchronousTestCase):
     def entry(self, uidl: str) -> Entry:
         (found,) = (entry for entry in self.mail.ledger.entries() if entry.uidl == uidl)
         return found
+
+    def assert_stored(self, *expected: bytes) -> None:
+        """The INBOX is just this. Says which messages differ, and spares us their bytes."""
+        stored = self.stored()
+        self.assertEqual(len(stored), len(expected))
+        self.assertEqual([n for n, (a, b) in enumerate(zip(stored, expected, strict=True), 1) if a != b], [])
 
     def files(self, directory: str) -> list[str]:
         return sorted(path.name for path in (self.root / "Maildir" / directory).iterdir())

@@ -1,0 +1,152 @@
+"""`mailferry status`: its figures and shapes, with and without a database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mailstore.accounts import Accounts
+from proxy.cli import status as status_command
+from proxy.cli.report import report, size
+from proxy.cli.tables import render
+from tests.proxy.cli.command import configuration, mailferry, with_accounts
+
+ZERO = {"accounts": 0, "waiting": 0, "moving": 0, "moved": 0, "final": 0, "blocked": 0, "messages": 0, "bytes": 0}
+
+
+def three_accounts(accounts: Accounts) -> None:
+    accounts.add("anna", "123.com")
+    li = accounts.add("li", "123.com")
+    accounts.password_accepted(li.id, "hash", b"sealed")
+    accounts.progress(li.id, (200, 500), (1_000_000, 2_500_000))
+    accounts.set_reason(li.id, "the old server closed the connection")
+    wang = accounts.add("wang", "123.com")
+    accounts.password_accepted(wang.id, "hash", b"sealed")
+    accounts.progress(wang.id, (10, 10), (4_000, 4_000))
+    accounts.moved(wang.id)
+    accounts.logged_in(wang.id)
+
+
+FIGURES = {**ZERO, "accounts": 3, "waiting": 1, "moving": 1, "moved": 1, "messages": 210, "bytes": 1_004_000}
+LI = {
+    "account": "li@123.com",
+    "state": "moving",
+    "reason": "the old server closed the connection",
+    "messages_done": 200,
+    "messages_total": 500,
+    "bytes_done": 1_000_000,
+    "bytes_total": 2_500_000,
+    "last_login": None,
+}
+
+
+def test_before_the_first_start_it_is_all_zeros_and_nothing_is_made(tmp_path: Path) -> None:
+    result = mailferry("status", "--json", "--config", configuration(tmp_path))
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"domains": {"123.com": ZERO, "456.com": ZERO}}
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_json_of_the_design(tmp_path: Path) -> None:
+    with_accounts(tmp_path, three_accounts)
+    file = configuration(tmp_path)
+    found = json.loads(mailferry("status", "--json", "--config", file).stdout)
+    assert found == {"domains": {"123.com": FIGURES, "456.com": ZERO}}
+    found = json.loads(mailferry("status", "--json", "--accounts", "--config", file).stdout)
+    assert [account["account"] for account in found["accounts"]] == ["anna@123.com", "li@123.com", "wang@123.com"]
+    assert found["accounts"][1] == LI
+    assert found["accounts"][2]["last_login"] == "2023-11-14T22:13:20Z"
+
+
+def test_one_domain(tmp_path: Path) -> None:
+    with_accounts(tmp_path, three_accounts)
+    file = configuration(tmp_path)
+    found = json.loads(mailferry("status", "456.COM", "--json", "--accounts", "--config", file).stdout)
+    assert found == {"domains": {"456.com": ZERO}, "accounts": []}
+
+
+def test_an_unknown_domain(tmp_path: Path) -> None:
+    result = mailferry("status", "124.com", "--config", configuration(tmp_path))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        'mailferry: "124.com" is not served here, did you mean "123.com"?\n',
+    )
+
+
+def test_plain_lines_in_a_pipe_say_who_failed_and_why(tmp_path: Path) -> None:
+    with_accounts(tmp_path, three_accounts)
+    result = mailferry("status", "--config", configuration(tmp_path))
+    assert result.stdout.splitlines() == [
+        "123.com  accounts 3  waiting 1  moving 1  moved 1  final 0  blocked 0  messages 210  bytes 1.0 MB",
+        "456.com  accounts 0  waiting 0  moving 0  moved 0  final 0  blocked 0  messages 0  bytes 0 B",
+        "li@123.com  moving  messages 200 of 500  bytes 1.0 MB of 2.5 MB  the old server closed the connection",
+    ]
+
+
+def test_a_domain_that_is_no_longer_configured_is_still_shown(tmp_path: Path) -> None:
+    with_accounts(tmp_path, lambda accounts: accounts.add("x", "gone.com") and None)
+    found = json.loads(mailferry("status", "--json", "--config", configuration(tmp_path)).stdout)
+    assert found["domains"]["gone.com"] == {**ZERO, "accounts": 1, "waiting": 1}
+
+
+def test_many_failures_are_not_all_listed_unasked(tmp_path: Path) -> None:
+    def fill(accounts: Accounts) -> None:
+        for number in range(30):
+            accounts.set_reason(accounts.add(f"u{number:02}", "123.com").id, "wrong")
+
+    with_accounts(tmp_path, fill)
+    file = configuration(tmp_path)
+    lines = mailferry("status", "--config", file).stdout.splitlines()
+    assert (len(lines), lines[-1]) == (2 + 20 + 1, "more with --accounts")
+    assert len(mailferry("status", "--accounts", "--config", file).stdout.splitlines()) == 2 + 30
+
+
+def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "accounts.db").write_bytes(b"no database" * 100)
+    result = mailferry("status", "--config", configuration(tmp_path))
+    assert result.exit_code == 1
+    assert "accounts.db: the database refused: file is not a database" in result.stderr
+
+
+def test_watch_looks_again_until_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            with_accounts(tmp_path, three_accounts)
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(status_command.time, "sleep", sleep)
+    result = mailferry("status", "--watch", "--json", "--config", configuration(tmp_path))
+    first, second = (json.loads(line) for line in result.stdout.splitlines() if line)
+    assert (first["domains"]["123.com"], second["domains"]["123.com"]) == (ZERO, FIGURES)
+    assert (result.exit_code, waits) == (0, [2.0, 2.0])
+
+
+def test_the_table_on_a_terminal(tmp_path: Path) -> None:
+    from mailstore.database import AccountsDatabase
+
+    with_accounts(tmp_path, three_accounts)
+    database = AccountsDatabase(tmp_path / "state" / "accounts.db")
+    found = report(["123.com"], Accounts(database), None, everybody=False)
+    database.close()
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - record only
+    with console.file:
+        console.print(render(found, with_accounts=False))
+    text = console.export_text()
+    assert "123.com" in text and "1.0 MB" in text
+    assert "200 of 500" in text and "the old server closed the connection" in text
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (2_000_000_000, "2.0 GB"), (10**16, "10000.0 TB")],
+)
+def test_sizes(octets: int, text: str) -> None:
+    assert size(octets) == text
