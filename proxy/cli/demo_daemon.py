@@ -71,7 +71,7 @@ class Ferry:
 
     def start(self) -> None:
         """Returns when it listens. Raises NotStarted."""
-        command = [sys.executable, "-m", "proxy.cli", "serve", "--config", str(self.config)]
+        command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(self.config)]
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C is for the demo, which then stops the daemon in good order.
             self._process = subprocess.Popen(  # noqa: S603 - our own program

@@ -25,3 +25,6 @@ def main() -> None:
 
 for command in (serve, check, status, demo):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main(prog_name="mailferry")

@@ -35,6 +35,7 @@ from proxy.imap.surroundings import Log
 from proxy.wire.door import Gate, Terms
 
 SHUTTING_DOWN = b"Server is shutting down."
+TOO_MANY = b"Too many connections that have not logged in."
 IN_MEMORY = 256 * 1024  # a message handed in by APPEND is kept in memory up to this size
 
 
@@ -44,6 +45,10 @@ def spooled() -> IO[bytes]:
 
 
 @implementer(IHalfCloseableProtocol)
+def _not_counted() -> None:
+    """Nobody counts this connection among those that have not logged in."""
+
+
 class ImapConnection(Protocol):
     """One client's connection."""
 
@@ -53,6 +58,7 @@ class ImapConnection(Protocol):
         self.loopback = False
         self.lost: Deferred[None] = Deferred()
         self._factory = factory
+        self._arrived: Callable[[], None] = _not_counted
         self._paused = False
         self._closing = False
         self._timer: IDelayedCall | None = None
@@ -72,6 +78,12 @@ class ImapConnection(Protocol):
         cast(IConsumer, transport).registerProducer(self._out, True)
         self.session = Session(self, self._out, factory.gate, factory.terms, factory.log, factory.clock, factory.spool)
         factory.connections.add(self)
+        admitted = factory.terms.arrivals.admit(self.peer)
+        if admitted is None:
+            factory.log.warning("imap connection refused", peer=self.peer, reason="too many that have not logged in")
+            self.session.leave(TOO_MANY)
+            return
+        self._arrived = admitted
         if factory.draining:
             self.session.leave(SHUTTING_DOWN)
             return
@@ -94,11 +106,15 @@ class ImapConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_timer()
         self._closing = True
+        self.arrived()
         self.session.connection_lost()
         self._factory.connections.discard(self)
         self.lost.callback(None)
 
     # For the session
+
+    def arrived(self) -> None:
+        self._arrived()
 
     def start_tls(self) -> None:
         transport = cast(ITLSTransport, self.transport)

@@ -168,6 +168,7 @@ class Session:
 
     def logged_in(self, home: Home) -> None:
         self._home = home
+        self.connection.arrived()
         self._unwatch = home.watch(self._changed)
         self.state = State.AUTHENTICATED
         self.reader.authenticated = True

@@ -23,6 +23,9 @@ class Connection(Protocol):
     secure: bool
     loopback: bool
 
+    def arrived(self) -> None:
+        """Somebody has logged in: the connection no longer counts as a stranger's. Idempotent."""
+
     def start_tls(self) -> None:
         """Speak TLS from here on."""
 

@@ -7,6 +7,7 @@ does not read, begins TLS, and closes. `Pop3Factory(gate, terms, log, clock)` is
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -89,8 +90,10 @@ class Pop3Protocol(Protocol):
 
     transport: Any  # TCP, UNIX or TLS: no one interface says all that they have in common
 
-    def __init__(self, factory: Pop3Factory) -> None:
+    def __init__(self, factory: Pop3Factory, arrived: Callable[[], None]) -> None:
+        """`arrived` tells that the connection is no longer one that has not logged in."""
         self._factory = factory
+        self._arrived = arrived
         self._outflow = Outflow(factory.clock, factory.terms.limits.stalled_timeout)
         self._closing: IDelayedCall | None = None
         self._lost = False
@@ -123,6 +126,7 @@ class Pop3Protocol(Protocol):
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self._lost = True
+        self._arrived()
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         self._outflow.stopProducing()
@@ -138,6 +142,9 @@ class Pop3Protocol(Protocol):
     @property
     def blocked(self) -> bool:
         return self._outflow.blocked
+
+    def arrived(self) -> None:
+        self._arrived()
 
     def write(self, data: bytes) -> None:
         self.transport.write(data)
@@ -215,7 +222,14 @@ class Pop3Factory(Factory):
         self._draining: list[Deferred[None]] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Pop3Protocol | None:
-        return None if self._draining is not None else Pop3Protocol(self)
+        if self._draining is not None:
+            return None
+        peer = _who(addr)[0] if addr is not None else "unknown"
+        arrived = self.terms.arrivals.admit(peer)
+        if arrived is None:
+            self.log.warning("pop3 connection refused", peer=peer, reason="too many that have not logged in")
+            return None
+        return Pop3Protocol(self, arrived)
 
     def drain(self) -> Deferred[None]:
         """Have every session end as soon as its command in progress is answered. Fires when all have."""

@@ -72,6 +72,9 @@ class Wire(Protocol):
 
     def resume_reading(self) -> None: ...
 
+    def arrived(self) -> None:
+        """Somebody has logged in: the connection no longer counts as a stranger's. Idempotent."""
+
     def start_tls(self) -> None:
         """Behind what was written, encrypt."""
 
@@ -173,6 +176,7 @@ class Session:
     def enter(self, home: Home, maildrop: Maildrop) -> None:
         """AUTHORIZATION is done."""
         self._home = home
+        self.wire.arrived()
         self._end_watch = home.watch(lambda _folder: self.retrieval.forget())
         self.maildrop = maildrop
         self.state = State.TRANSACTION

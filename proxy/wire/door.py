@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from mailstore.mailhome import MailHome
+from proxy.wire.arrivals import Arrivals
 
 T = TypeVar("T")
 
@@ -131,6 +132,7 @@ class Terms:
     tls: object | None = None  # an IOpenSSLServerConnectionCreator for STARTTLS and STLS; None: not offered
     plaintext_login: str = "loopback"  # never | loopback | always
     limits: Limits = field(default_factory=Limits)
+    arrivals: Arrivals = field(default_factory=Arrivals)  # one for all listeners of a process
 
     def login_allowed(self, *, secure: bool, loopback: bool) -> bool:
         """May a password be sent over this connection as it is now?"""

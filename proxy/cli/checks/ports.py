@@ -70,7 +70,7 @@ def _taken(subject: str, port: int) -> Finding:
         return Finding(
             "port", "warn", subject, "in use, by whom cannot be seen", "run check as root, or as the user of serve"
         )
-    if any(Path(word).name in {"mailferry", "proxy.cli"} for word in command):
+    if any(Path(word).name in {"mailferry", "proxy.cli.main"} for word in command):
         return Finding("port", "ok", subject, "mailferry is listening")
     return Finding("port", "fail", subject, f"in use by: {' '.join(command)[:60]}", "stop it, or choose another port")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import imaplib
 import resource
 import ssl
@@ -11,13 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from twisted.internet import endpoints, reactor
 from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
-from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
@@ -25,6 +19,7 @@ from mailstore.mailhome import MailHome
 from proxy.imap.server import ImapFactory
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Terms
 from tests.dialogues import fixtures
+from tests.legacy.certificates import Authority
 from tests.proxy.imap.imap_rig import CapturedLog
 
 T = TypeVar("T")
@@ -79,28 +74,6 @@ class ThreadedGate:
         return ThreadedHome(self.mail, self._lock, self.homes)
 
 
-def certificate() -> tuple[PrivateCertificate, bytes]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return PrivateCertificate.loadPEM(pem + secret), pem
-
-
 class RealClients(TestCase):
     timeout = 30
 
@@ -110,9 +83,10 @@ class RealClients(TestCase):
         self.addCleanup(self.directory.cleanup)
         self.gate = ThreadedGate(Path(self.directory.name))
         self.addCleanup(self.gate.mail.close)
-        tls, self.pem = certificate()
+        authority = Authority()
+        self.pem = authority.certificate
         self.log = CapturedLog()
-        terms = Terms(hostname="localhost", tls=tls.options())
+        terms = Terms(hostname="localhost", tls=authority.issue("localhost").options())
         self.factory = ImapFactory(self.gate, terms, self.log, reactor)  # type: ignore[arg-type]
         endpoint = endpoints.serverFromString(reactor, "tcp:0:interface=127.0.0.1")
         port = yield endpoint.listen(self.factory)
@@ -132,10 +106,10 @@ class RealClients(TestCase):
         def work() -> None:
             client = self.client()
             assert client.select()[1] == [b"3"]
-            kind, data = client.uid("FETCH", "1:*", "(UID BODY.PEEK[])")
+            _, data = client.uid("FETCH", "1:*", "(UID BODY.PEEK[])")
             bodies = [part[1] for part in data if isinstance(part, tuple)]
             assert bodies == [sample.octets for sample in fixtures.THREE]
-            kind, data = client.append("Sent", "(\\Seen)", None, b"Subject: x\r\n\r\ny\r\n")
+            _, data = client.append("Sent", "(\\Seen)", None, b"Subject: x\r\n\r\ny\r\n")
             assert b"APPENDUID" in data[0]
             assert client.copy("1:2", "Archive")[0] == "OK"
             assert client.store("1", "+FLAGS", "(\\Deleted)")[1] == [b"1 (FLAGS (\\Deleted \\Recent))"]
@@ -155,7 +129,7 @@ class RealClients(TestCase):
             assert "STARTTLS" not in client.capabilities
             client.authenticate("PLAIN", lambda _: b"\0user\0pass")
             client.select("Archive")
-            kind, data = client.fetch("1", "(RFC822)")
+            _, data = client.fetch("1", "(RFC822)")
             assert data[0][1] == fixtures.letter(1)
             client.logout()
 

@@ -208,12 +208,12 @@ class DiskTrouble(MigrationTestCase):
         inner = getattr(owner, name)
         calls = 0
 
-        def counted(*arguments: object) -> object:
+        def counted(*arguments: object, **named: object) -> object:
             nonlocal calls
             calls += 1
             if calls > after:
                 raise StorageFailed("the disk refused: No space left on device")
-            return inner(*arguments)
+            return inner(*arguments, **named)
 
         patch = self.patch(owner, name, counted)
         self.restore = patch.restore

@@ -1,0 +1,74 @@
+"""One Dovecot as the legacy server, and one mailferry in front of it, for all tests of this directory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.legacy.dovecot import Dovecot
+from tests.peers.daemon import Daemon
+from tests.peers.mailboxes import fill
+from tests.peers.needs import needed
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def ground() -> Iterator[Path]:
+    """A directory with a short name that an unprivileged server can reach."""
+    path = Path(tempfile.mkdtemp(prefix="peers.", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def legacy(ground: Path) -> Iterator[Dovecot]:
+    needed("dovecot")
+    (ground / "old").mkdir()
+    server = Dovecot(ground / "old")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def make_daemon(ground: Path) -> Iterator[Callable[..., Daemon]]:
+    """Start one more mailferry: make_daemon(legacy lines, migration lines)."""
+    started: list[Daemon] = []
+
+    def make(legacy: str, migration: str = "") -> Daemon:
+        daemon = Daemon(ground / f"ferry{len(started)}", legacy, migration)
+        started.append(daemon)
+        daemon.start()
+        return daemon
+
+    yield make
+    for daemon in started:
+        daemon.stop()
+
+
+@pytest.fixture(scope="session")
+def daemon(legacy: Dovecot, make_daemon: Callable[..., Daemon]) -> Daemon:
+    """The one that most tests share; each test has users of its own."""
+    return make_daemon(f'port = {legacy.pop3}\ntls = "none"')
+
+
+@pytest.fixture
+def user(legacy: Dovecot) -> str:
+    """A user with a mailbox of everything that is odd."""
+    name = f"user{next(_numbers)}"
+    fill(legacy, name, 46)
+    return name
+
+
+@pytest.fixture
+def smooth_user(legacy: Dovecot) -> str:
+    """A user whose mail every client can carry."""
+    name = f"user{next(_numbers)}"
+    fill(legacy, name, 46, smooth=True)
+    return name

@@ -1,0 +1,103 @@
+"""`mailferry serve` as a process of its own, in front of a legacy server, with a directory that outlives it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.legacy.certificates import Authority
+from tests.legacy.dovecot import free_port, wait_for_port
+
+LISTENERS = ("imap", "imaps", "pop3", "pop3s")
+
+
+@dataclass
+class Daemon:
+    """`legacy` are lines of [domain."123.com".legacy]. Ports stay the same from one start to the next."""
+
+    root: Path
+    legacy: str
+    migration: str = ""
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in LISTENERS})
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        authority = Authority()
+        self.ca = authority.write(self.root)
+        certificate, key = authority.issue("localhost", "127.0.0.1").write(self.root, "server")
+        key.chmod(0o600)
+        listen = "\n".join(f'{name} = ["tcp:{port}:interface=127.0.0.1"]' for name, port in self.ports.items())
+        self.config = self.root / "mailferry.toml"
+        self.config.write_text(
+            f'hostname = "localhost"\nstate = "{self.root}/state"\n[listen]\n{listen}\n'
+            f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n[migration]\n{self.migration}\n'
+            f'[domain."123.com".legacy]\nhost = "127.0.0.1"\n{self.legacy}\n'
+        )
+
+    @property
+    def imap(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.ports["imap"])
+
+    @property
+    def pop3(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.ports["pop3"])
+
+    @property
+    def log(self) -> str:
+        return (self.root / "log").read_text(errors="replace")
+
+    def trust(self) -> ssl.SSLContext:
+        """What a client needs to believe this daemon."""
+        return ssl.create_default_context(cafile=self.ca)
+
+    def maildir(self, user: str) -> Path:
+        return self.root / "state" / "mail" / "123.com" / user / "Maildir"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(self.config)]
+        with (self.root / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            for port in self.ports.values():
+                wait_for_port(port, self.process)
+        except TimeoutError as error:
+            self.kill()
+            raise AssertionError(f"{error}:\n{self.log}") from None
+
+    def stop(self) -> int:
+        """SIGTERM; gives back the exit status."""
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        process.terminate()
+        try:
+            return process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"serve does not end:\n{self.log}") from None
+
+    def kill(self) -> None:
+        """SIGKILL: nothing that the process would still do is done."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    def ask(self, port: str, *lines: bytes) -> list[bytes]:
+        """Say each line to a listener and give back the greeting and the first line of each answer."""
+        with socket.create_connection(("127.0.0.1", self.ports[port]), timeout=60) as connection:
+            with connection.makefile("rb") as answers:
+                said = [answers.readline()]
+                for line in lines:
+                    connection.sendall(line + b"\r\n")
+                    said.append(answers.readline())
+                    while said[-1].startswith(b"* "):
+                        said[-1] = answers.readline()
+                return said

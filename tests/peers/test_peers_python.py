@@ -1,0 +1,72 @@
+"""Python's imaplib and poplib as clients: plain, by STARTTLS and STLS, and over TLS from the first byte."""
+
+from __future__ import annotations
+
+import imaplib
+import poplib
+
+import pytest
+
+from proxy.cli.demo_clients import Mail
+from tests.legacy.dovecot import Dovecot
+from tests.peers.daemon import Daemon
+from tests.peers.mailboxes import original
+
+pytestmark = pytest.mark.peers
+
+
+def imap(daemon: Daemon, way: str) -> imaplib.IMAP4:
+    if way == "imaps":
+        return imaplib.IMAP4_SSL("localhost", daemon.ports["imaps"], ssl_context=daemon.trust(), timeout=60)
+    client = imaplib.IMAP4("localhost", daemon.ports["imap"], timeout=60)
+    if way == "starttls":
+        client.starttls(daemon.trust())
+    return client
+
+
+def pop3(daemon: Daemon, way: str) -> poplib.POP3:
+    if way == "pop3s":
+        return poplib.POP3_SSL("localhost", daemon.ports["pop3s"], context=daemon.trust(), timeout=60)
+    client = poplib.POP3("localhost", daemon.ports["pop3"], timeout=60)
+    if way == "stls":
+        client.stls(daemon.trust())
+    return client
+
+
+@pytest.mark.parametrize("way", ["imap", "starttls", "imaps"])
+def test_imaplib(legacy: Dovecot, daemon: Daemon, user: str, way: str) -> None:
+    old = original(legacy, user)
+    with imap(daemon, way) as client:
+        assert client.login(f"{user}@123.com", "pass")[0] == "OK"
+        assert client.select("INBOX") == ("OK", [b"%d" % len(old)])
+        _, answers = client.fetch("1:*", "(UID RFC822.SIZE BODY.PEEK[])")
+        found = [part[1] for part in answers if isinstance(part, tuple)]
+        assert found == [mail.raw for mail in old]
+        assert client.store("1", "+FLAGS", r"(\Flagged)")[0] == "OK"
+        assert client.search(None, "FLAGGED") == ("OK", [b"1"])
+        assert client.create("Sent")[0] == "OK"
+        assert client.copy("2:3", "Sent")[0] == "OK"
+        assert client.status("Sent", "(MESSAGES)") == ("OK", [b"Sent (MESSAGES 2)"])
+        assert client.append("Sent", r"(\Seen)", None, b"Subject: new\r\n\r\ntext\r\n")[0] == "OK"
+        assert client.select("Sent", readonly=True) == ("OK", [b"3"])
+
+
+@pytest.mark.parametrize("way", ["pop3", "stls", "pop3s"])
+def test_poplib(legacy: Dovecot, daemon: Daemon, user: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poplib, "_MAXLINE", 1 << 20)
+    old = original(legacy, user)
+    client = pop3(daemon, way)
+    client.user(f"{user}@123.com")
+    client.pass_("pass")
+    assert client.stat() == (len(old), sum(len(mail.raw) for mail in old))
+    uidls = [line.split()[1].decode() for line in client.uidl()[1]]
+    found = [Mail(uidl, b"".join(line + b"\r\n" for line in client.retr(n)[1])) for n, uidl in enumerate(uidls, 1)]
+    assert found == old
+    client.dele(1)
+    client.quit()
+    again = pop3(daemon, way)
+    again.user(f"{user}@123.com")
+    again.pass_("pass")
+    assert again.stat()[0] == len(old) - 1
+    again.quit()
+    assert original(legacy, user) == old  # nothing is deleted at the old server
