@@ -37,7 +37,7 @@ class Listening:
         opened = []
         for service, strings in endpoints.items():
             factory: IProtocolFactory = factories[service]
-            if service in WITH_TLS:
+            if strings and service in WITH_TLS:
                 factory = TLSMemoryBIOFactory(tls, False, factory, self._reactor)
             for string in strings:
                 try:

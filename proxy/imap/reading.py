@@ -11,6 +11,7 @@ Pure but for the store: no transport, no reactor, no session.
 from __future__ import annotations
 
 import mmap
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,7 @@ LARGE = 256 * 1024  # octets of one message that are read at once
 MOST = 8 * 1024 * 1024  # octets of one message that may be computed rather than sent from its file
 BATCH_OCTETS = 256 * 1024  # octets of messages read in one visit to the store
 BATCH_MESSAGES = 500
+AHEAD = 16  # messages opened at a time
 FIRST_LOOK = 16 * 1024  # octets in which the header of nearly every message ends
 
 Piece = bytes | Span  # a span is of the message's Content
@@ -89,30 +91,64 @@ class Batch:
     flagged: list[Flagged] = field(default_factory=list)  # became \Seen by this
 
 
+class Opener:
+    """Opens messages in the order given, a few ahead of their use: one look into the index for several."""
+
+    def __init__(self, home: MailHome, folder_id: int, uids: Sequence[int]) -> None:
+        self._home = home
+        self._folder_id = folder_id
+        self._uids = uids
+        self._next = 0  # … of `_uids` that was not tried yet
+        self._ahead: dict[int, Content] = {}
+
+    def __enter__(self) -> Opener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for content in self._ahead.values():
+            content.close()
+
+    def open(self, uid: int) -> Content:
+        """The caller closes it. Raises NoSuchMessage, MessageLost."""
+        if uid not in self._ahead:
+            where = bisect_left(self._uids, uid, self._next)
+            group = self._uids[where : where + AHEAD]
+            try:
+                self._ahead.update(self._home.open_many(self._folder_id, group))
+            except MessageLost:  # one of them, and perhaps another than this
+                return self._home.open(self._folder_id, uid)
+            self._next = where + len(group)
+        content = self._ahead.pop(uid, None)
+        if content is None:
+            raise NoSuchMessage
+        return content
+
+
 def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen: Collection[int]) -> Batch:
     """Answer for some of `uids`, from the first on. Those in `unseen` become \\Seen, if the plan says so."""
     rows = {row.uid: row for row in home.rows(folder_id, uids)} if plan.row_items else None
     batch = Batch()
     octets = 0
-    for uid in uids:
-        if octets >= BATCH_OCTETS:
-            break
-        batch.taken += 1
-        if rows is not None and uid not in rows:
-            batch.gone += 1
-            continue
-        try:
-            answer = _answer(home, folder_id, uid, plan, rows[uid] if rows is not None else None)
-        except NoSuchMessage:
-            batch.gone += 1
-            continue
-        except MessageLost:
-            batch.lost.append(uid)
-            continue
-        batch.answers.append(answer)
-        if answer.content is not None:
-            break
-        octets += sum(len(piece) for piece in answer.pieces if isinstance(piece, bytes))
+    with Opener(home, folder_id, uids) as opener:
+        for uid in uids:
+            if octets >= BATCH_OCTETS:
+                break
+            batch.taken += 1
+            if rows is not None and uid not in rows:
+                batch.gone += 1
+                continue
+            try:
+                answer = _answer(opener, uid, plan, rows[uid] if rows is not None else None)
+            except NoSuchMessage:
+                batch.gone += 1
+                continue
+            except MessageLost:
+                batch.lost.append(uid)
+                continue
+            batch.answers.append(answer)
+            if answer.content is not None:
+                break
+            octets += sum(len(piece) for piece in answer.pieces if isinstance(piece, bytes))
     _mark_seen(home, folder_id, batch, plan, unseen)
     return batch
 
@@ -130,13 +166,13 @@ def _mark_seen(home: MailHome, folder_id: int, batch: Batch, plan: Plan, unseen:
         raise
 
 
-def _answer(home: MailHome, folder_id: int, uid: int, plan: Plan, row: Row | None) -> Answer:
+def _answer(opener: Opener, uid: int, plan: Plan, row: Row | None) -> Answer:
     pieces: list[Piece] = []
     if row is not None:
         pieces.append(b" ".join(_row_item(item, row) for item in plan.row_items))
     if not plan.content_items:
         return Answer(uid, pieces)
-    content = home.open(folder_id, uid)
+    content = opener.open(uid)
     try:
         _add_content(pieces, OpenMessage(content), plan)
     except BaseException:
@@ -206,18 +242,15 @@ class OpenMessage:
                 raise AssertionError(f"{item} is not read from a message")
 
     def _section(self, item: BodySection, inline: int) -> list[Piece]:
-        """A section that is not there is NIL; one that is there and empty is an empty literal."""
+        """A section that the message does not have is empty, as with Dovecot; the RFC leaves it open."""
         if item.what in {"HEADER.FIELDS", "HEADER.FIELDS.NOT"}:
             header = self._header_of(item.path)
             if header is None:
-                return [item.echo + b" NIL"]
+                return [item.echo + b" " + responses.literal(b"")]
             chosen = header_fields(header, item.fields, exclude=item.what == "HEADER.FIELDS.NOT")
             span = _part_of(Span(0, len(chosen)), item.partial)
             return [item.echo + b" " + responses.literal(chosen[span.offset : span.offset + span.length])]
-        found = self.span(item.path, item.what)
-        if found is None:
-            return [item.echo + b" NIL"]
-        span = _part_of(found, item.partial)
+        span = _part_of(self.span(item.path, item.what) or Span(0, 0), item.partial)
         if span.length > inline:
             return [b"%b {%d}\r\n" % (item.echo, span.length), span]
         return [item.echo + b" " + responses.literal(self._content.read(span.offset, span.length))]

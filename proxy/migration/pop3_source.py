@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
 from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
@@ -129,12 +130,14 @@ class Pop3Source:
         self._connection.resume()
 
     async def close(self) -> None:
-        try:
-            await self._connection.quit()
-        except LegacyError:
-            self._connection.abort()
-        finally:
-            self._left()
+        """QUIT, without waiting for its answer: a user who waits need not wait for good manners."""
+        quitting = Deferred.fromCoroutine(self._connection.quit())
+        quitting.addErrback(self._quit_failed)
+        quitting.addBoth(lambda _result: self._left())
+
+    def _quit_failed(self, failure: Failure) -> None:
+        failure.trap(LegacyError)  # type: ignore[no-untyped-call]
+        self._connection.abort()
 
     def abort(self) -> None:
         self._connection.abort()

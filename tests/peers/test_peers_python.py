@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import imaplib
 import poplib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,13 +26,21 @@ def imap(daemon: Daemon, way: str) -> imaplib.IMAP4:
     return client
 
 
-def pop3(daemon: Daemon, way: str) -> poplib.POP3:
+@contextmanager
+def pop3(daemon: Daemon, way: str, user: str) -> Iterator[poplib.POP3]:
+    """Logged in."""
     if way == "pop3s":
-        return poplib.POP3_SSL("localhost", daemon.ports["pop3s"], context=daemon.trust(), timeout=60)
-    client = poplib.POP3("localhost", daemon.ports["pop3"], timeout=60)
-    if way == "stls":
-        client.stls(daemon.trust())
-    return client
+        client: poplib.POP3 = poplib.POP3_SSL("localhost", daemon.ports["pop3s"], context=daemon.trust(), timeout=60)
+    else:
+        client = poplib.POP3("localhost", daemon.ports["pop3"], timeout=60)
+    try:
+        if way == "stls":
+            client.stls(daemon.trust())
+        client.user(f"{user}@123.com")
+        client.pass_("pass")
+        yield client
+    finally:
+        client.close()
 
 
 @pytest.mark.parametrize("way", ["imap", "starttls", "imaps"])
@@ -55,18 +65,14 @@ def test_imaplib(legacy: Dovecot, daemon: Daemon, user: str, way: str) -> None:
 def test_poplib(legacy: Dovecot, daemon: Daemon, user: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poplib, "_MAXLINE", 1 << 20)
     old = original(legacy, user)
-    client = pop3(daemon, way)
-    client.user(f"{user}@123.com")
-    client.pass_("pass")
-    assert client.stat() == (len(old), sum(len(mail.raw) for mail in old))
-    uidls = [line.split()[1].decode() for line in client.uidl()[1]]
-    found = [Mail(uidl, b"".join(line + b"\r\n" for line in client.retr(n)[1])) for n, uidl in enumerate(uidls, 1)]
-    assert found == old
-    client.dele(1)
-    client.quit()
-    again = pop3(daemon, way)
-    again.user(f"{user}@123.com")
-    again.pass_("pass")
-    assert again.stat()[0] == len(old) - 1
-    again.quit()
+    with pop3(daemon, way, user) as client:
+        assert client.stat() == (len(old), sum(len(mail.raw) for mail in old))
+        uidls = [line.split()[1].decode() for line in client.uidl()[1]]
+        found = [Mail(uidl, b"".join(line + b"\r\n" for line in client.retr(n)[1])) for n, uidl in enumerate(uidls, 1)]
+        assert found == old
+        client.dele(1)
+        client.quit()
+    with pop3(daemon, way, user) as client:
+        assert client.stat()[0] == len(old) - 1
+        client.quit()
     assert original(legacy, user) == old  # nothing is deleted at the old server

@@ -15,7 +15,7 @@ from mailstore.mailhome import MailHome
 from proxy.imap.answers import Done
 from proxy.imap.grammar.syntax import Command, Search
 from proxy.imap.matching import HEADER, Candidate, Compiled, SearchedMessage, compiled
-from proxy.imap.reading import OpenMessage
+from proxy.imap.reading import Opener, OpenMessage
 
 if TYPE_CHECKING:
     from proxy.imap.session import Session
@@ -65,24 +65,26 @@ def _in_store(
     home: MailHome, folder_id: int, candidates: list[Candidate], key: Compiled
 ) -> tuple[int, list[Candidate]]:
     """Runs in a thread: how many of the candidates were looked at, and which of these match."""
-    rows = {row.uid: row for row in home.rows(folder_id, [candidate.uid for candidate in candidates])}
+    uids = [candidate.uid for candidate in candidates]
+    rows = {row.uid: row for row in home.rows(folder_id, uids)}
     end = time.monotonic() + VISIT
     matching = []
-    for taken, candidate in enumerate(candidates, 1):
-        candidate.row = rows.get(candidate.uid)
-        if candidate.row is not None and _matches(home, folder_id, candidate, key):
-            matching.append(candidate)
-        if time.monotonic() > end:
-            return taken, matching
+    with Opener(home, folder_id, uids) as opener:
+        for taken, candidate in enumerate(candidates, 1):
+            candidate.row = rows.get(candidate.uid)
+            if candidate.row is not None and _matches(opener, candidate, key):
+                matching.append(candidate)
+            if time.monotonic() > end:
+                return taken, matching
     return len(candidates), matching
 
 
-def _matches(home: MailHome, folder_id: int, candidate: Candidate, key: Compiled) -> bool:
+def _matches(opener: Opener, candidate: Candidate, key: Compiled) -> bool:
     answer = key.test(candidate)
     if answer is not None or key.cost < HEADER:
         return bool(answer)
     try:
-        with home.open(folder_id, candidate.uid) as content:
+        with opener.open(candidate.uid) as content:
             candidate.message = SearchedMessage(OpenMessage(content))
             answer = key.test(candidate)
     except (NoSuchMessage, MessageLost):

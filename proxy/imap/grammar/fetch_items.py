@@ -130,9 +130,7 @@ def _partial(cursor: Cursor) -> tuple[int, int] | None:
     return first, count
 
 
-def _echo(
-    path: tuple[int, ...], what: str, fields: tuple[bytes, ...], partial: tuple[int, int] | None
-) -> bytes:
+def _echo(path: tuple[int, ...], what: str, fields: tuple[bytes, ...], partial: tuple[int, int] | None) -> bytes:
     """The item's name in the response (RFC 3501 7.4.2): no PEEK, and of the partial only its first octet."""
     section = ".".join([*map(str, path), what] if what else map(str, path)).encode("ascii")
     if fields:

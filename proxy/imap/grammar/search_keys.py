@@ -41,6 +41,7 @@ from proxy.imap.grammar.syntax import (
 from proxy.imap.grammar.tokens import Cursor
 
 MAX_KEYS: Final = 2_000  # words of one SEARCH: keys, ORs, NOTs and parentheses together
+ANY_NUMBER: Final = -1
 KNOWN_CHARSETS: Final = ("US-ASCII", "UTF-8", "GB18030", "GBK", "GB2312", "BIG5", "ISO-2022-JP", "KOI8-R")
 
 _ASCII: Final = frozenset({"US-ASCII", "ASCII"})
@@ -92,12 +93,35 @@ def _codec(name: bytes) -> str:
 
 @dataclass(slots=True)
 class _Open:
-    """Something that waits for keys: a parenthesis or the command itself (any number), OR (two), NOT (one)."""
+    """Something that waits for keys: a parenthesis or the command itself, OR, or NOT."""
 
     kind: type[And | Or | Not]
-    wanted: int  # 0: any number, up to the closing parenthesis
+    missing: int  # keys still to come; ANY_NUMBER up to the closing parenthesis
     keys: list[SearchKey] = field(default_factory=list)
     depth: int = 0  # of the deepest of its keys
+
+    def take(self, key: SearchKey, depth: int) -> None:
+        """One more key; And in And and Or in Or are taken apart."""
+        if isinstance(key, And | Or) and isinstance(key, self.kind):
+            self.keys.extend(key.keys)
+            depth -= 1
+        else:
+            self.keys.append(key)
+        self.depth = max(self.depth, depth)
+        self.missing -= 1
+
+    def joined(self) -> tuple[SearchKey, int]:
+        """The key that these make together, and its depth. Raises BadSyntax when that is too deep."""
+        first = self.keys[0]
+        if isinstance(first, Not) and self.kind is Not:
+            return first.key, self.depth - 1
+        if len(self.keys) == 1 and self.kind is not Not:
+            return first, self.depth
+        if self.depth >= MAX_SEARCH_DEPTH:
+            raise BadSyntax("this SEARCH is nested too deep")
+        keys = tuple(self.keys)
+        joined = Not(first) if self.kind is Not else Or(keys) if self.kind is Or else And(keys)
+        return joined, self.depth + 1
 
 
 class _Keys:
@@ -106,14 +130,14 @@ class _Keys:
     def __init__(self, cursor: Cursor, strings: Strings) -> None:
         self._cursor = cursor
         self._strings = strings
-        self._open = [_Open(And, 0)]
+        self._open = [_Open(And, ANY_NUMBER)]
 
     def read(self) -> SearchKey:
         """search-key = … / "NOT" SP search-key / "OR" SP search-key SP search-key / "(" search-key *(SP …) ")" """
         cursor = self._cursor
         for _ in range(MAX_KEYS):
             if cursor.skip(b"("):
-                self._open.append(_Open(And, 0))
+                self._open.append(_Open(And, ANY_NUMBER))
                 cursor.more()  # a space is free here
                 continue
             self._key()
@@ -134,7 +158,8 @@ class _Keys:
         read = KEYS.get(word)
         if read is None:
             raise BadSyntax("there is no such search key")
-        self._add(read(self._strings), 1)
+        key = read(self._strings)
+        self._add(key, 2 if isinstance(key, And) else 1)  # NEW is two keys
 
     def _go_on(self) -> bool:
         """Behind a key: closing parentheses and the space before the next key. False at the end."""
@@ -150,35 +175,94 @@ class _Keys:
     def _close(self) -> None:
         """A closing parenthesis."""
         innermost = self._open[-1]
-        if len(self._open) == 1 or innermost.wanted or not innermost.keys:
+        if len(self._open) == 1 or innermost.missing >= 0 or not innermost.keys:
             raise BadSyntax('there is a ")" too many')
         self._open.pop()
-        self._add(*_joined(innermost))
+        self._add(*innermost.joined())
 
     def _add(self, key: SearchKey, depth: int) -> None:
         """Give a key to what waits for it, and what is complete thereby to what waits for that."""
         while True:
             innermost = self._open[-1]
-            innermost.keys.append(key)
-            innermost.depth = max(innermost.depth, depth)
-            if not innermost.wanted or len(innermost.keys) < innermost.wanted:
+            innermost.take(key, depth)
+            if innermost.missing:
                 return
             self._open.pop()
-            key, depth = _joined(innermost)
+            key, depth = innermost.joined()
 
     def _result(self) -> SearchKey:
         if len(self._open) > 1 or not self._open[0].keys:
             raise BadSyntax("a search key or a parenthesis is missing")
-        return _joined(self._open[0])[0]
+        return self._open[0].joined()[0]
 
 
-def _joined(done: _Open) -> tuple[SearchKey, int]:
-    """The key that these keys make together, and how deep it is. Raises BadSyntax when that is too deep."""
-    if done.kind is Not:
-        key = done.keys[0]
-        if isinstance(key, Not):
-            return key.key, done.depth - 1
-        return Not(key), _deeper(done.depth)
-    if len(done.keys) == 1:
-        return done.keys[0], done.depth
-    return _flat(done)
+# --- The keys ---
+
+
+def _always(key: SearchKey) -> Callable[[Strings], SearchKey]:
+    """A key without arguments."""
+    return lambda _strings: key
+
+
+def _keyword(strings: Strings, *, present: bool) -> Flag:
+    """ "KEYWORD" SP flag-keyword / "UNKEYWORD" SP flag-keyword; flag-keyword = atom"""
+    strings.cursor.space()
+    return Flag(strings.cursor.atom().decode("ascii"), present)
+
+
+def _address(strings: Strings, *, name: str) -> Header:
+    """ "BCC" SP astring and its like"""
+    return Header(name, strings.text())
+
+
+def _header(strings: Strings) -> Header:
+    """ "HEADER" SP header-fld-name SP astring"""
+    name = strings.text().lower()
+    return Header(name, strings.text())
+
+
+def _size(strings: Strings, *, larger: bool) -> Size:
+    """ "LARGER" SP number / "SMALLER" SP number"""
+    strings.cursor.space()
+    return Size(larger, strings.cursor.number())
+
+
+def _dated(strings: Strings, *, when: When, sent: bool) -> Dated:
+    """ "BEFORE" SP date and its like"""
+    strings.cursor.space()
+    return Dated(when, strings.cursor.date(), sent)
+
+
+def _uid(strings: Strings) -> UidSet:
+    """ "UID" SP sequence-set"""
+    strings.cursor.space()
+    return UidSet(strings.cursor.sequence_set())
+
+
+_FLAGS: Final = {
+    "ANSWERED": ANSWERED,
+    "DELETED": DELETED,
+    "DRAFT": DRAFT,
+    "FLAGGED": FLAGGED,
+    "SEEN": SEEN,
+}
+
+KEYS: Final[Mapping[str, Callable[[Strings], SearchKey]]] = {
+    "ALL": _always(All()),
+    **{word: _always(Flag(flag, True)) for word, flag in _FLAGS.items()},
+    **{f"UN{word}": _always(Flag(flag, False)) for word, flag in _FLAGS.items()},
+    "RECENT": _always(Recent(True)),
+    "OLD": _always(Recent(False)),
+    "NEW": _always(And((Recent(True), Flag(SEEN, False)))),
+    "KEYWORD": partial(_keyword, present=True),
+    "UNKEYWORD": partial(_keyword, present=False),
+    **{name.upper(): partial(_address, name=name) for name in ("bcc", "cc", "from", "subject", "to")},
+    "HEADER": _header,
+    "TEXT": lambda strings: Text(strings.text()),
+    "BODY": lambda strings: Body(strings.text()),
+    "LARGER": partial(_size, larger=True),
+    "SMALLER": partial(_size, larger=False),
+    **{when.value: partial(_dated, when=when, sent=False) for when in When},
+    **{f"SENT{when.value}": partial(_dated, when=when, sent=True) for when in When},
+    "UID": _uid,
+}

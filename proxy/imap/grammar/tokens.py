@@ -75,6 +75,11 @@ class Cursor:
         """Is the next octet this one?"""
         return self._text.startswith(octet, self._at)
 
+    def next_is_word(self, word: str) -> bool:
+        """Is the next word this one, given in capitals?"""
+        match = _WORD.match(self._text, self._at)
+        return match is not None and match[0].upper() == word.encode("ascii")
+
     def more(self) -> bool:
         """Is there anything after a space? Moves behind the space if so."""
         spaces = _SPACES.match(self._text, self._at)
