@@ -44,11 +44,11 @@ def spooled() -> IO[bytes]:
     return cast(IO[bytes], tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
 
 
-@implementer(IHalfCloseableProtocol)
 def _not_counted() -> None:
     """Nobody counts this connection among those that have not logged in."""
 
 
+@implementer(IHalfCloseableProtocol)
 class ImapConnection(Protocol):
     """One client's connection."""
 

@@ -10,7 +10,13 @@ from tests.legacy.dovecot import PASSWORD, Dovecot
 from tests.peers.daemon import Daemon
 
 NOTHING_SAID = lambda done, total: None  # noqa: E731 - a held login's notices, where nobody looks at them
-ROUGH = {"long_lines", "bare_lf", "nul", "no_header"}  # what some clients cannot carry, whoever the server is
+ROUGH = {
+    "long_lines",
+    "bare_lf",
+    "nul",
+    "no_header",
+    "no_blank_line",
+}  # what some clients cannot carry, whoever the server is
 
 
 def fill(legacy: Dovecot, user: str, count: int, *, smooth: bool = False) -> None:

@@ -52,8 +52,8 @@ def test_imaplib(legacy: Dovecot, daemon: Daemon, user: str, way: str) -> None:
         _, answers = client.fetch("1:*", "(UID RFC822.SIZE BODY.PEEK[])")
         found = [part[1] for part in answers if isinstance(part, tuple)]
         assert found == [mail.raw for mail in old]
-        assert client.store("1", "+FLAGS", r"(\Flagged)")[0] == "OK"
-        assert client.search(None, "FLAGGED") == ("OK", [b"1"])
+        assert client.store("1", "+FLAGS", r"(\Draft)")[0] == "OK"
+        assert client.search(None, "DRAFT") == ("OK", [b"1"])
         assert client.create("Sent")[0] == "OK"
         assert client.copy("2:3", "Sent")[0] == "OK"
         assert client.status("Sent", "(MESSAGES)") == ("OK", [b"Sent (MESSAGES 2)"])

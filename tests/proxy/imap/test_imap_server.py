@@ -184,6 +184,17 @@ def test_a_client_that_leaves_while_held_ends_the_wait(rig: Rig) -> None:
     assert not rig.clock.getDelayedCalls()
 
 
+def test_plaintext_behind_starttls_is_thrown_away(rig: Rig) -> None:
+    """RFC 3501 6.2.1: who injects a command before TLS must not have it carried out inside."""
+    channel = rig.connect()
+    channel.send(b"a STARTTLS\r\nb LOGIN user@123.com pass\r\nc LOGIN {4}\r\n")
+    assert lines(channel) == [b"a OK Begin TLS negotiation now."]
+    assert not rig.gate.asked
+    channel.send(b"d NOOP\r\n")
+    assert lines(channel) == [b"d OK NOOP completed."]
+    channel.hang_up()
+
+
 def test_too_large_an_answer_for_one_message_is_refused(rig: Rig) -> None:
     header = b"".join(b"X-%d: %s\r\n" % (n, b"y" * 900) for n in range(500))
     rig.mail.append("INBOX", io.BytesIO(header + b"\r\nbody"), (), None)

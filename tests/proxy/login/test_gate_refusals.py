@@ -7,7 +7,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from mailstore import secrets
 from mailstore.accounts import State
 from mailstore.errors import StorageFailed
-from proxy.login.throttle import FAILURES, FAILURE_SECONDS, SLOW_AFTER, WRONG_SECONDS
+from proxy.login.throttle import FAILURE_SECONDS, FAILURES, SLOW_AFTER, WRONG_SECONDS
 from proxy.pop3.client.errors import (
     LegacyBusy,
     LegacyProtocolError,

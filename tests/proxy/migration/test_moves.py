@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from mailstore.errors import StorageFailed
 from mailstore.ledger import Sums
@@ -89,7 +90,7 @@ class JoinedMoves(MigrationTestCase):
         short, long = running.join(Hold()), running.join(Hold())
         short.addTimeout(10, self.clock)
         self.clock.advance(10)
-        self.failureResultOf(short, TimeoutError)
+        self.failureResultOf(short, DeferredTimeout)
         self.go_on("u2", "u3")
         self.successResultOf(long)
 

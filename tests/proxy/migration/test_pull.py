@@ -298,7 +298,7 @@ class Landings(PullTestCase):
         self.old.add(1, 2, 3)
         self.old.breaks = {"u3": 1}
         running: Deferred[Sums] = self.begin(self.move(in_thread=self.threads))
-        while not self.threads.names == ["settle"]:
+        while self.threads.names != ["settle"]:
             self.threads.work()
         self.assertEqual(self.old.openings, 0)
         self.let_pass(5)
