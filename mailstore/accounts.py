@@ -113,9 +113,11 @@ class Accounts:
             connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
 
     def password_accepted(self, account_id: int, password_hash: str, sealed: bytes) -> None:
-        """The legacy server said yes to this password: keep it. A waiting account is now moving."""
+        """The legacy server said yes to this password: keep it. A waiting account is now moving; one that became
+        final meanwhile gets no sealed copy (invariant 9)."""
         state = case((accounts.c.state == State.WAITING, State.MOVING.value), else_=accounts.c.state)
-        self._change(account_id, password_hash=password_hash, sealed_password=sealed, state=state)
+        kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
+        self._change(account_id, password_hash=password_hash, sealed_password=kept, state=state)
 
     def logged_in(self, account_id: int) -> None:
         self._change(account_id, last_login=self._now())

@@ -28,16 +28,25 @@ class Content:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        data = os.pread(self._fd, length, offset)
+        try:
+            data = os.pread(self._fd, length, offset)
+        except OSError as error:
+            raise MessageLost("the message's file cannot be read") from error
         if len(data) < length:
             raise MessageLost("the message's file is shorter than it was")
         return data
 
     def whole(self) -> bytes | mmap.mmap:
-        """All of it as one bytes-like object: in memory up to WHOLE octets, mapped from the file beyond."""
+        """All of it as one bytes-like object: in memory up to WHOLE octets, mapped from the file beyond.
+
+        Raises MessageLost.
+        """
         if self.size <= WHOLE:
             return self.read(0, self.size)
-        return mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
+        try:
+            return mmap.mmap(self._fd, self.size, access=mmap.ACCESS_READ)
+        except (ValueError, OSError) as error:  # ValueError: shorter than it was
+            raise MessageLost("the message's file is shorter than it was, or cannot be read") from error
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,19 @@ def storage_errors() -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         raise StorageFailed(f"the database refused: {error.orig}") from error
+    except exc.TimeoutError as error:
+        raise StorageFailed("the database is in use by too many at once") from error
     except sqlite3.Error as error:
         raise StorageFailed(f"the database refused: {error}") from error
     except OSError as error:
         raise StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}") from error
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty database that only its owner may read. SQLite gives `-wal` and `-shm` the mode of the file
+    that it finds, so it must be right before the first connection."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _statements(metadata: MetaData, engine: Engine) -> list[str]:
@@ -98,14 +107,16 @@ class AccountsDatabase:
         """Open or make the file. Raises StorageFailed."""
         with storage_errors():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = not path.exists()
+            _make_private(path)  # it holds password hashes
             self._engine = _sqlite_engine(
                 creator=lambda: _connect(path), poolclass=QueuePool, pool_size=4, max_overflow=16
             )
-            with self.write() as connection:
-                _bring_to_head(connection, accounts_metadata)
-            if new:
-                path.chmod(0o600)  # it holds password hashes
+            try:
+                with self.write() as connection:
+                    _bring_to_head(connection, accounts_metadata)
+            except BaseException:
+                self.close()
+                raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -136,11 +147,9 @@ class MailboxEngine:
         token = _opening.set(path)
         try:
             with storage_errors():
-                new = not path.exists()
+                _make_private(path)  # it tells who has which messages
                 connection = self._engine.connect()
                 database = MailboxDatabase(connection)
-                if new:
-                    os.chmod(path, 0o600)  # noqa: PTH101 - it holds what people write to each other
                 try:
                     with database.write():
                         _bring_to_head(connection, mailbox_metadata)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import IO
 
 from mailstore.errors import MessageLost
 from mailstore.index.folders import Pending
 from mailstore.index.rows import Flags, Row
-from mailstore.maildir import Maildir, info, sync_directory, unique_name
+from mailstore.maildir import DIRECTORY_MODE, Maildir, info, sync_directory, unique_name
 
 _PIECE = 256 * 1024
 
@@ -37,7 +38,7 @@ class Place:
         size = line_ends = 0
         last = b""
         try:
-            with passing.open("xb") as file:
+            with _create(passing) as file:
                 while piece := source.read(_PIECE):
                     file.write(piece)
                     size += len(piece)
@@ -65,16 +66,25 @@ class Place:
         target = self._folder / "cur" / (unique + info(row.flags))
         try:
             os.link(path, target)
+        except FileNotFoundError as error:  # another program renamed it a moment ago
+            raise MessageLost("the message's file is missing") from error
         except OSError:  # no hard links here, or too many of them
-            passing = self._folder / "tmp" / unique
-            with path.open("rb") as source, passing.open("xb") as file:
+            self._copy(path, unique, row.flags)
+        else:
+            self._made.append(target)
+        return unique
+
+    def _copy(self, path: Path, unique: str, flags: Flags) -> None:
+        passing = self._folder / "tmp" / unique
+        try:
+            with path.open("rb") as source, _create(passing) as file:
                 shutil.copyfileobj(source, file, _PIECE)
                 file.flush()
                 os.fsync(file.fileno())
-            self._into_cur(passing, unique, row.flags)
-            return unique
-        self._made.append(target)
-        return unique
+            self._into_cur(passing, unique, flags)
+        except BaseException:
+            passing.unlink(missing_ok=True)
+            raise
 
     def settle(self) -> None:
         """The barrier for directory entries; the bytes are on stable storage already."""
@@ -88,6 +98,10 @@ class Place:
     def take_away(self) -> None:
         for path in self._made:
             path.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> IO[bytes]:
+    return open(path, "xb", opener=lambda name, mode: os.open(name, mode, 0o600))
 
 
 def _crlf_size(row: Row) -> int:
@@ -107,21 +121,39 @@ def placed(maildir: Maildir, directory: str, token: str, now: float) -> Iterator
         raise
 
 
-def perform(maildir: Maildir, item: Pending) -> None:
-    """Do one pending thing. Doing it twice does no harm. Raises OSError."""
+def steps(todo: Sequence[Pending]) -> Iterator[list[Pending]]:
+    """What is pending, in parts that are each done and ticked off before the next. Messages to be removed go
+    together; what is done to a directory stands alone, since doing it again after the next step may hit another
+    folder that has the name by then."""
+    for _, group in groupby(todo, key=lambda item: 0 if item.action == "remove" else item.id):
+        yield list(group)
+
+
+def perform(maildir: Maildir, step: Sequence[Pending]) -> None:
+    """Do one of `steps`. Doing it twice does no harm. Raises OSError."""
+    item = step[0]
     if item.action == "remove":
-        maildir.remove(item.path)
+        maildir.remove(each.path for each in step)
     elif item.action == "delete":
-        shutil.rmtree(maildir.folder(item.path), ignore_errors=False, onerror=_unless_gone)
+        folder = maildir.folder(item.path)
+        while folder.is_dir():  # again where another program removed a file at the same moment
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder)
+        sync_directory(maildir.root)
     elif item.action == "rename":
         source, target = maildir.folder(item.path), maildir.folder(item.target)
         if source.is_dir():
-            if target.is_dir():  # left by a folder that was deleted, or made too early: nothing the index knows
+            if target.is_dir():  # nothing that the index knows, but perhaps another program's mail
+                _keep_mail(target, source)
                 shutil.rmtree(target)
             source.rename(target)
             sync_directory(maildir.root)
 
 
-def _unless_gone(_function: object, _path: object, info: tuple[type[BaseException], BaseException, object]) -> None:
-    if not isinstance(info[1], FileNotFoundError):
-        raise info[1]
+def _keep_mail(old: Path, new: Path) -> None:
+    for sub in ("cur", "new"):
+        if (old / sub).is_dir():
+            (new / sub).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+            for path in list((old / sub).iterdir()):
+                path.rename(new / sub / path.name)
+            sync_directory(new / sub)

@@ -23,7 +23,7 @@ from mailstore.ledger import Entry, Landed
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files, unique_name
 from mailstore.message.arrival import arrival, header_end
 
-HEADER_LIMIT: Final = 64 * 1024  # of a message that comes in pieces, what is looked at for date and flags
+HEADER_LIMIT: Final = 64 * 1024  # of a message, what is looked at for date and flags
 
 # What a `write` is handed, in order of arrival: a whole message, or one in pieces.
 Whole = tuple[Entry, bytes]
@@ -79,14 +79,20 @@ class Landing:
 
     def __init__(self, maildir: Maildir, token: str, *, seen: str, clock: Callable[[], float]) -> None:
         """`seen` is the configuration's: `headers` takes flags from Status and X-Status, `all` marks everything as
-        read besides, `none` gives no flags."""
+        read besides, `none` gives no flags. Raises StorageFailed."""
         self._maildir = maildir
         self._token = token
         self._flags = _SEEN_RULES[seen]
         self._clock = clock
-        self._tmp = os.open(maildir.root / "tmp", os.O_RDONLY | os.O_DIRECTORY)
-        self._cur = os.open(maildir.root / "cur", os.O_RDONLY | os.O_DIRECTORY)
         self._open: _Open | None = None
+        self._tmp = self._cur = -1
+        try:
+            with storage_errors():
+                self._tmp = os.open(maildir.root / "tmp", os.O_RDONLY | os.O_DIRECTORY)
+                self._cur = os.open(maildir.root / "cur", os.O_RDONLY | os.O_DIRECTORY)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give up what is half written. Idempotent."""
@@ -135,7 +141,8 @@ class Landing:
             os.close(fd)
         size = len(data)
         crlf_size = size + data.count(b"\n") - data.count(b"\r\n")
-        head = data[: header_end(data)]
+        head = data[:HEADER_LIMIT]
+        head = head[: header_end(head)]
         return self._written(passing, entry, head, (size, crlf_size), hashlib.sha256(data).digest())
 
     def _write_pieces(self, item: Arriving) -> Written | None:
@@ -152,7 +159,7 @@ class Landing:
                 bare -= 1
             large.size += len(piece)
             large.crlf_size += len(piece) + bare
-            large.last = piece[-1:]
+            large.last = piece[-1:] or large.last
         if not item.ended:
             return None
         self._open = None
@@ -173,7 +180,7 @@ class Landing:
     def settle(self, written: Sequence[Written]) -> None:
         """The barrier for a batch: when this returns, bytes and names are on stable storage. Raises StorageFailed."""
         with storage_errors():
-            sync_files(self._maildir.root / "tmp", [message.passing for message in written])
+            sync_files(self._tmp, [message.passing for message in written])
             for message in written:
                 name = message.landed.file + info(message.landed.flags)
                 os.rename(message.passing, name, src_dir_fd=self._tmp, dst_dir_fd=self._cur)

@@ -19,8 +19,10 @@ import os
 import re
 import secrets
 import socket
+import stat
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -97,28 +99,25 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def sync_files(directory: Path, names: Sequence[str]) -> None:
+def sync_files(directory: int, names: Sequence[str]) -> None:
     """Bring the bytes of files to stable storage: one `syncfs` for many where there is one, else an `fsync` each.
 
     A few are synced one by one all the same: syncfs writes out everybody else's files as well.
-    Raises OSError: since Linux 5.8 syncfs reports what could not be written.
+    Raises OSError: since Linux 5.8 syncfs reports what could not be written. It tells each descriptor only of what
+    failed after its opening: `directory` must have been opened before the files were written.
     """
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if _syncfs is not None and len(names) > FEW_FILES:
-            if _syncfs(fd) == 0:
-                return
-            code = ctypes.get_errno()
-            if code not in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}:
-                raise OSError(code, os.strerror(code))
-        for name in names:
-            file = os.open(name, os.O_RDONLY, dir_fd=fd)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
-    finally:
-        os.close(fd)
+    if _syncfs is not None and len(names) > FEW_FILES:
+        if _syncfs(directory) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}:
+            raise OSError(code, os.strerror(code))
+    for name in names:
+        file = os.open(name, os.O_RDONLY, dir_fd=directory)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 def folder_directory(name: str) -> str:
@@ -160,7 +159,8 @@ class Maildir:
         if (path / "cur").is_dir() and (path / "new").is_dir() and (path / "tmp").is_dir():
             return path
         missing = [p for p in (path, *path.parents) if not p.is_dir()]
-        path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        for made in reversed(missing):  # mkdir's own `parents` would leave those above open to others
+            made.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         for name in SUBDIRECTORIES:
             (path / name).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         if directory:
@@ -215,24 +215,31 @@ class Maildir:
             if found is not None and found != target:
                 found.rename(target)
 
-    def remove(self, relative: str) -> None:
-        """Remove a message, named by its path below the Maildir. One that is gone already is fine.
+    def remove(self, relative: Iterable[str]) -> None:
+        """Remove messages, named by their paths below the Maildir. One that is gone already is fine.
 
-        The flags in the name may have been changed by another program since the path was noted.
+        The flags in the name may have been changed by another program since the path was noted: a folder with
+        files that are not where they should be is looked through, once for all of them.
         """
-        path = self.root / relative
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            if path.parent.parent.is_dir():
-                found = self.find(str(path.parent.parent.relative_to(self.root)), unique_of(path.name))
-                if found is not None:
-                    found.unlink(missing_ok=True)
+        missing: dict[Path, set[str]] = {}
+        for path in (self.root / name for name in relative):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                missing.setdefault(path.parent.parent, set()).add(unique_of(path.name))
+        for folder, uniques in missing.items():
+            for sub in ("cur", "new"):
+                with suppress(FileNotFoundError), os.scandir(folder / sub) as entries:
+                    found = [entry.path for entry in entries if unique_of(entry.name) in uniques]
+                    for path in map(Path, found):
+                        path.unlink(missing_ok=True)
 
     def sweep(self, directory: str = "", older_than: float = 36 * 3600) -> None:
         """Remove what died in `tmp`, by the Maildir rule of 36 hours."""
         limit = time.time() - older_than
-        with os.scandir(self.folder(directory) / "tmp") as entries:
+        with suppress(FileNotFoundError), os.scandir(self.folder(directory) / "tmp") as entries:
             for entry in entries:
-                if entry.stat(follow_symlinks=False).st_mtime < limit:
-                    Path(entry.path).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    about = entry.stat(follow_symlinks=False)
+                    if not stat.S_ISDIR(about.st_mode) and about.st_mtime < limit:
+                        os.unlink(entry.path)  # noqa: PTH108 - a path that scandir made

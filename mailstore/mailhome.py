@@ -67,6 +67,7 @@ class MailHome:
         self.account_id = account_id
         self._announce = announce
         self._clock = clock
+        self._behind = False  # is a folder's directory not yet where the index has it?
         self._maildir = Maildir(maildir)
         with storage_errors():
             self._maildir.make()
@@ -75,8 +76,7 @@ class MailHome:
         try:
             self.token = self._begin_mailbox()
             self._work_off_pending()
-            with storage_errors():
-                self._maildir.sweep()
+            self._sweep()
         except BaseException:
             self._database.close()
             raise
@@ -99,6 +99,13 @@ class MailHome:
             made = folders.add(connection, self.account_id, "INBOX", "", self._now())
             assert made.id == INBOX_ID
         return token
+
+    def _sweep(self) -> None:
+        with self._database.read() as connection:
+            directories = [row.directory for row in folders.every(connection, self.account_id)]
+        with storage_errors():
+            for directory in directories:
+                self._maildir.sweep(directory)
 
     def _now(self) -> int:
         return int(self._clock())
@@ -128,6 +135,7 @@ class MailHome:
         levels = name.split("/")
         names = ["/".join(levels[: n + 1]) for n in range(len(levels))]
         directories = [folder_directory(n) for n in names]
+        self._catch_up()
         with storage_errors():
             for directory in directories:
                 self._maildir.make(directory)
@@ -147,8 +155,8 @@ class MailHome:
                 raise BadFolderName("INBOX cannot be deleted")
             folders.drop(connection, self.account_id, folder.id)
             folders.add_pending(connection, self.account_id, [("delete", folder.directory, "")])
-        self._work_off_pending()
         self._announce(folder.id)
+        self._work_off_pending()
 
     def rename(self, old: str, new: str) -> None:
         """Rename a folder and those below it. INBOX keeps its name and gives its messages away (RFC 3501 6.3.5).
@@ -160,14 +168,17 @@ class MailHome:
             return
         if new == old or new.startswith(old + "/"):
             raise BadFolderName("a folder cannot be moved into itself")
-        if "/" in new:
-            self._make_parents(new)
-        with self._database.write() as connection:
+        self._catch_up()
+        with self._database.read() as connection:
             self._named(connection, old)
             if folders.by_name(connection, self.account_id, new):
                 raise FolderExists("there is a folder of that name")
+        if "/" in new:
+            self._make_parents(new)
+        with self._database.write() as connection:
             todo = []
-            for folder in folders.every(connection, self.account_id):
+            # Those above first: where a tree moves up, each leaves the name that the next one takes.
+            for folder in sorted(folders.every(connection, self.account_id), key=lambda row: row.name):
                 if folder.name == old or folder.name.startswith(old + "/"):
                     name = new + folder.name[len(old) :]
                     directory = folder_directory(name)
@@ -189,9 +200,11 @@ class MailHome:
         target = self.create(new)
         with self._database.read() as connection:
             uids = [row.uid for row in mailbox.rows(connection, self.account_id, INBOX_ID)]
-        if uids:
-            self.copy(INBOX_ID, uids, target.name)
-            self.remove(uids)
+        try:
+            self._transfer(INBOX_ID, uids, target.name, moving=True)
+        except BaseException:
+            self.delete(target.name)
+            raise
 
     def subscribe(self, name: str) -> None:
         """Add a name to the subscriptions, whether or not the folder is there (RFC 3501 6.3.6)."""
@@ -322,19 +335,24 @@ class MailHome:
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
             found = [row for row in found if not only_deleted or DELETED in row.flags]
             if found:
-                mailbox.remove(connection, self.account_id, folder, [row.uid for row in found], self._now())
-                folders.save(connection, self.account_id, folder)
-                files = [("remove", f"{folder.directory}/cur/{row.file}{info(row.flags)}", "") for row in found]
-                folders.add_pending(connection, self.account_id, [(a, p.lstrip("/"), t) for a, p, t in files])
-        self._work_off_pending()
+                self._forget(connection, folder, found)
         if found:
             self._announce(folder_id)
+        self._work_off_pending()
         return [row.uid for row in found]
+
+    def _forget(self, connection: Connection, folder: FolderRow, gone: Sequence[Row]) -> None:
+        """Remove messages from the index, and note that their files are to go."""
+        mailbox.remove(connection, self.account_id, folder, [row.uid for row in gone], self._now())
+        folders.save(connection, self.account_id, folder)
+        paths = (f"{folder.directory}/cur/{row.file}{info(row.flags)}".lstrip("/") for row in gone)
+        folders.add_pending(connection, self.account_id, [("remove", path, "") for path in paths])
 
     def append(self, name: str, message: IO[bytes], flags: Iterable[str], internal_date: int | None) -> Appended:
         """Store a message, read from the file's position to its end. Raises NoSuchFolder, StorageFailed."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
+        self._catch_up()
         given = shared_flags(flags)
         now = self._clock()
         with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
@@ -350,6 +368,11 @@ class MailHome:
 
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
         """Copy messages with flags and internal date, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        return self._transfer(folder_id, uids, target, moving=False)
+
+    def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
+        """Copy, or move in one transaction: a crash neither loses a message nor leaves it in both folders."""
+        self._catch_up()
         with self._database.read() as connection:
             source = self._numbered(connection, folder_id)
             folder = self._named(connection, target)
@@ -370,7 +393,12 @@ class MailHome:
                 ]
                 targets = mailbox.add(connection, self.account_id, folder, new)
                 folders.save(connection, self.account_id, folder)
+                if moving:
+                    self._forget(connection, self._numbered(connection, folder_id), found)
         self._announce(folder.id)
+        if moving:
+            self._announce(folder_id)
+            self._work_off_pending()
         return Copied(folder.uidvalidity, [row.uid for row in found], targets)
 
     def maildrop(self) -> Sequence[Row]:
@@ -392,16 +420,22 @@ class MailHome:
             raise NoSuchFolder("the folder was deleted")
         return folder
 
+    def _catch_up(self) -> None:
+        """Before files or folders are put in place: the directories must be where the index has them, or what is
+        put there now is taken for what was there before."""
+        if self._behind:
+            self._work_off_pending()
+
     def _work_off_pending(self) -> None:
         with self._database.read() as connection:
             todo = folders.all_pending(connection, self.account_id)
-        if not todo:
-            return
-        with storage_errors():
-            for item in todo:
-                delivery.perform(self._maildir, item)
-        with self._database.write() as connection:
-            folders.clear_pending(connection, self.account_id, todo[-1].id)
+        self._behind = any(item.action != "remove" for item in todo)
+        for step in delivery.steps(todo):
+            with storage_errors():
+                delivery.perform(self._maildir, step)
+            with self._database.write() as connection:
+                folders.clear_pending(connection, self.account_id, step[-1].id)
+        self._behind = False
 
 
 def _combine(old: Flags, mode: StoreMode, given: Flags) -> Flags:

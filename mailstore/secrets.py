@@ -7,6 +7,7 @@ moved to another account does not open. `finalize` wipes the sealed copy; the ha
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mailstore.errors import SecretUnreadable, StorageFailed
+from mailstore.maildir import sync_directory
 
 # OWASP's second choice for Argon2id: 19 MiB, two passes. About 30 ms, and the GIL is free meanwhile.
 _hasher: Final = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
@@ -34,29 +36,33 @@ def verify_password(stored: str, password: bytes) -> bool:
     """Does the password fit? A hash that cannot be read fits nothing."""
     try:
         return _hasher.verify(stored, password)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):  # the last: a hash that is not ASCII
         return False
 
 
 def load_key(path: Path) -> bytes:
     """The sealing key, made at the first call. Raises StorageFailed for a key that is open to others or damaged."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read_key(path)
+        if not path.exists():
+            _make_key(path)
     except OSError as error:
         raise StorageFailed(f"the sealing key cannot be made: {error.strerror}") from error
-    key = os.urandom(KEY_OCTETS)
-    with os.fdopen(fd, "wb") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
-    directory = os.open(path.parent, os.O_RDONLY)
+    return _read_key(path)
+
+
+def _make_key(path: Path) -> None:
+    """The key appears whole or not at all, and of two processes that make it at once only one does."""
+    passing = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     try:
-        os.fsync(directory)
+        with open(passing, "xb", opener=lambda name, mode: os.open(name, mode, 0o600)) as file:
+            file.write(os.urandom(KEY_OCTETS))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(passing, path)
     finally:
-        os.close(directory)
-    return key
+        passing.unlink(missing_ok=True)
+    sync_directory(path.parent)
 
 
 def _read_key(path: Path) -> bytes:

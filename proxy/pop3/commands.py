@@ -47,7 +47,7 @@ async def obey(session: Session, line: bytes) -> None:
     if b"\0" in rest:
         raise BadCommand("NUL in a command")
     if session.state not in command.states:
-        raise BadCommand("log in first" if _before_login(session) else "you are logged in already")
+        raise BadCommand("log in first" if session.state is State.AUTHORIZATION else "you are logged in already")
     await command.handle(session, *command.parse(rest if space else None))
 
 
@@ -220,27 +220,19 @@ async def noop(session: Session) -> None:
     session.ok()
 
 
-# Capabilities: each is announced where its command works (RFC 2449 5)
-
-
-def _before_login(session: Session) -> bool:
-    return session.state is State.AUTHORIZATION
+# Capabilities. What is available before login is announced after it as well (RFC 2449 5), as the connection is now.
 
 
 def _user(session: Session) -> bytes | None:
-    return b"USER" if _before_login(session) and session.login_allowed else None
+    return b"USER" if session.login_allowed else None
 
 
 def _sasl(session: Session) -> bytes | None:
-    return b"SASL " + b" ".join(MECHANISMS) if _before_login(session) and session.login_allowed else None
+    return b"SASL " + b" ".join(MECHANISMS) if session.login_allowed else None
 
 
 def _stls(session: Session) -> bytes | None:
-    return b"STLS" if _before_login(session) and session.tls_offered else None
-
-
-def _utf8(session: Session) -> bytes | None:
-    return b"UTF8 USER" if _before_login(session) else None
+    return b"STLS" if session.tls_offered else None
 
 
 GENERAL_CAPABILITIES: Final = (
@@ -261,7 +253,7 @@ COMMANDS: Final[Mapping[bytes, Command]] = {
     b"PASS": Command(_FIRST, text, pass_),
     b"AUTH": Command(_FIRST, mechanism, auth, _sasl),
     b"STLS": Command(_FIRST, nothing, stls, _stls),
-    b"UTF8": Command(_FIRST, nothing, utf8, _utf8),
+    b"UTF8": Command(_FIRST, nothing, utf8, lambda _session: b"UTF8 USER"),
     b"STAT": Command(_THEN, nothing, stat),
     b"LIST": Command(_THEN, message_or_nothing, list_),
     b"UIDL": Command(_THEN, message_or_nothing, uidl, lambda _session: b"UIDL"),

@@ -83,6 +83,12 @@ class ScriptedLegacy:
     def mailbox(self, account: str = "user@123.com") -> OldMailbox:
         return self.mailboxes.setdefault(account, OldMailbox())
 
+    def hold_answer(self) -> Deferred[None]:
+        """The next opening waits for what this gives back."""
+        answer: Deferred[None] = Deferred()
+        self.answers.append(answer)
+        return answer
+
     async def open(self, name: Name, password: Secret) -> ScriptedSource:
         self.asked.append((str(name), password.reveal()))
         if self.answers:

@@ -47,7 +47,7 @@ class FirstLogin(LoginTestCase):
         self.assertEqual(len(self.inbox(self.admitted(login))), 2)
 
     def test_hold_says_nothing_before_the_legacy_server_has_said_yes(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         hold = Hold()
         login = self.log_in(hold=hold)
         self.assertFalse(hold.accepted)
@@ -77,7 +77,7 @@ class Together(LoginTestCase):
         self.old.held = {"u2": self.hold_up}
 
     def test_two_first_logins_share_one_check_and_one_move(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         first, second = self.log_in(), self.log_in()
         answer.callback(None)
         self.assertNoResult(first)
@@ -88,7 +88,7 @@ class Together(LoginTestCase):
         self.assertEqual((len(self.legacy.asked), len(self.old.sources)), (1, 1))
 
     def test_a_wrong_password_beside_the_right_one(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         right, wrong = self.log_in(), self.log_in(password=b"a guess")
         answer.callback(None)
         self.assert_refused(Refusal.WRONG, wrong)
@@ -97,7 +97,7 @@ class Together(LoginTestCase):
         self.assertEqual(len(self.old.sources), 1)
 
     def test_the_right_password_behind_a_wrong_one(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         wrong, right = self.log_in(password=b"a guess"), self.log_in()
         answer.callback(None)
         self.assert_refused(Refusal.WRONG, wrong)
@@ -132,7 +132,7 @@ class Together(LoginTestCase):
         self.assertEqual(len(self.legacy.asked), 1)
 
     def test_a_client_that_leaves_during_the_check_stops_nothing(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         login = self.log_in()
         login.cancel()
         self.failureResultOf(login, CancelledError)
@@ -142,7 +142,7 @@ class Together(LoginTestCase):
         self.assertIs(self.account().state, State.MOVED)
 
     def test_the_password_of_a_client_that_leaves_before_its_turn_is_not_asked(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         first, second, third = self.log_in(), self.log_in(password=b"guess"), self.log_in()
         second.cancel()
         self.failureResultOf(second, CancelledError)
@@ -190,7 +190,7 @@ class HoldLimit(LoginTestCase):
         self.assertEqual(len(self.legacy.asked), 1)
 
     def test_it_covers_the_wait_for_a_legacy_connection_too(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         login = self.log_in()
         self.clock.advance(1200)
         self.assert_refused(Refusal.UNAVAILABLE, login)
@@ -226,7 +226,7 @@ class LaterLogin(LoginTestCase):
     def test_a_legacy_server_that_never_answers_holds_nobody_up(self) -> None:
         self.later = -3600
         self.accounts.moved(self.account().id)
-        self.legacy.answers.append(silence := Deferred())
+        silence = self.legacy.hold_answer()
         for _ in range(3):
             self.admitted()
         self.assertEqual(len(self.legacy.asked), 1)
@@ -347,7 +347,7 @@ class TroubleInTheMove(LoginTestCase):
         self.assertIs(self.account().state, State.MOVING)
 
     def test_no_move_is_started_when_the_daemon_stops(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         login = self.log_in()
         self.successResultOf(Deferred.fromCoroutine(self.mover.stop()))
         answer.callback(None)

@@ -18,7 +18,7 @@ from proxy.pop3.client.errors import (
     ServerRefused,
     TlsFailed,
 )
-from proxy.wire.door import Refusal
+from proxy.wire.door import Home, Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
 
 UNAVAILABLE = [
@@ -130,7 +130,7 @@ class States(LoginTestCase):
         self.assertEqual(self.legacy.asked, [])
 
     def test_an_account_blocked_while_its_login_waited_is_refused(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         first, second = self.log_in(), self.log_in(password=b"a guess")
         self.accounts.add("user", "123.com")
         self.set_state(State.BLOCKED)
@@ -156,8 +156,8 @@ class States(LoginTestCase):
 
 
 class Guesses(LoginTestCase):
-    def guess(self, number: int, peer: str | None = None) -> Deferred[object]:
-        return self.log_in(password=b"guess %d" % number, peer=peer or f"198.51.100.{number}")  # type: ignore[return-value]
+    def guess(self, number: int, peer: str | None = None) -> Deferred[Home]:
+        return self.log_in(password=b"guess %d" % number, peer=peer or f"198.51.100.{number}")
 
     def test_the_same_wrong_password_is_asked_once_a_minute(self) -> None:
         for _ in range(3):
@@ -179,7 +179,7 @@ class Guesses(LoginTestCase):
         self.admitted()
 
     def test_guesses_side_by_side_are_counted_too(self) -> None:
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         guesses = [self.guess(number) for number in range(3 * FAILURES)]
         answer.callback(None)
         refused = [self.refused(guess)[0] for guess in guesses]
@@ -231,7 +231,12 @@ class Guesses(LoginTestCase):
         self.moved()
         checked: list[object] = []
         verify = secrets.verify_password
-        self.patch(secrets, "verify_password", lambda *a: checked.append(a) or verify(*a))
+
+        def counted(stored: str, password: bytes) -> bool:
+            checked.append(stored)
+            return verify(stored, password)
+
+        self.patch(secrets, "verify_password", counted)
         for _ in range(5):
             self.admitted()
         self.assertEqual(checked, [])

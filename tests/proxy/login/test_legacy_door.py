@@ -8,10 +8,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from proxy import config
-from proxy.login import legacy
 from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.migration.source import Source, SourceLost, SourceUnusable
+from proxy.pop3.client import connection
 from proxy.pop3.client.errors import LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.wire.door import Secret
 
@@ -49,16 +49,15 @@ class LegacyDoorTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.connections: list[Connected] = []
         self.connecting: Deferred[None] | None = None
-        self.patch(legacy.pop3_client, "connect", self.connect)
+        self.patch(connection, "connect", self.connect)
         self.door = LegacyDoor(config.parse(CONFIG), object())
 
     async def connect(self, _reactor: Any, _settings: Any) -> Connected:
         self.settings = _settings
         if self.connecting is not None:
             await self.connecting
-        connection = Connected()
-        self.connections.append(connection)
-        return connection
+        self.connections.append(Connected())
+        return self.connections[-1]
 
     def open(self) -> Deferred[Source]:
         return Deferred.fromCoroutine(self.door.open(USER, Secret(b"secret")))
@@ -115,8 +114,8 @@ class LegacyDoorTest(SynchronousTestCase):
         waiting = self.open()
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
-        for connection, opening in zip(self.connections, held, strict=True):
-            connection.login_result.errback(LegacyUnreachable("gone"))
+        for connected, opening in zip(self.connections, held, strict=True):
+            connected.login_result.errback(LegacyUnreachable("gone"))
             self.failureResultOf(opening, LegacyUnreachable)
         self.assertEqual(self.slots_free(), 2)
 

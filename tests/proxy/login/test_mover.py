@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from mailstore.accounts import State
 from mailstore.errors import StorageFailed
 from mailstore.secrets import Sealer
 from proxy.login import mover as moving
+from proxy.login.legacy import name_of
 from proxy.migration import pull
 from proxy.pop3.client.errors import LegacyUnreachable, MaildropInUse
 from proxy.wire.door import Refusal
@@ -35,7 +38,7 @@ class Refresh(LoginTestCase):
 
     def test_what_is_new_is_fetched_and_sessions_see_it(self) -> None:
         self.pass_refresh()
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         home = self.admitted()
         heard: list[int] = []
         home.watch(heard.append)
@@ -46,7 +49,7 @@ class Refresh(LoginTestCase):
 
     def test_it_is_done_once_however_many_log_in(self) -> None:
         self.pass_refresh()
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         for _ in range(3):
             self.admitted()
         answer.callback(None)
@@ -97,7 +100,7 @@ class Refresh(LoginTestCase):
         async def wait() -> None:
             await waiting
 
-        name = moving.name_of(self.account())
+        name = name_of(self.account())
         turn = Deferred.fromCoroutine(self.mover.turns.take(name, wait))
         self.admitted()
         self.set_state(State.FINAL)
@@ -161,7 +164,7 @@ class Resume(LoginTestCase):
 
     def test_a_login_that_comes_while_the_resumed_move_connects(self) -> None:
         self.interrupt()
-        self.legacy.answers.append(answer := Deferred())
+        answer = self.legacy.hold_answer()
         self.resume()
         login = self.log_in()
         answer.callback(None)
@@ -216,7 +219,7 @@ class Stopping(LoginTestCase):
         self.old.add(1, 2)
         self.old.breaks = {"u2": 1}
         login = self.log_in()
-        self.legacy.answers.append(Deferred())
+        self.legacy.hold_answer()
         self.let_pass(3)
         self.assertEqual(self.old.openings, 1)
         self.successResultOf(Deferred.fromCoroutine(self.mover.stop()))
@@ -248,8 +251,8 @@ class Progress(LoginTestCase):
         self.clock.advance(moving.PROGRESS_SECONDS)
         progress = self.accounts.progress
 
-        def slow(*arguments: object) -> Deferred[None]:
-            return writing.addCallback(lambda _: progress(*arguments))  # type: ignore[arg-type]
+        def slow(*arguments: Any) -> Deferred[None]:
+            return writing.addCallback(lambda _: progress(*arguments))
 
         patch = self.patch(self.accounts, "progress", slow)
         self.old.held["u2"].callback(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ def test_resolved_is_what_it_says_and_in_order(ranges: list[tuple[int, int]], hi
     resolved = SequenceSet(tuple(ranges)).resolve(highest)
     assert {number for first, last in resolved for number in range(first, last + 1)} == numbers(ranges, highest)
     assert all(first <= last for first, last in resolved)
-    assert all(here[1] + 1 < there[0] for here, there in zip(resolved, resolved[1:], strict=False))
+    assert all(here[1] + 1 < there[0] for here, there in pairwise(resolved))
 
 
 @given(RANGES, st.sets(st.integers(1, 12)))
