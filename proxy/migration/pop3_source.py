@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
@@ -22,9 +22,9 @@ from proxy.pop3.client.errors import (
 )
 from proxy.pop3.client.settings import ONE_AT_A_TIME, Window
 
+Listings = tuple[dict[int, int | None], list[tuple[int, bytes]] | None]  # by number: octets; unique-ids, if any
+
 UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
-
-
 DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets one at a time
 
 
@@ -83,16 +83,28 @@ class Pop3Source:
 
     async def list(self) -> Sequence[Listed]:
         """UIDL and LIST. A server without UIDL gives names of ""; a size it does not tell is 0."""
-        connection = self._connection
-        asked: list[Deferred[Any]] = [Deferred.fromCoroutine(c) for c in (connection.list_sizes(), connection.uidl())]
-        try:  # both at once, where the server takes it
-            sizes, uidls = await gatherResults(asked, consumeErrors=True)
-        except FirstError as error:
-            if isinstance(error.subFailure.value, LegacyError):
-                raise source_error(error.subFailure.value) from error
-            raise
+        try:
+            sizes, uidls = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
+        except LegacyError as error:
+            raise source_error(error) from error
         names = dict(uidls or ())
         return [Listed(number, _uidl(names.get(number)), sizes[number] or 0) for number in sorted(sizes)]
+
+    async def _listings(self) -> Listings:
+        return await self._connection.list_sizes(), await self._connection.uidl()
+
+    async def _listings_at_once(self) -> Listings:
+        """Both on their way together where the server says that it takes that, which saves a round trip."""
+        connection = self._connection
+        asked: list[Deferred[Any]] = [Deferred.fromCoroutine(c) for c in (connection.list_sizes(), connection.uidl())]
+        try:
+            sizes, uidls = await gatherResults(asked, consumeErrors=True)
+        except FirstError as error:
+            cause = cast(Exception, error.subFailure.value)
+            if isinstance(cause, LegacyTimeout) and error.index == 1:  # LIST was answered, UIDL was lost
+                self._manners.broke_off()
+            raise cause from error
+        return sizes, uidls
 
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         if not wanted:

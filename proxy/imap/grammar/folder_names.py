@@ -31,20 +31,24 @@ def decode(name: bytes, *, utf8: bool = False) -> str:
 
     Raises BadSyntax.
     """
+    return with_inbox(decode_part(name, utf8=utf8))
+
+
+def decode_part(part: bytes, *, utf8: bool = False) -> str:
+    """LIST's reference or pattern, "inbox" as it was sent: only both together begin a name, and
+    FolderPattern finds INBOX in any case. Raises BadSyntax."""
     if utf8:
         try:
-            text = name.decode("utf-8")
+            text = part.decode("utf-8")
         except UnicodeDecodeError:
             raise BadSyntax("a folder's name is not UTF-8") from None
     else:
-        if _PLAIN.fullmatch(name) is None:
+        if _PLAIN.fullmatch(part) is None:
             raise BadSyntax("a folder's name is not modified UTF-7")
-        text = name.decode("ascii")
-        if b"&" in name:
-            text = _unshifted(name)
+        text = _unshifted(part) if b"&" in part else part.decode("ascii")
     if _CONTROL.search(text) is not None:
         raise BadSyntax("a folder's name holds a control character")
-    return with_inbox(text)
+    return text
 
 
 def encode(name: str, *, utf8: bool = False) -> bytes:

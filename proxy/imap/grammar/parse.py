@@ -12,7 +12,7 @@ from typing import Final
 
 from mailstore.index.rows import StoreMode
 from proxy.imap.grammar.fetch_items import fetch
-from proxy.imap.grammar.folder_names import SEPARATOR, decode
+from proxy.imap.grammar.folder_names import SEPARATOR, decode_part
 from proxy.imap.grammar.search_keys import search
 from proxy.imap.grammar.syntax import (
     Append,
@@ -111,13 +111,11 @@ def _rename(cursor: Cursor) -> Rename:
 
 
 def _list(cursor: Cursor) -> ListPattern:
-    """list = "LIST" SP mailbox SP list-mailbox. The reference alone is no folder's name, so only the
-    pattern is looked at for INBOX, and then by `folder_names.FolderPattern`."""
+    """list = "LIST" SP mailbox SP list-mailbox; lsub alike"""
     cursor.space()
-    reference = cursor.astring()
+    reference = decode_part(cursor.astring(), utf8=cursor.utf8)
     cursor.space()
-    pattern = cursor.astring()
-    return ListPattern(decode(reference, utf8=cursor.utf8), decode(pattern, utf8=cursor.utf8))
+    return ListPattern(reference, decode_part(cursor.astring(), utf8=cursor.utf8))
 
 
 def _status(cursor: Cursor) -> StatusItems:

@@ -108,7 +108,8 @@ class Rename(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class ListPattern(Arguments):
-    """LIST and LSUB. `pattern` is for `proxy.imap.grammar.folder_names.matches`."""
+    """LIST and LSUB. Both together are for `proxy.imap.grammar.folder_names.FolderPattern`; INBOX is
+    spelled as it was sent."""
 
     reference: str
     pattern: str

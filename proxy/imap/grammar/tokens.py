@@ -190,12 +190,6 @@ class Cursor:
             raise BadSyntax("a number is too large")
         return int(digits)
 
-    def nz_number(self) -> int:
-        number = self.number()
-        if not 0 < number <= LAST_NUMBER:
-            raise BadSyntax("a number is 0 or too large")
-        return number
-
     def next_is_sequence_set(self) -> bool:
         return _SEQUENCE.match(self._text, self._at) is not None
 

@@ -10,6 +10,7 @@ import pytest
 from proxy.cli.demo_clients import Mail, Pop3Client, Refused, differences
 from proxy.cli.demo_legacy import OldServer, as_sent, stuffed
 from proxy.cli.demo_mail import KINDS, samples
+from tests.proxy.cli.command import mailferry
 
 MAILBOX = samples(2 * len(KINDS))
 
@@ -101,3 +102,9 @@ def test_differences_are_told() -> None:
         0,
         ["message 1: UIDL x instead of a", "message 2 is only here"],
     )
+
+
+def test_the_demo_listens_at_addresses_only() -> None:
+    result = mailferry("demo", "--host", "localhost")
+    assert result.exit_code == 2
+    assert "no IPv4 address" in result.stderr

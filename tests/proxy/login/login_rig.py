@@ -3,10 +3,8 @@ a clock instead of the reactor, and threads that are none."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import deque
-from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -29,7 +27,7 @@ from proxy.migration.pop3_source import source_error
 from proxy.migration.source import Reopen, Source
 from proxy.pop3.client.errors import LegacyError, LoginRejected
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
-from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct
+from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, folder
 
 CONFIG = """
 hostname = "mail.123.com"
@@ -117,9 +115,7 @@ class LoginTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.patch(secrets, "_hasher", CHEAP)
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.state = Path(directory.name)
+        self.state = folder(self)
         self.later = 0.0  # seconds by which the accounts' clock runs ahead
         text = CONFIG.format(state=self.state, accounts=self.accounts_are, port=110, connections=20)
         self.config = config.parse(text.encode())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,14 +15,12 @@ from mailstore.index.rows import SEEN, StoreMode
 from mailstore.mailhome import MailHome
 from proxy.login import homes as opening
 from proxy.login.homes import Handle, Homes
-from tests.proxy.migration.scripted import Threads
+from tests.proxy.migration.scripted import Threads, folder
 
 
 class HomesTestCase(SynchronousTestCase):
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.root = Path(directory.name)
+        self.root = folder(self)
         self.threads = Threads()
         self.from_thread: list[Callable[[], None]] = []
         self.homes = Homes(MailboxEngine(), in_thread=self.threads, from_thread=self.from_thread.append)

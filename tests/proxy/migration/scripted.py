@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,14 @@ T = TypeVar("T")
 
 NOW = 1_700_000_000
 ALWAYS = 1_000_000
+_MEMORY = "/dev/shm"
+
+
+def folder(case: SynchronousTestCase) -> Path:
+    """A directory for the length of a test; in memory where it can be, since these tests sync a lot."""
+    directory = tempfile.TemporaryDirectory(dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+    case.addCleanup(directory.cleanup)
+    return Path(directory.name)
 
 
 def direct(function: Callable[..., T], *arguments: Any) -> Deferred[T]:
@@ -224,9 +233,7 @@ class MigrationTestCase(SynchronousTestCase):
     """An empty account here, an old mailbox there, a clock, and moves between them."""
 
     def setUp(self) -> None:
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.root = Path(directory.name)
+        self.root = folder(self)
         self.clock = Clock()
         self.old = OldMailbox()
         self.engine = MailboxEngine()

@@ -153,6 +153,21 @@ class Listings(Pop3SourceTestCase):
                     self.failureResultOf(self.listing(), kind)
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_a_server_that_loses_the_second_of_two_commands_is_asked_one_after_the_other(self) -> None:
+        self.connection.sizes = succeed({1: 10})
+        self.connection.uidls = fail(LegacyTimeout("silent"))
+        self.failureResultOf(self.listing(), SourceLost)
+        self.connect()
+        self.connection.sizes, self.connection.uidls = Deferred(), fail(LegacyTimeout("silent"))
+        self.listing()  # UIDL is not asked, or its failure would show
+        self.assertTrue(self.manners.one_at_a_time)
+        self.connection.uidls.addErrback(lambda _: None)
+
+    def test_a_server_that_is_silent_at_list_loses_no_trust(self) -> None:
+        self.connection.sizes = fail(LegacyTimeout("silent"))
+        self.failureResultOf(self.listing(), SourceLost)
+        self.assertFalse(self.manners.one_at_a_time)
+
 
 class Fetching(Pop3SourceTestCase):
     def test_what_comes_by_number_goes_on_by_entry(self) -> None:

@@ -83,7 +83,8 @@ def test_without_arguments(name: str) -> None:
         (b'LIST "a/" "%/b*"', ListPattern("a/", "%/b*")),
         (b'LIST "" ""', ListPattern("", "")),
         (b'LSUB "" "&ZTZO9nux-*"', ListPattern("", "收件箱*")),
-        (b'LSUB "" Inbox', ListPattern("", "INBOX")),
+        (b'LSUB "" Inbox', ListPattern("", "Inbox")),
+        (b'LIST "a/" inbox', ListPattern("a/", "inbox")),
         (b"STATUS INBOX (MESSAGES)", StatusItems("INBOX", (StatusItem.MESSAGES,))),
         (
             b"status x ( uidnext recent UIDNEXT unseen uidvalidity )",

@@ -116,12 +116,12 @@ def test_keys_together(text: bytes, key: SearchKey) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"NONSENSE", b"()", b"(SEEN", b"SEEN)", b"(SEEN))", b"NOT", b"OR", b"OR SEEN", b"NOT )", b"OR SEEN )", b"(OR SEEN)",
-     b"(NOT) SEEN", b"NOT(SEEN)", b"(SEEN)(DRAFT)", b"SEEN,DRAFT", b"FROM", b"FROM (x)", b"HEADER x", b"KEYWORD", b"KEYWORD \\Seen",
-     b'KEYWORD "x"', b"LARGER", b"LARGER x", b"LARGER -1", b"SMALLER " + b"9" * 5000, b"BEFORE", b"BEFORE yesterday",
-     b"ON 30-Feb-2020", b"UID", b"UID x", b"UID 0", b"0", b"1:", b"1,,2", b"1 x", b"CHARSET", b"CHARSET UTF-8", b"CHARSET UTF-8 ",
-     b"SEEN CHARSET UTF-8", b"{4+}\r\nSEEN", b'"SEEN"', b"SEEN {1+}\r\nx", b"RETURN (ALL) SEEN", b"MODSEQ 1", b"SUBJECT \xe4",
-     b"FROM {3+}\r\na\0b"],
+    [b"", b"NONSENSE", b"()", b"(SEEN", b"SEEN)", b"(SEEN))", b"NOT", b"OR", b"OR SEEN", b"NOT )", b"OR SEEN )",
+     b"(OR SEEN)", b"(NOT) SEEN", b"NOT(SEEN)", b"(SEEN)(DRAFT)", b"SEEN,DRAFT", b"FROM", b"FROM (x)", b"HEADER x",
+     b"KEYWORD", b"KEYWORD \\Seen", b'KEYWORD "x"', b"LARGER", b"LARGER x", b"LARGER -1", b"SMALLER " + b"9" * 5000,
+     b"BEFORE", b"BEFORE yesterday", b"ON 30-Feb-2020", b"UID", b"UID x", b"UID 0", b"0", b"1:", b"1,,2", b"1 x",
+     b"CHARSET", b"CHARSET UTF-8", b"CHARSET UTF-8 ", b"SEEN CHARSET UTF-8", b"{4+}\r\nSEEN", b'"SEEN"',
+     b"SEEN {1+}\r\nx", b"RETURN (ALL) SEEN", b"MODSEQ 1", b"SUBJECT \xe4", b"FROM {3+}\r\na\0b"],
 )  # fmt: skip
 def test_what_it_may_not_look_for(text: bytes) -> None:
     with pytest.raises(BadSyntax):

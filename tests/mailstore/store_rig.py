@@ -1,0 +1,122 @@
+"""What tests of the store share: an account's home, messages that are hard to keep, and a look at the disk."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+
+from mailstore import schema
+from mailstore.database import MailboxEngine
+from mailstore.index.rows import Row
+from mailstore.maildir import flags_of, unique_of
+from mailstore.mailhome import MailHome
+
+NOW: Final = 1_700_100_000  # the store's clock stands still where a test does not move it
+DATE: Final = 1_600_000_000
+ACCOUNT: Final = 7
+
+HARD_MESSAGES: Final = {
+    "crlf": b"Subject: a\r\n\r\nbody\r\n",
+    "bare lf": b"Subject: a\n\nbody\n",
+    "mixed ends": b"Subject: a\r\n\nbody\n\r\n\r\rx\r",
+    "nul": b"Subject: \x00\r\n\r\n\x00\x00\r\n",
+    "8-bit": bytes(range(256)) * 3,
+    "no last line end": b"Subject: a\r\n\r\nbody",
+    "ends in cr": b"Subject: a\r\n\r\nbody\r",
+    "only lf": b"\n",
+    "empty": b"",
+    "dots": b"Subject: a\r\n\r\n.\r\n..\r\n.x\r\n",
+    "long line": b"Subject: a\r\n\r\n" + b"y" * 300_000 + b"\r\n",
+    "many bare lf": b"Subject: a\n\n" + b"\n" * 300_000,
+    "crlf across pieces": b"\n" * (256 * 1024 - 1) + b"\r\n\r\n",
+}
+
+
+def open_home(path: Path, announced: list[int] | None = None, clock: Callable[[], float] = lambda: NOW) -> MailHome:
+    """The account in `path`/Maildir. Close it."""
+    announce = (lambda _: None) if announced is None else announced.append
+    return MailHome(MailboxEngine(), ACCOUNT, path / "Maildir", announce=announce, clock=clock)
+
+
+def append(home: MailHome, data: bytes, folder: str = "INBOX", flags: Iterable[str] = ()) -> int:
+    return home.append(folder, io.BytesIO(data), flags, DATE).uid
+
+
+def folder_id(home: MailHome, name: str) -> int:
+    return next(folder.id for folder in home.folders() if folder.name == name)
+
+
+def names(home: MailHome) -> list[str]:
+    return [folder.name for folder in home.folders()]
+
+
+def rows(home: MailHome, name: str = "INBOX") -> list[Row]:
+    return home.rows(folder_id(home, name), home.select(name, writable=False).uids)
+
+
+def read(home: MailHome, uid: int, name: str = "INBOX") -> bytes:
+    with home.open(folder_id(home, name), uid) as content:
+        return bytes(content.whole())
+
+
+def bodies(home: MailHome, name: str = "INBOX") -> dict[int, bytes]:
+    return {row.uid: read(home, row.uid, name) for row in rows(home, name)}
+
+
+def cur(home: MailHome, name: str = "INBOX") -> Path:
+    """Where a folder's messages lie."""
+    with home._database.read() as connection:
+        directory = connection.scalar(select(schema.folders.c.directory).where(schema.folders.c.name == name))
+    return home.maildir.folder(str(directory)) / "cur"
+
+
+def files(home: MailHome, name: str = "INBOX") -> list[str]:
+    return sorted(path.name for path in cur(home, name).iterdir())
+
+
+def debris(home: MailHome) -> list[str]:
+    """Files in the Maildir that the index does not know, and directories that are no folder's."""
+    with home._database.read() as connection:
+        known = {str(d) for d in connection.scalars(select(schema.folders.c.directory))}
+    found = [p.name for p in home.maildir.root.iterdir() if p.name.startswith(".") and p.name not in known]
+    for folder in home.folders():
+        uniques = {row.file for row in rows(home, folder.name)}
+        place = cur(home, folder.name).parent
+        for path in (*place.glob("cur/*"), *place.glob("new/*"), *place.glob("tmp/*")):
+            if path.parent.name == "tmp" or unique_of(path.name) not in uniques:
+                found.append(f"{folder.name}: {path.parent.name}/{path.name}")
+    return found
+
+
+def check_whole(home: MailHome) -> None:
+    """Every message of the index has its one file, of its size, with its flags; nothing is left to be done."""
+    with home._database.read() as connection:
+        assert connection.execute(select(schema.pending)).all() == []
+    for folder in home.folders():
+        lying = files(home, folder.name)
+        for row in rows(home, folder.name):
+            (name,) = [n for n in lying if unique_of(n) == row.file]
+            assert flags_of(name) == {flag for flag in row.flags if flag.startswith("\\")}
+            assert (cur(home, folder.name) / name).stat().st_size == row.size
+
+
+@contextmanager
+def full_disk(octets: int) -> Iterator[None]:
+    """No file grows beyond `octets`: to one process, a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))

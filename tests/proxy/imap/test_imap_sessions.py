@@ -1,0 +1,145 @@
+"""Several sessions on one mailbox: each client's numbers stay right, whatever the others do.
+
+Every client keeps what RFC 3501 lets it keep: a list that EXISTS lengthens, EXPUNGE shortens and FETCH fills
+in. It asks by number and checks that it is answered about the message it means; in the end all agree.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.proxy.imap.imap_rig import Rig, lines
+
+CLIENTS = 3
+step = st.tuples(
+    st.integers(0, CLIENTS - 1),
+    st.one_of(
+        st.tuples(st.sampled_from(["flag", "delete", "silent", "uid flag", "peek", "copy"]), st.integers(0, 9)),
+        st.tuples(st.sampled_from(["expunge", "append", "noop", "idle", "search", "reselect"]), st.just(0)),
+    ),
+)
+
+
+class Client:
+    """A mail client that believes what it is told, and checks it."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.channel = rig.logged_in()
+        self.uids: list[int | None] = []
+        self.flags: dict[int, set[bytes]] = {}
+        self.idling = False
+        self.select()
+
+    def select(self) -> None:
+        self.uids, self.flags = [], {}
+        self.do(b"SELECT INBOX")
+        self.do(b"FETCH 1:* (UID FLAGS)")
+
+    def do(self, command: bytes) -> bytes:
+        """Send a command; take in all that comes; its tagged reply."""
+        self.stop_idling()
+        expunge_allowed = not command.startswith((b"FETCH", b"STORE", b"SEARCH"))
+        self.channel.send(b"t " + command + b"\r\n")
+        heard = lines(self.channel)
+        assert heard, command
+        for line in heard[:-1]:
+            self.hear(line, expunge_allowed=expunge_allowed)
+        assert heard[-1].startswith(b"t "), heard
+        return heard[-1]
+
+    def hear(self, line: bytes, *, expunge_allowed: bool = True) -> None:
+        if found := re.fullmatch(rb"\* (\d+) EXPUNGE", line):
+            assert expunge_allowed
+            uid = self.uids.pop(int(found[1]) - 1)
+            if uid is not None:
+                self.flags.pop(uid, None)
+        elif found := re.fullmatch(rb"\* (\d+) EXISTS", line):
+            assert int(found[1]) >= len(self.uids)
+            self.uids.extend([None] * (int(found[1]) - len(self.uids)))
+        elif found := re.match(rb"\* (\d+) FETCH \((?:UID (\d+) ?)?(?:FLAGS \(([^)]*)\))?", line):
+            index = int(found[1]) - 1
+            if found[2]:
+                assert self.uids[index] in (None, int(found[2])), "a number means another message than before"
+                self.uids[index] = int(found[2])
+            uid = self.uids[index]
+            if found[3] is not None and uid is not None:
+                self.flags[uid] = set(found[3].split()) - {b"\\Recent"}
+
+    def stop_idling(self) -> None:
+        if self.idling:
+            self.idling = False
+            self.channel.send(b"DONE\r\n")
+            heard = lines(self.channel)
+            for line in heard[:-1]:
+                self.hear(line)
+            assert heard[-1].startswith(b"i OK")
+
+    def idle(self) -> None:
+        self.stop_idling()
+        self.channel.send(b"i IDLE\r\n")
+        heard = lines(self.channel)
+        assert heard[0] == b"+ idling"
+        for line in heard[1:]:
+            self.hear(line)
+        self.idling = True
+
+    def act(self, name: str, which: int) -> None:
+        if self.idling:
+            for line in lines(self.channel):
+                self.hear(line)
+        number = which % len(self.uids) + 1 if self.uids else 0
+        if name == "idle":
+            self.idle()
+        elif name == "expunge":
+            assert self.do(b"EXPUNGE").startswith(b"t OK")
+        elif name == "append":
+            assert self.do(b"APPEND INBOX {4+}\r\nabcd").startswith(b"t OK")
+        elif name == "search":
+            self.do(b"SEARCH UNSEEN BODY body")
+        elif name == "reselect":
+            self.select()
+        elif name == "noop":
+            self.do(b"NOOP")
+        elif number:
+            command = {
+                "flag": b"STORE %d +FLAGS (\\Flagged)" % number,
+                "delete": b"STORE %d +FLAGS (\\Deleted)" % number,
+                "silent": b"STORE %d -FLAGS.SILENT (\\Flagged \\Deleted)" % number,
+                "uid flag": b"UID STORE %d FLAGS (\\Answered)" % (self.uids[number - 1] or 1),
+                "peek": b"FETCH %d (UID FLAGS BODY.PEEK[TEXT])" % number,
+                "copy": b"COPY %d INBOX" % number,
+            }[name]
+            reply = self.do(command)
+            uid = self.uids[number - 1] if number <= len(self.uids) else None
+            if name == "silent" and reply.startswith(b"t OK") and uid in self.flags:
+                # The client works its own change out; what another did was told before the reply, and includes it.
+                self.flags[uid] -= {b"\\Flagged", b"\\Deleted"}
+
+
+@given(st.lists(step, max_size=25))
+@settings(max_examples=60, deadline=None)
+def test_all_clients_agree_in_the_end(script: list[tuple[int, tuple[str, int]]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        rig = Rig(Path(directory), "letters")
+        try:
+            clients = [Client(rig) for _ in range(CLIENTS)]
+            for who, (name, which) in script:
+                clients[who].act(name, which)
+            for client in clients:
+                client.do(b"NOOP")
+            truth = {row.uid: {flag.encode() for flag in row.flags} for row in rig.mail.maildrop()}
+            for client in clients:
+                known = dict(client.flags)
+                client.do(b"FETCH 1:* (UID FLAGS)")
+                assert client.uids == list(truth)
+                assert client.flags == truth
+                assert all(known[uid] == truth[uid] for uid in known), "a change was not told"
+            for client in clients:
+                client.channel.hang_up()
+        finally:
+            rig.close()
