@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, Literal
 
 from mailstore.accounts import Account, Accounts, State, Totals
 
-MOST_TROUBLES: Final = 20  # accounts that failed, listed without being asked for
+Wanted = Literal["none", "troubled", "all"]  # which accounts are listed
+MOST_TROUBLES: Final = 20  # accounts that are under way or failed, listed without being asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,22 @@ class Report:
             yield "more with --accounts"
 
 
-def report(configured: Sequence[str], accounts: Accounts | None, only: str | None, *, everybody: bool) -> Report:
+def report(configured: Sequence[str], accounts: Accounts | None, only: str | None, wanted: Wanted) -> Report:
     """Look. `accounts` is None before the daemon's first start. Raises MailstoreError."""
     totals = accounts.totals() if accounts is not None else {}
     names = [only] if only is not None else sorted({*configured, *totals})
     domains = {name: totals.get(name, Totals()) for name in names}
-    found: list[Account] = []
-    unfinished = any(t.moving or t.moved or t.waiting or t.blocked for t in domains.values())
-    if accounts is not None and (everybody or unfinished):
-        for account in accounts.list(only):
-            if everybody or account.state in {State.MOVING, State.BLOCKED} or account.reason:
-                found.append(account)
-            if not everybody and len(found) >= MOST_TROUBLES:
-                break
-    return Report(domains, found)
+    listed: Iterator[Account] = iter(())
+    if accounts is not None and wanted != "none":
+        listed = accounts.list(only)
+    if wanted == "troubled":
+        listed = islice(filter(_troubled, listed), MOST_TROUBLES)
+    return Report(domains, list(listed))
+
+
+def _troubled(account: Account) -> bool:
+    """Is there something to say about it: under way, failed, or here with a warning?"""
+    return account.state in {State.MOVING, State.BLOCKED} or bool(account.reason)
 
 
 def account_json(account: Account) -> dict[str, Any]:

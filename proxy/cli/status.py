@@ -17,7 +17,7 @@ from proxy.cli.options import config_option, configuration, give_up
 
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
-    from proxy.cli.report import Report
+    from proxy.cli.report import Report, Wanted
     from proxy.config import Config
 
 INTERVAL: Final = 2.0  # seconds between two looks of --watch
@@ -35,7 +35,8 @@ def status(domain: str | None, *, watch: bool, with_accounts: bool, as_json: boo
     from mailstore.errors import MailstoreError  # noqa: PLC0415 - SQLAlchemy takes a third of a second
 
     only = _known(config, domain)
-    looker = _Looker(config, only, everybody=with_accounts)
+    wanted: Wanted = "all" if with_accounts else "none" if as_json else "troubled"
+    looker = _Looker(config, only, wanted)
     try:
         if watch:
             _watch(looker, as_json=as_json, with_accounts=with_accounts)
@@ -63,10 +64,10 @@ def _known(config: Config, domain: str | None) -> str | None:
 class _Looker:
     """Keeps the database open from one look to the next. Before the daemon's first start there is none."""
 
-    def __init__(self, config: Config, only: str | None, *, everybody: bool) -> None:
+    def __init__(self, config: Config, only: str | None, wanted: Wanted) -> None:
         self._config = config
         self._only = only
-        self._everybody = everybody
+        self._wanted = wanted
         self._database: AccountsDatabase | None = None
 
     def look(self) -> Report:
@@ -78,7 +79,7 @@ class _Looker:
         if self._database is None and self._config.accounts_file.exists():
             self._database = AccountsDatabase(self._config.accounts_file)
         accounts = Accounts(self._database) if self._database is not None else None
-        return report(sorted(self._config.domains), accounts, self._only, everybody=self._everybody)
+        return report(sorted(self._config.domains), accounts, self._only, self._wanted)
 
     def close(self) -> None:
         if self._database is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -59,5 +60,6 @@ def _address(port: IListeningPort) -> str:
     address: Any = port.getHost()
     host = getattr(address, "host", None)
     if host is None:
-        return str(getattr(address, "name", address))
+        name = getattr(address, "name", None)  # a UNIX socket's path
+        return os.fsdecode(name) if name else str(address)
     return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"

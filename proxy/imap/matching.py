@@ -97,7 +97,7 @@ FREE, ROW, HEADER, WHOLE = range(4)
 
 
 def compiled(key: SearchKey, view: View) -> Compiled:
-    """A key for the messages of `view`. Raises BadSequence for a number that is not there."""
+    """A key for the messages of `view`."""
     match key:
         case And() | Or():
             terms = sorted((compiled(each, view) for each in key.keys), key=lambda term: term.cost)
@@ -178,7 +178,9 @@ def _flag(key: Flag) -> Test:
 
 
 def _among(view: View, key: UidSet | NumberSet) -> Test:
-    spans = view.find(key.sequence, uid=isinstance(key, UidSet))
+    """A number that is not there matches nothing; other than in FETCH it is no mistake, as with Dovecot."""
+    numbers = view.uids if isinstance(key, UidSet) else range(1, len(view) + 1)
+    spans = key.sequence.positions(numbers)
     if len(spans) <= 8:
         return lambda candidate: any(candidate.index in span for span in spans)
     members = {index for span in spans for index in span}

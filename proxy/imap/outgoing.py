@@ -36,13 +36,15 @@ class Outgoing:
         self._size = 0
         self._paused = False
         self._closed = False
+        self._muted = False
         self._waiter: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
 
     def write(self, data: bytes) -> None:
         """Collect a response; `flush` or a later `send` hands it on."""
-        self._parts.append(data)
-        self._size += len(data)
+        if not self._muted:
+            self._parts.append(data)
+            self._size += len(data)
 
     def flush(self) -> None:
         """Hand on what was collected, in one write."""
@@ -90,6 +92,11 @@ class Outgoing:
         self._closed = True
         self._parts.clear()
         self._wake()
+
+    def mute(self) -> None:
+        """Drop what is collected and all that is written from here on; the connection stays, to be closed in order."""
+        self._muted = True
+        self._parts.clear()
 
     @property
     def closed(self) -> bool:

@@ -163,11 +163,10 @@ class ImapConnection(Protocol):
             self._timer = self._factory.clock.callLater(later, self._timed_out)
             return
         self._timer = None
-        self._factory.log.info("imap session ended", peer=self.peer, reason="idle" if not before_login else "no login")
         session.leave(b"Disconnected for inactivity." if not before_login else b"Too long without a login.")
 
     def _stalled(self) -> None:
-        self._factory.log.info("imap session ended", peer=self.peer, reason="the client does not read")
+        self.session.reason = "the client does not read"
         self._abort()
 
     def _abort(self) -> None:

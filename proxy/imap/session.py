@@ -27,11 +27,11 @@ from proxy.imap import responses
 from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
 from proxy.imap.bell import Bell
 from proxy.imap.grammar.parse import parse
-from proxy.imap.grammar.syntax import BadCharset, BadSyntax, Command
+from proxy.imap.grammar.syntax import BadCharset, BadSyntax
 from proxy.imap.outgoing import ClientGone, Outgoing
 from proxy.imap.state import State
 from proxy.imap.surroundings import Connection, Log
-from proxy.imap.table import ENABLED_BY_CLIENT, Entry, capabilities, find
+from proxy.imap.table import ENABLED_BY_CLIENT, capabilities, find
 from proxy.imap.view import BadSequence, View
 from proxy.wire import faults
 from proxy.wire.commands import UNTAGGED, CommandReader, Continue, RawLine, Ready, Refused
@@ -68,6 +68,7 @@ class Session:
         self.failed_logins = 0
         self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
         self.stale = False  # the selected mailbox may have changed since the last sync
+        self.reason = "the client left"  # why the session ended, for the log
         self.running = False  # a command is being answered
         self.enabled: set[str] = set()  # extensions that the client switched on (RFC 5161)
         self._home: Home | None = None
@@ -76,6 +77,8 @@ class Session:
         self._input_over = False
         self._tls_next = False
         self._ended = False
+        self._released = False
+        self._bad = 0  # broken commands in all
         self._bad_in_a_row = 0
         self._news = Bell()  # input, a change, or the end
 
@@ -104,6 +107,7 @@ class Session:
         """Answer the command in progress, say BYE and close. A held login is refused for now."""
         if self._leaving is None:
             self._leaving = text
+            self.reason = text.decode()
         if self.held_login is not None:
             self.held_login.cancel()
         self._news.ring()
@@ -113,6 +117,7 @@ class Session:
         self._ended = True
         self.out.close()
         if self.held_login is not None:
+            self.reason = "the client left while its login was held"
             self.held_login.cancel()
         self._news.ring()
         if not self.running:
@@ -152,9 +157,15 @@ class Session:
     def can_enable(self) -> frozenset[str]:
         return ENABLED_BY_CLIENT
 
-    def leave_quietly(self) -> None:
-        """End after the reply to this command; BYE has been said."""
+    def leave_quietly(self, reason: str) -> None:
+        """End after the reply to this command, without another word."""
         self._leaving = b""
+        self.reason = reason
+
+    def break_off(self) -> None:
+        """A response cannot be sent to its end: nothing after it would be understood, so nothing is said."""
+        self.out.mute()
+        self.leave_quietly("a response was cut short")
 
     def start_tls_after_reply(self) -> None:
         self._tls_next = True
@@ -196,7 +207,7 @@ class Session:
                 )
             except NoSuchFolder:
                 self.deselect()
-                self._leaving = b"Selected mailbox was deleted, have to disconnect."
+                self.leave(b"Selected mailbox was deleted, have to disconnect.")
                 return
             except MailstoreError as error:
                 self.stale = True  # it is told when the store can be read again
@@ -259,7 +270,7 @@ class Session:
                 if isinstance(event, Continue):
                     self.out.write(b"+ OK\r\n")
                 elif isinstance(event, Refused):
-                    self._refuse(event)
+                    self._over_limit(event)
                 elif isinstance(event, Ready):
                     await self._answer(event)
                 self.out.flush()
@@ -272,7 +283,7 @@ class Session:
         finally:
             self.running = False
         if self._input_over and self._leaving is None:
-            self.leave_quietly()
+            self.leave_quietly(self.reason)
         if self._leaving is not None and not self._ended:
             self._say_goodbye()
         if self._ended:
@@ -292,6 +303,11 @@ class Session:
         self.connection.close()
 
     def _release(self) -> None:
+        """Let go of everything, and leave one line in the log. Idempotent."""
+        if self._released:
+            return
+        self._released = True
+        self.log.info("imap session ended", reason=self.reason, broken_commands=self._bad, **self._who())
         self.reader.close()
         self.deselect()
         if self._unwatch is not None:
@@ -323,13 +339,13 @@ class Session:
             await self._perform(ready)
             self._bad_in_a_row = 0
         except BadSyntax as error:
-            self._bad(ready.tag, error.text.encode())
+            self._refuse(ready.tag, error.text.encode())
         except Bad as error:
-            self._bad(ready.tag, error.text)
+            self._refuse(ready.tag, error.text)
         except BadSequence:
-            self._bad(ready.tag, b"Invalid message number.")
+            self._refuse(ready.tag, b"Invalid message number.")
         except Leave as error:
-            self._leaving = error.text
+            self.leave(error.text)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001  whatever a handler did wrong, the client gets a reply
@@ -344,7 +360,7 @@ class Session:
         expunge = with_uid = False
         try:
             command = parse(ready)
-            entry = self._entry(command)
+            entry = find(command, self.state)
             expunge, with_uid = entry.expunge, command.uid
             reply = await entry.handler(self, command, command.arguments)
         except BadCharset as error:
@@ -360,39 +376,23 @@ class Session:
         else:
             self._no(ready.tag, reply)
 
-    def _entry(self, command: Command) -> Entry:
-        entry = find(command)
-        if entry is None:
-            raise Bad(b"Unknown command.")
-        if self.state not in entry.states:
-            raise Bad(
-                _WRONG_STATE[self.state] if State.NOT_AUTHENTICATED not in entry.states else b"Already logged in."
-            )
-        return entry
-
     def _no(self, tag: bytes, error: No) -> None:
         self.out.write(responses.status(tag, b"NO", error.text, error.code))
 
-    def _bad(self, tag: bytes, text: bytes) -> None:
-        self.out.write(responses.status(tag, b"BAD", text))
+    def _refuse(self, tag: bytes, text: bytes, code: bytes | None = None) -> None:
+        """BAD. A client that says nothing else is none."""
+        self.out.write(responses.status(tag, b"BAD", text, code))
+        self._bad += 1
         self._bad_in_a_row += 1
         if self._bad_in_a_row >= BAD_IN_A_ROW:
-            self.log.info("imap session ended", reason="too many broken commands", **self._who())
             self.leave(b"Too many invalid commands.")
 
-    def _refuse(self, event: Refused) -> None:
-        """A command that the reader did not take, because it is over a limit (RFC 7888 4, RFC 4469)."""
+    def _over_limit(self, event: Refused) -> None:
+        """A command that the reader did not take (RFC 7888 4, RFC 4469)."""
+        text, code = event.text.encode(), event.code.encode()
         if event.status == "BAD":
-            self._bad(event.tag, event.text.encode())
+            self._refuse(event.tag, text, code)
         else:
-            self._no(event.tag, No(event.text.encode(), event.code.encode()))
+            self._no(event.tag, No(text, code))
         if event.close:
-            self.log.info("imap session ended", reason=event.text, **self._who())
-            self.leave(event.text.encode())
-
-
-_WRONG_STATE = {
-    State.NOT_AUTHENTICATED: b"Log in first.",
-    State.AUTHENTICATED: b"No mailbox selected.",
-    State.SELECTED: b"Not allowed while a mailbox is selected.",
-}
+            self.leave(text)

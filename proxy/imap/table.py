@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.imap.answers import Done
+from proxy.imap.answers import Bad, Done
 from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, search, selecting, store
 from proxy.imap.grammar.syntax import Command
 from proxy.imap.state import ANY, NOBODY, SELECTED, SOMEBODY, State
@@ -122,9 +122,16 @@ def indexed(commands: Iterable[Entry], capabilities: Iterable[Capability]) -> Ma
 TABLE = indexed(COMMANDS, (*CAPABILITIES, STARTTLS, *LOGINS, LOGINDISABLED))
 
 
-def find(command: Command) -> Entry | None:
-    """The row of a command."""
-    return TABLE.get(f"UID {command.name}" if command.uid else command.name)
+def find(command: Command, state: State) -> Entry:
+    """The row of a command. Raises Bad: there is none, or it is not legal in this state."""
+    entry = TABLE.get(f"UID {command.name}" if command.uid else command.name)
+    if entry is None:
+        raise Bad(b"Unknown command.")
+    if state not in entry.states:
+        if entry.states is NOBODY:
+            raise Bad(b"Already logged in.")
+        raise Bad(b"Log in first." if state is NOBODY else b"No mailbox selected.")
+    return entry
 
 
 def capabilities(state: State, *, tls: bool, login: bool) -> list[bytes]:

@@ -25,7 +25,7 @@ async def logout(session: Session, _command: Command, _arguments: NoArguments) -
     """BYE comes before the tagged reply (RFC 3501 6.1.3), and the connection is closed after it."""
     session.deselect()
     session.untagged(b"BYE Logging out")
-    session.leave_quietly()
+    session.leave_quietly("logout")
     return Done(b"Logout completed.")
 
 

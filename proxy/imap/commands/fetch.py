@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstore.content import Content
-from mailstore.errors import MessageLost
 from mailstore.index.rows import SEEN
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
-from proxy.imap.answers import Done, Leave, expunge_issued, unreadable
+from proxy.imap.answers import Done, expunge_issued, unreadable
 from proxy.imap.grammar.syntax import Command, Fetch
+from proxy.imap.outgoing import ClientGone
 from proxy.imap.reading import BATCH_MESSAGES, Answer, Plan, read
 from proxy.imap.view import Spans, View
 
@@ -85,10 +85,11 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
             session.log.warning("message unreadable", account=session.home.account, folder=view.folder.id, uid=uid)
         view.stored(batch.flagged)
         became_seen = {message.uid for message in batch.flagged}
-        for answer in batch.answers:
-            try:
+        try:
+            for answer in batch.answers:
                 await _send(session, view, answer, plan, show_flags=plan.flags or answer.uid in became_seen)
-            finally:
+        finally:
+            for answer in batch.answers:
                 if answer.content is not None:
                     answer.content.close()
     return gone, lost
@@ -127,11 +128,12 @@ def _read(_home: MailHome, content: Content, offset: int, length: int) -> bytes:
 
 async def _send_large(session: Session, content: Content, span: Span) -> None:
     """A literal whose length was announced: it is sent to its end, or the connection is of no use any more."""
-    for offset in range(span.offset, span.offset + span.length, PIECE):
-        length = min(PIECE, span.offset + span.length - offset)
-        try:
-            data = await session.run(partial(_read, content=content, offset=offset, length=length))
-        except MessageLost:
-            session.log.warning("message cut short", account=session.home.account)
-            raise Leave(b"A message was damaged while it was sent.") from None
-        await session.out.send(data)
+    try:
+        for offset in range(span.offset, span.offset + span.length, PIECE):
+            length = min(PIECE, span.offset + span.length - offset)
+            await session.out.send(await session.run(partial(_read, content=content, offset=offset, length=length)))
+    except ClientGone:
+        raise
+    except BaseException:
+        session.break_off()
+        raise

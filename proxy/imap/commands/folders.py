@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from mailstore.mailhome import MailHome
 from proxy.imap import responses
 from proxy.imap.answers import Done
 from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArguments, Rename, StatusItem, StatusItems
@@ -22,8 +23,13 @@ async def create(session: Session, _command: Command, arguments: FolderName) -> 
 
 async def delete(session: Session, _command: Command, arguments: FolderName) -> Done:
     """A session that deletes its own selected mailbox goes on without one."""
-    await session.run(lambda home: home.delete(arguments.name))
-    if session.view is not None and session.view.folder.name == arguments.name:
+
+    def deleted(home: MailHome) -> set[int]:
+        home.delete(arguments.name)
+        return {folder.id for folder in home.folders()}
+
+    left = await session.run(deleted)
+    if session.view is not None and session.view.folder.id not in left:
         session.deselect()
     return Done(b"Delete completed.")
 

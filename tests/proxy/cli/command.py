@@ -26,7 +26,7 @@ def configuration(directory: Path, *, listen: str = 'imap = ["tcp:10143:interfac
     return file
 
 
-def with_accounts(directory: Path, fill: Callable[[Accounts], None]) -> None:
+def with_accounts(directory: Path, fill: Callable[[Accounts], object]) -> None:
     """An accounts database as the daemon leaves it."""
     database = AccountsDatabase(directory / "state" / "accounts.db")
     fill(Accounts(database, clock=lambda: 1_700_000_000))

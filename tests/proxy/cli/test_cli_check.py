@@ -141,7 +141,7 @@ def test_before_the_first_start_all_is_well_and_nothing_is_made(tmp_path: Path) 
 
 
 def test_a_database_in_use(tmp_path: Path) -> None:
-    with_accounts(tmp_path, lambda accounts: accounts.add("x", "123.com") and None)
+    with_accounts(tmp_path, lambda accounts: accounts.add("x", "123.com"))
     file = configuration(tmp_path)
     (row,) = findings(file, "database")
     assert (row["result"], row["text"]) == ("ok", "opens; schema 0001")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from mailstore.accounts import Accounts
-from proxy.cli import status as status_command
 from proxy.cli.report import report, size
 from proxy.cli.tables import render
 from tests.proxy.cli.command import configuration, mailferry, with_accounts
@@ -87,7 +87,7 @@ def test_plain_lines_in_a_pipe_say_who_failed_and_why(tmp_path: Path) -> None:
 
 
 def test_a_domain_that_is_no_longer_configured_is_still_shown(tmp_path: Path) -> None:
-    with_accounts(tmp_path, lambda accounts: accounts.add("x", "gone.com") and None)
+    with_accounts(tmp_path, lambda accounts: accounts.add("x", "gone.com"))
     found = json.loads(mailferry("status", "--json", "--config", configuration(tmp_path)).stdout)
     assert found["domains"]["gone.com"] == {**ZERO, "accounts": 1, "waiting": 1}
 
@@ -122,7 +122,7 @@ def test_watch_looks_again_until_interrupted(tmp_path: Path, monkeypatch: pytest
         else:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(status_command.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     result = mailferry("status", "--watch", "--json", "--config", configuration(tmp_path))
     first, second = (json.loads(line) for line in result.stdout.splitlines() if line)
     assert (first["domains"]["123.com"], second["domains"]["123.com"]) == (ZERO, FIGURES)
@@ -134,7 +134,7 @@ def test_the_table_on_a_terminal(tmp_path: Path) -> None:
 
     with_accounts(tmp_path, three_accounts)
     database = AccountsDatabase(tmp_path / "state" / "accounts.db")
-    found = report(["123.com"], Accounts(database), None, everybody=False)
+    found = report(["123.com"], Accounts(database), None, "troubled")
     database.close()
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - record only
     with console.file:

@@ -180,7 +180,7 @@ def test_a_relative_ca_is_beside_the_file(tmp_path: Path) -> None:
 def test_a_config_is_frozen() -> None:
     config = accepted(DESIGN)
     with pytest.raises(ValueError, match="frozen"):
-        config.hostname = "other"  # type: ignore[misc]
+        config.hostname = "other"
     with pytest.raises(TypeError):
         config.domains["x"] = config.domains["123.com"]  # type: ignore[index]
 

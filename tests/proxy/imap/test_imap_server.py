@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mailstore.errors import StorageFailed
+from mailstore.content import Content
+from mailstore.errors import MessageLost, StorageFailed
 from mailstore.mailhome import MailHome
 from tests.proxy.imap.imap_rig import Rig, lines
 
@@ -172,7 +173,7 @@ def test_no_password_in_the_log(rig: Rig) -> None:
     channel = rig.connect()
     channel.send(b"a LOGIN user@123.com hunter2\r\nb LOGIN user@123.com pass\r\nc LOGOUT\r\n")
     assert "hunter2" not in repr(rig.log.lines)
-    assert [line[1] for line in rig.log.lines] == ["imap login refused", "imap login"]
+    assert [line[1] for line in rig.log.lines] == ["imap login refused", "imap login", "imap session ended"]
 
 
 def test_a_client_that_leaves_while_held_ends_the_wait(rig: Rig) -> None:
@@ -182,6 +183,25 @@ def test_a_client_that_leaves_while_held_ends_the_wait(rig: Rig) -> None:
     channel.hang_up()
     assert rig.gate.cancelled == 1
     assert not rig.clock.getDelayedCalls()
+    assert [fields["reason"] for _, _, fields in rig.log.lines] == ["the client left while its login was held"]
+
+
+def test_a_message_damaged_while_it_is_sent_ends_the_connection_without_a_word(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.mail.append("INBOX", io.BytesIO(b"Subject: big\r\n\r\n" + b"x" * 1_000_000), (), None)
+    channel = rig.logged_in(select=True, slow=True)
+    channel.send(b"f FETCH 6 BODY.PEEK[]\r\nn NOOP\r\n")
+
+    def cut(*_: Any) -> bytes:
+        raise MessageLost("cut")
+
+    monkeypatch.setattr(Content, "read", cut)
+    channel.transport.slow = False
+    channel.settle()
+    assert channel.server_has_closed()
+    assert channel.transport.out.endswith(b"xxxx"), "no reply within a literal"
+    assert rig.log.lines[-1][2]["reason"] == "a response was cut short"
 
 
 def test_plaintext_behind_starttls_is_thrown_away(rig: Rig) -> None:

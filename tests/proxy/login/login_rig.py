@@ -55,6 +55,12 @@ class RecordingLog:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
 
+    def bind(self, **_fields: Any) -> RecordingLog:
+        return self
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self.lines.append(("debug", event, fields))
+
     def info(self, event: str, **fields: Any) -> None:
         self.lines.append(("info", event, fields))
 

@@ -1,0 +1,89 @@
+"""A message's bytes, read in pieces."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mailstore import content as module
+from mailstore.content import Content
+from mailstore.errors import MessageLost
+from mailstore.mailhome import MailHome
+from tests.mailstore.store_rig import append, cur, open_descriptors
+
+Make = Callable[[bytes], Content]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def opened(data: bytes, size: int | None = None) -> Content:
+        path = tmp_path / "message"
+        path.write_bytes(data)
+        return Content(os.open(path, os.O_RDONLY), len(data) if size is None else size)
+
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "got"),
+    [(0, 4, b"0123"), (3, 4, b"3456"), (8, 4, b"89"), (10, 4, b""), (99, 1, b""), (0, 0, b""), (0, 99, b"0123456789")],
+)
+def test_pieces(make: Make, offset: int, length: int, got: bytes) -> None:
+    with make(b"0123456789") as content:
+        assert content.read(offset, length) == got
+
+
+def test_whole(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with make(b"") as content:
+        assert content.whole() == b""
+    monkeypatch.setattr(module, "WHOLE", 5)
+    with make(b"01234") as content:
+        assert content.whole() == b"01234"
+    with make(b"012345") as content:
+        mapped = content.whole()
+        assert isinstance(mapped, mmap.mmap)
+        assert mapped[:] == b"012345"
+        mapped.close()
+
+
+def test_a_file_that_was_cut_is_lost_not_short(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with make(b"0123456789") as content:
+        os.truncate(tmp_path / "message", 4)
+        assert content.read(0, 4) == b"0123"
+        for read in (lambda: content.read(0, 5), lambda: content.read(4, 1), content.whole):
+            with pytest.raises(MessageLost):
+                read()
+        monkeypatch.setattr(module, "WHOLE", 5)
+        with pytest.raises(MessageLost):
+            content.whole()
+
+
+def test_a_file_that_cannot_be_read_is_lost(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", failing)
+    with make(b"0123456789") as content, pytest.raises(MessageLost):
+        content.read(0, 4)
+
+
+def test_closing_twice_closes_nobody_elses_file(make: Make) -> None:
+    descriptors = open_descriptors()
+    content = make(b"x")
+    content.close()
+    other = os.open("/dev/null", os.O_RDONLY)
+    content.close()
+    os.close(other)
+    assert open_descriptors() == descriptors
+
+
+def test_what_was_begun_is_read_to_its_end_after_an_expunge(home: MailHome) -> None:
+    uid = append(home, b"0123456789")
+    with home.open(1, uid) as content:
+        home.remove([uid])
+        assert list(cur(home).iterdir()) == []
+        assert content.read(5, 100) == b"56789"

@@ -1,0 +1,248 @@
+"""Landing: bytes off the wire become files, the same whether a message came whole or in pieces."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mailstore import landing as module
+from mailstore.errors import StorageFailed
+from mailstore.landing import HEADER_LIMIT, Arriving, Landing, Written
+from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.mailhome import MailHome
+from tests.mailstore.store_rig import HARD_MESSAGES, NOW, bodies, check_whole, debris, files, full_disk
+from tests.mailstore.store_rig import open_descriptors
+
+DATED = b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n"
+DATED_SECONDS = 1_700_000_000
+
+
+def entry(number: int = 1) -> Entry:
+    return Entry(number, number, f"u{number}", 100, Outcome.LISTED, number, 0)
+
+
+def new_landing(home: MailHome, seen: str = "headers") -> Landing:
+    return Landing(home.maildir, home.token, seen=seen, clock=lambda: NOW)
+
+
+@pytest.fixture
+def landing(home: MailHome) -> Iterator[Landing]:
+    made = new_landing(home)
+    yield made
+    made.close()
+
+
+def in_pieces(landing: Landing, which: Entry, pieces: Sequence[bytes]) -> Written:
+    for piece in pieces:
+        assert landing.write([Arriving(which, [piece])]) == []
+    (written,) = landing.write([Arriving(which, ended=True)])
+    return written
+
+
+def passing_bytes(home: MailHome, written: Written) -> bytes:
+    return (home.maildir.root / "tmp" / written.passing).read_bytes()
+
+
+@pytest.mark.parametrize("data", HARD_MESSAGES.values(), ids=HARD_MESSAGES.keys())
+def test_bytes_are_kept_whole_or_in_pieces(home: MailHome, landing: Landing, data: bytes) -> None:
+    whole = landing.write([(entry(), data)])[0]
+    assert passing_bytes(home, whole) == data
+    third = len(data) // 3 + 1
+    pieces = in_pieces(landing, entry(), [data[:third], data[third : 2 * third], data[2 * third :]])
+    assert passing_bytes(home, pieces) == data
+    assert pieces == whole
+    assert whole.landed.size == len(data)
+    assert whole.landed.sha256 == hashlib.sha256(data).digest()
+    w = len(data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    assert whole.landed.file.endswith(f",S={len(data)},W={w}")
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60, derandomize=True
+)
+@given(
+    pieces=st.lists(
+        st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"Status: RO\r\n", DATED, b"x", b"\x00"])).map(b"".join),
+        max_size=6,
+    )
+)
+def test_cuts_make_no_difference(home: MailHome, landing: Landing, pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    (whole,) = landing.write([(entry(), data)])
+    assert in_pieces(landing, entry(), pieces) == whole
+    assert landing.write([Arriving(entry(), pieces, ended=True)]) == [whole]
+    assert passing_bytes(home, whole) == data
+
+
+def test_a_long_header_makes_no_difference(landing: Landing) -> None:
+    """What stands beyond the limit is not looked at, however the message came."""
+    for filler in (HEADER_LIMIT - 200, HEADER_LIMIT - 20, HEADER_LIMIT + 20):
+        data = b"X: " + b"x" * filler + b"\r\n" + DATED + b"Status: R\r\n\r\nbody"
+        (whole,) = landing.write([(entry(), data)])
+        assert in_pieces(landing, entry(), [data[:1000], data[1000:-3], data[-3:]]) == whole
+        assert whole.landed.internal_date in {DATED_SECONDS, NOW}
+
+
+def test_several_in_one_go(home: MailHome, landing: Landing) -> None:
+    large = Arriving(entry(2), [b"be", b"gin"])
+    done = landing.write([(entry(1), b"one"), large])
+    done += landing.write([Arriving(entry(2), [b" and "])])
+    done += landing.write([Arriving(entry(2), [b"end"], ended=True), (entry(3), b"three")])
+    assert [(w.landed.entry.id, passing_bytes(home, w)) for w in done] == [
+        (1, b"one"),
+        (2, b"begin and end"),
+        (3, b"three"),
+    ]
+    assert landing.write([]) == []
+
+
+# Dates and flags
+
+HEADERS = [
+    (b"", NOW, set()),
+    (DATED, DATED_SECONDS, set()),
+    (b"Received: by x; Tue, 14 Nov 2023 22:13:21 +0000\r\n" + DATED, DATED_SECONDS + 1, set()),
+    (b"Date: nonsense\r\n", NOW, set()),
+    (b"Date: Tue, 14 Nov 1900 22:13:20 +0000\r\n", NOW, set()),
+    (b"Status: RO\r\n", NOW, {"\\Seen"}),
+    (b"Status: O\r\n", NOW, set()),
+    (b"Status: RO\r\nX-Status: AF\r\n", NOW, {"\\Seen", "\\Answered", "\\Flagged"}),
+    (b"\r\n" + DATED + b"Status: RO\r\n", NOW, set()),  # that is body
+]
+
+
+@pytest.mark.parametrize(("head", "date", "flags"), HEADERS)
+@pytest.mark.parametrize("seen", ["headers", "all", "none"])
+def test_date_and_flags(home: MailHome, head: bytes, date: int, flags: set[str], seen: str) -> None:
+    landing = new_landing(home, seen)
+    for end in (b"\r\n\r\nbody", b""):
+        (written,) = landing.write([(entry(), head + end)])
+        assert written.landed.internal_date == date
+        expected = {"headers": flags, "all": flags | {"\\Seen"}, "none": set()}[seen]
+        assert written.landed.flags == expected
+        assert written.landed.file.startswith(f"{date}.L1_{home.token}.")
+    landing.close()
+
+
+# The barrier
+
+
+def pulled(home: MailHome, count: int) -> list[Entry]:
+    return home.ledger.record_listing([Listed(n, f"u{n}", 10) for n in range(1, count + 1)], (), hold_uids=True)
+
+
+def test_nothing_is_visible_before_its_transaction(home: MailHome, landing: Landing) -> None:
+    entries = pulled(home, 6)
+    written = landing.write([(e, b"Status: R\r\n\r\n%d" % e.id) for e in entries])
+    assert files(home) == []
+    landing.settle(written)
+    assert len(files(home)) == 6
+    assert all(name.endswith(":2,S") for name in files(home))
+    assert (home.status("INBOX").messages, home.ledger.sums().messages_done) == (0, 0)
+    home.ledger.enter([w.landed for w in written])
+    assert list(bodies(home).values()) == [b"Status: R\r\n\r\n%d" % n for n in range(1, 7)]
+    check_whole(home)
+    assert debris(home) == []
+    assert {oct((home.maildir.root / "cur" / name).stat().st_mode & 0o777) for name in files(home)} == {"0o600"}
+
+
+def test_bytes_then_names(home: MailHome, landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invariant 2: message files, then their directory entries."""
+    order: list[str] = []
+    monkeypatch.setattr(module, "sync_files", lambda fd, names: order.append(f"bytes of {len(names)}"))
+    monkeypatch.setattr(module, "sync_directory", lambda path: order.append(f"entries of {path.name}"))
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", lambda *a, **k: (order.append("rename"), rename(*a, **k)))
+    landing.settle(landing.write([(entry(1), b"a"), (entry(2), b"b")]))
+    assert order == ["bytes of 2", "rename", "rename", "entries of cur"]
+
+
+def test_bytes_that_did_not_reach_the_disk_get_no_name(
+    home: MailHome, landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    written = landing.write([(entry(1), b"a")])
+    monkeypatch.setattr(module, "sync_files", failing)
+    with pytest.raises(StorageFailed, match="Input/output error"):
+        landing.settle(written)
+    assert files(home) == []
+
+
+def test_a_full_disk(home: MailHome) -> None:
+    descriptors = open_descriptors()
+    landing = new_landing(home)
+    with full_disk(1000):
+        with pytest.raises(StorageFailed, match="File too large"):
+            landing.write([(entry(1), b"x" * 1001)])
+        assert landing.write([Arriving(entry(2), [b"x" * 900])]) == []
+        with pytest.raises(StorageFailed):
+            landing.write([Arriving(entry(2), [b"x" * 200])])
+    landing.close()
+    landing.close()
+    assert open_descriptors() == descriptors
+    landing = new_landing(home)
+    landing.clear_leftovers([entry(1), entry(2)])
+    landing.close()
+    assert debris(home) == []
+
+
+def test_a_write_that_is_cut_short_goes_on(
+    home: MailHome, landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data)[:7]))
+    (written,) = landing.write([(entry(), b"0123456789" * 5)])
+    monkeypatch.undo()
+    assert passing_bytes(home, written) == b"0123456789" * 5
+
+
+# What an interrupted batch left
+
+
+def test_leftovers_go_when_their_rows_are_fetched_again(home: MailHome, landing: Landing) -> None:
+    root: Path = home.maildir.root
+    landing.settle(landing.write([(entry(1), b"one"), (entry(2), b"two"), (entry(11), b"eleven")]))
+    landing.write([(entry(3), b"three"), Arriving(entry(4), [b"half"])])
+    foreign = ["1.L1_ffffffffffff.host:2,", f"1.M1_{home.token}.host:2,", "1.other", "L1"]
+    for name in foreign:
+        (root / "cur" / name).touch()
+    landing.close()
+    again = new_landing(home)
+    again.clear_leftovers([])
+    assert len(files(home)) == 7
+    again.clear_leftovers([entry(1), entry(3), entry(4), entry(5)])
+    assert sorted(set(files(home)) & set(foreign)) == sorted(foreign)
+    left = [name for name in files(home) if name not in foreign]
+    assert sorted(name.split(".")[1] for name in left) == [f"L11_{home.token}", f"L2_{home.token}"]
+    assert list((root / "tmp").iterdir()) == []
+    again.close()
+
+
+def test_a_message_that_comes_again_has_one_file(home: MailHome) -> None:
+    """… though its date, and so its name, may be another one the second time."""
+    entries = pulled(home, 1)
+    for date in (NOW, NOW + 5):
+        landing = Landing(home.maildir, home.token, seen="headers", clock=lambda date=date: date)  # type: ignore[misc]
+        landing.clear_leftovers(entries)
+        written = landing.write([(entries[0], b"x")])
+        landing.settle(written)
+        landing.close()
+    home.ledger.enter([w.landed for w in written])
+    check_whole(home)
+    assert debris(home) == []
+
+
+def test_a_maildir_without_its_directories(home: MailHome) -> None:
+    (home.maildir.root / "cur").rmdir()
+    descriptors = open_descriptors()
+    with pytest.raises(StorageFailed):
+        new_landing(home)
+    assert open_descriptors() == descriptors

@@ -1,0 +1,73 @@
+"""Opening ports, and saying what cannot be opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol
+from twisted.trial.unittest import TestCase
+
+from proxy.daemon.listeners import CannotListen, Listening
+from tests.proxy.migration.scripted import folder
+
+reactor: Any = _reactor
+
+
+class ListeningTest(TestCase):
+    def setUp(self) -> None:
+        self.root: Path = folder(self)
+        self.listening = Listening(reactor)
+        self.addCleanup(self.listening.close)
+        factory = Factory.forProtocol(Protocol)
+        factory.noisy = False
+        self.factories = dict.fromkeys(("imap", "imaps", "pop3", "pop3s"), factory)
+
+    def open(self, **endpoints: list[str]) -> Deferred[list[str]]:
+        return Deferred.fromCoroutine(self.listening.open(endpoints, self.factories, None))
+
+    def test_it_says_where_it_listens(self) -> Deferred[None]:
+        async def test() -> None:
+            socket = self.root / "imap"
+            opened = await self.open(
+                imap=["tcp:0:interface=127.0.0.1", f"unix:{socket}"], pop3=["tcp6:0:interface=\\:\\:1"]
+            )
+            self.assertRegex(opened[0], r"^imap 127\.0\.0\.1:\d+$")
+            self.assertEqual(opened[1], f"imap {socket}")
+            self.assertRegex(opened[2], r"^pop3 \[::1\]:\d+$")
+
+        return Deferred.fromCoroutine(test())
+
+    def test_a_port_that_is_taken_is_named(self) -> Deferred[None]:
+        async def test() -> None:
+            (opened,) = await self.open(imap=["tcp:0:interface=127.0.0.1"])
+            taken = f"tcp:{opened.rpartition(':')[2]}:interface=127.0.0.1"
+            error = await self.assertFailure(self.open(pop3=[taken]), CannotListen)
+            self.assertIn(f"cannot listen on pop3 {taken}", str(error))
+
+        return Deferred.fromCoroutine(test())
+
+    def test_a_directory_that_is_missing_is_named(self) -> Deferred[None]:
+        async def test() -> None:
+            error = await self.assertFailure(self.open(imap=[f"unix:{self.root}/no/such"]), CannotListen)
+            self.assertIn("no/such", str(error))
+
+        return Deferred.fromCoroutine(test())
+
+    def test_close_frees_the_ports_and_may_be_called_again(self) -> Deferred[None]:
+        async def test() -> None:
+            (opened,) = await self.open(imap=["tcp:0:interface=127.0.0.1"])
+            await self.listening.close()
+            await self.listening.close()
+            (again,) = await self.open(imap=[f"tcp:{opened.rpartition(':')[2]}:interface=127.0.0.1"])
+            self.assertEqual(opened, again)
+
+        return Deferred.fromCoroutine(test())
+
+    def test_tls_services_without_endpoints_need_no_certificate(self) -> Deferred[None]:
+        async def test() -> None:
+            self.assertEqual(await self.open(imaps=[], pop3s=[]), [])
+
+        return Deferred.fromCoroutine(test())
