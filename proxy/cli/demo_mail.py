@@ -200,8 +200,7 @@ def _dots(m: _Letter) -> bytes:
 
 
 def _bare_lf(m: _Letter) -> bytes:
-    # No dot behind a bare LF: whether that one is stuffed over POP3, servers and clients do not agree on.
-    return m.header(b"Bare line feeds") + b"one\ntwo\n three\nfour\r\nfive\rwith a bare CR\r\n"
+    return m.header(b"Bare line feeds") + b"one\ntwo\n.three\nfour\r\nfive\rwith a bare CR\r\n"
 
 
 def _broken_header(m: _Letter) -> bytes:

@@ -4,8 +4,11 @@
 
 Rules the encoder keeps:
 
-* A line starts at the first octet and after every LF, also after one without CR: clients that read up to LF
-  would take a lone dot there for the end of the message, and what follows for the server's next reply.
+* Lines end in CRLF, and a dot after one is doubled: exactly what `proxy.wire.blocks` takes out again. A message
+  that a legacy server sent leaves here as the same octets, so that whatever a client made of it there, it makes of
+  it here.
+* One exception: a dot alone on its line after a bare LF is doubled too. Many clients read up to LF; they would take
+  it for the end of the message, and what follows for the server's next reply.
 * Nothing else changes: bare LF, lone CR, NUL and 8-bit go out as they are stored (invariant 4).
 * The block ends in CRLF "." CRLF. A message that does not end in CRLF gets one first: behind a bare LF the
   dot would end the block for some clients and not for others.
@@ -16,32 +19,49 @@ No I/O. Used by the POP3 server, in whatever thread has the octets.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 CRLF: Final = b"\r\n"
 TERMINATOR: Final = b".\r\n"
 
 
+_LONE_DOT = re.compile(rb"(?<!\r)\n\.(?=\r?\n)")
+_UNDECIDED = re.compile(rb"(?:\r?\n\.?)?\r?\Z")  # what comes next tells whether a dot here is doubled
+
+
 class Stuffer:
     """Encodes one message, a piece at a time."""
 
-    __slots__ = ("_tail",)
+    __slots__ = ("_begun", "_held")
 
     def __init__(self) -> None:
-        self._tail = CRLF  # the last two octets; the status line before the block ended in these
+        self._begun = False
+        self._held = b""  # at most four octets of the last piece
 
     def piece(self, data: bytes) -> bytes:
         """The octets to send for the message's next octets."""
         if not data:
             return b""
-        at_line_start = self._tail.endswith(b"\n")
-        self._tail = (self._tail + data[-2:])[-2:]
-        stuffed = data.replace(b"\n.", b"\n..")
-        return b"." + stuffed if at_line_start and data.startswith(b".") else stuffed
+        if not self._begun:  # the status line before the block ended in CRLF
+            self._begun = True
+            if data.startswith(b"."):
+                data = b"." + data
+        data = self._held + data
+        undecided = _UNDECIDED.search(data, max(0, len(data) - 4))
+        assert undecided is not None
+        self._held = undecided[0]
+        return _doubled(data[: undecided.start()])
 
     def end(self) -> bytes:
         """What comes after the message's last octet."""
-        return TERMINATOR if self._tail == CRLF else CRLF + TERMINATOR
+        complete = not self._begun or self._held.endswith(CRLF)
+        return _doubled(self._held if complete else self._held + CRLF) + TERMINATOR
+
+
+def _doubled(data: bytes) -> bytes:
+    data = data.replace(b"\r\n.", b"\r\n..")
+    return _LONE_DOT.sub(b"\n..", data) if b"\n." in data else data
 
 
 def stuffed(message: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -20,15 +21,16 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def unstuffed(block: bytes) -> bytes:
-    """As clients do it that read line by line: the first lone dot ends it, one leading dot is dropped."""
-    message = b""
-    while True:
-        line, end, block = block.partition(b"\n")
-        assert end, "the block has no end"
-        if line in {b".", b".\r"}:
-            assert not block, "something is behind the end"
-            return message
-        message += (line[1:] if line.startswith(b".") else line) + end
+    """By the letter of RFC 1939 3: lines end in CRLF."""
+    lines = block.split(b"\r\n")
+    assert lines[-2:] == [b".", b""], "the block has no end"
+    assert b"." not in lines[:-2], "the block ends before its end"
+    return b"".join(line.removeprefix(b".") + b"\r\n" for line in lines[:-2])
+
+
+def ends_for_who_reads_up_to_lf(block: bytes) -> bool:
+    lines = block.split(b"\n")
+    return lines[-2:] == [b".\r", b""] and not {b".", b".\r"} & set(lines[:-2])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,10 @@ def unstuffed(block: bytes) -> bytes:
         (b"\r\n", b"\r\n.\r\n"),
         (b".", b"..\r\n.\r\n"),
         (b".\r\n", b"..\r\n.\r\n"),
-        (b"a\n.b\r\n..\r\n", b"a\n..b\r\n...\r\n.\r\n"),
+        (b"a\n.b\r\n..\r\n", b"a\n.b\r\n...\r\n.\r\n"),
+        (b"a\n.\r\nb\r\n", b"a\n..\r\nb\r\n.\r\n"),
+        (b"a\n.\nb\r\n", b"a\n..\nb\r\n.\r\n"),
+        (b"a\n.", b"a\n..\r\n.\r\n"),
         (b"\0\n\xff\r\n", b"\0\n\xff\r\n.\r\n"),
         (b"a\r.b\r\n", b"a\r.b\r\n.\r\n"),
     ],
@@ -57,8 +62,9 @@ def test_cuts_make_no_difference_and_nothing_is_lost(message: bytes, cuts: list[
     block = b"".join(stuffer.piece(piece) for piece in pieces(message, cuts)) + stuffer.end()
     assert block == stuffed(message)
     assert block.endswith(b"\r\n.\r\n") or block == b".\r\n"
-    complete = message == b"" or message.endswith(b"\r\n")
-    assert unstuffed(block) == (message if complete else message + b"\r\n")
+    assert ends_for_who_reads_up_to_lf(block) or block == b".\r\n"
+    whole = message if message == b"" or message.endswith(b"\r\n") else message + b"\r\n"
+    assert unstuffed(block) == re.sub(rb"(?<!\r)\n\.(?=\r?\n)", b"\n..", whole)
 
 
 def top(message: bytes, lines: int) -> bytes:
