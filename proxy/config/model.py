@@ -181,6 +181,11 @@ class Config(_Table):
         return self._domains
 
     @property
+    def spellings(self) -> Mapping[str, str]:
+        """Each domain's name by every spelling that a client may send: as the file has it, and as DNS has it."""
+        return {spelling: d.name for d in self._domains.values() for spelling in (d.name, d.ascii_name)}
+
+    @property
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed and yet probably not meant."""
         return self._warnings

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import resource
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 from twisted.internet import reactor as _installed_reactor
 from twisted.internet.defer import Deferred, gatherResults
@@ -26,7 +26,7 @@ from proxy.config import Config
 from proxy.daemon import logs
 from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
 from proxy.daemon.tls import ServerTls
-from proxy.imap.server import ImapFactory
+from proxy.imap.server import ImapFactory, spooled
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
@@ -74,10 +74,14 @@ class Daemon:
         self._tls = ServerTls(tls.certificate, tls.key) if tls.certificate and tls.key else None
         terms = Terms(config.hostname, self._tls, tls.plaintext_login)
         self._factories: dict[str, ImapFactory | Pop3Factory] = {
-            "imap": ImapFactory(gate, terms, log, reactor),
+            "imap": ImapFactory(gate, terms, log, reactor, self._spool),
             "pop3": Pop3Factory(gate, terms, log, reactor),
         }
         self._listening = Listening(reactor)
+
+    def _spool(self) -> IO[bytes]:
+        """On the disk that the message is for: the system's own temporary directory may be memory."""
+        return spooled(self._config.state)
 
     def _in_thread(self, function: Callable[..., T], *arguments: Any) -> Deferred[T]:
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments)
@@ -88,6 +92,8 @@ class Daemon:
         factories = {name: self._factories[name.removesuffix("s")] for name in endpoints}
         listening = await self._listening.open(endpoints, factories, self._tls)
         self._log.info("listening", on=listening, domains=sorted(self._config.domains))
+        for warning in self._config.warnings:
+            self._log.warning("configuration", about=str(warning))
         await self._mover.resume()
 
     async def stop(self) -> None:

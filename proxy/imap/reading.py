@@ -27,6 +27,7 @@ from mailstore.message.structure import structure
 from mailstore.message.walker import Part, walk
 from proxy.imap import responses
 from proxy.imap.answers import No
+from proxy.imap.grammar import dates
 from proxy.imap.grammar.syntax import BodySection, FetchAttribute, FetchItem
 
 LARGE = 256 * 1024  # octets of one message that are read at once
@@ -198,7 +199,7 @@ def _add_content(pieces: list[Piece], message: OpenMessage, plan: Plan) -> None:
 
 def _row_item(item: FetchItem, row: Row) -> bytes:
     if item is FetchAttribute.INTERNALDATE:
-        return b"INTERNALDATE " + responses.internal_date(row.internal_date)
+        return b"INTERNALDATE " + dates.internal_date(row.internal_date)
     return b"RFC822.SIZE %d" % row.size
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from functools import lru_cache
 
 from mailstore.index.rows import SYSTEM_FLAGS, Flags
@@ -82,25 +81,6 @@ def flags_permanent(keywords: Iterable[str], *, writable: bool) -> bytes:
         return b"* OK [PERMANENTFLAGS ()] Read-only mailbox.\r\n"
     names = (*SYSTEM_FLAGS, *sorted(keywords), "\\*")
     return b"* OK [PERMANENTFLAGS %b] Flags permitted.\r\n" % parenthesized(name.encode() for name in names)
-
-
-def internal_date(seconds: int) -> bytes:
-    """A date-time in UTC, quoted (RFC 3501 9)."""
-    try:
-        when = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        when = datetime.fromtimestamp(0, UTC)
-    return b'"%02d-%b-%04d %02d:%02d:%02d +0000"' % (
-        when.day,
-        MONTHS[when.month - 1],
-        when.year,
-        when.hour,
-        when.minute,
-        when.second,
-    )
-
-
-# Status responses
 
 
 def status(tag: bytes, condition: bytes, text: bytes, code: bytes | None = None) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any, cast
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -39,9 +40,11 @@ TOO_MANY = b"Too many connections that have not logged in."
 IN_MEMORY = 256 * 1024  # a message handed in by APPEND is kept in memory up to this size
 
 
-def spooled() -> IO[bytes]:
-    """A file for a message on its way in; it has no name, and is gone when it is closed."""
-    return cast(IO[bytes], tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
+def spooled(directory: Path | None = None) -> IO[bytes]:
+    """A file for a message on its way in, on disk once it is large; it has no name, and is gone when it is closed."""
+    return cast(
+        IO[bytes], tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=None if directory is None else str(directory))
+    )
 
 
 def _not_counted() -> None:

@@ -62,6 +62,7 @@ class LoginGate:
         log: Log,
     ) -> None:
         self._config = config
+        self._served = config.spellings
         self._accounts = accounts
         self._sealer = sealer
         self._homes = homes
@@ -75,7 +76,7 @@ class LoginGate:
 
     async def login(self, credentials: Credentials, hold: Hold) -> Home:
         """See the table above. Raises LoginRefused."""
-        name = parse(credentials.username, self._config.domains)
+        name = parse(credentials.username, self._served)
         try:
             if name is None:
                 await self._refuse_nobody(credentials.password)

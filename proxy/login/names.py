@@ -7,7 +7,7 @@ mailbox's name at the legacy server, or a directory's here, gets further.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _LOCAL = re.compile(r"[^\x00-\x20\x7f@]{1,64}")  # RFC 5321 4.5.3.1.1; more than its grammar, less than harm
@@ -24,8 +24,11 @@ class Name:
         return f"{self.local}@{self.domain}"
 
 
-def parse(username: bytes, domains: Collection[str]) -> Name | None:
-    """The account meant, or None if it cannot be one of ours."""
+def parse(username: bytes, domains: Mapping[str, str]) -> Name | None:
+    """The account meant, or None if it cannot be one of ours.
+
+    `domains` are those served, by each spelling that a client may send: an internationalised one also as DNS has it.
+    """
     try:
         text = username.decode()
     except UnicodeDecodeError:
@@ -33,10 +36,10 @@ def parse(username: bytes, domains: Collection[str]) -> Name | None:
     local, at, domain = text.strip().rpartition("@")
     if not at:
         local = domain
-        if len(domains) != 1:
+        served = set(domains.values())
+        if len(served) != 1:
             return None
-        (domain,) = domains
-    name = Name(local.lower(), domain.lower().rstrip("."))
-    if name.domain not in domains or not _LOCAL.fullmatch(name.local):
-        return None
-    return name
+        (domain,) = served
+    name = domains.get(domain.lower().rstrip("."))
+    local = local.lower()
+    return Name(local, name) if name is not None and _LOCAL.fullmatch(local) else None

@@ -1,165 +1,23 @@
-"""A private Dovecot 2.3 with the dialogues' mailboxes: the second opinion.
+"""The dialogues against a real server: the private Dovecot of `tests.legacy.dovecot`, as a second opinion.
 
-One server for a test session, on free loopback ports, as whoever runs the tests, in a directory of its own.
 Each dialogue plays as a user of its own, whose Maildir is written before the first login.
 """
 
 from __future__ import annotations
 
 import contextlib
-import grp
 import os
-import pwd
-import shutil
 import socket
-import subprocess
-import time
 from itertools import count
 from pathlib import Path
 
 from tests.dialogues import fixtures
 from tests.dialogues.gate import ACCOUNT
 from tests.dialogues.script import Dialogue
+from tests.legacy.dovecot import Dovecot
 
 PATIENCE = 5.0  # seconds that an expected line may take
 _LETTERS = {"\\Draft": "D", "\\Flagged": "F", "\\Answered": "R", "\\Seen": "S", "\\Deleted": "T"}
-
-
-def find_dovecot() -> str | None:
-    return shutil.which("dovecot", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Dovecot:
-    """A running server. Stop it."""
-
-    def __init__(self, root: Path, program: str) -> None:
-        """`root` must be a short path: UNIX sockets go below it. Raises TimeoutError with the server's log."""
-        self.root = root
-        self.ports = {"imap": free_port(), "pop3": free_port()}
-        self.mail = root / "mail"
-        self.owner = _mail_owner()
-        self.mail.mkdir()
-        _give(self.mail, self.owner)
-        root.chmod(0o755)
-        config = root / "dovecot.conf"
-        config.write_text(self._configuration())
-        with (root / "output").open("wb") as output:
-            self._process = subprocess.Popen([program, "-F", "-c", str(config)], stdout=output, stderr=output)
-        try:
-            self._wait_until_up()
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """End it by its process id, and its children with it."""
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _wait_until_up(self) -> None:
-        end = time.monotonic() + 15
-        for port in self.ports.values():
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    if self._process.poll() is not None or time.monotonic() > end:
-                        log = (self.root / "output").read_text() + (self.root / "log").read_text()
-                        raise TimeoutError(f"Dovecot does not start:\n{log}") from None
-                    time.sleep(0.02)
-
-    def _configuration(self) -> str:
-        user, group, login = "dovecot", "dovecot", ""
-        if os.geteuid() != 0:  # everything as whoever we are: there is no other user to become
-            user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
-            login = f"default_login_user = {user}"
-        return f"""
-base_dir = {self.root}/run
-state_dir = {self.root}/state
-log_path = {self.root}/log
-protocols = imap pop3
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
-{login}
-default_internal_user = {user}
-default_internal_group = {group}
-first_valid_uid = 1
-auth_failure_delay = 0
-auth_cache_size = 0
-mail_fsync = never
-mail_max_userip_connections = 1000
-mail_location = maildir:{self.mail}/%n
-maildir_stat_dirs = no
-passdb {{
-  driver = static
-  args = password=pass
-}}
-userdb {{
-  driver = static
-  args = uid={self.owner[0]} gid={self.owner[1]} home={self.mail}/%n
-}}
-namespace inbox {{
-  inbox = yes
-  separator = /
-}}
-protocol imap {{
-  imap_idle_notify_interval = 2 mins
-}}
-protocol pop3 {{
-  pop3_no_flag_updates = yes
-}}
-service anvil {{
-  chroot =
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {self.ports["imap"]}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service pop3-login {{
-  chroot =
-  inet_listener pop3 {{
-    port = {self.ports["pop3"]}
-  }}
-  inet_listener pop3s {{
-    port = 0
-  }}
-}}
-service stats {{
-  unix_listener stats-writer {{
-    mode = 0666
-  }}
-}}
-"""
-
-
-def _mail_owner() -> tuple[int, int]:
-    """Whom the mail belongs to: Dovecot refuses root."""
-    if os.geteuid() != 0:
-        return os.geteuid(), os.getegid()
-    nobody = pwd.getpwnam("nobody")
-    return nobody.pw_uid, nobody.pw_gid
-
-
-def _give(path: Path, owner: tuple[int, int]) -> None:
-    if os.geteuid() == 0:
-        os.chown(path, *owner)
 
 
 def _modified_utf7(level: str) -> str:
@@ -169,13 +27,13 @@ def _modified_utf7(level: str) -> str:
     return level.encode("utf-7").decode().replace("+", "&").replace("/", ",")
 
 
-def write_maildir(path: Path, setup: str, owner: tuple[int, int]) -> None:
+def write_maildir(path: Path, setup: str) -> None:
     """One of fixtures.MAILBOXES as a Maildir that Dovecot reads, UIDs from 1, UIDLs as they are in the samples."""
     mailbox = fixtures.MAILBOXES[setup]
     for name, samples in {"": mailbox.inbox, **mailbox.folders}.items():
         folder = path / "".join("." + _modified_utf7(level) for level in name.split("/")) if name else path
         for sub in ("cur", "new", "tmp"):
-            (folder / sub).mkdir(parents=True)
+            (folder / sub).mkdir(parents=True, exist_ok=True)
         lines = [f"3 V{fixtures.FIRST_DATE} N{len(samples) + 1} G{'0' * 31}1"]
         for uid, (sample, date) in enumerate(fixtures.dated(samples), 1):
             letters = "".join(_LETTERS[flag] for flag in sorted(sample.flags, key=_LETTERS.__getitem__))
@@ -185,8 +43,6 @@ def write_maildir(path: Path, setup: str, owner: tuple[int, int]) -> None:
             os.utime(file, (date, date))
             lines.append(f"{uid} P{sample.uidl} :{unique}")
         (folder / "dovecot-uidlist").write_text("\n".join(lines) + "\n")
-    for each in (path, *path.rglob("*")):
-        _give(each, owner)
 
 
 class SocketChannel:
@@ -254,10 +110,11 @@ class DovecotStage:
         self._server = server
         self._user = f"user{next(self._numbers)}"
         self._channels: list[SocketChannel] = []
-        write_maildir(server.mail / self._user, dialogue.headers["setup"], server.owner)
+        write_maildir(server.maildir(self._user), dialogue.headers["setup"])
+        server.own()
 
     def connect(self, protocol: str) -> SocketChannel:
-        self._channels.append(SocketChannel(self._server.ports[protocol]))
+        self._channels.append(SocketChannel(self._server.imap if protocol == "imap" else self._server.pop3))
         return self._channels[-1]
 
     def advance(self, seconds: float) -> None:

@@ -14,9 +14,10 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from tests.dialogues.dovecot import Dovecot, DovecotStage, find_dovecot
+from tests.dialogues.dovecot import DovecotStage
 from tests.dialogues.player import MemoryStage, play_to_the_end
 from tests.dialogues.script import Dialogue, read_dialogue
+from tests.legacy import dovecot as legacy
 
 HERE = Path(__file__).parent
 FACTORIES = {"imap": ("proxy.imap.server", "ImapFactory"), "pop3": ("proxy.pop3.server", "Pop3Factory")}
@@ -53,15 +54,14 @@ def test_dialogue(dialogue: Dialogue, bytewise: bool, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def dovecot() -> Iterator[Dovecot]:
-    program = find_dovecot()
-    if program is None:
+def dovecot() -> Iterator[legacy.Dovecot]:
+    if legacy.program() is None:
         if os.environ.get("CI") == "true":
             pytest.fail("Dovecot is not installed, and in CI it has to be")
         pytest.skip("Dovecot is not installed")
     root = Path(tempfile.mkdtemp(prefix="dovecot-"))
     try:
-        server = Dovecot(root, program)
+        server = legacy.Dovecot(root)
         try:
             yield server
         finally:
@@ -72,5 +72,5 @@ def dovecot() -> Iterator[Dovecot]:
 
 @pytest.mark.peers
 @pytest.mark.parametrize("dialogue", dialogues(peer="dovecot"))
-def test_dialogue_with_dovecot(dialogue: Dialogue, dovecot: Dovecot) -> None:
+def test_dialogue_with_dovecot(dialogue: Dialogue, dovecot: legacy.Dovecot) -> None:
     play_to_the_end(dialogue, DovecotStage(dovecot, dialogue))

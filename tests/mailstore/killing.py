@@ -66,7 +66,7 @@ def _child(steps: int, operation: Callable[[], object]) -> NoReturn:
         _Countdown(steps).start()
         operation()
         os._exit(0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a child ends here, whatever happened
         traceback.print_exc()
         os._exit(1)
 

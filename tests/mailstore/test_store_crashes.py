@@ -171,9 +171,7 @@ def test_rename_of_inbox_neither_loses_nor_doubles(tmp_path: Path) -> None:
     template = made(tmp_path, two_mails)
     found, _ = after_crashes(template, lambda home: home.rename("INBOX", "old"))
     whole = [b"one", b"two"]
-    assert all(
-        state in ({"INBOX": whole}, {"INBOX": whole, "old": []}, {"INBOX": [], "old": whole}) for state in found
-    )
+    assert all(state in ({"INBOX": whole}, {"INBOX": whole, "old": []}, {"INBOX": [], "old": whole}) for state in found)
     assert found[-1] == {"INBOX": [], "old": whole}
 
 

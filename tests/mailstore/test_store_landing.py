@@ -16,8 +16,16 @@ from mailstore.errors import StorageFailed
 from mailstore.landing import HEADER_LIMIT, Arriving, Landing, Written
 from mailstore.ledger import Entry, Listed, Outcome
 from mailstore.mailhome import MailHome
-from tests.mailstore.store_rig import HARD_MESSAGES, NOW, bodies, check_whole, debris, files, full_disk
-from tests.mailstore.store_rig import open_descriptors
+from tests.mailstore.store_rig import (
+    HARD_MESSAGES,
+    NOW,
+    bodies,
+    check_whole,
+    debris,
+    files,
+    full_disk,
+    open_descriptors,
+)
 
 DATED = b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n"
 DATED_SECONDS = 1_700_000_000
@@ -63,9 +71,7 @@ def test_bytes_are_kept_whole_or_in_pieces(home: MailHome, landing: Landing, dat
     assert whole.landed.file.endswith(f",S={len(data)},W={w}")
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60, derandomize=True
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60, derandomize=True)
 @given(
     pieces=st.lists(
         st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"Status: RO\r\n", DATED, b"x", b"\x00"])).map(b"".join),
@@ -194,9 +200,7 @@ def test_a_full_disk(home: MailHome) -> None:
     assert debris(home) == []
 
 
-def test_a_write_that_is_cut_short_goes_on(
-    home: MailHome, landing: Landing, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_is_cut_short_goes_on(home: MailHome, landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data)[:7]))
     (written,) = landing.write([(entry(), b"0123456789" * 5)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,14 +53,3 @@ def test_numbers_keep_their_order(values: list[int]) -> None:
             first, _, last = part.partition(b":")
             read.extend(range(int(first), int(last or first) + 1))
     assert read == values
-
-
-@given(st.integers(-(2**40), 2**40))
-def test_dates(seconds: int) -> None:
-    shown = responses.internal_date(seconds)
-    assert re.fullmatch(rb'"\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d \+0000"', shown)
-    try:
-        expected = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError):
-        return
-    assert shown[8:12] == b"%04d" % expected.year

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from proxy.login.names import Name, parse
 
-ONE = frozenset({"123.com"})
-TWO = frozenset({"123.com", "example.org"})
+ONE = {"123.com": "123.com"}
+TWO = ONE | {"example.org": "example.org"}
+CHINESE = {"公司.cn": "公司.cn", "xn--55qx5d.cn": "公司.cn"}
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,11 @@ TWO = frozenset({"123.com", "example.org"})
 )
 def test_one_account_however_it_is_written(username: bytes) -> None:
     assert parse(username, ONE) == Name("user", "123.com")
+
+
+@pytest.mark.parametrize("username", ["user@公司.cn", "user@xn--55qx5d.cn", "user@XN--55QX5D.CN", "user"])
+def test_an_internationalised_domain_in_either_spelling(username: str) -> None:
+    assert parse(username.encode(), CHINESE) == Name("user", "公司.cn")
 
 
 def test_without_domain_only_where_one_is_served() -> None:
