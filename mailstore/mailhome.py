@@ -135,13 +135,14 @@ class MailHome:
         levels = name.split("/")
         names = ["/".join(levels[: n + 1]) for n in range(len(levels))]
         directories = [folder_directory(n) for n in names]
+        with self._database.read() as connection:
+            if folders.by_name(connection, self.account_id, name):
+                raise FolderExists("there is a folder of that name")
         self._catch_up()
         with storage_errors():
             for directory in directories:
                 self._maildir.make(directory)
         with self._database.write() as connection:
-            if folders.by_name(connection, self.account_id, name):
-                raise FolderExists("there is a folder of that name")
             for above, directory in zip(names[:-1], directories, strict=False):
                 if folders.by_name(connection, self.account_id, above) is None:
                     folders.add(connection, self.account_id, above, directory, self._now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 import time
@@ -162,7 +163,7 @@ def test_many_files_are_synced_at_once(
 ) -> None:
     call = Libc(-1 if errno else 0)
     monkeypatch.setattr(module, "_syncfs", call)
-    monkeypatch.setattr(module.ctypes, "get_errno", lambda: errno)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: errno)
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     names = [put(maildir, str(n), "tmp").name for n in range(count)]
@@ -174,7 +175,7 @@ def test_many_files_are_synced_at_once(
 
 def test_what_could_not_be_written_is_an_error(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_syncfs", Libc(-1))
-    monkeypatch.setattr(module.ctypes, "get_errno", lambda: 28)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: 28)
     fd = os.open(maildir.root / "tmp", os.O_RDONLY)
     with pytest.raises(OSError, match="No space left"):
         sync_files(fd, ["x"] * 5)
