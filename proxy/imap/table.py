@@ -90,6 +90,8 @@ CAPABILITIES = (
     Capability(b"CHILDREN", ("LIST",), SOMEBODY),
     Capability(b"UIDPLUS", ("UID EXPUNGE", "APPEND", "COPY", "UID COPY"), SOMEBODY),
     Capability(b"UNSELECT", ("UNSELECT",), SOMEBODY),
+    Capability(b"ESEARCH", ("SEARCH", "UID SEARCH"), SOMEBODY),
+    Capability(b"SEARCHRES", ("SEARCH", "UID SEARCH"), SOMEBODY),
 )
 STARTTLS = Capability(b"STARTTLS", ("STARTTLS",), NOBODY)
 LOGINS = (

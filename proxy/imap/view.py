@@ -47,6 +47,7 @@ class View:
         "folder",
         "keywords",
         "modseq",
+        "saved",
         "uidnext",
         "uids",
         "writable",
@@ -60,6 +61,7 @@ class View:
         self.keywords = set(snapshot.keywords)
         self.modseq = snapshot.highestmodseq
         self.uidnext = snapshot.uidnext
+        self.saved = array("I")  # UIDs that "$" stands for, ascending (RFC 5182); none that was told gone
         self._known: set[Flags] = set()  # flag sets whose keywords are all in `keywords`
         self._recent: list[range] = []  # UIDs that are \Recent in this session
         self._gone: set[int] = set()  # UIDs expunged and not yet told
@@ -115,11 +117,26 @@ class View:
 
         Raises BadSequence.
         """
+        if sequence.saved:
+            return self._saved_spans()
         if uid:
             return sequence.positions(self.uids)
         if not sequence.fits(len(self.uids)):
             raise BadSequence
         return [range(first - 1, last) for first, last in sequence.resolve(len(self.uids))]
+
+    def _saved_spans(self) -> Spans:
+        """Where those messages are that "$" stands for and that are still here."""
+        spans: Spans = []
+        for uid in self.saved:
+            index = self.index(uid)
+            if index is None:
+                continue
+            if spans and spans[-1].stop == index:
+                spans[-1] = range(spans[-1].start, index + 1)
+            else:
+                spans.append(range(index, index + 1))
+        return spans
 
     def uids_of(self, spans: Spans) -> list[int]:
         """The UIDs of `spans`, ascending."""

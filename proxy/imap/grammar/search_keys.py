@@ -17,6 +17,7 @@ from typing import Final
 
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from mailstore.message import charsets
+from proxy.imap.grammar.search_returns import read_returns
 from proxy.imap.grammar.syntax import (
     MAX_SEARCH_DEPTH,
     All,
@@ -64,11 +65,12 @@ class Strings:
 
 
 def search(cursor: Cursor) -> Search:
-    """search = "SEARCH" [SP "CHARSET" SP astring] 1*(SP search-key)
+    """search = "SEARCH" [search-return-opts] [SP "CHARSET" SP astring] 1*(SP search-key)
 
     Without a charset, and with US-ASCII, strings are read as UTF-8, of which ASCII is a part.
     """
     cursor.space()
+    returns = read_returns(cursor)
     charset = None
     strings = Strings(cursor)
     if cursor.next_is_word("CHARSET"):
@@ -78,7 +80,7 @@ def search(cursor: Cursor) -> Search:
         cursor.space()
         strings.codec = _codec(name)
         charset = name.decode("ascii").upper()
-    return Search(charset, _Keys(cursor, strings).read())
+    return Search(charset, _Keys(cursor, strings).read(), returns)
 
 
 def _codec(name: bytes) -> str:

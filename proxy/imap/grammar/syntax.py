@@ -337,8 +337,29 @@ SearchKey = And | Or | Not | All | Flag | Recent | Header | Text | Body | Size |
 
 
 @dataclass(frozen=True, slots=True)
+class Returns:
+    """SEARCH RETURN (…): what of its result a client wants (RFC 4731 3.1, RFC 5182 2.1, RFC 9394 3.1).
+
+    `partial` is a range of places in the result, from 1 up, or from -1, which is the last, down.
+    """
+
+    min: bool = False
+    max: bool = False
+    all: bool = False
+    count: bool = False
+    save: bool = False
+    partial: tuple[int, int] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Is the result as a whole of interest, and not a few messages of it?"""
+        return self.all or self.count or not (self.min or self.max or self.partial)
+
+
+@dataclass(frozen=True, slots=True)
 class Search(Arguments):
     """SEARCH. `charset` is as declared, in capitals. The key is at most MAX_SEARCH_DEPTH keys deep."""
 
     charset: str | None
     key: SearchKey
+    returns: Returns | None = None  # None: without RETURN

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from mailstore.index.rows import SYSTEM_FLAGS
 from proxy.imap.grammar import dates, folder_names
-from proxy.imap.grammar.sequences import LAST_NUMBER, STAR, SequenceSet
+from proxy.imap.grammar.sequences import LAST_NUMBER, SAVED, STAR, SequenceSet
 from proxy.imap.grammar.syntax import BadSyntax
 from proxy.wire.commands import Fragment, Literal
 
@@ -44,6 +44,8 @@ _DIGITS = re.compile(rb"[0-9]+")
 # sequence-set = (seq-number / seq-range) *("," …); seq-range = seq-number ":" seq-number; seq-number = nz-number / "*"
 _SEQUENCE = re.compile(rb"[0-9*][0-9*:,]*")
 _RANGE = re.compile(rb"([0-9]{1,10}|\*)(?::([0-9]{1,10}|\*))?")
+# seq-last-command = "$", and nothing of an atom behind it
+_SAVED = re.compile(rb"\$(?=[ )]|\Z)")
 # nil = "NIL"
 _NIL = re.compile(rb'NIL(?![^\x00-\x20\x7f-\xff(){%*"\\\]])', re.IGNORECASE)
 
@@ -191,9 +193,13 @@ class Cursor:
         return int(digits)
 
     def next_is_sequence_set(self) -> bool:
-        return _SEQUENCE.match(self._text, self._at) is not None
+        return _SEQUENCE.match(self._text, self._at) is not None or self._next_is_saved()
 
     def sequence_set(self) -> SequenceSet:
+        """Numbers, or "$" (sequence-set =/ seq-last-command, RFC 5182 3)."""
+        if self._next_is_saved():
+            self._at += 1
+            return SAVED
         text = self._match(_SEQUENCE, "a set of message numbers is missing")
         if b"," not in text:
             return SequenceSet((_range(text),))
@@ -236,6 +242,9 @@ class Cursor:
         return self.flag()
 
     # --- Inside ---
+
+    def _next_is_saved(self) -> bool:
+        return _SAVED.match(self._text, self._at) is not None
 
     def _match(self, expression: re.Pattern[bytes], missing: str) -> bytes:
         match = expression.match(self._text, self._at)
