@@ -21,7 +21,7 @@ def part(found: Sequence[int], places: tuple[int, int]) -> Sequence[int]:
 
 
 def of_interest(found: Sequence[int], returns: Returns) -> Sequence[int]:
-    """The messages that `$` stands for and whose modseq counts: all, or those asked for (RFC 5182 2.1, RFC 9394 3.3)."""
+    """The messages that `$` stands for and whose modseq counts: all, or those asked for (RFC 5182 2.1, RFC 9394)."""
     if returns.whole or not found:
         return found
     few: set[int] = set()

@@ -26,6 +26,7 @@ from proxy.imap.grammar.syntax import (
     Dated,
     Flag,
     Header,
+    Modseq,
     Not,
     NumberSet,
     Or,
@@ -114,6 +115,8 @@ def compiled(key: SearchKey, view: View) -> Compiled:
             return Compiled(lambda candidate: candidate.recent is key.present)
         case UidSet() | NumberSet():
             return Compiled(_among(view, key))
+        case Modseq():
+            return Compiled(lambda candidate: view.modseqs[candidate.index] >= key.value)
         case Size():
             return Compiled(_size(key), ROW)
         case Dated():

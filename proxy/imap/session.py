@@ -28,6 +28,7 @@ from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
 from proxy.imap.bell import Bell
 from proxy.imap.grammar.parse import parse
 from proxy.imap.grammar.syntax import BadCharset, BadSyntax
+from proxy.imap.manner import CONDSTORE, PLAIN, QRESYNC, Manner
 from proxy.imap.outgoing import ClientGone, Outgoing
 from proxy.imap.state import State
 from proxy.imap.surroundings import Connection, Log
@@ -71,6 +72,7 @@ class Session:
         self.reason = "the client left"  # why the session ended, for the log
         self.running = False  # a command is being answered
         self.enabled: set[str] = set()  # extensions that the client switched on (RFC 5161)
+        self.manner = PLAIN  # what that means for responses
         self._home: Home | None = None
         self._unwatch: Callable[[], None] | None = None
         self._leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
@@ -156,6 +158,28 @@ class Session:
     @property
     def can_enable(self) -> frozenset[str]:
         return ENABLED_BY_CLIENT
+
+    def enable(self, *names: str) -> None:
+        """Switch extensions on. QRESYNC brings CONDSTORE with it (RFC 7162 3.2.3).
+
+        Who becomes aware of modseqs with a mailbox selected is told where it stands (RFC 7162 3.1).
+        """
+        knew = self.manner.modseq
+        self.enabled.update(names)
+        if QRESYNC in self.enabled:
+            self.enabled.add(CONDSTORE)
+        self.manner = Manner.of(self.enabled)
+        if self.view is not None:
+            self.view.manner = self.manner
+            if self.manner.modseq and not knew:
+                self.untagged(b"OK [HIGHESTMODSEQ %d] Highest" % self.view.settled)
+
+    async def settled_modseq(self) -> bytes | None:
+        """Tell what changed, then HIGHESTMODSEQ as a code, where the client knows modseqs (RFC 7162 3.2.7)."""
+        await self.sync(expunge=True)
+        if self.view is None or not self.manner.modseq:
+            return None
+        return b"HIGHESTMODSEQ %d" % self.view.settled
 
     def leave_quietly(self, reason: str) -> None:
         """End after the reply to this command, without another word."""

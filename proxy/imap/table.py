@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.imap.answers import Bad, Done
-from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, search, selecting, store
+from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, moving, search, selecting, store
 from proxy.imap.grammar.syntax import Command
+from proxy.imap.manner import CONDSTORE, QRESYNC
 from proxy.imap.state import ANY, NOBODY, SELECTED, SOMEBODY, State
 
 Handler = Callable[[Any, Command, Any], Awaitable[Done]]  # the session, the command, its arguments
@@ -67,6 +68,8 @@ COMMANDS = (
     Entry("UID STORE", SELECTED, store.store),
     Entry("COPY", SELECTED, appending.copy),
     Entry("UID COPY", SELECTED, appending.copy),
+    Entry("MOVE", SELECTED, moving.move),
+    Entry("UID MOVE", SELECTED, moving.move),
 )
 
 
@@ -78,6 +81,8 @@ class Capability:
     needs: tuple[str, ...] = ()
     states: State = ANY
 
+
+_WITH_MODSEQ = ("SELECT", "EXAMINE", "STATUS", "FETCH", "UID FETCH", "SEARCH", "UID SEARCH", "STORE", "UID STORE")
 
 CAPABILITIES = (
     Capability(b"IMAP4rev1", tuple(entry.name for entry in COMMANDS if not entry.name.startswith("ID"))),
@@ -92,6 +97,9 @@ CAPABILITIES = (
     Capability(b"UNSELECT", ("UNSELECT",), SOMEBODY),
     Capability(b"ESEARCH", ("SEARCH", "UID SEARCH"), SOMEBODY),
     Capability(b"SEARCHRES", ("SEARCH", "UID SEARCH"), SOMEBODY),
+    Capability(b"MOVE", ("MOVE", "UID MOVE"), SOMEBODY),
+    Capability(b"CONDSTORE", (*_WITH_MODSEQ,), SOMEBODY),
+    Capability(b"QRESYNC", (*_WITH_MODSEQ, "ENABLE"), SOMEBODY),
 )
 STARTTLS = Capability(b"STARTTLS", ("STARTTLS",), NOBODY)
 LOGINS = (
@@ -100,7 +108,7 @@ LOGINS = (
 )
 LOGINDISABLED = Capability(b"LOGINDISABLED", (), NOBODY)
 
-ENABLED_BY_CLIENT: frozenset[str] = frozenset()  # what ENABLE may switch on (RFC 5161)
+ENABLED_BY_CLIENT = frozenset({CONDSTORE, QRESYNC})  # what ENABLE may switch on (RFC 5161)
 
 
 class BrokenTable(Exception):

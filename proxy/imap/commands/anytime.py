@@ -36,8 +36,8 @@ async def identify(session: Session, _command: Command, _arguments: Id) -> Done:
 
 
 async def enable(session: Session, _command: Command, arguments: Enable) -> Done:
-    """Nothing that a client may switch on is there yet; names that are not known are passed over (RFC 5161 3.1)."""
-    names = [name for name in arguments.names if name in session.can_enable]
-    session.enabled.update(names)
+    """Names that are not known are passed over; told is what is new (RFC 5161 3.1, 3.2)."""
+    names = [name for name in arguments.names if name in session.can_enable and name not in session.enabled]
     session.untagged(b" ".join((b"ENABLED", *(name.encode() for name in names))))
+    session.enable(*names)
     return Done(b"Enabled.")

@@ -10,6 +10,7 @@ from proxy.imap import responses
 from proxy.imap.answers import Done
 from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArguments, Rename, StatusItem, StatusItems
 from proxy.imap.listing import Listed, listed, subscribed
+from proxy.imap.manner import CONDSTORE
 
 if TYPE_CHECKING:
     from mailstore.index.rows import Status
@@ -75,6 +76,8 @@ def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
 
 
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
+    if StatusItem.HIGHESTMODSEQ in arguments.items:
+        session.enable(CONDSTORE)  # RFC 7162 3.1
     figures = await session.run(lambda home: home.status(arguments.folder))
     items = (b"%b %d" % (item.value.encode(), _figure(figures, item)) for item in arguments.items)
     session.untagged(b"STATUS %b %b" % (responses.folder_name(arguments.folder), responses.parenthesized(items)))
@@ -93,6 +96,12 @@ def _figure(figures: Status, item: StatusItem) -> int:
             return figures.uidvalidity
         case StatusItem.UNSEEN:
             return figures.unseen
+        case StatusItem.HIGHESTMODSEQ:
+            return figures.highestmodseq
+        case StatusItem.SIZE:
+            return figures.size
+        case StatusItem.DELETED:
+            return figures.deleted
 
 
 async def namespace(session: Session, _command: Command, _arguments: NoArguments) -> Done:

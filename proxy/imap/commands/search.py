@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ from mailstore.mailhome import MailHome
 from proxy.imap import esearch
 from proxy.imap.answers import Done, No
 from proxy.imap.grammar.syntax import Command, Search
+from proxy.imap.manner import CONDSTORE
 from proxy.imap.matching import HEADER, Candidate, Compiled, SearchedMessage, compiled
 from proxy.imap.reading import Opener, OpenMessage
+from proxy.imap.view import View
 
 if TYPE_CHECKING:
     from proxy.imap.session import Session
@@ -30,6 +33,8 @@ VISIT = 0.25  # … which ends after so many seconds
 async def search(session: Session, command: Command, arguments: Search) -> Done:
     view, returns = session.selected, arguments.returns
     saves = returns is not None and returns.save
+    if arguments.by_modseq:
+        session.enable(CONDSTORE)  # RFC 7162 3.1
     key = compiled(arguments.key, view)
     try:
         found = await _found(session, key)
@@ -39,16 +44,20 @@ async def search(session: Session, command: Command, arguments: Search) -> Done:
         raise
     if returns is None:
         numbers = [view.uids[place] if command.uid else place + 1 for place in found]
-        await session.out.send(esearch.plain(numbers, None))
+        await session.out.send(esearch.plain(numbers, _highest(view, found) if arguments.by_modseq else None))
         return Done(b"Search completed.")
     few = esearch.of_interest(found, returns)
     if saves:
         view.saved = array("I", (view.uids[place] for place in few))
     number = view.uids.__getitem__ if command.uid else (1).__add__
-    await session.out.send(
-        esearch.extended(command.tag, found, number, returns, uid=command.uid, modseq=None)
-    )
+    modseq = _highest(view, few) if arguments.by_modseq else None
+    await session.out.send(esearch.extended(command.tag, found, number, returns, uid=command.uid, modseq=modseq))
     return Done(b"Search completed.")
+
+
+def _highest(view: View, places: Sequence[int]) -> int | None:
+    """The highest modseq of these messages (RFC 7162 3.1.5, 3.1.10)."""
+    return max((view.modseqs[place] for place in places), default=None)
 
 
 async def _found(session: Session, key: Compiled) -> list[int]:

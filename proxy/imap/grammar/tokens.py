@@ -23,6 +23,7 @@ from proxy.wire.commands import Fragment, Literal
 T = TypeVar("T")
 
 MAX_FLAGS: Final = 200  # in one command
+LAST_MODSEQ: Final = 2**63 - 1  # RFC 7162 7
 MAX_KEYWORD: Final = 128  # octets of one keyword
 
 # atom = 1*ATOM-CHAR; ATOM-CHAR = any CHAR except ( ) { SP CTL % * DQUOTE \ ]
@@ -41,6 +42,7 @@ _WORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.\-]*")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SPACES = re.compile(rb" +")
 _DIGITS = re.compile(rb"[0-9]+")
+_MODSEQ = re.compile(rb"[0-9]{1,19}(?![0-9])")
 # sequence-set = (seq-number / seq-range) *("," …); seq-range = seq-number ":" seq-number; seq-number = nz-number / "*"
 _SEQUENCE = re.compile(rb"[0-9*][0-9*:,]*")
 _RANGE = re.compile(rb"([0-9]{1,10}|\*)(?::([0-9]{1,10}|\*))?")
@@ -191,6 +193,13 @@ class Cursor:
         if len(digits) > _NUMBER64_DIGITS:
             raise BadSyntax("a number is too large")
         return int(digits)
+
+    def modseq(self) -> int:
+        """mod-sequence-valzer: a number of 63 bits (RFC 7162 7)."""
+        value = int(self._match(_MODSEQ, "a modification sequence is missing"))
+        if value > LAST_MODSEQ:
+            raise BadSyntax("a modification sequence is too large")
+        return value
 
     def next_is_sequence_set(self) -> bool:
         return _SEQUENCE.match(self._text, self._at) is not None or self._next_is_saved()

@@ -27,6 +27,7 @@ def snapshot(uids: list[int], flags: tuple[str, ...] = (), recent_from: int = 1_
         uids=array("I", uids),
         flags=[shared_flags(flags)] * len(uids),
         keywords=(),
+        modseqs=array("Q", [1]) * len(uids),
     )
 
 
