@@ -38,6 +38,7 @@ from mailstore.index.rows import (
     Status,
     Stored,
     StoreMode,
+    named_once,
     shared_flags,
 )
 from mailstore.ledger import Ledger
@@ -318,7 +319,7 @@ class MailHome:
         self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str], unchanged_since: int | None
     ) -> Stored:
         """Look and change in one transaction: nobody comes between."""
-        given = shared_flags(flags)
+        given = named_once(flags)
         with self._database.write() as connection:
             folder = self._numbered(connection, folder_id)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
@@ -380,7 +381,7 @@ class MailHome:
         with self._database.read() as connection:
             folder = self._named(connection, name)
         self._catch_up()
-        given = shared_flags(flags)
+        given = named_once(flags)
         now = self._clock()
         with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
             file, size = place.message(message, given)
@@ -470,9 +471,12 @@ class MailHome:
 
 
 def _combine(old: Flags, mode: StoreMode, given: Flags) -> Flags:
-    if mode is StoreMode.REPLACE:
-        return given
-    return shared_flags(old | given if mode is StoreMode.ADD else old - given)
+    """A keyword is the same in either case (RFC 3501 9 (1)), and keeps the spelling that the message has."""
+    spelled = {flag.lower(): flag for flag in old}
+    if mode is StoreMode.REMOVE:
+        return shared_flags(old - {spelled.get(flag.lower(), flag) for flag in given})
+    wanted = {spelled.get(flag.lower(), flag) for flag in given}
+    return shared_flags(wanted if mode is StoreMode.REPLACE else old | wanted)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ async def list_subscribed(session: Session, _command: Command, arguments: ListPa
 def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
     for line in lines:
         session.untagged(
-            b'%b %b "/" %b' % (response, responses.parenthesized(line.attributes), responses.folder_name(line.name))
+            b'%b %b "/" %b' % (response, responses.parenthesized(line.attributes), session.folder_name(line.name))
         )
 
 
@@ -80,7 +80,7 @@ async def status(session: Session, _command: Command, arguments: StatusItems) ->
         session.enable(CONDSTORE)  # RFC 7162 3.1
     figures = await session.run(lambda home: home.status(arguments.folder))
     items = (b"%b %d" % (item.value.encode(), _figure(figures, item)) for item in arguments.items)
-    session.untagged(b"STATUS %b %b" % (responses.folder_name(arguments.folder), responses.parenthesized(items)))
+    session.untagged(b"STATUS %b %b" % (session.folder_name(arguments.folder), responses.parenthesized(items)))
     return Done(b"Status completed.")
 
 

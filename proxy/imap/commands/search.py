@@ -16,7 +16,7 @@ from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage
 from mailstore.mailhome import MailHome
 from proxy.imap import esearch
 from proxy.imap.answers import Done, No
-from proxy.imap.grammar.syntax import Command, Search
+from proxy.imap.grammar.syntax import Command, Returns, Search
 from proxy.imap.manner import CONDSTORE
 from proxy.imap.matching import HEADER, Candidate, Compiled, SearchedMessage, compiled
 from proxy.imap.reading import Opener, OpenMessage
@@ -31,7 +31,8 @@ VISIT = 0.25  # … which ends after so many seconds
 
 
 async def search(session: Session, command: Command, arguments: Search) -> Done:
-    view, returns = session.selected, arguments.returns
+    view = session.selected
+    returns = arguments.returns or (Returns(all=True) if session.rev2 else None)  # RFC 9051 6.4.4: always ESEARCH
     saves = returns is not None and returns.save
     if arguments.by_modseq:
         session.enable(CONDSTORE)  # RFC 7162 3.1

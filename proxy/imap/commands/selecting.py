@@ -33,9 +33,12 @@ async def select(session: Session, command: Command, arguments: FolderName) -> D
     session.out.write(responses.flags_known(view.keywords))
     session.out.write(responses.flags_permanent(view.keywords, writable=writable))
     session.untagged(b"%d EXISTS" % len(view))
-    session.untagged(b"%d RECENT" % view.recent)
-    if (unseen := view.unseen) is not None:
+    if not session.rev2:
+        session.untagged(b"%d RECENT" % view.recent)
+    if not session.rev2 and session.manner.numbers and (unseen := view.unseen) is not None:
         session.untagged(b"OK [UNSEEN %d] First unseen." % unseen)
+    if session.rev2:
+        session.untagged(b'LIST () "/" %b' % session.folder_name(snapshot.folder.name))  # RFC 9051 6.3.2
     session.untagged(b"OK [UIDVALIDITY %d] UIDs valid" % snapshot.folder.uidvalidity)
     session.untagged(b"OK [UIDNEXT %d] Predicted next UID" % snapshot.uidnext)
     session.untagged(b"OK [HIGHESTMODSEQ %d] Highest" % snapshot.highestmodseq)

@@ -52,13 +52,14 @@ def _resync(cursor: Cursor) -> Resync:
     if cursor.more() and not cursor.next_is(b"("):
         known = _plain_set(cursor)
         cursor.more()
-    if cursor.skip(b"("):  # seq-match-data = "(" known-sequence-set SP known-uid-set ")"
+    by_number = cursor.skip(b"(")
+    if by_number:  # seq-match-data = "(" known-sequence-set SP known-uid-set ")"
         _plain_set(cursor)
         cursor.space()
         _plain_set(cursor)
         cursor.expect(b")")
     cursor.expect(b")")
-    return Resync(uidvalidity, modseq, known)
+    return Resync(uidvalidity, modseq, known, by_number)
 
 
 def _plain_set(cursor: Cursor) -> SequenceSet:

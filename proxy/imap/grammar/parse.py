@@ -230,6 +230,7 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "STARTTLS": _nothing,
     "AUTHENTICATE": _authenticate,
     "LOGIN": _login,
+    "UNAUTHENTICATE": _nothing,
     "ENABLE": _enable,
     "SELECT": select,
     "EXAMINE": select,

@@ -97,12 +97,14 @@ class Authenticate(Arguments):
 class Resync:
     """QRESYNC (…) of SELECT: what a client knows of the mailbox (RFC 7162 3.2.5).
 
-    Its fourth part, which only helps a server that has forgotten what was expunged, is read and left.
+    Its fourth part, which only helps a server that has forgotten what was expunged, is read and left:
+    `by_number` says that it was there.
     """
 
     uidvalidity: int
     modseq: int
     known: SequenceSet | None  # UIDs; None for all
+    by_number: bool = False
 
 
 @dataclass(frozen=True, slots=True)
