@@ -47,7 +47,7 @@ class View:
     """One session's picture of its selected mailbox."""
 
     __slots__ = (
-        "_exists_untold",
+        "_exists_told",
         "_flags_untold",
         "_gone",
         "_keywords_untold",
@@ -86,7 +86,7 @@ class View:
         self._gone: set[int] = set()  # UIDs expunged and not yet told
         self._flags_untold: set[int] = set()  # UIDs
         self._modseqs_untold: set[int] = set()  # UIDs whose flags are known to the client and whose modseq is not
-        self._exists_untold = False
+        self._exists_told = len(self.uids)  # how many messages the client knows of
         self._keywords_untold = False
         self._newest = self.uids[-1] if self.uids else 0  # the highest UID that was ever here
         if self.uids and snapshot.recent_from <= self.uids[-1]:
@@ -160,10 +160,15 @@ class View:
         self.modseq = max(self.modseq, changes.highestmodseq)
         self.uidnext = max(self.uidnext, changes.uidnext)
         for uid in changes.gone:
-            if self.index(uid) is not None:
+            where = self.index(uid)
+            if where is None:
+                continue
+            self._flags_untold.discard(uid)
+            self._modseqs_untold.discard(uid)
+            if where < self._exists_told:
                 self._gone.add(uid)
-                self._flags_untold.discard(uid)
-                self._modseqs_untold.discard(uid)
+            else:  # it came and went, and the client has heard of neither
+                del self.uids[where], self.flags[where], self.modseqs[where]
         for message in changes.changed:
             where = self.index(message.uid)
             if where is None:
@@ -178,7 +183,6 @@ class View:
         self.uids.append(message.uid)
         self.flags.append(self._learn(message.flags))
         self.modseqs.append(message.modseq)
-        self._exists_untold = True
         if message.uid >= recent_from:
             if self._recent and self._recent[-1].stop == message.uid:
                 self._recent[-1] = range(self._recent[-1].start, message.uid + 1)
@@ -222,8 +226,8 @@ class View:
             parts.extend(self._expunged())
         if not self._gone:
             self.settled = self.modseq
-        if self._exists_untold:
-            self._exists_untold = False
+        if self._exists_told != len(self.uids):
+            self._exists_told = len(self.uids)
             parts.append(b"* %d EXISTS\r\n" % len(self.uids))
         recent = self.recent
         if recent != self._recent_told and self.manner.recent:
@@ -250,6 +254,7 @@ class View:
             self.flags = [flags for uid, flags in zip(self.uids, self.flags, strict=True) if uid not in self._gone]
             self.uids = array("I", (uid for uid in self.uids if uid not in self._gone))
         self._gone = set()
+        self._exists_told -= len(gone)
         if self.manner.vanished:
             return (b"* VANISHED %b\r\n" % responses.numbers(gone),)
         return (b"* %d EXPUNGE\r\n" % (index + 1) for index in indexes)
