@@ -22,7 +22,7 @@ from sqlalchemy import Connection, insert, select
 from mailstore import delivery, schema
 from mailstore.content import Content
 from mailstore.database import MailboxEngine, storage_errors
-from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage
+from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageFailed
 from mailstore.index import folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import (
@@ -251,11 +251,16 @@ class MailHome:
 
     def _claim_recent(self, folder_id: int, up_to: int) -> int:
         """Take what nobody was shown as \\Recent yet, up to a UID; gives back where it starts."""
-        with self._database.write() as connection:
-            folder = self._numbered(connection, folder_id)
-            start = folder.recent_from
-            folder.recent_from = max(start, up_to)
-            folders.save(connection, self.account_id, folder)
+        with self._database.read() as connection:
+            start = self._numbered(connection, folder_id).recent_from
+        try:
+            with self._database.write() as connection:
+                folder = self._numbered(connection, folder_id)
+                start = folder.recent_from
+                folder.recent_from = max(start, up_to)
+                folders.save(connection, self.account_id, folder)
+        except StorageFailed:
+            pass  # a disk that is full keeps nobody from the mail that is there: others see it as \Recent too
         return start
 
     def changes(self, folder_id: int, since: int, *, claim_recent: bool) -> Changes:
