@@ -121,7 +121,7 @@ class Load:
         count = int(selected.partition(b" EXISTS")[0].rpartition(b" ")[2])
         first = random_.randint(1, max(1, count - 20))
         some = b"%d:%d" % (first, first + 19)
-        await do(b"FETCH %b (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)])" % some)
+        await do(b"FETCH %b (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT DATE)])" % some)
         uids = (await do(b"UID SEARCH %d:%d" % (max(1, count - 50), count))).split(b"\r\n")[0].split()[2:]
         for _ in range(2):
             uid = random_.choice(uids)
