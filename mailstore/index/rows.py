@@ -31,6 +31,7 @@ class Folder:
     id: int
     name: str
     uidvalidity: int
+    special_use: tuple[str, ...] = ()  # "\\Sent", … (RFC 6154 2)
 
 
 @dataclass(frozen=True, slots=True)
