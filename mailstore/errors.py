@@ -19,6 +19,10 @@ class BadFolderName(MailstoreError):
     """A name that cannot be a folder's, or one that may not be changed so (IMAP [CANNOT])."""
 
 
+class SpecialUseRefused(MailstoreError):
+    """A folder cannot have this use: it is none that folders have here, or another one has it (IMAP [USEATTR])."""
+
+
 class NoSuchMessage(MailstoreError):
     """The message was expunged, by this session or another (IMAP [EXPUNGEISSUED])."""
 

@@ -12,7 +12,7 @@ do is noted as `pending` in the same transaction, and worked off at once or at t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -23,7 +23,7 @@ from mailstore import delivery, schema
 from mailstore.content import Content
 from mailstore.database import MailboxEngine, storage_errors
 from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageFailed
-from mailstore.index import folders, mailbox
+from mailstore.index import folders, mailbox, special
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import (
     DELETED,
@@ -131,8 +131,24 @@ class MailHome:
             rows = folders.every(connection, self.account_id)
         return [row.value() for row in sorted(rows, key=lambda row: (row.id != INBOX_ID, row.name))]
 
-    def create(self, name: str) -> Folder:
-        """Make a folder and those above it that are missing. Raises FolderExists, BadFolderName."""
+    def make_special_folders(self, names: Mapping[str, str]) -> None:
+        """Give the account its folders for Sent and so on (names by use), once in its life. Raises StorageFailed."""
+        with self._database.read() as connection:
+            if special.were_made(connection, self.account_id):
+                return
+        wanted = [(use, name, folder_directory(name)) for use, name in names.items()]
+        self._catch_up()
+        with storage_errors():
+            for _, _, directory in wanted:
+                self._maildir.make(directory)
+        with self._database.write() as connection:
+            if not special.were_made(connection, self.account_id):  # by another process, a moment ago
+                special.make(connection, self.account_id, wanted, self._now())
+
+    def create(self, name: str, uses: Collection[str] = ()) -> Folder:
+        """Make a folder, for special uses perhaps, and those above it that are missing.
+
+        Raises FolderExists, BadFolderName, SpecialUseRefused."""
         name = name.removesuffix("/")  # RFC 3501 6.3.3: only says that names below it will follow
         levels = name.split("/")
         names = ["/".join(levels[: n + 1]) for n in range(len(levels))]
@@ -148,7 +164,10 @@ class MailHome:
             for above, directory in zip(names[:-1], directories, strict=False):
                 if folders.by_name(connection, self.account_id, above) is None:
                     folders.add(connection, self.account_id, above, directory, self._now())
-            return folders.add(connection, self.account_id, name, directories[-1], self._now()).value()
+            folder = folders.add(connection, self.account_id, name, directories[-1], self._now())
+            if uses:
+                special.assign(connection, self.account_id, folder.id, uses)
+            return self._numbered(connection, folder.id).value()
 
     def delete(self, name: str) -> None:
         """Delete a folder with its messages; those below it stay. Raises NoSuchFolder, BadFolderName (INBOX)."""

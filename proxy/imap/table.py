@@ -104,6 +104,10 @@ CAPABILITIES = (
     Capability(b"PARTIAL", ("SEARCH", "UID SEARCH", "FETCH", "UID FETCH"), SOMEBODY),
     Capability(b"UIDONLY", ("ENABLE", "UID FETCH", "UID STORE", "UID SEARCH", "UID COPY", "UID MOVE"), SOMEBODY),
     Capability(b"STATUS=SIZE", ("STATUS",), SOMEBODY),
+    Capability(b"LIST-EXTENDED", ("LIST",), SOMEBODY),
+    Capability(b"LIST-STATUS", ("LIST", "STATUS"), SOMEBODY),
+    Capability(b"SPECIAL-USE", ("LIST",), SOMEBODY),
+    Capability(b"CREATE-SPECIAL-USE", ("CREATE",), SOMEBODY),
     Capability(b"UNAUTHENTICATE", ("UNAUTHENTICATE",), SOMEBODY),
     Capability(b"INPROGRESS", ("LOGIN", "AUTHENTICATE")),
 )
