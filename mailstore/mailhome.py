@@ -20,6 +20,7 @@ from typing import IO
 from sqlalchemy import Connection, insert, select
 
 from mailstore import delivery, schema
+from mailstore.annotations import Annotations
 from mailstore.content import Content
 from mailstore.database import MailboxEngine, storage_errors
 from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageFailed
@@ -43,6 +44,7 @@ from mailstore.index.rows import (
 )
 from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, folder_directory, info, new_token
+from mailstore.quota import Limits, Usage
 
 
 def index_path(maildir: Path) -> Path:
@@ -75,6 +77,8 @@ class MailHome:
             self._maildir.make()
         self._database = engine.open(index_path(maildir))
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        self.annotations = Annotations(self._database, account_id, announce)
+        self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
         try:
             self.token = self._begin_mailbox()
             self._work_off_pending()
@@ -325,6 +329,16 @@ class MailHome:
             raise
         return opened
 
+    def usage(self) -> Usage:
+        """How much mail is here."""
+        with self._database.read() as connection:
+            return mailbox.usage(connection, self.account_id)
+
+    def _make_room(self, connection: Connection, octets: int, messages: int) -> None:
+        """Raises OverQuota. Nothing is counted where nothing is limited."""
+        if self.limits:
+            self.limits.check(mailbox.usage(connection, self.account_id), Usage(octets, messages))
+
     # What changes messages
 
     def store_flags(
@@ -401,7 +415,7 @@ class MailHome:
         folders.add_pending(connection, self.account_id, [("remove", path, "") for path in paths])
 
     def append(self, name: str, message: IO[bytes], flags: Iterable[str], internal_date: int | None) -> Appended:
-        """Store a message, read from the file's position to its end. Raises NoSuchFolder, StorageFailed."""
+        """Store a message, read from the file's position to its end. Raises NoSuchFolder, OverQuota, StorageFailed."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
         self._catch_up()
@@ -411,6 +425,7 @@ class MailHome:
             file, size = place.message(message, given)
             place.settle()
             with self._database.write() as connection:
+                self._make_room(connection, size, 1)
                 folder = self._numbered(connection, folder.id)
                 new = mailbox.NewMessage(given, size, int(now) if internal_date is None else internal_date, file)
                 (uid,) = mailbox.add(connection, self.account_id, folder, [new])
@@ -419,7 +434,9 @@ class MailHome:
         return Appended(folder.uidvalidity, uid)
 
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
-        """Copy messages with flags and internal date, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        """Copy messages with flags and internal date, all or none.
+
+        Raises NoSuchFolder, OverQuota, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=False)
 
     def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
@@ -442,6 +459,8 @@ class MailHome:
             files = [place.link(source.directory, row) for row in found]
             place.settle()
             with self._database.write() as connection:
+                if not moving:
+                    self._make_room(connection, sum(row.size for row in found), len(found))
                 folder = self._numbered(connection, folder.id)
                 new = [
                     mailbox.NewMessage(row.flags, row.size, row.internal_date, file)

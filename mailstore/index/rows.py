@@ -51,6 +51,7 @@ class Status:
     deleted: int
     size: int
     highestmodseq: int
+    deleted_size: int  # octets of those that are \\Deleted (RFC 9208 4.1.4)
 
 
 @dataclass(frozen=True, slots=True)

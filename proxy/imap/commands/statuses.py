@@ -43,3 +43,5 @@ def _figure(figures: Status, item: StatusItem) -> int:
             return figures.size
         case StatusItem.DELETED:
             return figures.deleted
+        case StatusItem.DELETED_STORAGE:
+            return figures.deleted_size

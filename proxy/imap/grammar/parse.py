@@ -14,6 +14,7 @@ from mailstore.index.rows import StoreMode
 from proxy.imap.grammar.fetch_items import fetch
 from proxy.imap.grammar.folder_names import decode_part
 from proxy.imap.grammar.list_options import create, list_arguments
+from proxy.imap.grammar.metadata import get_metadata, quota_root, set_metadata
 from proxy.imap.grammar.modifiers import select, store_modifiers
 from proxy.imap.grammar.search_keys import search
 from proxy.imap.grammar.status_items import status_items
@@ -229,6 +230,10 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "LSUB": _lsub,
     "NAMESPACE": _nothing,
     "STATUS": _status,
+    "GETMETADATA": get_metadata,
+    "SETMETADATA": set_metadata,
+    "GETQUOTA": quota_root,
+    "GETQUOTAROOT": _folder,
     "APPEND": _append,
     "IDLE": _nothing,
     "CHECK": _nothing,
