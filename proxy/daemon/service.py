@@ -28,6 +28,7 @@ from proxy.daemon.alone import Alone, NotAlone
 from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
 from proxy.daemon.tls import ServerTls
 from proxy.imap.server import ImapFactory, spooled
+from proxy.login.furnishing import Furnishing
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
@@ -57,6 +58,7 @@ class Daemon:
         sealer = Sealer(load_key(config.key_file))
         accounts = Accounts(self._database)
         self._homes = Homes(MailboxEngine(), in_thread=self._in_thread, from_thread=reactor.callFromThread)
+        self._homes.furnish = Furnishing(config)
         door = LegacyDoor(config, reactor)
         self._mover = Mover(
             config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=self._in_thread, log=log

@@ -13,7 +13,8 @@ MAX_ENTRIES: Final = 100  # in one command
 MAX_ENTRY: Final = 256  # octets of a name
 
 # RFC 5464 3.2: components apart by "/", the first of them private or shared; neither "*" nor "%" nor controls
-_ENTRY = re.compile(rb"/(?:private|shared)(?:/[^\x00-\x1f\x7f-\xff/*%]+)+", re.IGNORECASE)
+_ENTRY = re.compile(rb"/(?:private|shared)(?:/[^\x00-\x1f\x7f-\xff/*%]+)*", re.IGNORECASE)
+_TOPS: Final = frozenset({"/private", "/shared"})  # have entries below them, and no value
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ def set_metadata(cursor: Cursor) -> SetMetadata:
 def _entry_value(cursor: Cursor) -> tuple[str, bytes | None]:
     """entry SP value; value = nstring / literal8"""
     entry = _entry(cursor)
+    if entry in _TOPS:
+        raise BadSyntax("this cannot be the name of an entry")
     cursor.space()
     return entry, cursor.nstring()
 
