@@ -19,6 +19,18 @@ class BadFolderName(MailstoreError):
     """A name that cannot be a folder's, or one that may not be changed so (IMAP [CANNOT])."""
 
 
+class SpecialUseRefused(MailstoreError):
+    """A folder cannot have this use: it is none that folders have here, or another one has it (IMAP [USEATTR])."""
+
+
+class TooManyAnnotations(MailstoreError):
+    """A folder, or the account, has as many annotations as it may have (IMAP [METADATA TOOMANY])."""
+
+
+class OverQuota(MailstoreError):
+    """There is no room left for this (IMAP [OVERQUOTA])."""
+
+
 class NoSuchMessage(MailstoreError):
     """The message was expunged, by this session or another (IMAP [EXPUNGEISSUED])."""
 

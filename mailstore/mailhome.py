@@ -12,7 +12,7 @@ do is noted as `pending` in the same transaction, and worked off at once or at t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,10 +20,11 @@ from typing import IO
 from sqlalchemy import Connection, insert, select
 
 from mailstore import delivery, schema
+from mailstore.annotations import Annotations
 from mailstore.content import Content
 from mailstore.database import MailboxEngine, storage_errors
 from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageFailed
-from mailstore.index import folders, mailbox
+from mailstore.index import folders, mailbox, special
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import (
     DELETED,
@@ -43,6 +44,7 @@ from mailstore.index.rows import (
 )
 from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, folder_directory, info, new_token
+from mailstore.quota import Limits, Usage
 
 
 def index_path(maildir: Path) -> Path:
@@ -75,6 +77,8 @@ class MailHome:
             self._maildir.make()
         self._database = engine.open(index_path(maildir))
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        self.annotations = Annotations(self._database, account_id, announce)
+        self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
         try:
             self.token = self._begin_mailbox()
             self._work_off_pending()
@@ -131,8 +135,24 @@ class MailHome:
             rows = folders.every(connection, self.account_id)
         return [row.value() for row in sorted(rows, key=lambda row: (row.id != INBOX_ID, row.name))]
 
-    def create(self, name: str) -> Folder:
-        """Make a folder and those above it that are missing. Raises FolderExists, BadFolderName."""
+    def make_special_folders(self, names: Mapping[str, str]) -> None:
+        """Give the account its folders for Sent and so on (names by use), once in its life. Raises StorageFailed."""
+        with self._database.read() as connection:
+            if special.were_made(connection, self.account_id):
+                return
+        wanted = [(use, name, folder_directory(name)) for use, name in names.items()]
+        self._catch_up()
+        with storage_errors():
+            for _, _, directory in wanted:
+                self._maildir.make(directory)
+        with self._database.write() as connection:
+            if not special.were_made(connection, self.account_id):  # by another process, a moment ago
+                special.make(connection, self.account_id, wanted, self._now())
+
+    def create(self, name: str, uses: Collection[str] = ()) -> Folder:
+        """Make a folder, for special uses perhaps, and those above it that are missing.
+
+        Raises FolderExists, BadFolderName, SpecialUseRefused."""
         name = name.removesuffix("/")  # RFC 3501 6.3.3: only says that names below it will follow
         levels = name.split("/")
         names = ["/".join(levels[: n + 1]) for n in range(len(levels))]
@@ -148,7 +168,10 @@ class MailHome:
             for above, directory in zip(names[:-1], directories, strict=False):
                 if folders.by_name(connection, self.account_id, above) is None:
                     folders.add(connection, self.account_id, above, directory, self._now())
-            return folders.add(connection, self.account_id, name, directories[-1], self._now()).value()
+            folder = folders.add(connection, self.account_id, name, directories[-1], self._now())
+            if uses:
+                special.assign(connection, self.account_id, folder.id, uses)
+            return self._numbered(connection, folder.id).value()
 
     def delete(self, name: str) -> None:
         """Delete a folder with its messages; those below it stay. Raises NoSuchFolder, BadFolderName (INBOX)."""
@@ -306,6 +329,16 @@ class MailHome:
             raise
         return opened
 
+    def usage(self) -> Usage:
+        """How much mail is here."""
+        with self._database.read() as connection:
+            return mailbox.usage(connection, self.account_id)
+
+    def _make_room(self, connection: Connection, octets: int, messages: int) -> None:
+        """Raises OverQuota. Nothing is counted where nothing is limited."""
+        if self.limits:
+            self.limits.check(mailbox.usage(connection, self.account_id), Usage(octets, messages))
+
     # What changes messages
 
     def store_flags(
@@ -382,7 +415,7 @@ class MailHome:
         folders.add_pending(connection, self.account_id, [("remove", path, "") for path in paths])
 
     def append(self, name: str, message: IO[bytes], flags: Iterable[str], internal_date: int | None) -> Appended:
-        """Store a message, read from the file's position to its end. Raises NoSuchFolder, StorageFailed."""
+        """Store a message, read from the file's position to its end. Raises NoSuchFolder, OverQuota, StorageFailed."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
         self._catch_up()
@@ -392,6 +425,7 @@ class MailHome:
             file, size = place.message(message, given)
             place.settle()
             with self._database.write() as connection:
+                self._make_room(connection, size, 1)
                 folder = self._numbered(connection, folder.id)
                 new = mailbox.NewMessage(given, size, int(now) if internal_date is None else internal_date, file)
                 (uid,) = mailbox.add(connection, self.account_id, folder, [new])
@@ -400,7 +434,9 @@ class MailHome:
         return Appended(folder.uidvalidity, uid)
 
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
-        """Copy messages with flags and internal date, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        """Copy messages with flags and internal date, all or none.
+
+        Raises NoSuchFolder, OverQuota, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=False)
 
     def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
@@ -423,6 +459,8 @@ class MailHome:
             files = [place.link(source.directory, row) for row in found]
             place.settle()
             with self._database.write() as connection:
+                if not moving:
+                    self._make_room(connection, sum(row.size for row in found), len(found))
                 folder = self._numbered(connection, folder.id)
                 new = [
                     mailbox.NewMessage(row.flags, row.size, row.internal_date, file)

@@ -18,6 +18,7 @@ from mailstore import schema
 from mailstore.index.flagtext import from_text, to_text
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
+from mailstore.quota import Usage
 
 _m = schema.messages.c
 _e = schema.expunged.c
@@ -52,7 +53,9 @@ _STATUS = select(
     func.coalesce(func.sum(case((_m.uid >= bindparam("recent"), 1), else_=0)), 0),
     func.coalesce(func.sum(case((_m.flags.contains(SEEN, autoescape=True), 0), else_=1)), 0),
     func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), 1), else_=0)), 0),
+    func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), _m.size), else_=0)), 0),
 ).where(*_HERE)
+_USAGE = select(func.coalesce(func.sum(_m.size), 0), func.count()).where(_m.account_id == bindparam("a"))
 
 _CHUNK = 500  # names in one IN list
 
@@ -121,8 +124,24 @@ def changes(connection: Connection, account_id: int, folder: FolderRow, since: i
 
 def status(connection: Connection, account_id: int, folder: FolderRow) -> Status:
     key = {"a": account_id, "f": folder.id, "recent": folder.recent_from}
-    messages, size, recent, unseen, deleted = connection.execute(_STATUS, key).one()
-    return Status(messages, recent, folder.uidnext, folder.uidvalidity, unseen, deleted, size, folder.highestmodseq)
+    messages, size, recent, unseen, deleted, deleted_size = connection.execute(_STATUS, key).one()
+    return Status(
+        messages,
+        recent,
+        folder.uidnext,
+        folder.uidvalidity,
+        unseen,
+        deleted,
+        size,
+        folder.highestmodseq,
+        deleted_size,
+    )
+
+
+def usage(connection: Connection, account_id: int) -> Usage:
+    """All messages of the account, whichever folder they are in."""
+    octets, messages = connection.execute(_USAGE, {"a": account_id}).one()
+    return Usage(octets, messages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Folder:
     id: int
     name: str
     uidvalidity: int
+    special_use: tuple[str, ...] = ()  # "\\Sent", … (RFC 6154 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Status:
     deleted: int
     size: int
     highestmodseq: int
+    deleted_size: int  # octets of those that are \\Deleted (RFC 9208 4.1.4)
 
 
 @dataclass(frozen=True, slots=True)

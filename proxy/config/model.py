@@ -18,6 +18,7 @@ from proxy.config import names, places
 from proxy.config.durations import parse_duration, spell
 from proxy.config.endpoints import parse_endpoint
 from proxy.config.mistakes import Mistake, Unfit, shown
+from proxy.config.sizes import parse_size
 
 NOT_YET: Final = "not in this version"
 SERVED: Final = ("pop3", "pop3s", "imap", "imaps")  # the listeners of this version
@@ -145,6 +146,9 @@ class Domain(_Table):
     """A domain that is served here. `name` is in lower case as the file has it, `ascii_name` as DNS has it."""
 
     accounts: Literal["open", "listed"] = "open"
+    folders: Literal["en", "zh"] = "en"
+    quota: Annotated[int, BeforeValidator(parse_size), Field(ge=1)] | None = None
+    quota_messages: Annotated[int, Field(ge=1)] | None = None
     legacy: LegacyServer
     _name: str = PrivateAttr(default="")
 

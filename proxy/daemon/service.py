@@ -28,6 +28,7 @@ from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
 from proxy.daemon.threads import Threads
 from proxy.daemon.tls import ServerTls
 from proxy.imap.server import ImapFactory, spooled
+from proxy.login.furnishing import Furnishing
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
@@ -57,6 +58,7 @@ class Daemon:
         sealer = Sealer(load_key(config.key_file))
         accounts = Accounts(self._database)
         self._homes = Homes(MailboxEngine(), in_thread=in_thread, from_thread=reactor.callFromThread, clock=reactor)
+        self._homes.furnish = Furnishing(config)
         door = LegacyDoor(config, reactor)
         self._mover = Mover(config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=in_thread, log=log)
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)

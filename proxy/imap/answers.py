@@ -16,7 +16,10 @@ from mailstore.errors import (
     MessageLost,
     NoSuchFolder,
     NoSuchMessage,
+    OverQuota,
+    SpecialUseRefused,
     StorageFailed,
+    TooManyAnnotations,
 )
 
 
@@ -75,6 +78,9 @@ _REFUSALS: dict[type[MailstoreError], tuple[bytes, bytes]] = {
     NoSuchFolder: (b"NONEXISTENT", b"Mailbox doesn't exist."),
     FolderExists: (b"ALREADYEXISTS", b"Mailbox already exists."),
     BadFolderName: (b"CANNOT", b"This name cannot be used so."),
+    SpecialUseRefused: (b"USEATTR", b"No folder can be made for this use, or there is one already."),
+    TooManyAnnotations: (b"METADATA TOOMANY", b"There are too many annotations."),
+    OverQuota: (b"OVERQUOTA", b"There is no room left for this."),
     NoSuchMessage: (b"EXPUNGEISSUED", b"Some of the requested messages no longer exist."),
     MessageLost: (b"CORRUPTION", b"Some of the requested messages cannot be read."),
     StorageFailed: (b"UNAVAILABLE", b"The mail cannot be reached at the moment; try again later."),

@@ -15,7 +15,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.imap.answers import Bad, Done
-from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, moving, search, selecting, store
+from proxy.imap.commands import (
+    anytime,
+    appending,
+    fetch,
+    folders,
+    idle,
+    login,
+    metadata,
+    moving,
+    quota,
+    search,
+    selecting,
+    store,
+)
 from proxy.imap.grammar.syntax import Command
 from proxy.imap.manner import CONDSTORE, QRESYNC, REV2, UIDONLY
 from proxy.imap.state import ANY, NOBODY, SELECTED, SOMEBODY, State
@@ -54,6 +67,10 @@ COMMANDS = (
     Entry("LSUB", SOMEBODY, folders.list_subscribed),
     Entry("STATUS", SOMEBODY, folders.status),
     Entry("NAMESPACE", SOMEBODY, folders.namespace),
+    Entry("GETMETADATA", SOMEBODY, metadata.get_metadata),
+    Entry("SETMETADATA", SOMEBODY, metadata.set_metadata),
+    Entry("GETQUOTA", SOMEBODY, quota.get_quota),
+    Entry("GETQUOTAROOT", SOMEBODY, quota.get_quota_root),
     Entry("APPEND", SOMEBODY, appending.append),
     Entry("IDLE", SOMEBODY, idle.idle),
     Entry("CHECK", SELECTED, selecting.check),
@@ -104,6 +121,14 @@ CAPABILITIES = (
     Capability(b"PARTIAL", ("SEARCH", "UID SEARCH", "FETCH", "UID FETCH"), SOMEBODY),
     Capability(b"UIDONLY", ("ENABLE", "UID FETCH", "UID STORE", "UID SEARCH", "UID COPY", "UID MOVE"), SOMEBODY),
     Capability(b"STATUS=SIZE", ("STATUS",), SOMEBODY),
+    Capability(b"LIST-EXTENDED", ("LIST",), SOMEBODY),
+    Capability(b"LIST-STATUS", ("LIST", "STATUS"), SOMEBODY),
+    Capability(b"SPECIAL-USE", ("LIST",), SOMEBODY),
+    Capability(b"CREATE-SPECIAL-USE", ("CREATE",), SOMEBODY),
+    Capability(b"METADATA", ("GETMETADATA", "SETMETADATA"), SOMEBODY),
+    Capability(b"QUOTA", ("GETQUOTA", "GETQUOTAROOT"), SOMEBODY),
+    Capability(b"QUOTA=RES-STORAGE", ("GETQUOTA", "STATUS"), SOMEBODY),
+    Capability(b"QUOTA=RES-MESSAGE", ("GETQUOTA", "STATUS"), SOMEBODY),
     Capability(b"UNAUTHENTICATE", ("UNAUTHENTICATE",), SOMEBODY),
     Capability(b"INPROGRESS", ("LOGIN", "AUTHENTICATE")),
 )

@@ -124,6 +124,10 @@ class Handle:
         self._leave()
 
 
+def _as_it_is(_account: str, _home: MailHome) -> None:
+    """A home without anything of its own."""
+
+
 class Homes:
     """All open homes, by account."""
 
@@ -143,6 +147,7 @@ class Homes:
         self._open: dict[int, _Open] = {}
         self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
         self._closing: IDelayedCall | None = None
+        self.furnish: Callable[[str, MailHome], None] = _as_it_is  # called with each home that is opened, in a thread
 
     async def open(self, account_id: int, account: str, maildir: Path) -> Handle:
         """A handle on an account's home, opened if it is not. Close it. Raises StorageFailed."""
@@ -173,9 +178,9 @@ class Homes:
 
     def _ready(self, account_id: int, opened: _Open, maildir: Path) -> None:
         if opened.home is None:
-            opened.home = MailHome(
-                self._engine, account_id, maildir, announce=lambda folder: self._announce(opened, folder)
-            )
+            home = MailHome(self._engine, account_id, maildir, announce=lambda folder: self._announce(opened, folder))
+            self.furnish(opened.account, home)
+            opened.home = home
 
     def _announce(self, opened: _Open, folder_id: int) -> None:
         self._from_thread(lambda: _tell(opened, folder_id))

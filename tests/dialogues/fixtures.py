@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
 from mailstore.mailhome import MailHome
+from mailstore.quota import Limits
 from tests.dialogues.store import deliver, lose, make_home
 
 FIRST_DATE = 1_700_000_000  # 14-Nov-2023 22:13:20 +0000; each further message is an hour younger
@@ -193,7 +194,8 @@ def told(home: MailHome, words: str) -> None:
     """What a dialogue does to the mailbox behind the sessions' back:
 
     `lose N`: the file of INBOX's Nth message disappears;
-    `deliver NAME`: the messages of INBOX of that one of MAILBOXES arrive.
+    `deliver NAME`: the messages of INBOX of that one of MAILBOXES arrive;
+    `quota OCTETS`: the account may hold so much from here on, and 7 messages.
     """
     word, value = words.split()
     if word == "lose":
@@ -201,5 +203,7 @@ def told(home: MailHome, words: str) -> None:
     elif word == "deliver":
         for sample in MAILBOXES[value].inbox:
             home.append("INBOX", io.BytesIO(sample.octets), sample.flags, FIRST_DATE)
+    elif word == "quota":
+        home.limits = Limits(int(value), 7)
     else:
         raise AssertionError(f"the mailbox does not know {words!r}")

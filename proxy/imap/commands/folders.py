@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
 from proxy.imap.answers import Done
-from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArguments, Rename, StatusItem, StatusItems
+from proxy.imap.commands.list_extended import list_extended
+from proxy.imap.commands.statuses import note_items, tell_status
+from proxy.imap.grammar.list_options import CreateFor, ListExtended
+from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArguments, Rename, StatusItems
 from proxy.imap.listing import Listed, listed, subscribed
-from proxy.imap.manner import CONDSTORE
 
 if TYPE_CHECKING:
-    from mailstore.index.rows import Status
     from proxy.imap.session import Session
 
 
 async def create(session: Session, _command: Command, arguments: FolderName) -> Done:
-    await session.run(lambda home: home.create(arguments.name))
+    uses = arguments.uses if isinstance(arguments, CreateFor) else ()
+    await session.run(lambda home: home.create(arguments.name, uses))
     return Done(b"Create completed.")
 
 
@@ -51,13 +53,16 @@ async def unsubscribe(session: Session, _command: Command, arguments: FolderName
     return Done(b"Unsubscribe completed.")
 
 
-async def list_folders(session: Session, _command: Command, arguments: ListPattern) -> Done:
-    if not arguments.pattern:  # asks for the separator (RFC 3501 6.3.8)
+async def list_folders(session: Session, _command: Command, arguments: ListPattern | ListExtended) -> Done:
+    if isinstance(arguments, ListExtended):
+        await list_extended(session, arguments)
+    elif not arguments.pattern:  # asks for the separator (RFC 3501 6.3.8)
         session.untagged(b'LIST (\\Noselect) "/" ""')
-        return Done(b"List completed.")
-    folders = await session.run(lambda home: home.folders())
-    pattern = arguments.reference + arguments.pattern
-    _show(session, b"LIST", listed((folder.name for folder in folders), pattern))
+    else:
+        folders = await session.run(lambda home: home.folders())
+        pattern = arguments.reference + arguments.pattern
+        uses = {folder.name: folder.special_use for folder in folders}
+        _show(session, b"LIST", listed((folder.name for folder in folders), pattern, uses))
     return Done(b"List completed.")
 
 
@@ -76,32 +81,10 @@ def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
 
 
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
-    if StatusItem.HIGHESTMODSEQ in arguments.items:
-        session.enable(CONDSTORE)  # RFC 7162 3.1
+    note_items(session, arguments.items)
     figures = await session.run(lambda home: home.status(arguments.folder))
-    items = (b"%b %d" % (item.value.encode(), _figure(figures, item)) for item in arguments.items)
-    session.untagged(b"STATUS %b %b" % (session.folder_name(arguments.folder), responses.parenthesized(items)))
+    tell_status(session, arguments.folder, figures, arguments.items)
     return Done(b"Status completed.")
-
-
-def _figure(figures: Status, item: StatusItem) -> int:
-    match item:
-        case StatusItem.MESSAGES:
-            return figures.messages
-        case StatusItem.RECENT:
-            return figures.recent
-        case StatusItem.UIDNEXT:
-            return figures.uidnext
-        case StatusItem.UIDVALIDITY:
-            return figures.uidvalidity
-        case StatusItem.UNSEEN:
-            return figures.unseen
-        case StatusItem.HIGHESTMODSEQ:
-            return figures.highestmodseq
-        case StatusItem.SIZE:
-            return figures.size
-        case StatusItem.DELETED:
-            return figures.deleted
 
 
 async def namespace(session: Session, _command: Command, _arguments: NoArguments) -> Done:

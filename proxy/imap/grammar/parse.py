@@ -12,9 +12,12 @@ from typing import Final
 
 from mailstore.index.rows import StoreMode
 from proxy.imap.grammar.fetch_items import fetch
-from proxy.imap.grammar.folder_names import SEPARATOR, decode_part
+from proxy.imap.grammar.folder_names import decode_part
+from proxy.imap.grammar.list_options import create, list_arguments
+from proxy.imap.grammar.metadata import get_metadata, quota_root, set_metadata
 from proxy.imap.grammar.modifiers import select, store_modifiers
 from proxy.imap.grammar.search_keys import search
+from proxy.imap.grammar.status_items import status_items
 from proxy.imap.grammar.syntax import (
     Append,
     Arguments,
@@ -29,7 +32,6 @@ from proxy.imap.grammar.syntax import (
     Login,
     NoArguments,
     Rename,
-    StatusItem,
     StatusItems,
     Store,
     UidExpunge,
@@ -45,7 +47,6 @@ MAX_ID_NAME: Final = 30
 MAX_ID_VALUE: Final = 1_024
 
 _NOTHING: Final = NoArguments()
-_STATUS_ITEMS: Final = {item.value: item for item in StatusItem}
 _STORE_MODES: Final = {b"+": StoreMode.ADD, b"-": StoreMode.REMOVE}
 
 
@@ -96,13 +97,6 @@ def _folder(cursor: Cursor) -> FolderName:
     return FolderName(cursor.folder())
 
 
-def _create(cursor: Cursor) -> FolderName:
-    """create = "CREATE" SP mailbox. A "/" at its end only says that there will be folders below; the
-    folder made has none (RFC 3501 6.3.3)."""
-    name = _folder(cursor).name
-    return FolderName(name[:-1] if name.endswith(SEPARATOR) else name)
-
-
 def _rename(cursor: Cursor) -> Rename:
     """rename = "RENAME" SP mailbox SP mailbox"""
     cursor.space()
@@ -111,8 +105,8 @@ def _rename(cursor: Cursor) -> Rename:
     return Rename(old, cursor.folder())
 
 
-def _list(cursor: Cursor) -> ListPattern:
-    """list = "LIST" SP mailbox SP list-mailbox; lsub alike"""
+def _lsub(cursor: Cursor) -> ListPattern:
+    """lsub = "LSUB" SP mailbox SP list-mailbox"""
     cursor.space()
     reference = decode_part(cursor.astring(), utf8=cursor.utf8)
     cursor.space()
@@ -124,14 +118,7 @@ def _status(cursor: Cursor) -> StatusItems:
     cursor.space()
     folder = cursor.folder()
     cursor.space()
-    words = cursor.listed(cursor.word, len(_STATUS_ITEMS) * 2)
-    try:
-        items = tuple(dict.fromkeys(_STATUS_ITEMS[word] for word in words))
-    except KeyError:
-        raise BadSyntax("there is no such STATUS item") from None
-    if not items:
-        raise BadSyntax("STATUS has to ask for something")
-    return StatusItems(folder, items)
+    return StatusItems(folder, status_items(cursor))
 
 
 def _append(cursor: Cursor) -> Append:
@@ -234,15 +221,19 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "ENABLE": _enable,
     "SELECT": select,
     "EXAMINE": select,
-    "CREATE": _create,
+    "CREATE": create,
     "DELETE": _folder,
     "RENAME": _rename,
     "SUBSCRIBE": _folder,
     "UNSUBSCRIBE": _folder,
-    "LIST": _list,
-    "LSUB": _list,
+    "LIST": list_arguments,
+    "LSUB": _lsub,
     "NAMESPACE": _nothing,
     "STATUS": _status,
+    "GETMETADATA": get_metadata,
+    "SETMETADATA": set_metadata,
+    "GETQUOTA": quota_root,
+    "GETQUOTAROOT": _folder,
     "APPEND": _append,
     "IDLE": _nothing,
     "CHECK": _nothing,

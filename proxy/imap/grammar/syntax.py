@@ -148,6 +148,7 @@ class StatusItem(enum.Enum):
     HIGHESTMODSEQ = "HIGHESTMODSEQ"  # RFC 7162 3.1.7
     SIZE = "SIZE"  # RFC 8438
     DELETED = "DELETED"  # RFC 9051 6.3.11
+    DELETED_STORAGE = "DELETED-STORAGE"  # RFC 9208 4.1.4
 
 
 @dataclass(frozen=True, slots=True)
