@@ -73,7 +73,8 @@ class SearchedMessage:
         return self._fields[name]
 
     def header_has(self, needle: str) -> bool:
-        return any(needle in value for value in self._header)
+        wanted = text.spaced(needle)
+        return any(wanted in value for value in self._header)
 
     def body_has(self, needle: str) -> bool:
         return any(needle in text.fold(value) for value in text.body_texts(self._message.root, self._message.data))
@@ -235,7 +236,7 @@ def _in_time(when: When, day: date, limit: date) -> bool:
 
 
 def _header(key: Header) -> Test:
-    needle = text.fold(key.text)
+    needle = text.spaced(text.fold(key.text))
 
     def test(candidate: Candidate) -> Answer:
         if candidate.message is None:
