@@ -108,8 +108,17 @@ class Client:
             for uid in range(int(first), int(last or first) + 1):
                 self.flags.pop(uid, None)
                 self.modseqs.pop(uid, None)
-                if not earlier:  # one that it does not know by its UID is one of the new ones, whichever
-                    self.uids.remove(uid if uid in self.uids else None)
+                if not earlier:
+                    del self.uids[self.place(uid)]
+
+    def place(self, uid: int) -> int:
+        """Where a message is. UIDs ascend: one not known by its UID is among the nameless behind the next lower."""
+        if uid in self.uids:
+            return self.uids.index(uid)
+        below = [place for place, known in enumerate(self.uids) if known is not None and known < uid]
+        where = below[-1] + 1 if below else 0
+        assert self.uids[where] is None, "a message is said to be gone that was never there"
+        return where
 
     def stop_idling(self) -> None:
         if self.idling:
