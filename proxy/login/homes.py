@@ -179,7 +179,11 @@ class Homes:
     def _ready(self, account_id: int, opened: _Open, maildir: Path) -> None:
         if opened.home is None:
             home = MailHome(self._engine, account_id, maildir, announce=lambda folder: self._announce(opened, folder))
-            self.furnish(opened.account, home)
+            try:
+                self.furnish(opened.account, home)
+            except BaseException:
+                home.close()
+                raise
             opened.home = home
 
     def _announce(self, opened: _Open, folder_id: int) -> None:
