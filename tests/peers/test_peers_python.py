@@ -54,11 +54,11 @@ def test_imaplib(legacy: Dovecot, daemon: Daemon, user: str, way: str) -> None:
         assert found == [mail.raw for mail in old]
         assert client.store("1", "+FLAGS", r"(\Draft)")[0] == "OK"
         assert client.search(None, "DRAFT") == ("OK", [b"1"])
-        assert client.create("Sent")[0] == "OK"
-        assert client.copy("2:3", "Sent")[0] == "OK"
-        assert client.status("Sent", "(MESSAGES)") == ("OK", [b"Sent (MESSAGES 2)"])
-        assert client.append("Sent", r"(\Seen)", None, b"Subject: new\r\n\r\ntext\r\n")[0] == "OK"
-        assert client.select("Sent", readonly=True) == ("OK", [b"3"])
+        assert client.create("Projects")[0] == "OK"
+        assert client.copy("2:3", "Projects")[0] == "OK"
+        assert client.status("Projects", "(MESSAGES)") == ("OK", [b"Sent (MESSAGES 2)"])
+        assert client.append("Projects", r"(\Seen)", None, b"Subject: new\r\n\r\ntext\r\n")[0] == "OK"
+        assert client.select("Projects", readonly=True) == ("OK", [b"3"])
 
 
 @pytest.mark.parametrize("way", ["pop3", "stls", "pop3s"])

@@ -98,7 +98,8 @@ def test_bad_arguments(line: bytes) -> None:
 
 
 WORDS = st.sampled_from(
-    b'( ) "" * RETURN STATUS MESSAGES SUBSCRIBED SPECIAL-USE USE \\Sent INBOX DEPTH MAXSIZE 1 infinity /private/a NIL "'.split()
+    b'( ) "" * RETURN STATUS MESSAGES SUBSCRIBED SPECIAL-USE USE \\Sent INBOX DEPTH MAXSIZE 1 '.split()
+    + b'infinity /private/a NIL "'.split()
 ).flatmap(lambda word: st.sampled_from([word, b" ", b"~{1+}\r\n\0", b"{1+}\r\nx"]))
 
 
