@@ -56,7 +56,7 @@ def test_imaplib(legacy: Dovecot, daemon: Daemon, user: str, way: str) -> None:
         assert client.search(None, "DRAFT") == ("OK", [b"1"])
         assert client.create("Projects")[0] == "OK"
         assert client.copy("2:3", "Projects")[0] == "OK"
-        assert client.status("Projects", "(MESSAGES)") == ("OK", [b"Sent (MESSAGES 2)"])
+        assert client.status("Projects", "(MESSAGES)") == ("OK", [b"Projects (MESSAGES 2)"])
         assert client.append("Projects", r"(\Seen)", None, b"Subject: new\r\n\r\ntext\r\n")[0] == "OK"
         assert client.select("Projects", readonly=True) == ("OK", [b"3"])
 
