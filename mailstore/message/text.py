@@ -67,12 +67,19 @@ def body_texts(part: Part, data: bytes | mmap.mmap, overlap: int = OVERLAP) -> I
 
 
 def fold(text: str) -> str:
-    """A text as it is compared: without regard to case, width and other compatible forms."""
+    """A text as it is compared: without regard to case, width and other compatible forms, and taken apart, so that
+    a letter is found below its marks as i;unicode-casemap wants it (RFC 5051 2, which I18NLEVEL=1 of RFC 5255
+    promises). Case goes further than there: "ß" is "SS" too."""
     if text.isascii():
         return text.lower()
     if _MARKS.search(text) is None:
-        return unicodedata.normalize("NFKC", text).casefold()
-    return "".join(unicodedata.normalize("NFKC", run).casefold() for run in _bounded_runs(text))
+        return _taken_apart(text)
+    return "".join(map(_taken_apart, _bounded_runs(text)))
+
+
+def _taken_apart(text: str) -> str:
+    """Twice, because folding puts some letters together again."""
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
 
 
 def _bounded_runs(text: str) -> Iterator[str]:

@@ -30,7 +30,7 @@ from proxy.imap.commands import (
     store,
 )
 from proxy.imap.grammar.syntax import Command
-from proxy.imap.manner import CONDSTORE, QRESYNC, REV2, UIDONLY
+from proxy.imap.manner import CONDSTORE, QRESYNC, REV2, UIDONLY, UTF8
 from proxy.imap.state import ANY, NOBODY, SELECTED, SOMEBODY, State
 
 Handler = Callable[[Any, Command, Any], Awaitable[Done]]  # the session, the command, its arguments
@@ -129,6 +129,8 @@ CAPABILITIES = (
     Capability(b"QUOTA", ("GETQUOTA", "GETQUOTAROOT"), SOMEBODY),
     Capability(b"QUOTA=RES-STORAGE", ("GETQUOTA", "STATUS"), SOMEBODY),
     Capability(b"QUOTA=RES-MESSAGE", ("GETQUOTA", "STATUS"), SOMEBODY),
+    Capability(b"UTF8=ACCEPT", ("ENABLE", "APPEND"), SOMEBODY),
+    Capability(b"I18NLEVEL=1", ("SEARCH", "UID SEARCH"), SOMEBODY),
     Capability(b"UNAUTHENTICATE", ("UNAUTHENTICATE",), SOMEBODY),
     Capability(b"INPROGRESS", ("LOGIN", "AUTHENTICATE")),
 )
@@ -172,7 +174,7 @@ def with_rev2(capabilities: tuple[Capability, ...]) -> tuple[Capability, ...]:
 ANNOUNCED = with_rev2(CAPABILITIES)
 
 # What ENABLE may switch on (RFC 5161)
-ENABLED_BY_CLIENT = frozenset({CONDSTORE, QRESYNC, UIDONLY, REV2}) & {
+ENABLED_BY_CLIENT = frozenset({CONDSTORE, QRESYNC, UIDONLY, REV2, UTF8}) & {
     capability.name.decode().upper() for capability in ANNOUNCED
 }
 

@@ -145,9 +145,9 @@ class Homes:
         self._from_thread = from_thread
         self._clock = clock
         self._open: dict[int, _Open] = {}
+        self.furnish: Callable[[str, MailHome], None] = _as_it_is  # called with each home that is opened, in a thread
         self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
         self._closing: IDelayedCall | None = None
-        self.furnish: Callable[[str, MailHome], None] = _as_it_is  # called with each home that is opened, in a thread
 
     async def open(self, account_id: int, account: str, maildir: Path) -> Handle:
         """A handle on an account's home, opened if it is not. Close it. Raises StorageFailed."""
@@ -179,7 +179,11 @@ class Homes:
     def _ready(self, account_id: int, opened: _Open, maildir: Path) -> None:
         if opened.home is None:
             home = MailHome(self._engine, account_id, maildir, announce=lambda folder: self._announce(opened, folder))
-            self.furnish(opened.account, home)
+            try:
+                self.furnish(opened.account, home)
+            except BaseException:
+                home.close()
+                raise
             opened.home = home
 
     def _announce(self, opened: _Open, folder_id: int) -> None:

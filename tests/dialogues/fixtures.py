@@ -10,6 +10,7 @@ from pathlib import Path
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
 from mailstore.mailhome import MailHome
 from mailstore.quota import Limits
+from proxy.login.furnishing import NAMES
 from tests.dialogues.store import deliver, lose, make_home
 
 FIRST_DATE = 1_700_000_000  # 14-Nov-2023 22:13:20 +0000; each further message is an hour younger
@@ -195,6 +196,7 @@ def told(home: MailHome, words: str) -> None:
 
     `lose N`: the file of INBOX's Nth message disappears;
     `deliver NAME`: the messages of INBOX of that one of MAILBOXES arrive;
+    `furnish LANGUAGE`: the account is given its special folders, as at the first login;
     `quota OCTETS`: the account may hold so much from here on, and 7 messages.
     """
     word, value = words.split()
@@ -203,6 +205,8 @@ def told(home: MailHome, words: str) -> None:
     elif word == "deliver":
         for sample in MAILBOXES[value].inbox:
             home.append("INBOX", io.BytesIO(sample.octets), sample.flags, FIRST_DATE)
+    elif word == "furnish":
+        home.make_special_folders(NAMES[value])
     elif word == "quota":
         home.limits = Limits(int(value), 7)
     else:

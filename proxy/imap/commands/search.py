@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage
 from mailstore.mailhome import MailHome
 from proxy.imap import esearch
-from proxy.imap.answers import Done, No
+from proxy.imap.answers import Bad, Done, No
 from proxy.imap.grammar.syntax import Command, Returns, Search
-from proxy.imap.manner import CONDSTORE
+from proxy.imap.manner import CONDSTORE, UTF8
 from proxy.imap.matching import HEADER, Candidate, Compiled, SearchedMessage, compiled
 from proxy.imap.reading import Opener, OpenMessage
 from proxy.imap.view import View
@@ -31,6 +31,8 @@ VISIT = 0.25  # … which ends after so many seconds
 
 async def search(session: Session, command: Command, arguments: Search) -> Done:
     view = session.selected
+    if arguments.charset is not None and UTF8 in session.enabled:
+        raise Bad(b"Strings are UTF-8 now: leave CHARSET out.")  # RFC 6855 3
     returns = arguments.returns or (Returns(all=True) if session.rev2 else None)  # RFC 9051 6.4.4: always ESEARCH
     saves = returns is not None and returns.save
     if arguments.by_modseq:

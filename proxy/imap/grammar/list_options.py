@@ -124,8 +124,10 @@ def create(cursor: Cursor) -> FolderName:
     name = name[:-1] if name.endswith(SEPARATOR) else name
     if not cursor.more():
         return FolderName(name)
-    uses = [use for each in cursor.listed(lambda: _uses(cursor), 1) for use in each]
-    return CreateFor(name, tuple(dict.fromkeys(uses)))
+    found = cursor.listed(lambda: _uses(cursor), 1)
+    if not found:
+        raise BadSyntax("a parameter of CREATE is missing")
+    return CreateFor(name, tuple(dict.fromkeys(found[0])))
 
 
 def _uses(cursor: Cursor) -> list[str]:

@@ -37,6 +37,7 @@ from proxy.imap.grammar.syntax import (
     UidExpunge,
 )
 from proxy.imap.grammar.tokens import MAX_FLAGS, Cursor
+from proxy.imap.grammar.utf8_message import utf8_message
 from proxy.wire.commands import UNTAGGED, Ready
 from proxy.wire.door import Secret
 
@@ -134,6 +135,9 @@ def _append(cursor: Cursor) -> Append:
     if cursor.next_is(b'"'):
         internal_date = cursor.date_time()
         cursor.space()
+    utf8 = utf8_message(cursor)
+    if utf8 is not None:
+        return Append(folder, flags, internal_date, utf8)
     message = cursor.literal()
     if message is None:
         raise BadSyntax("a message has to be a literal")
