@@ -31,7 +31,7 @@ _opening: ContextVar[Path] = ContextVar("_opening")
 
 
 def _prepare(connection: sqlite3.Connection, _record: object = None) -> None:
-    connection.isolation_level = None  # transactions are begun by _begin, not guessed by the driver
+    connection.isolation_level = None  # transactions are begun here, not guessed by the driver
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
@@ -50,7 +50,6 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _sqlite_engine(**options: Any) -> Engine:
     engine = create_engine("sqlite+pysqlite://", **options)
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -111,6 +110,7 @@ class AccountsDatabase:
             self._engine = _sqlite_engine(
                 creator=lambda: _connect(path), poolclass=QueuePool, pool_size=4, max_overflow=16
             )
+            event.listen(self._engine, "begin", _begin)
             try:
                 with self.write() as connection:
                     _bring_to_head(connection, accounts_metadata)
@@ -134,6 +134,11 @@ class AccountsDatabase:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def commit(driver: sqlite3.Connection) -> None:
+    """The end of every transaction on a mailbox: the moment from which it is kept."""
+    driver.commit()
 
 
 class MailboxEngine:
@@ -162,24 +167,43 @@ class MailboxEngine:
 
 
 class MailboxDatabase:
-    """One account's open index and ledger. One thread at a time."""
+    """One account's open index and ledger. One thread at a time.
+
+    Transactions are begun and ended at the driver: SQLAlchemy's own, with their events and options, cost several
+    times what SQLite needs. To SQLAlchemy the connection is in one transaction for as long as it is open.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    @property
+    def _driver(self) -> sqlite3.Connection:
+        driver = self._connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state and changes nothing."""
-        self._connection.execution_options(write=False)
-        with storage_errors(), self._connection.begin():
+        with storage_errors(), self._transaction("BEGIN"):
             yield self._connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is durable when the block has ended, or never was."""
-        self._connection.execution_options(write=True)
-        with storage_errors(), self._connection.begin():
+        with storage_errors(), self._transaction("BEGIN IMMEDIATE"):
             yield self._connection
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        driver = self._driver
+        driver.execute(begin)
+        try:
+            yield
+            commit(driver)
+        except BaseException:
+            driver.rollback()  # nothing, where SQLite has done so by itself
+            raise
 
     def close(self) -> None:
         self._connection.close()

@@ -71,6 +71,12 @@ class Dovecot:
         self.start()
 
     @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The master process. Only while it runs."""
+        assert self._process is not None
+        return self._process
+
+    @property
     def owner(self) -> pwd.struct_passwd:
         """Who the mail belongs to: Dovecot serves no mail as root."""
         return pwd.getpwnam(_UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())

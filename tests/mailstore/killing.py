@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
 import traceback
 import warnings
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from sqlalchemy import Engine, event
+
+from mailstore import database
 
 _CHANGES: Final = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
 _KILLED: Final = 99
@@ -30,12 +33,18 @@ class _Countdown:
         self._left = steps
         self._write = os.write
         self._fsync = os.fsync
+        self._commit = database.commit
 
     def start(self) -> None:
         os.write = self.write  # type: ignore[assignment]
         os.fsync = self.fsync  # type: ignore[assignment]
-        event.listen(Engine, "commit", self.step)
+        event.listen(Engine, "commit", self.step)  # of the accounts
+        database.commit = self.commit
         sys.addaudithook(self.audit)
+
+    def commit(self, driver: sqlite3.Connection) -> None:
+        self.step()
+        self._commit(driver)
 
     def step(self, *_: object) -> None:
         self._left -= 1
