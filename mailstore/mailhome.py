@@ -371,6 +371,12 @@ class MailHome:
         """Copy messages with flags and internal date, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=False)
 
+    def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
+        """Move messages with flags and internal date, all or none, in one transaction (RFC 6851 3.3); the target may
+        be the folder that they are in. The ledger remembers those of the INBOX as deleted by the user.
+        Raises NoSuchFolder, MessageLost, StorageFailed."""
+        return self._transfer(folder_id, uids, target, moving=True)
+
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
         """Copy, or move in one transaction: a crash neither loses a message nor leaves it in both folders."""
         self._catch_up()
