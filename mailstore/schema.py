@@ -72,6 +72,7 @@ folders = Table(
     Column("uidnext", BigInteger, nullable=False),
     Column("highestmodseq", BigInteger, nullable=False),
     Column("recent_from", BigInteger, nullable=False),  # UIDs from here on have been shown to nobody
+    Column("special_use", Text, nullable=False, server_default=""),  # "\\Sent", … apart by a space (RFC 6154)
     UniqueConstraint("account_id", "name", name="folders_name"),
 )
 
@@ -80,6 +81,16 @@ subscriptions = Table(
     mailbox_metadata,
     Column("account_id", BigInteger, primary_key=True, autoincrement=False),
     Column("name", Text, primary_key=True),
+)
+
+# Annotations of folders and of the account (RFC 5464), by entry name in lower case.
+metadata = Table(
+    "metadata",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("folder_id", BigInteger, primary_key=True, autoincrement=False),  # 0: the account's own
+    Column("entry", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 messages = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Flags = frozenset[str]
 
@@ -24,6 +24,11 @@ def shared_flags(flags: Iterable[str]) -> Flags:
     return _shared.setdefault(value, value)
 
 
+def named_once(flags: Iterable[str]) -> Flags:
+    """The set of flags that somebody gave: of spellings that differ in case alone, one (RFC 3501 9 (1))."""
+    return shared_flags({flag.lower(): flag for flag in flags}.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A folder as it stands in the index. `name` is in Unicode, levels apart by "/", INBOX in capitals."""
@@ -31,6 +36,7 @@ class Folder:
     id: int
     name: str
     uidvalidity: int
+    special_use: tuple[str, ...] = ()  # "\\Sent", … (RFC 6154 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Snapshot:
     uids: array[int]
     flags: list[Flags]
     keywords: tuple[str, ...]  # every keyword in use in the folder
+    modseqs: array[int] = field(default_factory=lambda: array("Q"))  # of `uids`; empty: highestmodseq for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,14 @@ class Changes:
     recent_from: int  # as in Snapshot, for what is new
     changed: Sequence[Flagged]
     gone: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a conditional STORE did (RFC 7162 3.1.3)."""
+
+    flagged: Sequence[Flagged]  # those that it was free to change, as they are afterwards
+    modified: Sequence[int]  # UIDs left alone, because they had changed since
 
 
 class StoreMode(enum.Enum):

@@ -28,6 +28,7 @@ from proxy.imap.grammar.syntax import (
     Dated,
     Flag,
     Header,
+    Modseq,
     Not,
     NumberSet,
     Or,
@@ -136,6 +137,8 @@ def compiled(key: SearchKey, view: View) -> Compiled:
             return Compiled(lambda candidate: candidate.recent is key.present)
         case UidSet() | NumberSet():
             return Compiled(_among(view, key))
+        case Modseq():
+            return Compiled(lambda candidate: view.modseqs[candidate.index] >= key.value)
         case Size():
             return Compiled(_size(key), ROW)
         case Dated():
@@ -204,8 +207,10 @@ def _flag(key: Flag) -> Test:
 
 def _among(view: View, key: UidSet | NumberSet) -> Test:
     """A number that is not there matches nothing; other than in FETCH it is no mistake, as with Dovecot."""
-    numbers = view.uids if isinstance(key, UidSet) else range(1, len(view) + 1)
-    spans = key.sequence.positions(numbers)
+    if key.sequence.saved:
+        spans = view.find(key.sequence, uid=True)
+    else:
+        spans = key.sequence.positions(view.uids if isinstance(key, UidSet) else range(1, len(view) + 1))
     if len(spans) <= 8:
         return lambda candidate: any(candidate.index in span for span in spans)
     members = {index for span in spans for index in span}
