@@ -46,7 +46,7 @@ _TAKE_OUT = text("INSERT INTO fulltext(fulltext, rowid, content) VALUES ('delete
 _CONTAIN = "SELECT rowid FROM fulltext WHERE fulltext MATCH :query"
 _BEGIN = "SELECT DISTINCT doc FROM fulltext_terms WHERE term >= :low AND term < :high"
 _CANDIDATES = (
-    "SELECT m.uid, t.partial, t.{column} FROM ({found}) AS f "
+    "SELECT m.uid, t.{column} FROM ({found}) AS f "
     "JOIN texts AS t ON t.account_id = :a AND t.content_id = f.{key} "
     "JOIN messages AS m ON m.account_id = :a AND m.content_id = f.{key} AND m.folder_id = :f"
 )
@@ -149,22 +149,22 @@ def search(connection: Connection, account_id: int, folder_id: int, needle: str,
     """The messages of a folder whose kept `columns` ("header", "body") contain `needle`: folded, not empty."""
     key: dict[str, Any] = {"a": account_id, "f": folder_id}
     unclear = set(connection.scalars(_LONG, key))
-    if connection.scalar(_MADE) < 2:
-        return Found(frozenset(), frozenset(unclear))
-    if len(needle) >= 3:
-        key["query"] = _query(needle)
-        found, name = _CONTAIN, "rowid"
-    else:
-        key |= {"low": needle, "high": needle + "\U0010ffff"}
-        found, name = _BEGIN, "doc"
-    octets = needle.encode()
     matching: set[int] = set()
-    for column in columns:
-        statement = text(_CANDIDATES.format(column=column, found=found, key=name))
-        for uid, _, packed in connection.execute(statement, key):
-            if uid not in matching and octets in zlib.decompress(packed):
-                matching.add(uid)
+    if connection.scalar(_MADE) == 2:
+        for column in columns:
+            wanted = message_text.spaced(needle) if column == "header" else needle
+            matching |= _containing(connection, key, wanted, column)
     return Found(frozenset(matching), frozenset(unclear - matching))
+
+
+def _containing(connection: Connection, key: dict[str, Any], needle: str, column: str) -> set[int]:
+    if len(needle) >= 3:
+        asked, found, name = {"query": _query(needle)}, _CONTAIN, "rowid"
+    else:
+        asked, found, name = {"low": needle, "high": needle + "\U0010ffff"}, _BEGIN, "doc"
+    statement = text(_CANDIDATES.format(column=column, found=found, key=name))
+    octets = needle.encode()
+    return {uid for uid, packed in connection.execute(statement, key | asked) if octets in zlib.decompress(packed)}
 
 
 def _query(needle: str) -> str:

@@ -64,8 +64,6 @@ def _attributes(
         told.append(b"\\Subscribed")
     if Returned.CHILDREN in asked.returned:
         told.append(b"\\HasChildren" if name in above else b"\\HasNoChildren")
-    if name in existing and (
-        Returned.SPECIAL_USE in asked.returned or Selection.SPECIAL_USE in asked.selection
-    ):
+    if name in existing and (Returned.SPECIAL_USE in asked.returned or Selection.SPECIAL_USE in asked.selection):
         told.extend(use.encode() for use in existing[name].special_use)
     return tuple(told)

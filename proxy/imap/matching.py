@@ -76,7 +76,8 @@ class SearchedMessage:
         return self._fields[name]
 
     def header_has(self, needle: str) -> bool:
-        return any(needle in value for value in self._header)
+        wanted = text.spaced(needle)
+        return any(wanted in value for value in self._header)
 
     def body_has(self, needle: str) -> bool:
         return any(needle in text.fold(value) for value in text.body_texts(self._message.root, self._message.data))
@@ -144,7 +145,7 @@ def compiled(key: SearchKey, view: View) -> Compiled:
         case Dated():
             return Compiled(_sent(key), HEADER) if key.sent else Compiled(_arrived(key), ROW)
         case Header():
-            term = TextTerm(text.fold(key.text), ("header",), whole=False)
+            term = TextTerm(text.spaced(text.fold(key.text)), ("header",), whole=False)
             return Compiled(_header(key, term), HEADER, (term,) if term.needle else ())
         case Text():
             term = TextTerm(text.fold(key.text), ("header", "body"), whole=True)

@@ -357,6 +357,8 @@ class Session:
     def _say_goodbye(self) -> None:
         self._ended = True
         if self._leaving:
+            if self.reader.unfinished:  # its client would not know whether the rest was taken
+                self._no(self.reader.unfinished, No(self._leaving, b"UNAVAILABLE"))
             self.out.write(responses.status(UNTAGGED, b"BYE", self._leaving))
         self.out.flush()
         self.connection.close()
