@@ -14,25 +14,24 @@ from mailstore.message.walker import walk
 from tests.dialogues.fixtures import ATTACHMENT, DOTS, GB18030, NESTED
 
 SAMPLES = (ATTACHMENT, GB18030, DOTS, NESTED, b"", b"\n", b"Subject: x", bytes(range(256)) * 3)
+FIELDS = (
+    b"From: a <a@b>, \xe4 <x@y>",
+    b"Sender: s@t",
+    b"Content-Type: multipart/mixed; boundary=x",
+    b"--x",
+    b"--x--",
+    b"Content-Type: message/rfc822",
+    b"Content-Disposition: attachment; filename=\xff",
+    b"Content-Language: de, en",
+    b"",
+    b"Message-ID: <a@b>",
+    b"References: <r@b> <s@b>",
+    b"Content-Type: text/html",
+    b"<b>&amp;</b>",
+)
 LINES = st.lists(
     st.one_of(
-        st.sampled_from(
-            [
-                b"From: a <a@b>, \xe4 <x@y>",
-                b"Sender: s@t",
-                b"Content-Type: multipart/mixed; boundary=x",
-                b"--x",
-                b"--x--",
-                b"Content-Type: message/rfc822",
-                b"Content-Disposition: attachment; filename=\xff",
-                b"Content-Language: de, en",
-                b"",
-                b"Message-ID: <a@b>",
-                b"References: <r@b> <s@b>",
-                b"Content-Type: text/html",
-                b"<b>&amp;</b>",
-            ]
-        ),  # fmt: skip
+        st.sampled_from(FIELDS),
         st.binary(max_size=30),
     ),
     max_size=30,
