@@ -205,5 +205,18 @@ class MailboxDatabase:
             driver.rollback()  # nothing, where SQLite has done so by itself
             raise
 
+    @contextmanager
+    def write_lightly(self) -> Iterator[Connection]:
+        """A transaction that a loss of power may undo, until the next `write` makes it durable too: for what can be
+        computed or claimed again. The log is written in order, so no later change outlives an earlier one."""
+        with storage_errors():
+            self._driver.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with self.write() as connection:
+                yield connection
+        finally:
+            with storage_errors():
+                self._driver.execute("PRAGMA synchronous=FULL")
+
     def close(self) -> None:
         self._connection.close()

@@ -42,8 +42,10 @@ from mailstore.index.rows import (
     named_once,
     shared_flags,
 )
+from mailstore.kept import Kept
 from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, folder_directory, info, new_token
+from mailstore.message.facts import Facts
 from mailstore.quota import Limits, Usage
 
 
@@ -76,6 +78,7 @@ class MailHome:
         with storage_errors():
             self._maildir.make()
         self._database = engine.open(index_path(maildir))
+        self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
         self.annotations = Annotations(self._database, account_id, announce)
         self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
@@ -277,7 +280,7 @@ class MailHome:
         with self._database.read() as connection:
             start = self._numbered(connection, folder_id).recent_from
         try:
-            with self._database.write() as connection:
+            with self._database.write_lightly() as connection:
                 folder = self._numbered(connection, folder_id)
                 start = folder.recent_from
                 folder.recent_from = max(start, up_to)
@@ -338,6 +341,15 @@ class MailHome:
         """Raises OverQuota. Nothing is counted where nothing is limited."""
         if self.limits:
             self.limits.check(mailbox.usage(connection, self.account_id), Usage(octets, messages))
+
+    def facts(self, folder_id: int, uids: Collection[int]) -> dict[int, Facts]:
+        """What clients ask of messages, by UID, computed where it is not kept yet: ask for some hundreds at a time.
+        Messages that are gone or cannot be read are left out. Raises NoSuchFolder."""
+        return self.kept.facts(folder_id, uids)
+
+    def object_id(self, folder: Folder) -> str:
+        """The folder's MAILBOXID (RFC 8474 4): kept through renames, never given twice."""
+        return f"F{self.token}-{folder.id:x}"
 
     # What changes messages
 
@@ -427,7 +439,8 @@ class MailHome:
             with self._database.write() as connection:
                 self._make_room(connection, size, 1)
                 folder = self._numbered(connection, folder.id)
-                new = mailbox.NewMessage(given, size, int(now) if internal_date is None else internal_date, file)
+                date = int(now) if internal_date is None else internal_date
+                new = mailbox.NewMessage(given, size, date, file, save_date=int(now))
                 (uid,) = mailbox.add(connection, self.account_id, folder, [new])
                 folders.save(connection, self.account_id, folder)
         self._announce(folder.id)
@@ -440,7 +453,9 @@ class MailHome:
         return self._transfer(folder_id, uids, target, moving=False)
 
     def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
-        """Move messages in one transaction, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        """Move messages with flags and internal date, all or none, in one transaction (RFC 6851 3.3); the target may
+        be the folder that they are in. The ledger remembers those of the INBOX as deleted by the user.
+        Raises NoSuchFolder, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=True)
 
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
@@ -463,7 +478,14 @@ class MailHome:
                     self._make_room(connection, sum(row.size for row in found), len(found))
                 folder = self._numbered(connection, folder.id)
                 new = [
-                    mailbox.NewMessage(row.flags, row.size, row.internal_date, file)
+                    mailbox.NewMessage(
+                        row.flags,
+                        row.size,
+                        row.internal_date,
+                        file,
+                        save_date=self._now(),
+                        content_id=row.content_id,
+                    )
                     for row, file in zip(found, files, strict=True)
                 ]
                 targets = mailbox.add(connection, self.account_id, folder, new)
@@ -508,7 +530,9 @@ class MailHome:
         for step in delivery.steps(todo):
             with storage_errors():
                 delivery.perform(self._maildir, step)
-            with self._database.write() as connection:
+            # A removal that is ticked off too late is done twice, without harm; what is done to a directory is not.
+            lightly = step[0].action == "remove"
+            with self._database.write_lightly() if lightly else self._database.write() as connection:
                 folders.clear_pending(connection, self.account_id, step[-1].id)
         self._behind = False
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -105,7 +105,33 @@ messages = Table(
     Column("internal_date", BigInteger, nullable=False),
     Column("uidl", Text, nullable=False),
     Column("file", Text, nullable=False),  # the Maildir's unique name, without ":2," and flags
+    Column("save_date", BigInteger),  # when it came into this folder (RFC 8514); NULL: not known
+    Column("content_id", BigInteger),  # NULL until somebody asks for what `contents` has
     Index("messages_modseq", "account_id", "folder_id", "modseq"),
+    Index("messages_content", "account_id", "content_id"),
+)
+
+# What was computed of a message's bytes and is kept as long as a message has them; copies share it.
+contents = Table(
+    "contents",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("email_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("facts", LargeBinary),  # `mailstore.message.facts`; NULL where they would be too long
+    UniqueConstraint("account_id", "email_id", name="contents_email"),
+)
+
+# The folded texts of those contents that were searched once: see `mailstore.index.fulltext`.
+texts = Table(
+    "texts",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("content_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("partial", Integer, nullable=False),  # is there more of it than is kept?
+    Column("header", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 expunged = Table(

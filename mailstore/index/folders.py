@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mailstore import schema
+from mailstore.index import contents
 from mailstore.index.rows import Folder
 
 INBOX_ID = 1
@@ -125,6 +126,7 @@ def drop(connection: Connection, account_id: int, folder_id: int) -> None:
     """Forget a folder and all that the index has of it."""
     for table in (schema.messages, schema.expunged, schema.metadata):
         connection.execute(delete(table).where(table.c.account_id == account_id, table.c.folder_id == folder_id))
+    contents.sweep(connection, account_id)
     connection.execute(delete(schema.folders).where(_c.account_id == account_id, _c.id == folder_id))
 
 
