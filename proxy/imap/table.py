@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.imap.answers import Bad, Done
-from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, search, selecting, store
+from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, search, selecting, sorting, store
 from proxy.imap.grammar.syntax import Command
 from proxy.imap.state import ANY, NOBODY, SELECTED, SOMEBODY, State
 
@@ -61,6 +61,10 @@ COMMANDS = (
     Entry("UID EXPUNGE", SELECTED, selecting.uid_expunge),
     Entry("SEARCH", SELECTED, search.search, expunge=False),
     Entry("UID SEARCH", SELECTED, search.search),
+    Entry("SORT", SELECTED, sorting.sort, expunge=False),
+    Entry("UID SORT", SELECTED, sorting.sort),
+    Entry("THREAD", SELECTED, sorting.thread, expunge=False),
+    Entry("UID THREAD", SELECTED, sorting.thread),
     Entry("FETCH", SELECTED, fetch.fetch, expunge=False),
     Entry("UID FETCH", SELECTED, fetch.fetch),
     Entry("STORE", SELECTED, store.store, expunge=False),
@@ -90,6 +94,10 @@ CAPABILITIES = (
     Capability(b"CHILDREN", ("LIST",), SOMEBODY),
     Capability(b"UIDPLUS", ("UID EXPUNGE", "APPEND", "COPY", "UID COPY"), SOMEBODY),
     Capability(b"UNSELECT", ("UNSELECT",), SOMEBODY),
+    Capability(b"SORT", ("SORT", "UID SORT"), SOMEBODY),
+    Capability(b"SORT=DISPLAY", ("SORT", "UID SORT"), SOMEBODY),
+    Capability(b"THREAD=ORDEREDSUBJECT", ("THREAD", "UID THREAD"), SOMEBODY),
+    Capability(b"THREAD=REFERENCES", ("THREAD", "UID THREAD"), SOMEBODY),
 )
 STARTTLS = Capability(b"STARTTLS", ("STARTTLS",), NOBODY)
 LOGINS = (

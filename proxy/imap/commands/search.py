@@ -26,20 +26,24 @@ VISIT = 0.25  # … which ends after so many seconds
 
 
 async def search(session: Session, command: Command, arguments: Search) -> Done:
-    key = compiled(arguments.key, session.selected)
+    view = session.selected
+    found = await matching(session, compiled(arguments.key, view))
+    numbers = (b" %d" % (view.uids[index] if command.uid else index + 1) for index in found)
+    await session.out.send(b"* SEARCH%b\r\n" % b"".join(numbers))
+    return Done(b"Search completed.")
+
+
+async def matching(session: Session, key: Compiled) -> list[int]:
+    """The places in the view (sequence number - 1) of all messages that match, ascending."""
     found, open_questions = await _in_view(session, key)
     folder_id, start = session.selected.folder.id, 0
     while start < len(open_questions):
         some = open_questions[start : start + BATCH]
-        taken, matching = await session.run(partial(_in_store, folder_id=folder_id, candidates=some, key=key))
-        found.extend(matching)
+        taken, some_found = await session.run(partial(_in_store, folder_id=folder_id, candidates=some, key=key))
+        found.extend(some_found)
         start += taken
         await session.out.drained()  # a client that left is not searched for
-    if open_questions:
-        found.sort(key=lambda candidate: candidate.index)
-    numbers = (b" %d" % (candidate.uid if command.uid else candidate.index + 1) for candidate in found)
-    await session.out.send(b"* SEARCH%b\r\n" % b"".join(numbers))
-    return Done(b"Search completed.")
+    return sorted(candidate.index for candidate in found)
 
 
 async def _in_view(session: Session, key: Compiled) -> tuple[list[Candidate], list[Candidate]]:
@@ -68,15 +72,15 @@ def _in_store(
     uids = [candidate.uid for candidate in candidates]
     rows = {row.uid: row for row in home.rows(folder_id, uids)}
     end = time.monotonic() + VISIT
-    matching = []
+    found = []
     with Opener(home, folder_id, uids) as opener:
         for taken, candidate in enumerate(candidates, 1):
             candidate.row = rows.get(candidate.uid)
             if candidate.row is not None and _matches(opener, candidate, key):
-                matching.append(candidate)
+                found.append(candidate)
             if time.monotonic() > end:
-                return taken, matching
-    return len(candidates), matching
+                return taken, found
+    return len(candidates), found
 
 
 def _matches(opener: Opener, candidate: Candidate, key: Compiled) -> bool:

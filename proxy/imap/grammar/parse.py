@@ -14,6 +14,7 @@ from mailstore.index.rows import StoreMode
 from proxy.imap.grammar.fetch_items import fetch
 from proxy.imap.grammar.folder_names import SEPARATOR, decode_part
 from proxy.imap.grammar.search_keys import search
+from proxy.imap.grammar.sort_keys import sort, thread
 from proxy.imap.grammar.syntax import (
     Append,
     Arguments,
@@ -248,6 +249,10 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "UID EXPUNGE": _uid_expunge,
     "SEARCH": search,
     "UID SEARCH": search,
+    "SORT": sort,
+    "UID SORT": sort,
+    "THREAD": thread,
+    "UID THREAD": thread,
     "FETCH": fetch,
     "UID FETCH": fetch,
     "STORE": _store,

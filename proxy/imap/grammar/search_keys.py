@@ -81,6 +81,15 @@ def search(cursor: Cursor) -> Search:
     return Search(charset, _Keys(cursor, strings).read())
 
 
+def search_program(cursor: Cursor) -> Search:
+    """search-criteria = charset 1*(SP search-key): as SORT and THREAD have it (RFC 5256 5)"""
+    strings = Strings(cursor)
+    name = cursor.astring()
+    cursor.space()
+    strings.codec = _codec(name)
+    return Search(name.decode("ascii").upper(), _Keys(cursor, strings).read())
+
+
 def _codec(name: bytes) -> str:
     codec = "utf-8" if name.decode("latin-1").upper() in _ASCII else charsets.codec(name)
     if codec is None or not name.isascii():
