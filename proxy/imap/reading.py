@@ -24,11 +24,12 @@ from mailstore.message.arrival import header_end
 from mailstore.message.envelope import envelope
 from mailstore.message.section import Span, header_fields, locate
 from mailstore.message.structure import structure
-from mailstore.message.walker import Part, walk
-from proxy.imap import responses
+from mailstore.message.walker import Part, find, walk
+from proxy.imap import decoding, responses
 from proxy.imap.answers import No
+from proxy.imap.decoding import Decoded
 from proxy.imap.grammar import dates
-from proxy.imap.grammar.syntax import BodySection, FetchAttribute, FetchItem
+from proxy.imap.grammar.syntax import BinarySection, BodySection, FetchAttribute, FetchItem
 
 LARGE = 256 * 1024  # octets of one message that are read at once
 MOST = 8 * 1024 * 1024  # octets of one message that may be computed rather than sent from its file
@@ -37,7 +38,7 @@ BATCH_MESSAGES = 500
 AHEAD = 16  # messages opened at a time
 FIRST_LOOK = 16 * 1024  # octets in which the header of nearly every message ends
 
-Piece = bytes | Span  # a span is of the message's Content
+Piece = bytes | Span | Decoded  # the last two are of the message's Content
 
 _AS_SECTION = {
     FetchAttribute.RFC822: BodySection((), "", (), False, None, b"RFC822"),
@@ -61,7 +62,9 @@ class Plan:
             for item in items
             if item not in _FROM_ROW and item not in _FROM_VIEW
         ]
-        self.sets_seen = any(isinstance(item, BodySection) and not item.peek for item in self.content_items)
+        self.sets_seen = any(
+            isinstance(item, BodySection | BinarySection) and not item.peek for item in self.content_items
+        )
 
     @property
     def from_view(self) -> bool:
@@ -89,6 +92,7 @@ class Batch:
     taken: int = 0  # how many of the UIDs asked for are dealt with, one way or the other
     gone: int = 0  # … of these, expunged
     lost: list[int] = field(default_factory=list)  # … and these cannot be read
+    refused: No | None = None  # … and one of them not as the client wants it, which the reply says
     flagged: list[Flagged] = field(default_factory=list)  # became \Seen by this
 
 
@@ -146,6 +150,9 @@ def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen
             except MessageLost:
                 batch.lost.append(uid)
                 continue
+            except No as error:
+                batch.refused = error
+                continue
             batch.answers.append(answer)
             if answer.content is not None:
                 break
@@ -179,7 +186,7 @@ def _answer(opener: Opener, uid: int, plan: Plan, row: Row | None) -> Answer:
     except BaseException:
         content.close()
         raise
-    if any(isinstance(piece, Span) for piece in pieces):
+    if any(not isinstance(piece, bytes) for piece in pieces):
         return Answer(uid, pieces, content)
     content.close()
     return Answer(uid, pieces)
@@ -232,6 +239,8 @@ class OpenMessage:
         """Name and value of a data item (RFC 3501 7.4.2). Only up to `inline` octets of a section are read."""
         if isinstance(item, BodySection):
             return self._section(item, inline)
+        if isinstance(item, BinarySection):
+            return self._binary(item, inline)
         match item:
             case FetchAttribute.ENVELOPE:
                 return [b"ENVELOPE " + responses.envelope(envelope(self.header))]
@@ -255,6 +264,15 @@ class OpenMessage:
         if span.length > inline:
             return [b"%b {%d}\r\n" % (item.echo, span.length), span]
         return [item.echo + b" " + responses.literal(self._content.read(span.offset, span.length))]
+
+    def _binary(self, item: BinarySection, inline: int) -> list[Piece]:
+        """A part without its transfer encoding; a message as such has none (RFC 3516 4.2). Raises No."""
+        if not item.path:
+            return decoding.plain(item, Span(0, self._content.size), self._content, inline)
+        part = find(self.root, item.path)
+        if part is None:
+            return decoding.plain(item, Span(0, 0), self._content, inline)
+        return decoding.pieces_of(item, part, self.data, self._content, inline)
 
     def span(self, path: tuple[int, ...], what: str) -> Span | None:
         """Where a section is. Most are found without looking at the whole message."""

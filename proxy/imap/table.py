@@ -94,6 +94,7 @@ CAPABILITIES = (
     Capability(b"CHILDREN", ("LIST",), SOMEBODY),
     Capability(b"UIDPLUS", ("UID EXPUNGE", "APPEND", "COPY", "UID COPY"), SOMEBODY),
     Capability(b"UNSELECT", ("UNSELECT",), SOMEBODY),
+    Capability(b"BINARY", ("FETCH", "UID FETCH", "APPEND"), SOMEBODY),
     Capability(b"SORT", ("SORT", "UID SORT"), SOMEBODY),
     Capability(b"SORT=DISPLAY", ("SORT", "UID SORT"), SOMEBODY),
     Capability(b"THREAD=ORDEREDSUBJECT", ("THREAD", "UID THREAD"), SOMEBODY),

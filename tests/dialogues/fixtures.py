@@ -137,6 +137,34 @@ epilogue
 )
 
 
+ENCODINGS = crlf(
+    """From: eve@123.com
+Subject: encodings
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="b"
+
+--b
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+
+a=3Db=
+ caf=C3=A9
+--b
+Content-Type: text/plain
+
+abcdefghijkl
+--b
+Content-Type: application/octet-stream
+Content-Transfer-Encoding: BASE64
+
+YQ
+Bi/wA=
+--b--
+"""
+)
+UNKNOWN_ENCODING = crlf("From: eve@123.com\nSubject: uu\nContent-Transfer-Encoding: x-uuencode\n\nbegin\n")
+
+
 def letter(number: int) -> bytes:
     """A small plain message: `Subject: letter N`, body `body N`."""
     return crlf(
@@ -171,6 +199,7 @@ MAILBOXES: Mapping[str, Mailbox] = {
     "empty": Mailbox(),
     "three": Mailbox(THREE),
     "nested": Mailbox((Sample(NESTED, "uidl-nested"),)),
+    "encodings": Mailbox((Sample(ENCODINGS, "uidl-encodings"), Sample(UNKNOWN_ENCODING, "uidl-unknown"))),
     "letters": Mailbox(letters(5)),
     "fifty": Mailbox(letters(50)),
     "conversation": Mailbox(tuple(_conversation())),

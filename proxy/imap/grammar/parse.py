@@ -135,7 +135,7 @@ def _status(cursor: Cursor) -> StatusItems:
 
 
 def _append(cursor: Cursor) -> Append:
-    """append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal"""
+    """append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP (literal / literal8) (RFC 3516 7)"""
     cursor.space()
     folder = cursor.folder()
     cursor.space()
@@ -150,8 +150,6 @@ def _append(cursor: Cursor) -> Append:
     message = cursor.literal()
     if message is None:
         raise BadSyntax("a message has to be a literal")
-    if message.binary:
-        raise BadSyntax("a message cannot be a literal8")  # RFC 3516 4.4; BINARY is not announced
     return Append(folder, flags, internal_date, message)
 
 

@@ -221,7 +221,19 @@ class BodySection:
     echo: bytes  # its name in the FETCH response (RFC 3501 7.4.2): BODY[1.HEADER.FIELDS (DATE FROM)]<0>
 
 
-FetchItem = FetchAttribute | BodySection
+@dataclass(frozen=True, slots=True)
+class BinarySection:
+    """BINARY[…], BINARY.PEEK[…] and, with `size`, BINARY.SIZE[…] (RFC 3516 4.2): a part's body, its content
+    transfer encoding taken off. `path` and `partial` as in BodySection; the partial counts decoded octets."""
+
+    path: tuple[int, ...]
+    peek: bool
+    size: bool
+    partial: tuple[int, int] | None
+    echo: bytes  # its name in the FETCH response: BINARY[1.2]<0>
+
+
+FetchItem = FetchAttribute | BodySection | BinarySection
 
 
 @dataclass(frozen=True, slots=True)
