@@ -22,7 +22,7 @@ from sqlalchemy import Connection, insert, select
 from mailstore import delivery, schema
 from mailstore.content import Content
 from mailstore.database import MailboxEngine, storage_errors
-from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage
+from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageFailed
 from mailstore.index import folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import (
@@ -37,6 +37,7 @@ from mailstore.index.rows import (
     Snapshot,
     Status,
     StoreMode,
+    named_once,
     shared_flags,
 )
 from mailstore.ledger import Ledger
@@ -248,11 +249,16 @@ class MailHome:
 
     def _claim_recent(self, folder_id: int, up_to: int) -> int:
         """Take what nobody was shown as \\Recent yet, up to a UID; gives back where it starts."""
-        with self._database.write() as connection:
-            folder = self._numbered(connection, folder_id)
-            start = folder.recent_from
-            folder.recent_from = max(start, up_to)
-            folders.save(connection, self.account_id, folder)
+        with self._database.read() as connection:
+            start = self._numbered(connection, folder_id).recent_from
+        try:
+            with self._database.write() as connection:
+                folder = self._numbered(connection, folder_id)
+                start = folder.recent_from
+                folder.recent_from = max(start, up_to)
+                folders.save(connection, self.account_id, folder)
+        except StorageFailed:
+            pass  # a disk that is full keeps nobody from the mail that is there: others see it as \Recent too
         return start
 
     def changes(self, folder_id: int, since: int, *, claim_recent: bool) -> Changes:
@@ -299,7 +305,7 @@ class MailHome:
         self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str]
     ) -> list[Flagged]:
         """Change flags; gives back every message of `uids` that is there, as it is afterwards."""
-        given = shared_flags(flags)
+        given = named_once(flags)
         with self._database.write() as connection:
             folder = self._numbered(connection, folder_id)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
@@ -354,7 +360,7 @@ class MailHome:
         with self._database.read() as connection:
             folder = self._named(connection, name)
         self._catch_up()
-        given = shared_flags(flags)
+        given = named_once(flags)
         now = self._clock()
         with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
             file, size = place.message(message, given)
@@ -440,9 +446,12 @@ class MailHome:
 
 
 def _combine(old: Flags, mode: StoreMode, given: Flags) -> Flags:
-    if mode is StoreMode.REPLACE:
-        return given
-    return shared_flags(old | given if mode is StoreMode.ADD else old - given)
+    """A keyword is the same in either case (RFC 3501 9 (1)), and keeps the spelling that the message has."""
+    spelled = {flag.lower(): flag for flag in old}
+    if mode is StoreMode.REMOVE:
+        return shared_flags(old - {spelled.get(flag.lower(), flag) for flag in given})
+    wanted = {spelled.get(flag.lower(), flag) for flag in given}
+    return shared_flags(wanted if mode is StoreMode.REPLACE else old | wanted)
 
 
 @contextmanager

@@ -24,6 +24,11 @@ def shared_flags(flags: Iterable[str]) -> Flags:
     return _shared.setdefault(value, value)
 
 
+def named_once(flags: Iterable[str]) -> Flags:
+    """The set of flags that somebody gave: of spellings that differ in case alone, one (RFC 3501 9 (1))."""
+    return shared_flags({flag.lower(): flag for flag in flags}.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A folder as it stands in the index. `name` is in Unicode, levels apart by "/", INBOX in capitals."""

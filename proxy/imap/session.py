@@ -211,7 +211,7 @@ class Session:
                 return
             except MailstoreError as error:
                 self.stale = True  # it is told when the store can be read again
-                self.log.warning("imap changes unreadable", reason=type(error).__name__, **self._who())
+                self.log.warning("imap changes unreadable", reason=str(error), **self._who())
                 return
             view.apply(changes)
         self.out.write(view.flush(expunge=expunge, with_uid=with_uid))
@@ -369,7 +369,7 @@ class Session:
             reply = error
         except MailstoreError as error:
             reply = refusal(error)
-            self.log.warning("imap store error", reason=type(error).__name__, **self._who())
+            self.log.warning("imap store error", reason=str(error) or type(error).__name__, **self._who())
         await self.sync(expunge=expunge, with_uid=with_uid)
         if isinstance(reply, Done):
             self.out.write(responses.status(ready.tag, b"OK", reply.text, reply.code))
