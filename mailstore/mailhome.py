@@ -28,11 +28,13 @@ from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import (
     DELETED,
     Appended,
+    AppendedMany,
     Changes,
     Copied,
     Flagged,
     Flags,
     Folder,
+    HandedIn,
     Row,
     Snapshot,
     Status,
@@ -372,6 +374,39 @@ class MailHome:
                 folders.save(connection, self.account_id, folder)
         self._announce(folder.id)
         return Appended(folder.uidvalidity, uid)
+
+    def append_many(
+        self, name: str, messages: Sequence[HandedIn], *, replacing: tuple[int, int] | None = None
+    ) -> AppendedMany:
+        """Store messages, all or none, under one modseq. `replacing`: the folder's id and UID of a message that goes
+        in the same transaction (RFC 8508). Raises NoSuchFolder, NoSuchMessage (to be replaced), StorageFailed."""
+        with self._database.read() as connection:
+            folder = self._named(connection, name)
+        self._catch_up()
+        now = self._clock()
+        with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
+            new = []
+            for message in messages:
+                given = named_once(message.flags)
+                file, size = place.message(message.source, given)
+                date = int(now) if message.internal_date is None else message.internal_date
+                new.append(mailbox.NewMessage(given, size, date, file))
+            place.settle()
+            with self._database.write() as connection:
+                folder = self._numbered(connection, folder.id)
+                uids = mailbox.add(connection, self.account_id, folder, new)
+                folders.save(connection, self.account_id, folder)
+                if replacing is not None:
+                    source = self._numbered(connection, replacing[0])
+                    gone = mailbox.rows(connection, self.account_id, source.id, [replacing[1]])
+                    if not gone:
+                        raise NoSuchMessage("the message to be replaced is no longer there")
+                    self._forget(connection, source, gone)
+        self._announce(folder.id)
+        if replacing is not None:
+            self._announce(replacing[0])
+            self._work_off_pending()
+        return AppendedMany(folder.uidvalidity, uids)
 
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
         """Copy messages with flags and internal date, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""

@@ -62,6 +62,7 @@ class Session:
         self.terms = terms
         self.log = log
         self.clock = clock
+        self.spool = spool  # a file for a message on its way in
         self.reader = CommandReader(terms.limits, spool)
         self.state = State.NOT_AUTHENTICATED
         self.view: View | None = None
@@ -142,7 +143,9 @@ class Session:
     @property
     def capability(self) -> bytes:
         """`CAPABILITY …` as it is at this moment (RFC 3501 6.1.1)."""
-        names = capabilities(self.state, tls=self.tls_offered, login=self.login_allowed)
+        names = capabilities(
+            self.state, tls=self.tls_offered, login=self.login_allowed, append_limit=self.terms.limits.message
+        )
         return b" ".join((b"CAPABILITY", *names))
 
     @property

@@ -11,7 +11,7 @@ An extension is a file in `proxy.imap.commands`, its rows here, and its capabili
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.imap.answers import Bad, Done
@@ -53,6 +53,8 @@ COMMANDS = (
     Entry("STATUS", SOMEBODY, folders.status),
     Entry("NAMESPACE", SOMEBODY, folders.namespace),
     Entry("APPEND", SOMEBODY, appending.append),
+    Entry("REPLACE", SELECTED, appending.replace),
+    Entry("UID REPLACE", SELECTED, appending.replace),
     Entry("IDLE", SOMEBODY, idle.idle),
     Entry("CHECK", SELECTED, selecting.check),
     Entry("CLOSE", SELECTED, selecting.close),
@@ -95,11 +97,15 @@ CAPABILITIES = (
     Capability(b"UIDPLUS", ("UID EXPUNGE", "APPEND", "COPY", "UID COPY"), SOMEBODY),
     Capability(b"UNSELECT", ("UNSELECT",), SOMEBODY),
     Capability(b"BINARY", ("FETCH", "UID FETCH", "APPEND"), SOMEBODY),
+    Capability(b"MULTIAPPEND", ("APPEND",), SOMEBODY),
+    Capability(b"CATENATE", ("APPEND",), SOMEBODY),
+    Capability(b"REPLACE", ("REPLACE", "UID REPLACE"), SOMEBODY),
     Capability(b"SORT", ("SORT", "UID SORT"), SOMEBODY),
     Capability(b"SORT=DISPLAY", ("SORT", "UID SORT"), SOMEBODY),
     Capability(b"THREAD=ORDEREDSUBJECT", ("THREAD", "UID THREAD"), SOMEBODY),
     Capability(b"THREAD=REFERENCES", ("THREAD", "UID THREAD"), SOMEBODY),
 )
+APPENDLIMIT = Capability(b"APPENDLIMIT=", ("APPEND", "STATUS"), SOMEBODY)  # … and the number of octets (RFC 7889)
 STARTTLS = Capability(b"STARTTLS", ("STARTTLS",), NOBODY)
 LOGINS = (
     Capability(b"AUTH=PLAIN", ("AUTHENTICATE",), NOBODY),
@@ -128,7 +134,7 @@ def indexed(commands: Iterable[Entry], capabilities: Iterable[Capability]) -> Ma
     return table
 
 
-TABLE = indexed(COMMANDS, (*CAPABILITIES, STARTTLS, *LOGINS, LOGINDISABLED))
+TABLE = indexed(COMMANDS, (*CAPABILITIES, APPENDLIMIT, STARTTLS, *LOGINS, LOGINDISABLED))
 
 
 def find(command: Command, state: State) -> Entry:
@@ -143,10 +149,13 @@ def find(command: Command, state: State) -> Entry:
     return entry
 
 
-def capabilities(state: State, *, tls: bool, login: bool) -> list[bytes]:
-    """What is announced in `state`. `tls`: STARTTLS is offered now; `login`: a password may be sent now."""
+def capabilities(state: State, *, tls: bool, login: bool, append_limit: int | None = None) -> list[bytes]:
+    """What is announced in `state`. `tls`: STARTTLS is offered now; `login`: a password may be sent now;
+    `append_limit`: octets of the largest message that is taken."""
     offered = [*CAPABILITIES]
     if tls:
         offered.append(STARTTLS)
     offered.extend(LOGINS if login else (LOGINDISABLED,))
+    if append_limit is not None:
+        offered.append(replace(APPENDLIMIT, name=b"%b%d" % (APPENDLIMIT.name, append_limit)))
     return [capability.name for capability in offered if state in capability.states]

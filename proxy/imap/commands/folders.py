@@ -76,12 +76,13 @@ def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
 
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
     figures = await session.run(lambda home: home.status(arguments.folder))
-    items = (b"%b %d" % (item.value.encode(), _figure(figures, item)) for item in arguments.items)
+    limit = session.terms.limits.message
+    items = (b"%b %d" % (item.value.encode(), _figure(figures, item, limit)) for item in arguments.items)
     session.untagged(b"STATUS %b %b" % (responses.folder_name(arguments.folder), responses.parenthesized(items)))
     return Done(b"Status completed.")
 
 
-def _figure(figures: Status, item: StatusItem) -> int:
+def _figure(figures: Status, item: StatusItem, append_limit: int) -> int:
     match item:
         case StatusItem.MESSAGES:
             return figures.messages
@@ -93,6 +94,8 @@ def _figure(figures: Status, item: StatusItem) -> int:
             return figures.uidvalidity
         case StatusItem.UNSEEN:
             return figures.unseen
+        case StatusItem.APPENDLIMIT:
+            return append_limit
 
 
 async def namespace(session: Session, _command: Command, _arguments: NoArguments) -> Done:

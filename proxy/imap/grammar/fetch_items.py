@@ -121,6 +121,14 @@ SECTIONED: Final[Mapping[str, Callable[[Cursor], FetchItem]]] = {
 }
 
 
+def body_section(section: bytes) -> BodySection:
+    """What stands between the brackets of BODY[…], from elsewhere than a FETCH. Raises BadSyntax."""
+    cursor = Cursor((b"[" + section + b"]",))
+    found = _body(cursor, peek=True)
+    cursor.finish()
+    return found
+
+
 def _spec(word: str) -> tuple[tuple[int, ...], str]:
     """`1.2.HEADER` taken apart."""
     match = _SECTION.fullmatch(word)

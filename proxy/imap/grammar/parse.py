@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from mailstore.index.rows import StoreMode
+from proxy.imap.grammar.appending import append, replace
 from proxy.imap.grammar.fetch_items import fetch
 from proxy.imap.grammar.folder_names import SEPARATOR, decode_part
 from proxy.imap.grammar.search_keys import search
 from proxy.imap.grammar.sort_keys import sort, thread
 from proxy.imap.grammar.syntax import (
-    Append,
     Arguments,
     Authenticate,
     BadSyntax,
@@ -134,25 +134,6 @@ def _status(cursor: Cursor) -> StatusItems:
     return StatusItems(folder, items)
 
 
-def _append(cursor: Cursor) -> Append:
-    """append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP (literal / literal8) (RFC 3516 7)"""
-    cursor.space()
-    folder = cursor.folder()
-    cursor.space()
-    flags: tuple[str, ...] = ()
-    if cursor.next_is(b"("):
-        flags = tuple(dict.fromkeys(filter(None, cursor.listed(cursor.flag_or_recent, MAX_FLAGS))))
-        cursor.space()
-    internal_date = None
-    if cursor.next_is(b'"'):
-        internal_date = cursor.date_time()
-        cursor.space()
-    message = cursor.literal()
-    if message is None:
-        raise BadSyntax("a message has to be a literal")
-    return Append(folder, flags, internal_date, message)
-
-
 def _store(cursor: Cursor) -> Store:
     """store = "STORE" SP sequence-set SP ["+" / "-"] "FLAGS" [".SILENT"] SP (flag-list / (flag *(SP flag)))"""
     cursor.space()
@@ -238,7 +219,9 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "LSUB": _list,
     "NAMESPACE": _nothing,
     "STATUS": _status,
-    "APPEND": _append,
+    "APPEND": append,
+    "REPLACE": replace,
+    "UID REPLACE": replace,
     "IDLE": _nothing,
     "CHECK": _nothing,
     "CLOSE": _nothing,

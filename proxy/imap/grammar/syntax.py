@@ -123,6 +123,7 @@ class StatusItem(enum.Enum):
     UIDNEXT = "UIDNEXT"
     UIDVALIDITY = "UIDVALIDITY"
     UNSEEN = "UNSEEN"
+    APPENDLIMIT = "APPENDLIMIT"  # RFC 7889
 
 
 @dataclass(frozen=True, slots=True)

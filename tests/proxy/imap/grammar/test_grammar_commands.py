@@ -222,7 +222,7 @@ def test_append(line: bytes, folder: str, flags: tuple[str, ...], internal_date:
         b"APPEND INBOX \\Seen {1+}\r\nx",
         b'APPEND INBOX "yesterday" {1+}\r\nx',
         b'APPEND INBOX "01-Jan-1970 00:00:00 +0000" (\\Seen) {1+}\r\nx',
-        b"APPEND INBOX {1+}\r\nx {1+}\r\ny",
+        b"APPEND INBOX {1+}\r\nx (\\Seen)",
         b"APPEND INBOX {1+}\r\nxy",
         b"APPEND {1+}\r\nx",
         b"STORE",
