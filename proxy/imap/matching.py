@@ -35,6 +35,7 @@ from proxy.imap.grammar.syntax import (
     Text,
     UidSet,
     When,
+    Within,
 )
 from proxy.imap.reading import OpenMessage
 from proxy.imap.view import View
@@ -51,6 +52,7 @@ class Candidate:
     flags: Flags
     recent: bool
     row: Row | None = None
+    now: float = 0.0  # the store's clock, where there is a row
     message: SearchedMessage | None = None
 
 
@@ -118,6 +120,8 @@ def compiled(key: SearchKey, view: View) -> Compiled:
             return Compiled(_size(key), ROW)
         case Dated():
             return Compiled(_sent(key), HEADER) if key.sent else Compiled(_arrived(key), ROW)
+        case Within():
+            return Compiled(_within(key), ROW)
         case Header():
             return Compiled(_header(key), HEADER)
         case Text():
@@ -205,6 +209,16 @@ def _arrived(key: Dated) -> Test:
         except (ValueError, OverflowError, OSError):
             return False
         return _in_time(key.when, day, key.day)
+
+    return test
+
+
+def _within(key: Within) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        if candidate.row is None:
+            return None
+        limit = int(candidate.now) - key.seconds
+        return candidate.row.internal_date <= limit if key.older else candidate.row.internal_date >= limit
 
     return test
 

@@ -96,6 +96,7 @@ CAPABILITIES = (
     Capability(b"CHILDREN", ("LIST",), SOMEBODY),
     Capability(b"UIDPLUS", ("UID EXPUNGE", "APPEND", "COPY", "UID COPY"), SOMEBODY),
     Capability(b"UNSELECT", ("UNSELECT",), SOMEBODY),
+    Capability(b"WITHIN", ("SEARCH", "UID SEARCH"), SOMEBODY),
     Capability(b"BINARY", ("FETCH", "UID FETCH", "APPEND"), SOMEBODY),
     Capability(b"MULTIAPPEND", ("APPEND",), SOMEBODY),
     Capability(b"CATENATE", ("APPEND",), SOMEBODY),

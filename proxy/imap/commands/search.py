@@ -71,11 +71,12 @@ def _in_store(
     """Runs in a thread: how many of the candidates were looked at, and which of these match."""
     uids = [candidate.uid for candidate in candidates]
     rows = {row.uid: row for row in home.rows(folder_id, uids)}
+    now = home.clock()
     end = time.monotonic() + VISIT
     found = []
     with Opener(home, folder_id, uids) as opener:
         for taken, candidate in enumerate(candidates, 1):
-            candidate.row = rows.get(candidate.uid)
+            candidate.row, candidate.now = rows.get(candidate.uid), now
             if candidate.row is not None and _matches(opener, candidate, key):
                 found.append(candidate)
             if time.monotonic() > end:

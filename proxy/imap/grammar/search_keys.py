@@ -37,6 +37,7 @@ from proxy.imap.grammar.syntax import (
     Text,
     UidSet,
     When,
+    Within,
 )
 from proxy.imap.grammar.tokens import Cursor
 
@@ -242,6 +243,15 @@ def _dated(strings: Strings, *, when: When, sent: bool) -> Dated:
     return Dated(when, strings.cursor.date(), sent)
 
 
+def _within(strings: Strings, *, older: bool) -> Within:
+    """ "OLDER" SP nz-number / "YOUNGER" SP nz-number (RFC 5032 4)"""
+    strings.cursor.space()
+    seconds = strings.cursor.number()
+    if not seconds:
+        raise BadSyntax("an interval is at least one second")
+    return Within(older, seconds)
+
+
 def _uid(strings: Strings) -> UidSet:
     """ "UID" SP sequence-set"""
     strings.cursor.space()
@@ -273,5 +283,7 @@ KEYS: Final[Mapping[str, Callable[[Strings], SearchKey]]] = {
     "SMALLER": partial(_size, larger=False),
     **{when.value: partial(_dated, when=when, sent=False) for when in When},
     **{f"SENT{when.value}": partial(_dated, when=when, sent=True) for when in When},
+    "OLDER": partial(_within, older=True),
+    "YOUNGER": partial(_within, older=False),
     "UID": _uid,
 }

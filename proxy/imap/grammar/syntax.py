@@ -335,6 +335,14 @@ class Dated:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """OLDER and YOUNGER: the internal date lies so many seconds back or more, or so many or fewer (RFC 5032)."""
+
+    older: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class UidSet:
     sequence: SequenceSet
 
@@ -346,7 +354,7 @@ class NumberSet:
     sequence: SequenceSet
 
 
-SearchKey = And | Or | Not | All | Flag | Recent | Header | Text | Body | Size | Dated | UidSet | NumberSet
+SearchKey = And | Or | Not | All | Flag | Recent | Header | Text | Body | Size | Dated | Within | UidSet | NumberSet
 
 
 @dataclass(frozen=True, slots=True)
