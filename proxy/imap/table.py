@@ -41,6 +41,7 @@ COMMANDS = (
     Entry("AUTHENTICATE", NOBODY, login.authenticate),
     Entry("LOGIN", NOBODY, login.login),
     Entry("ENABLE", SOMEBODY, anytime.enable),
+    Entry("COMPRESS", SOMEBODY, anytime.compress),
     Entry("SELECT", SOMEBODY, selecting.select),
     Entry("EXAMINE", SOMEBODY, selecting.select),
     Entry("CREATE", SOMEBODY, folders.create),
@@ -107,6 +108,7 @@ CAPABILITIES = (
     Capability(b"THREAD=REFERENCES", ("THREAD", "UID THREAD"), SOMEBODY),
 )
 APPENDLIMIT = Capability(b"APPENDLIMIT=", ("APPEND", "STATUS"), SOMEBODY)  # … and the number of octets (RFC 7889)
+COMPRESS = Capability(b"COMPRESS=DEFLATE", ("COMPRESS",), SOMEBODY)  # until it is on (RFC 4978 3)
 STARTTLS = Capability(b"STARTTLS", ("STARTTLS",), NOBODY)
 LOGINS = (
     Capability(b"AUTH=PLAIN", ("AUTHENTICATE",), NOBODY),
@@ -135,7 +137,7 @@ def indexed(commands: Iterable[Entry], capabilities: Iterable[Capability]) -> Ma
     return table
 
 
-TABLE = indexed(COMMANDS, (*CAPABILITIES, APPENDLIMIT, STARTTLS, *LOGINS, LOGINDISABLED))
+TABLE = indexed(COMMANDS, (*CAPABILITIES, APPENDLIMIT, COMPRESS, STARTTLS, *LOGINS, LOGINDISABLED))
 
 
 def find(command: Command, state: State) -> Entry:
@@ -150,13 +152,17 @@ def find(command: Command, state: State) -> Entry:
     return entry
 
 
-def capabilities(state: State, *, tls: bool, login: bool, append_limit: int | None = None) -> list[bytes]:
+def capabilities(
+    state: State, *, tls: bool, login: bool, append_limit: int | None = None, compress: bool = False
+) -> list[bytes]:
     """What is announced in `state`. `tls`: STARTTLS is offered now; `login`: a password may be sent now;
-    `append_limit`: octets of the largest message that is taken."""
+    `append_limit`: octets of the largest message that is taken; `compress`: the session is not compressed yet."""
     offered = [*CAPABILITIES]
     if tls:
         offered.append(STARTTLS)
     offered.extend(LOGINS if login else (LOGINDISABLED,))
+    if compress:
+        offered.append(COMPRESS)
     if append_limit is not None:
         offered.append(replace(APPENDLIMIT, name=b"%b%d" % (APPENDLIMIT.name, append_limit)))
     return [capability.name for capability in offered if state in capability.states]

@@ -21,6 +21,7 @@ from proxy.imap.grammar.syntax import (
     Authenticate,
     BadSyntax,
     Command,
+    Compress,
     Copy,
     Enable,
     FolderName,
@@ -88,6 +89,12 @@ def _authenticate(cursor: Cursor) -> Authenticate:
     cursor.space()
     mechanism = cursor.atom().upper().decode("ascii")
     return Authenticate(mechanism, cursor.atom() if cursor.more() else None)
+
+
+def _compress(cursor: Cursor) -> Compress:
+    """compress = "COMPRESS" SP algorithm"""
+    cursor.space()
+    return Compress(cursor.word())
 
 
 def _folder(cursor: Cursor) -> FolderName:
@@ -208,6 +215,7 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "AUTHENTICATE": _authenticate,
     "LOGIN": _login,
     "ENABLE": _enable,
+    "COMPRESS": _compress,
     "SELECT": _folder,
     "EXAMINE": _folder,
     "CREATE": _create,

@@ -176,6 +176,13 @@ class Id(Arguments):
 
 
 @dataclass(frozen=True, slots=True)
+class Compress(Arguments):
+    """COMPRESS (RFC 4978 5). `mechanism` in capitals."""
+
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
 class Enable(Arguments):
     """ENABLE (RFC 5161 3.1). `names` in capitals, known here or not."""
 
