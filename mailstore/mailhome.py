@@ -38,6 +38,7 @@ from mailstore.index.rows import (
     Row,
     Snapshot,
     Status,
+    Stored,
     StoreMode,
     named_once,
     shared_flags,
@@ -234,7 +235,7 @@ class MailHome:
         """The folder as it is now. A writable one claims what is \\Recent. Raises NoSuchFolder."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
-            uids, flags = mailbox.uids_and_flags(connection, self.account_id, folder.id)
+            uids, flags, modseqs = mailbox.uids_flags_modseqs(connection, self.account_id, folder.id)
         recent_from = folder.recent_from
         if writable and recent_from < folder.uidnext:
             recent_from = self._claim_recent(folder.id, folder.uidnext)
@@ -247,6 +248,7 @@ class MailHome:
             uids,
             flags,
             tuple(sorted(used)),
+            modseqs,
         )
 
     def _claim_recent(self, folder_id: int, up_to: int) -> int:
@@ -272,6 +274,11 @@ class MailHome:
             start = self._claim_recent(folder_id, folder.uidnext)
             return Changes(found.highestmodseq, found.uidnext, start, found.changed, found.gone)
         return found
+
+    def vanished(self, folder_id: int, since: int) -> list[int]:
+        """The UIDs of all messages that were expunged after modseq `since` (RFC 7162 3.2.5)."""
+        with self._database.read() as connection:
+            return mailbox.vanished(connection, self.account_id, folder_id, since)
 
     def rows(self, folder_id: int, uids: Collection[int]) -> list[Row]:
         """The messages of these UIDs that are there, by ascending UID."""
@@ -307,21 +314,40 @@ class MailHome:
         self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str]
     ) -> list[Flagged]:
         """Change flags; gives back every message of `uids` that is there, as it is afterwards."""
+        return list(self._store(folder_id, uids, mode, flags, None).flagged)
+
+    def store_flags_if_unchanged(
+        self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str], *, unchanged_since: int
+    ) -> Stored:
+        """Change the flags of those messages whose modseq is at most `unchanged_since` (RFC 7162 3.1.3)."""
+        return self._store(folder_id, uids, mode, flags, unchanged_since)
+
+    def _store(
+        self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str], unchanged_since: int | None
+    ) -> Stored:
+        """Look and change in one transaction: nobody comes between."""
         given = named_once(flags)
         with self._database.write() as connection:
             folder = self._numbered(connection, folder_id)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
+            modified = []
+            if unchanged_since is not None:
+                modified = [row.uid for row in found if row.modseq > unchanged_since]
+                found = [row for row in found if row.modseq <= unchanged_since]
             after = [(row, _combine(row.flags, mode, given)) for row in found]
             changed = [(row, new) for row, new in after if new != row.flags]
             if not changed:
-                return [Flagged(row.uid, row.modseq, row.flags) for row in found]
+                return Stored([Flagged(row.uid, row.modseq, row.flags) for row in found], modified)
             # Names first: after a crash in between, a name that differs reads as another program's change of flags.
             for row, new in changed:
                 self._maildir.rename_flags(folder.directory, row.file, row.flags, new)
             mailbox.set_flags(connection, self.account_id, folder, [(row.uid, new) for row, new in changed])
             folders.save(connection, self.account_id, folder)
         self._announce(folder_id)
-        return [Flagged(row.uid, folder.highestmodseq if new != row.flags else row.modseq, new) for row, new in after]
+        flagged = [
+            Flagged(row.uid, folder.highestmodseq if new != row.flags else row.modseq, new) for row, new in after
+        ]
+        return Stored(flagged, modified)
 
     def expunge(self, folder_id: int, uids: Collection[int] | None = None) -> list[int]:
         """Remove the messages flagged \\Deleted, all or those among `uids` (UID EXPUNGE); gives back their UIDs."""
@@ -411,6 +437,10 @@ class MailHome:
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
         """Copy messages with flags and internal date, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=False)
+
+    def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
+        """Move messages in one transaction, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        return self._transfer(folder_id, uids, target, moving=True)
 
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
         """Copy, or move in one transaction: a crash neither loses a message nor leaves it in both folders."""

@@ -16,6 +16,7 @@ from proxy.imap.answers import Done
 from proxy.imap.commands.search import matching
 from proxy.imap.grammar.sort_keys import Sort, ThreadBy, Threading
 from proxy.imap.grammar.syntax import Command, Search
+from proxy.imap.manner import CONDSTORE
 from proxy.imap.matching import compiled
 from proxy.imap.sorting import BATCH, in_order, read_facts, read_threaded, thread_response
 
@@ -31,7 +32,8 @@ async def sort(session: Session, command: Command, arguments: Sort) -> Done:
     facts = await _read_all(session, arguments.search, partial(read_facts, keys=keys))
     uids = await session.run(lambda _home: in_order(facts, arguments.criteria))
     number = _numbering(session, uid=command.uid)
-    await session.out.send(b"* SORT%b\r\n" % b"".join(b" %d" % number(uid) for uid in uids))
+    modseq = _highest(session, uids) if arguments.search.by_modseq else b""
+    await session.out.send(b"* SORT%b%b\r\n" % (b"".join(b" %d" % number(uid) for uid in uids), modseq))
     return Done(b"Sort completed.")
 
 
@@ -46,6 +48,8 @@ async def thread(session: Session, command: Command, arguments: ThreadBy) -> Don
 async def _read_all(session: Session, search: Search, read: _Read[T]) -> dict[int, T]:
     """Every message that matches and is still there, by UID, ascending."""
     view = session.selected
+    if search.by_modseq:
+        session.enable(CONDSTORE)  # RFC 7162 3.1
     uids = [view.uids[index] for index in await matching(session, compiled(search.key, view))]
     facts: dict[int, T] = {}
     start = 0
@@ -57,6 +61,14 @@ async def _read_all(session: Session, search: Search, read: _Read[T]) -> dict[in
         start += taken
         await session.out.drained()  # a client that left is not sorted for
     return facts
+
+
+def _highest(session: Session, uids: Sequence[int]) -> bytes:
+    """The highest modseq of what is told (RFC 7162 3.1.6)."""
+    view = session.selected
+    places = (view.index(uid) for uid in uids)
+    modseqs = [view.modseqs[place] for place in places if place is not None]
+    return b" (MODSEQ %d)" % max(modseqs) if modseqs else b""
 
 
 def _numbering(session: Session, *, uid: bool) -> Callable[[int], int]:

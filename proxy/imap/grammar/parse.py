@@ -14,6 +14,7 @@ from mailstore.index.rows import StoreMode
 from proxy.imap.grammar.appending import append, replace
 from proxy.imap.grammar.fetch_items import fetch
 from proxy.imap.grammar.folder_names import SEPARATOR, decode_part
+from proxy.imap.grammar.modifiers import select, store_modifiers
 from proxy.imap.grammar.search_keys import search
 from proxy.imap.grammar.sort_keys import sort, thread
 from proxy.imap.grammar.syntax import (
@@ -98,7 +99,7 @@ def _compress(cursor: Cursor) -> Compress:
 
 
 def _folder(cursor: Cursor) -> FolderName:
-    """select = "SELECT" SP mailbox, and others alike"""
+    """create = "CREATE" SP mailbox, and others alike"""
     cursor.space()
     return FolderName(cursor.folder())
 
@@ -142,10 +143,12 @@ def _status(cursor: Cursor) -> StatusItems:
 
 
 def _store(cursor: Cursor) -> Store:
-    """store = "STORE" SP sequence-set SP ["+" / "-"] "FLAGS" [".SILENT"] SP (flag-list / (flag *(SP flag)))"""
+    """store = "STORE" SP sequence-set [SP store-modifiers] SP ["+" / "-"] "FLAGS" [".SILENT"] SP
+    (flag-list / (flag *(SP flag)))"""
     cursor.space()
     sequence = cursor.sequence_set()
     cursor.space()
+    unchanged_since = store_modifiers(cursor)
     mode = next((mode for sign, mode in _STORE_MODES.items() if cursor.skip(sign)), StoreMode.REPLACE)
     word = cursor.word()
     if word not in {"FLAGS", "FLAGS.SILENT"}:
@@ -159,11 +162,11 @@ def _store(cursor: Cursor) -> Store:
             flags.append(cursor.flag())
             if len(flags) > MAX_FLAGS:
                 raise BadSyntax("a list is too long")
-    return Store(sequence, mode, word == "FLAGS.SILENT", tuple(dict.fromkeys(flags)))
+    return Store(sequence, mode, word == "FLAGS.SILENT", tuple(dict.fromkeys(flags)), unchanged_since)
 
 
 def _copy(cursor: Cursor) -> Copy:
-    """copy = "COPY" SP sequence-set SP mailbox"""
+    """copy = "COPY" SP sequence-set SP mailbox; move alike (RFC 6851 5)"""
     cursor.space()
     sequence = cursor.sequence_set()
     cursor.space()
@@ -214,10 +217,11 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "STARTTLS": _nothing,
     "AUTHENTICATE": _authenticate,
     "LOGIN": _login,
+    "UNAUTHENTICATE": _nothing,
     "ENABLE": _enable,
     "COMPRESS": _compress,
-    "SELECT": _folder,
-    "EXAMINE": _folder,
+    "SELECT": select,
+    "EXAMINE": select,
     "CREATE": _create,
     "DELETE": _folder,
     "RENAME": _rename,
@@ -248,4 +252,6 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "UID STORE": _store,
     "COPY": _copy,
     "UID COPY": _copy,
+    "MOVE": _copy,
+    "UID MOVE": _copy,
 }

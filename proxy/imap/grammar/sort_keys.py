@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.imap.grammar.search_keys import search_program
-from proxy.imap.grammar.syntax import Arguments, BadSyntax, Search
+from proxy.imap.grammar.syntax import Arguments, BadSyntax, Search, SearchKey
 from proxy.imap.grammar.tokens import Cursor
 
 MAX_CRITERIA: Final = 50  # twenty would say all that can be said
@@ -50,6 +50,10 @@ class Sort(Arguments):
     criteria: tuple[Criterion, ...]
     search: Search
 
+    @property
+    def key(self) -> SearchKey:
+        return self.search.key
+
 
 @dataclass(frozen=True, slots=True)
 class ThreadBy(Arguments):
@@ -57,6 +61,10 @@ class ThreadBy(Arguments):
 
     threading: Threading
     search: Search
+
+    @property
+    def key(self) -> SearchKey:
+        return self.search.key
 
 
 def sort(cursor: Cursor) -> Sort:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.proxy.imap.imap_rig import Rig
 
 WORDS = (
-    b"FETCH STORE SEARCH COPY UID EXPUNGE CLOSE SELECT EXAMINE LIST LSUB STATUS APPEND IDLE DONE NOOP CHECK CREATE "
+    b"FETCH STORE SEARCH SORT THREAD REPLACE COMPRESS DEFLATE CATENATE URL TEXT COPY UID "
+    b"EXPUNGE CLOSE SELECT EXAMINE LIST LSUB STATUS APPEND IDLE DONE NOOP CHECK CREATE "
     b"DELETE RENAME SUBSCRIBE LOGIN AUTHENTICATE PLAIN STARTTLS CAPABILITY ID ENABLE NAMESPACE UNSELECT 1 1:* * 0 "
     b"4294967296 INBOX Other NIL () (FLAGS) FLAGS +FLAGS (\\Seen) $Work BODY[] ALL RFC822 OR NOT SUBJECT KEYWORD "
     b'BEFORE 14-Nov-2023 {3} {3+} {0} {99999999} {-1} abc (MESSAGES) = AGEAYg== &AC8- CHARSET UTF-8 "" "unclosed (((( '
@@ -22,7 +23,8 @@ WORDS = (
 CHOICES = {
     b"<set>": b"1 1:* * 2,4:3 99 4294967295:1 0".split(),
     b"<items>": b"FLAGS ALL FULL BODY[] BODY.PEEK[1] BODY[2.HEADER]<1.5> BODYSTRUCTURE RFC822 BODY[2.2.MIME] "
-    b"BODY[TEXT]<5.0> (UID,ENVELOPE) (FLAGS,RFC822.SIZE,INTERNALDATE) BODY[9.9.9] BODY[HEADER.FIELDS,(TO)]".split(),
+    b"BODY[TEXT]<5.0> (UID,ENVELOPE) (FLAGS,RFC822.SIZE,INTERNALDATE) BODY[9.9.9] BODY[HEADER.FIELDS,(TO)] "
+    b"BINARY[1] BINARY.PEEK[2.1]<1.5> BINARY.SIZE[2]".split(),
     b"<flags>": b"(\\Seen) \\Deleted ($Work,\\Flagged) () (\\Recent)".split(),
     b"<folder>": b'INBOX inbox Other Other/Deep "" "a,b" &AC8- {3+}'.split(),
     b"<key>": b"ALL UNSEEN 1:* UID,1:* NOT,SEEN OR,SEEN,BODY,x (FROM,carol) LARGER,5 SENTON,1-Jan-2020".split(),
@@ -30,6 +32,9 @@ CHOICES = {
 COMMANDS = (
     b"FETCH <set> <items>;UID FETCH <set> <items>;STORE <set> +FLAGS <flags>;UID STORE <set> FLAGS.SILENT <flags>;"
     b"SEARCH <key> <key>;UID SEARCH <key>;COPY <set> <folder>;EXPUNGE;UID EXPUNGE <set>;CREATE <folder>;"
+    b"SORT (DATE) UTF-8 <key>;UID SORT (REVERSE DISPLAYFROM SUBJECT) UTF-8 <key>;THREAD REFERENCES UTF-8 <key>;"
+    b"UID THREAD ORDEREDSUBJECT UTF-8 <key>;REPLACE 1 <folder> {5+};"
+    b"APPEND <folder> CATENATE (URL /x TEXT {5+};"
     b"DELETE <folder>;RENAME <folder> <folder>;LIST <folder> *;LSUB <folder> %;SUBSCRIBE <folder>;SELECT <folder>;"
     b"STATUS <folder> (MESSAGES);APPEND <folder> <flags> {5+};IDLE;DONE;CLOSE;UNSELECT;CHECK;NOOP"
 ).split(b";")
