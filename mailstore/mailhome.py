@@ -43,8 +43,10 @@ from mailstore.index.rows import (
     named_once,
     shared_flags,
 )
+from mailstore.kept import Kept
 from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, folder_directory, info, new_token
+from mailstore.message.facts import Facts
 
 
 def index_path(maildir: Path) -> Path:
@@ -76,6 +78,7 @@ class MailHome:
         with storage_errors():
             self._maildir.make()
         self._database = engine.open(index_path(maildir))
+        self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
         try:
             self.token = self._begin_mailbox()
@@ -256,7 +259,7 @@ class MailHome:
         with self._database.read() as connection:
             start = self._numbered(connection, folder_id).recent_from
         try:
-            with self._database.write() as connection:
+            with self._database.write_lightly() as connection:
                 folder = self._numbered(connection, folder_id)
                 start = folder.recent_from
                 folder.recent_from = max(start, up_to)
@@ -307,6 +310,15 @@ class MailHome:
                 content.close()
             raise
         return opened
+
+    def facts(self, folder_id: int, uids: Collection[int]) -> dict[int, Facts]:
+        """What clients ask of messages, by UID, computed where it is not kept yet: ask for some hundreds at a time.
+        Messages that are gone or cannot be read are left out. Raises NoSuchFolder."""
+        return self.kept.facts(folder_id, uids)
+
+    def object_id(self, folder: Folder) -> str:
+        """The folder's MAILBOXID (RFC 8474 4): kept through renames, never given twice."""
+        return f"F{self.token}-{folder.id:x}"
 
     # What changes messages
 
@@ -395,7 +407,8 @@ class MailHome:
             place.settle()
             with self._database.write() as connection:
                 folder = self._numbered(connection, folder.id)
-                new = mailbox.NewMessage(given, size, int(now) if internal_date is None else internal_date, file)
+                date = int(now) if internal_date is None else internal_date
+                new = mailbox.NewMessage(given, size, date, file, save_date=int(now))
                 (uid,) = mailbox.add(connection, self.account_id, folder, [new])
                 folders.save(connection, self.account_id, folder)
         self._announce(folder.id)
@@ -439,7 +452,9 @@ class MailHome:
         return self._transfer(folder_id, uids, target, moving=False)
 
     def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
-        """Move messages in one transaction, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        """Move messages with flags and internal date, all or none, in one transaction (RFC 6851 3.3); the target may
+        be the folder that they are in. The ledger remembers those of the INBOX as deleted by the user.
+        Raises NoSuchFolder, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=True)
 
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
@@ -460,7 +475,14 @@ class MailHome:
             with self._database.write() as connection:
                 folder = self._numbered(connection, folder.id)
                 new = [
-                    mailbox.NewMessage(row.flags, row.size, row.internal_date, file)
+                    mailbox.NewMessage(
+                        row.flags,
+                        row.size,
+                        row.internal_date,
+                        file,
+                        save_date=self._now(),
+                        content_id=row.content_id,
+                    )
                     for row, file in zip(found, files, strict=True)
                 ]
                 targets = mailbox.add(connection, self.account_id, folder, new)

@@ -117,7 +117,7 @@ def _folder_id(home: MailHome, url: MessageUrl, around: Surroundings) -> int:
 def _octets(content: Content, url: MessageUrl, text: Url) -> Iterator[bytes]:
     first, count = url.partial or (0, None)
     section = url.section or BodySection((), "", (), True, None, b"")
-    message = OpenMessage(content)
+    message = OpenMessage(lambda: content)
     if section.what in {"HEADER.FIELDS", "HEADER.FIELDS.NOT"}:
         span = message.span(section.path, "HEADER")
         if span is None:

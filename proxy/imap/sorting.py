@@ -139,7 +139,7 @@ def _header(opener: Opener, uid: int) -> bytes:
     """A message whose file is lost stays in the result: it is there, and nothing is known of it."""
     try:
         with opener.open(uid) as content:
-            return OpenMessage(content).header
+            return OpenMessage(lambda: content).header
     except (NoSuchMessage, MessageLost):
         return b""
 
