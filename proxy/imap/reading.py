@@ -23,7 +23,7 @@ from mailstore.index.rows import SEEN, Flagged, Row, StoreMode
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
 from mailstore.message.envelope import Envelope, envelope
-from mailstore.message.facts import KEPT_FIELDS, Facts
+from mailstore.message.facts import KEPT_FIELDS, Facts, computed
 from mailstore.message.section import Span, header_fields, locate
 from mailstore.message.structure import Structure, structure
 from mailstore.message.walker import Part, find, walk
@@ -49,8 +49,9 @@ _AS_SECTION = {
     FetchAttribute.RFC822_HEADER: BodySection((), "HEADER", (), True, None, b"RFC822.HEADER"),
     FetchAttribute.RFC822_TEXT: BodySection((), "TEXT", (), False, None, b"RFC822.TEXT"),
 }
-_FROM_ROW = {FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE}
-_FACTS = {FetchAttribute.ENVELOPE, FetchAttribute.BODY, FetchAttribute.BODYSTRUCTURE}
+_FROM_ROW = {FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE, FetchAttribute.SAVEDATE}
+_OBJECTS = {FetchAttribute.EMAILID, FetchAttribute.THREADID}
+_FACTS = {FetchAttribute.ENVELOPE, FetchAttribute.BODY, FetchAttribute.BODYSTRUCTURE, FetchAttribute.PREVIEW} | _OBJECTS
 _FROM_VIEW = {FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ}
 
 
@@ -262,6 +263,8 @@ def _names(item: BodySection) -> list[bytes]:
 def _row_item(item: FetchItem, row: Row) -> bytes:
     if item is FetchAttribute.INTERNALDATE:
         return b"INTERNALDATE " + dates.internal_date(row.internal_date)
+    if item is FetchAttribute.SAVEDATE:
+        return b"SAVEDATE " + (responses.NIL if row.save_date is None else dates.internal_date(row.save_date))
     return b"RFC822.SIZE %d" % row.size
 
 
@@ -303,6 +306,11 @@ class OpenMessage:
         return self.root.header
 
     @cached_property
+    def facts(self) -> Facts:
+        """What is kept of it, or computed now."""
+        return computed(self.data)[0] if self._facts is None else self._facts
+
+    @cached_property
     def envelope(self) -> Envelope:
         return envelope(self.header) if self._facts is None else self._facts.envelope
 
@@ -325,6 +333,12 @@ class OpenMessage:
         match item:
             case FetchAttribute.ENVELOPE:
                 return [b"ENVELOPE " + responses.envelope(self.envelope)]
+            case FetchAttribute.PREVIEW:
+                return [b"PREVIEW " + responses.string(self.facts.preview.encode())]
+            case FetchAttribute.EMAILID:
+                return [b"EMAILID (%b)" % self.facts.email_id.encode()]
+            case FetchAttribute.THREADID:
+                return [b"THREADID (%b)" % self.facts.thread_id.encode()]
             case FetchAttribute.BODY:
                 return [b"BODY " + responses.body(self.structure, extended=False)]
             case FetchAttribute.BODYSTRUCTURE:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstore.mailhome import MailHome
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 async def create(session: Session, _command: Command, arguments: FolderName) -> Done:
-    await session.run(lambda home: home.create(arguments.name))
-    return Done(b"Create completed.")
+    mailbox_id = await session.run(lambda home: home.object_id(home.create(arguments.name)))
+    return Done(b"Create completed.", b"MAILBOXID (%b)" % mailbox_id.encode())  # RFC 8474 4.1
 
 
 async def delete(session: Session, _command: Command, arguments: FolderName) -> Done:
@@ -78,9 +79,14 @@ def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
     if StatusItem.HIGHESTMODSEQ in arguments.items:
         session.enable(CONDSTORE)  # RFC 7162 3.1
-    figures = await session.run(lambda home: home.status(arguments.folder))
+    figures, mailbox_id = await session.run(partial(_status, name=arguments.folder, items=arguments.items))
     limit = session.terms.limits.message
-    items = (b"%b %d" % (item.value.encode(), _figure(figures, item, limit)) for item in arguments.items)
+    items = (
+        b"MAILBOXID (%b)" % mailbox_id
+        if item is StatusItem.MAILBOXID
+        else b"%b %d" % (item.value.encode(), _figure(figures, item, limit))
+        for item in arguments.items
+    )
     session.untagged(b"STATUS %b %b" % (session.folder_name(arguments.folder), responses.parenthesized(items)))
     return Done(b"Status completed.")
 
@@ -105,6 +111,16 @@ def _figure(figures: Status, item: StatusItem, append_limit: int) -> int:
             return figures.deleted
         case StatusItem.APPENDLIMIT:
             return append_limit
+        case StatusItem.MAILBOXID:
+            raise AssertionError("no figure")
+
+
+def _status(home: MailHome, name: str, items: Collection[StatusItem]) -> tuple[Status, bytes]:
+    """The figures, and the folder's object id where it is asked for."""
+    figures = home.status(name)
+    if StatusItem.MAILBOXID not in items:
+        return figures, b""
+    return figures, next(home.object_id(folder) for folder in home.folders() if folder.name == name).encode()
 
 
 async def namespace(session: Session, _command: Command, _arguments: NoArguments) -> Done:

@@ -75,6 +75,8 @@ def _item_of(word: str, cursor: Cursor) -> FetchItem:
     item = ITEMS.get(word)
     if item is None:
         raise BadSyntax("there is no such FETCH item")
+    if item is _A.PREVIEW:
+        cursor.skip_word(b" (LAZY)")  # RFC 8970 3.1: "PREVIEW" [SP "(" preview-mod ")"]
     return item
 
 

@@ -149,6 +149,7 @@ class StatusItem(enum.Enum):
     SIZE = "SIZE"  # RFC 8438
     DELETED = "DELETED"  # RFC 9051 6.3.11
     APPENDLIMIT = "APPENDLIMIT"  # RFC 7889
+    MAILBOXID = "MAILBOXID"  # RFC 8474 4.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +237,10 @@ class FetchAttribute(enum.Enum):
     RFC822 = "RFC822"
     RFC822_HEADER = "RFC822.HEADER"
     RFC822_TEXT = "RFC822.TEXT"
+    PREVIEW = "PREVIEW"  # RFC 8970; with LAZY too, since it is kept
+    SAVEDATE = "SAVEDATE"  # RFC 8514 4.2
+    EMAILID = "EMAILID"  # RFC 8474 5.1
+    THREADID = "THREADID"  # RFC 8474 5.2
     MODSEQ = "MODSEQ"  # RFC 7162 3.1.4.2
 
 
@@ -381,6 +386,22 @@ class Within:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """SAVEDBEFORE, SAVEDON and SAVEDSINCE: by the day on which a message came into the folder (RFC 8514 4.3)."""
+
+    when: When
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectId:
+    """EMAILID, and THREADID with `thread` (RFC 8474 6)."""
+
+    thread: bool
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class UidSet:
     sequence: SequenceSet
 
@@ -401,7 +422,23 @@ class NumberSet:
 
 
 SearchKey = (
-    And | Or | Not | All | Flag | Recent | Header | Text | Body | Size | Dated | Within | UidSet | NumberSet | Modseq
+    And
+    | Or
+    | Not
+    | All
+    | Flag
+    | Recent
+    | Header
+    | Text
+    | Body
+    | Size
+    | Dated
+    | Within
+    | Saved
+    | ObjectId
+    | UidSet
+    | NumberSet
+    | Modseq
 )
 
 
