@@ -429,7 +429,7 @@ class MailHome:
                 given = named_once(message.flags)
                 file, size = place.message(message.source, given)
                 date = int(now) if message.internal_date is None else message.internal_date
-                new.append(mailbox.NewMessage(given, size, date, file))
+                new.append(mailbox.NewMessage(given, size, date, file, save_date=int(now)))
             place.settle()
             with self._database.write() as connection:
                 folder = self._numbered(connection, folder.id)

@@ -19,7 +19,7 @@ from mailstore.message.headers import decode_words, first_in
 from mailstore.message.subject import base_subject
 from mailstore.message.threads import Thread, Threaded, message_ids
 from proxy.imap.grammar.sort_keys import Criterion, SortKey
-from proxy.imap.reading import Opener, OpenMessage
+from proxy.imap.reading import LARGE, FactsAhead, Opener, OpenMessage
 
 BATCH: Final = 500  # messages in one visit to the store,
 VISIT: Final = 0.25  # … which ends after so many seconds
@@ -125,11 +125,14 @@ def _read(
     rows = {row.uid: row for row in home.rows(folder_id, uids)}
     end = time.monotonic() + VISIT
     found: dict[int, T] = {}
+    kept = FactsAhead(home, folder_id, uids, wanted=with_header, largest=LARGE)
     with Opener(home, folder_id, uids) as opener:
         for taken, uid in enumerate(uids, 1):
             row = rows.get(uid)
             if row is not None:
-                found[uid] = value(row, Header(row, _header(opener, uid) if with_header else b""))
+                facts = kept.of(uid)
+                header = facts.header if facts is not None else _header(opener, uid) if with_header else b""
+                found[uid] = value(row, Header(row, header))
             if time.monotonic() > end:
                 return taken, found
     return len(uids), found

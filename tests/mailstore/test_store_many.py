@@ -45,6 +45,7 @@ def test_all_of_them_in_order(tmp_path: Path) -> None:
     rows = home.maildrop()
     assert [row.flags for row in rows] == [frozenset({SEEN}), NO_FLAGS]
     assert {row.modseq for row in rows} == {2}
+    assert all(row.save_date is not None for row in rows)
     home.close()
 
 
