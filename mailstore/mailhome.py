@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -29,11 +30,13 @@ from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import (
     DELETED,
     Appended,
+    AppendedMany,
     Changes,
     Copied,
     Flagged,
     Flags,
     Folder,
+    HandedIn,
     Row,
     Snapshot,
     Status,
@@ -253,7 +256,9 @@ class MailHome:
     def status(self, name: str) -> Status:
         """Raises NoSuchFolder."""
         with self._database.read() as connection:
-            return mailbox.status(connection, self.account_id, self._named(connection, name))
+            folder = self._named(connection, name)
+            figures = mailbox.status(connection, self.account_id, folder)
+        return replace(figures, object_id=self.object_id(folder.value()))
 
     def select(self, name: str, *, writable: bool) -> Snapshot:
         """The folder as it is now. A writable one claims what is \\Recent. Raises NoSuchFolder."""
@@ -445,6 +450,40 @@ class MailHome:
                 folders.save(connection, self.account_id, folder)
         self._announce(folder.id)
         return Appended(folder.uidvalidity, uid)
+
+    def append_many(
+        self, name: str, messages: Sequence[HandedIn], *, replacing: tuple[int, int] | None = None
+    ) -> AppendedMany:
+        """Store messages, all or none, under one modseq. `replacing`: the folder's id and UID of a message that goes
+        in the same transaction (RFC 8508). Raises NoSuchFolder, NoSuchMessage (to be replaced), StorageFailed."""
+        with self._database.read() as connection:
+            folder = self._named(connection, name)
+        self._catch_up()
+        now = self._clock()
+        with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
+            new = []
+            for message in messages:
+                given = named_once(message.flags)
+                file, size = place.message(message.source, given)
+                date = int(now) if message.internal_date is None else message.internal_date
+                new.append(mailbox.NewMessage(given, size, date, file, save_date=int(now)))
+            place.settle()
+            with self._database.write() as connection:
+                if replacing is not None:
+                    source = self._numbered(connection, replacing[0])
+                    gone = mailbox.rows(connection, self.account_id, source.id, [replacing[1]])
+                    if not gone:
+                        raise NoSuchMessage("the message to be replaced is no longer there")
+                    self._forget(connection, source, gone)  # its room counts for the one that takes its place
+                self._make_room(connection, sum(message.size for message in new), len(new))
+                folder = self._numbered(connection, folder.id)
+                uids = mailbox.add(connection, self.account_id, folder, new)
+                folders.save(connection, self.account_id, folder)
+        self._announce(folder.id)
+        if replacing is not None:
+            self._announce(replacing[0])
+            self._work_off_pending()
+        return AppendedMany(folder.uidvalidity, uids)
 
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
         """Copy messages with flags and internal date, all or none.

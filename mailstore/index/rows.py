@@ -6,6 +6,7 @@ import enum
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 Flags = frozenset[str]
 
@@ -52,6 +53,7 @@ class Status:
     size: int
     highestmodseq: int
     deleted_size: int  # octets of those that are \\Deleted (RFC 9208 4.1.4)
+    object_id: str = ""  # MAILBOXID (RFC 8474 4.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,23 @@ class Copied:
     uidvalidity: int
     sources: Sequence[int]
     targets: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """One of several messages to be stored at once; `source` is read from its position to its end."""
+
+    source: IO[bytes]
+    flags: Flags
+    internal_date: int | None  # None: now
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedMany:
+    """What APPEND with several messages did (RFC 4315 3): their UIDs in the same order."""
+
+    uidvalidity: int
+    uids: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,16 @@ from proxy.imap.grammar.syntax import (
     Modseq,
     Not,
     NumberSet,
+    ObjectId,
     Or,
     Recent,
+    Saved,
     SearchKey,
     Size,
     Text,
     UidSet,
     When,
+    Within,
 )
 from proxy.imap.reading import OpenMessage
 from proxy.imap.view import View
@@ -54,6 +57,7 @@ class Candidate:
     flags: Flags
     recent: bool
     row: Row | None = None
+    now: float = 0.0  # the store's clock, where there is a row
     message: SearchedMessage | None = None
 
 
@@ -63,6 +67,11 @@ class SearchedMessage:
     def __init__(self, message: OpenMessage) -> None:
         self._message = message
         self._fields: dict[str, list[str]] = {}
+
+    @property
+    def object_ids(self) -> tuple[str, str]:
+        """EMAILID and THREADID."""
+        return self._message.facts.email_id, self._message.facts.thread_id
 
     @cached_property
     def sent(self) -> date | None:
@@ -132,16 +141,16 @@ def compiled(key: SearchKey, view: View) -> Compiled:
             return Compiled(_opposite(inner.test), inner.cost, inner.terms)
         case All():
             return Compiled(lambda candidate: True)
-        case Flag():
-            return Compiled(_flag(key))
-        case Recent():
-            return Compiled(lambda candidate: candidate.recent is key.present)
+        case Flag() | Recent():
+            return Compiled(_flag(key) if isinstance(key, Flag) else _recent(key))
         case UidSet() | NumberSet():
             return Compiled(_among(view, key))
         case Modseq():
             return Compiled(lambda candidate: view.modseqs[candidate.index] >= key.value)
-        case Size():
-            return Compiled(_size(key), ROW)
+        case Size() | Within() | Saved():
+            return Compiled(_of_row(key), ROW)
+        case ObjectId():
+            return Compiled(_object_id(key), HEADER)
         case Dated():
             return Compiled(_sent(key), HEADER) if key.sent else Compiled(_arrived(key), ROW)
         case Header():
@@ -218,6 +227,16 @@ def _among(view: View, key: UidSet | NumberSet) -> Test:
     return lambda candidate: candidate.index in members
 
 
+def _recent(key: Recent) -> Test:
+    return lambda candidate: candidate.recent is key.present
+
+
+def _of_row(key: Size | Within | Saved) -> Test:
+    if isinstance(key, Size):
+        return _size(key)
+    return _within(key) if isinstance(key, Within) else _saved(key)
+
+
 def _size(key: Size) -> Test:
     def test(candidate: Candidate) -> Answer:
         if candidate.row is None:
@@ -229,13 +248,47 @@ def _size(key: Size) -> Test:
 
 def _arrived(key: Dated) -> Test:
     def test(candidate: Candidate) -> Answer:
+        return None if candidate.row is None else _on_day(key.when, candidate.row.internal_date, key.day)
+
+    return test
+
+
+def _saved(key: Saved) -> Test:
+    """A message of which it is not known when it came matches nothing (RFC 8514 4.3)."""
+
+    def test(candidate: Candidate) -> Answer:
         if candidate.row is None:
             return None
-        try:
-            day = datetime.fromtimestamp(candidate.row.internal_date, UTC).date()
-        except (ValueError, OverflowError, OSError):
-            return False
-        return _in_time(key.when, day, key.day)
+        moment = candidate.row.save_date
+        return moment is not None and _on_day(key.when, moment, key.day)
+
+    return test
+
+
+def _on_day(when: When, moment: int, limit: date) -> bool:
+    try:
+        day = datetime.fromtimestamp(moment, UTC).date()
+    except (ValueError, OverflowError, OSError):
+        return False
+    return _in_time(when, day, limit)
+
+
+def _object_id(key: ObjectId) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        if candidate.message is None:
+            return None
+        email_id, thread_id = candidate.message.object_ids
+        return key.value == (thread_id if key.thread else email_id)
+
+    return test
+
+
+def _within(key: Within) -> Test:
+    def test(candidate: Candidate) -> Answer:
+        if candidate.row is None:
+            return None
+        limit = int(candidate.now) - key.seconds
+        return candidate.row.internal_date <= limit if key.older else candidate.row.internal_date >= limit
 
     return test
 

@@ -37,6 +37,7 @@ class Outgoing:
         self._paused = False
         self._closed = False
         self._muted = False
+        self._deflate: Callable[[bytes], bytes] | None = None
         self._waiter: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
 
@@ -53,7 +54,7 @@ class Outgoing:
             self._parts.clear()
             self._size = 0
             if not self._closed:
-                self._transport.write(data)
+                self._hand_on(data)
 
     async def send(self, data: bytes | memoryview) -> None:
         """Hand on `data` after what was collected, waiting while the client does not read. Raises ClientGone."""
@@ -64,7 +65,7 @@ class Outgoing:
         view = memoryview(data)
         for start in range(0, len(view), PIECE):
             await self.drained()
-            self._transport.write(bytes(view[start : start + PIECE]))
+            self._hand_on(bytes(view[start : start + PIECE]))
         await self.drained()
 
     async def drained(self) -> None:
@@ -101,6 +102,14 @@ class Outgoing:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def compress(self, deflate: Callable[[bytes], bytes]) -> None:
+        """Send everything from here on through `deflate`; what was written is flushed before."""
+        self.flush()
+        self._deflate = deflate
+
+    def _hand_on(self, data: bytes) -> None:
+        self._transport.write(data if self._deflate is None else self._deflate(data))
 
     def _wake(self) -> None:
         if self._timer is not None:

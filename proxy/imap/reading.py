@@ -23,14 +23,15 @@ from mailstore.index.rows import SEEN, Flagged, Row, StoreMode
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
 from mailstore.message.envelope import Envelope, envelope
-from mailstore.message.facts import KEPT_FIELDS, Facts
+from mailstore.message.facts import KEPT_FIELDS, Facts, computed
 from mailstore.message.section import Span, header_fields, locate
 from mailstore.message.structure import Structure, structure
-from mailstore.message.walker import Part, walk
-from proxy.imap import responses
+from mailstore.message.walker import Part, find, walk
+from proxy.imap import decoding, responses
 from proxy.imap.answers import No
+from proxy.imap.decoding import Decoded
 from proxy.imap.grammar import dates
-from proxy.imap.grammar.syntax import BodySection, FetchAttribute, FetchItem
+from proxy.imap.grammar.syntax import BinarySection, BodySection, FetchAttribute, FetchItem
 
 LARGE = 256 * 1024  # octets of one message that are read at once
 MOST = 8 * 1024 * 1024  # octets of one message that may be computed rather than sent from its file
@@ -41,15 +42,16 @@ FACTS_AHEAD = 100  # messages whose facts are looked up at a time
 VISIT = 0.25  # seconds after which a visit in which facts are computed ends
 FIRST_LOOK = 16 * 1024  # octets in which the header of nearly every message ends
 
-Piece = bytes | Span  # a span is of the message's Content
+Piece = bytes | Span | Decoded  # the last two are of the message's Content
 
 _AS_SECTION = {
     FetchAttribute.RFC822: BodySection((), "", (), False, None, b"RFC822"),
     FetchAttribute.RFC822_HEADER: BodySection((), "HEADER", (), True, None, b"RFC822.HEADER"),
     FetchAttribute.RFC822_TEXT: BodySection((), "TEXT", (), False, None, b"RFC822.TEXT"),
 }
-_FROM_ROW = {FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE}
-_FACTS = {FetchAttribute.ENVELOPE, FetchAttribute.BODY, FetchAttribute.BODYSTRUCTURE}
+_FROM_ROW = {FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE, FetchAttribute.SAVEDATE}
+_OBJECTS = {FetchAttribute.EMAILID, FetchAttribute.THREADID}
+_FACTS = {FetchAttribute.ENVELOPE, FetchAttribute.BODY, FetchAttribute.BODYSTRUCTURE, FetchAttribute.PREVIEW} | _OBJECTS
 _FROM_VIEW = {FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ}
 
 
@@ -70,7 +72,9 @@ class Plan:
         ]
         self.wants_facts = any(_is_fact(item) for item in self.content_items)
         self.large_facts = any(not isinstance(item, BodySection) for item in self.content_items)
-        self.sets_seen = any(isinstance(item, BodySection) and not item.peek for item in self.content_items)
+        self.sets_seen = any(
+            isinstance(item, BodySection | BinarySection) and not item.peek for item in self.content_items
+        )
 
     @property
     def from_view(self) -> bool:
@@ -98,6 +102,7 @@ class Batch:
     taken: int = 0  # how many of the UIDs asked for are dealt with, one way or the other
     gone: int = 0  # … of these, expunged
     lost: list[int] = field(default_factory=list)  # … and these cannot be read
+    refused: No | None = None  # … and one of them not as the client wants it, which the reply says
     flagged: list[Flagged] = field(default_factory=list)  # became \Seen by this
 
 
@@ -190,6 +195,9 @@ def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen
             except MessageLost:
                 batch.lost.append(uid)
                 continue
+            except No as error:
+                batch.refused = error
+                continue
             batch.answers.append(answer)
             if answer.content is not None:
                 break
@@ -223,7 +231,7 @@ def _answer(opener: Opener, uid: int, plan: Plan, row: Row | None, facts: Facts 
     except BaseException:
         message.close()
         raise
-    if any(isinstance(piece, Span) for piece in pieces):
+    if any(not isinstance(piece, bytes) for piece in pieces):
         return Answer(uid, pieces, message.content)
     message.close()
     return Answer(uid, pieces)
@@ -255,6 +263,8 @@ def _names(item: BodySection) -> list[bytes]:
 def _row_item(item: FetchItem, row: Row) -> bytes:
     if item is FetchAttribute.INTERNALDATE:
         return b"INTERNALDATE " + dates.internal_date(row.internal_date)
+    if item is FetchAttribute.SAVEDATE:
+        return b"SAVEDATE " + (responses.NIL if row.save_date is None else dates.internal_date(row.save_date))
     return b"RFC822.SIZE %d" % row.size
 
 
@@ -296,6 +306,11 @@ class OpenMessage:
         return self.root.header
 
     @cached_property
+    def facts(self) -> Facts:
+        """What is kept of it, or computed now."""
+        return computed(self.data)[0] if self._facts is None else self._facts
+
+    @cached_property
     def envelope(self) -> Envelope:
         return envelope(self.header) if self._facts is None else self._facts.envelope
 
@@ -313,9 +328,17 @@ class OpenMessage:
         """Name and value of a data item (RFC 3501 7.4.2). Only up to `inline` octets of a section are read."""
         if isinstance(item, BodySection):
             return self._section(item, inline)
+        if isinstance(item, BinarySection):
+            return self._binary(item, inline)
         match item:
             case FetchAttribute.ENVELOPE:
                 return [b"ENVELOPE " + responses.envelope(self.envelope)]
+            case FetchAttribute.PREVIEW:
+                return [b"PREVIEW " + responses.string(self.facts.preview.encode())]
+            case FetchAttribute.EMAILID:
+                return [b"EMAILID (%b)" % self.facts.email_id.encode()]
+            case FetchAttribute.THREADID:
+                return [b"THREADID (%b)" % self.facts.thread_id.encode()]
             case FetchAttribute.BODY:
                 return [b"BODY " + responses.body(self.structure, extended=False)]
             case FetchAttribute.BODYSTRUCTURE:
@@ -336,6 +359,15 @@ class OpenMessage:
         if span.length > inline:
             return [b"%b {%d}\r\n" % (item.echo, span.length), span]
         return [item.echo + b" " + responses.literal(self.content.read(span.offset, span.length))]
+
+    def _binary(self, item: BinarySection, inline: int) -> list[Piece]:
+        """A part without its transfer encoding; a message as such has none (RFC 3516 4.2). Raises No."""
+        if not item.path:
+            return decoding.plain(item, Span(0, self.content.size), self.content, inline)
+        part = find(self.root, item.path)
+        if part is None:
+            return decoding.plain(item, Span(0, 0), self.content, inline)
+        return decoding.pieces_of(item, part, self.data, self.content, inline)
 
     def span(self, path: tuple[int, ...], what: str) -> Span | None:
         """Where a section is. Most are found without looking at the whole message."""

@@ -26,6 +26,7 @@ from mailstore.mailhome import MailHome
 from proxy.imap import responses
 from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
 from proxy.imap.bell import Bell
+from proxy.imap.compression import BrokenStream, Compression
 from proxy.imap.grammar.parse import parse
 from proxy.imap.grammar.syntax import BadCharset, BadSyntax
 from proxy.imap.manner import CONDSTORE, PLAIN, QRESYNC, REV2, UTF8, Manner
@@ -36,7 +37,7 @@ from proxy.imap.table import ENABLED_BY_CLIENT, capabilities, find
 from proxy.imap.uidonly import speaks_of_numbers
 from proxy.imap.view import BadSequence, View
 from proxy.wire import faults
-from proxy.wire.commands import UNTAGGED, CommandReader, Continue, RawLine, Ready, Refused
+from proxy.wire.commands import UNTAGGED, CommandReader, Continue, Event, RawLine, Ready, Refused
 from proxy.wire.door import Gate, Home, Terms
 
 HELD_INPUT = 256 * 1024  # octets that a client may send ahead while a command is being answered
@@ -64,11 +65,13 @@ class Session:
         self.terms = terms
         self.log = log
         self.clock = clock
+        self.spool = spool  # a file for a message on its way in
         self.reader = CommandReader(terms.limits, spool)
         self.state = State.NOT_AUTHENTICATED
         self.view: View | None = None
         self.failed_logins = 0
         self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
+        self.compression: Compression | None = None  # from COMPRESS on (RFC 4978)
         self.stale = False  # the selected mailbox may have changed since the last sync
         self.reason = "the client left"  # why the session ended, for the log
         self.running = False  # a command is being answered
@@ -79,6 +82,7 @@ class Session:
         self._leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
         self._input_over = False
         self._tls_next = False
+        self._compress_next = False
         self._ended = False
         self._released = False
         self._bad = 0  # broken commands in all
@@ -92,10 +96,13 @@ class Session:
         self.out.flush()
 
     def received(self, data: bytes) -> None:
-        self.reader.feed(data)
+        if self.compression is None:
+            self.reader.feed(data)
+        else:
+            self.compression.received(data)
         self._news.ring()
         self._go_on()
-        if self.running and self.reader.pending > HELD_INPUT:
+        if self.running and (self._held_back or self.reader.pending > HELD_INPUT):
             self.connection.pause()
 
     def input_ended(self) -> None:
@@ -145,12 +152,18 @@ class Session:
     @property
     def capability(self) -> bytes:
         """`CAPABILITY …` as it is at this moment (RFC 3501 6.1.1)."""
-        names = capabilities(self.state, tls=self.tls_offered, login=self.login_allowed)
+        names = capabilities(
+            self.state,
+            tls=self.tls_offered,
+            login=self.login_allowed,
+            append_limit=self.terms.limits.message,
+            compress=self.compression is None,
+        )
         return b" ".join((b"CAPABILITY", *names))
 
     @property
     def tls_offered(self) -> bool:
-        return self.terms.tls is not None and not self.connection.secure
+        return self.terms.tls is not None and not self.connection.secure and self.compression is None
 
     @property
     def login_allowed(self) -> bool:
@@ -208,6 +221,9 @@ class Session:
 
     def start_tls_after_reply(self) -> None:
         self._tls_next = True
+
+    def compress_after_reply(self) -> None:
+        self._compress_next = True
 
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         """One whole operation of the store, in a thread."""
@@ -282,7 +298,7 @@ class Session:
         """
         self.reader.raw_line()
         while True:
-            event = self.reader.next()
+            event = self._next()
             if isinstance(event, RawLine):
                 return event.line
             if isinstance(event, Refused):
@@ -325,7 +341,7 @@ class Session:
     async def _work(self) -> None:
         """Answer what is there. Ends when more has to arrive, or for good."""
         try:
-            while self._leaving is None and (event := self.reader.next()) is not None:
+            while self._leaving is None and (event := self._next()) is not None:
                 if isinstance(event, Continue):
                     self.out.write(b"+ OK\r\n")
                 elif isinstance(event, Refused):
@@ -335,8 +351,12 @@ class Session:
                 self.out.flush()
                 if self._tls_next:
                     self._start_tls()
+                if self._compress_next:
+                    self._start_compression()
                 await self.out.drained()
-                self.connection.resume()
+                if not self._held_back:
+                    self.connection.resume()
+            self.connection.resume()
         except ClientGone:
             self._input_over = True
         finally:
@@ -353,6 +373,27 @@ class Session:
         self._tls_next = False
         self.reader.clear()
         self.connection.start_tls()
+
+    def _start_compression(self) -> None:
+        """What came before the client could know that compression is on is not compressed, and should not be there."""
+        self._compress_next = False
+        self.reader.clear()
+        self.compression = Compression()
+        self.out.compress(self.compression.deflate)
+
+    @property
+    def _held_back(self) -> bool:
+        """Is there so much compressed input that no more should come?"""
+        return self.compression is not None and self.compression.held > HELD_INPUT
+
+    def _next(self) -> Event | None:
+        """What the client says next. Compressed input is made larger only as far as it is needed."""
+        while (event := self.reader.next()) is None and self.compression is not None and self.compression.waiting:
+            try:
+                self.reader.feed(self.compression.inflate())
+            except BrokenStream:
+                self.leave(b"The compressed data cannot be read.")
+        return event
 
     def _say_goodbye(self) -> None:
         self._ended = True

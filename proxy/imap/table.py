@@ -11,7 +11,7 @@ An extension is a file in `proxy.imap.commands`, its rows here, and its capabili
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.imap.answers import Bad, Done
@@ -27,6 +27,7 @@ from proxy.imap.commands import (
     quota,
     search,
     selecting,
+    sorting,
     store,
 )
 from proxy.imap.grammar.syntax import Command
@@ -56,6 +57,7 @@ COMMANDS = (
     Entry("LOGIN", NOBODY, login.login),
     Entry("UNAUTHENTICATE", SOMEBODY, login.unauthenticate),
     Entry("ENABLE", SOMEBODY, anytime.enable),
+    Entry("COMPRESS", SOMEBODY, anytime.compress),
     Entry("SELECT", SOMEBODY, selecting.select),
     Entry("EXAMINE", SOMEBODY, selecting.select),
     Entry("CREATE", SOMEBODY, folders.create),
@@ -72,6 +74,8 @@ COMMANDS = (
     Entry("GETQUOTA", SOMEBODY, quota.get_quota),
     Entry("GETQUOTAROOT", SOMEBODY, quota.get_quota_root),
     Entry("APPEND", SOMEBODY, appending.append),
+    Entry("REPLACE", SELECTED, appending.replace),
+    Entry("UID REPLACE", SELECTED, appending.replace),
     Entry("IDLE", SOMEBODY, idle.idle),
     Entry("CHECK", SELECTED, selecting.check),
     Entry("CLOSE", SELECTED, selecting.close),
@@ -80,6 +84,10 @@ COMMANDS = (
     Entry("UID EXPUNGE", SELECTED, selecting.uid_expunge),
     Entry("SEARCH", SELECTED, search.search, expunge=False),
     Entry("UID SEARCH", SELECTED, search.search),
+    Entry("SORT", SELECTED, sorting.sort, expunge=False),
+    Entry("UID SORT", SELECTED, sorting.sort),
+    Entry("THREAD", SELECTED, sorting.thread, expunge=False),
+    Entry("UID THREAD", SELECTED, sorting.thread),
     Entry("FETCH", SELECTED, fetch.fetch, expunge=False),
     Entry("UID FETCH", SELECTED, fetch.fetch),
     Entry("STORE", SELECTED, store.store, expunge=False),
@@ -133,7 +141,21 @@ CAPABILITIES = (
     Capability(b"I18NLEVEL=1", ("SEARCH", "UID SEARCH"), SOMEBODY),
     Capability(b"UNAUTHENTICATE", ("UNAUTHENTICATE",), SOMEBODY),
     Capability(b"INPROGRESS", ("LOGIN", "AUTHENTICATE")),
+    Capability(b"WITHIN", ("SEARCH", "UID SEARCH"), SOMEBODY),
+    Capability(b"BINARY", ("FETCH", "UID FETCH", "APPEND"), SOMEBODY),
+    Capability(b"MULTIAPPEND", ("APPEND",), SOMEBODY),
+    Capability(b"CATENATE", ("APPEND",), SOMEBODY),
+    Capability(b"REPLACE", ("REPLACE", "UID REPLACE"), SOMEBODY),
+    Capability(b"PREVIEW", ("FETCH", "UID FETCH"), SOMEBODY),
+    Capability(b"SAVEDATE", ("FETCH", "UID FETCH", "SEARCH", "UID SEARCH"), SOMEBODY),
+    Capability(b"OBJECTID", ("FETCH", "UID FETCH", "SEARCH", "UID SEARCH", "SELECT", "CREATE", "STATUS"), SOMEBODY),
+    Capability(b"SORT", ("SORT", "UID SORT"), SOMEBODY),
+    Capability(b"SORT=DISPLAY", ("SORT", "UID SORT"), SOMEBODY),
+    Capability(b"THREAD=ORDEREDSUBJECT", ("THREAD", "UID THREAD"), SOMEBODY),
+    Capability(b"THREAD=REFERENCES", ("THREAD", "UID THREAD"), SOMEBODY),
 )
+APPENDLIMIT = Capability(b"APPENDLIMIT=", ("APPEND", "STATUS"), SOMEBODY)  # … and the number of octets (RFC 7889)
+COMPRESS = Capability(b"COMPRESS=DEFLATE", ("COMPRESS",), SOMEBODY)  # until it is on (RFC 4978 3)
 STARTTLS = Capability(b"STARTTLS", ("STARTTLS",), NOBODY)
 LOGINS = (
     Capability(b"AUTH=PLAIN", ("AUTHENTICATE",), NOBODY),
@@ -197,7 +219,7 @@ def indexed(commands: Iterable[Entry], capabilities: Iterable[Capability]) -> Ma
     return table
 
 
-TABLE = indexed(COMMANDS, (*ANNOUNCED, STARTTLS, *LOGINS, LOGINDISABLED))
+TABLE = indexed(COMMANDS, (*ANNOUNCED, APPENDLIMIT, COMPRESS, STARTTLS, *LOGINS, LOGINDISABLED))
 
 
 def find(command: Command, state: State) -> Entry:
@@ -212,10 +234,17 @@ def find(command: Command, state: State) -> Entry:
     return entry
 
 
-def capabilities(state: State, *, tls: bool, login: bool) -> list[bytes]:
-    """What is announced in `state`. `tls`: STARTTLS is offered now; `login`: a password may be sent now."""
+def capabilities(
+    state: State, *, tls: bool, login: bool, append_limit: int | None = None, compress: bool = False
+) -> list[bytes]:
+    """What is announced in `state`. `tls`: STARTTLS is offered now; `login`: a password may be sent now;
+    `append_limit`: octets of the largest message that is taken; `compress`: the session is not compressed yet."""
     offered = [*ANNOUNCED]
     if tls:
         offered.append(STARTTLS)
     offered.extend(LOGINS if login else (LOGINDISABLED,))
+    if compress:
+        offered.append(COMPRESS)
+    if append_limit is not None:
+        offered.append(replace(APPENDLIMIT, name=b"%b%d" % (APPENDLIMIT.name, append_limit)))
     return [capability.name for capability in offered if state in capability.states]

@@ -8,8 +8,8 @@ Rules:
 
 1. Everything is bounded. The lines of one command together stay within `Limits.line`, its literals
    together within `Limits.literal` (the smaller pair of limits until `authenticated` is set), and there
-   are at most MAX_LITERALS of them. Only the message of an APPEND after login may be larger, up to
-   `Limits.message`, and it goes to a file as it arrives.
+   are at most MAX_LITERALS of them. Only the messages of an APPEND or REPLACE after login may be larger, each
+   up to `Limits.message` and all together up to MESSAGES times that; they go to files as they arrive.
 2. A refused command is answered once and leaves the stream in step: a synchronising literal is never
    asked for, so it never comes; one that comes anyway (`{n+}`) is read and thrown away up to a bound;
    beyond that `Refused.close` is set and the reader is deaf from then on.
@@ -31,6 +31,7 @@ from proxy.wire.lines import LineReader, LineTooLong
 
 MAX_LITERALS: Final = 100  # in one command
 MAX_TAG: Final = 128  # octets; a longer one is not given back
+MESSAGES: Final = 8  # so many of the largest messages may come in one command, or more that are smaller
 UNTAGGED: Final = b"*"  # in the place of a tag that could not be read
 
 # A literal over its limit that comes without being asked for is read and thrown away up to so many
@@ -46,8 +47,10 @@ _TAG = re.compile(rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]{1,%d})(?: |\Z)" % M
 _LITERAL = re.compile(rb"\{([0-9]+)(\+?)\}")
 _LITERAL_DIGITS: Final = 18  # number64 has up to 19; no limit is near either
 
-# append = "APPEND" SP mailbox …; a literal straight after the space is the mailbox's name
-_APPEND = re.compile(rb"APPEND +(.?)", re.IGNORECASE | re.DOTALL)
+# append = "APPEND" SP mailbox …; a literal straight after the space is the mailbox's name. So it is with
+# replace = ["UID" SP] "REPLACE" SP seq-number SP mailbox … (RFC 8508 4)
+_APPEND = re.compile(rb"(?:APPEND|(?:UID +)?REPLACE +[0-9*]+) +(.?)", re.IGNORECASE | re.DOTALL)
+_URL: Final = b"URL "  # in CATENATE: what follows is no message (RFC 4469 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class CommandReader:
         "_limits",
         "_lines",
         "_literal_octets",
-        "_message",
+        "_message_octets",
         "_raw",
         "_refused",
         "_spool",
@@ -221,7 +224,7 @@ class CommandReader:
         self._tag = UNTAGGED
         self._fragments: list[Fragment] = []  # empty: no command has begun
         self._incoming: _Incoming | None = None
-        self._message = False  # the literal that may be large has been seen
+        self._message_octets = 0  # of the literals that may be large
         self._text_octets = 0
         self._literal_octets = 0  # without the message
 
@@ -259,7 +262,8 @@ class CommandReader:
         message = self._is_message(text[: header.start])
         limits = self._limits
         if message:
-            limit = room = limits.message
+            limit = limits.message
+            room = min(limit, MESSAGES * limit - self._message_octets)
         else:
             limit = limits.literal if self.authenticated else limits.literal_before_login
             room = limit - self._literal_octets
@@ -275,7 +279,7 @@ class CommandReader:
                 file = self._spool()
             except OSError:
                 return self._refuse_literal(header, limit, "NO", "UNAVAILABLE", "no room for this message")
-            self._message = True
+            self._message_octets += header.size
         else:
             self._literal_octets += header.size
         self._fragments.append(text[: header.start])
@@ -283,8 +287,8 @@ class CommandReader:
         return Continue() if header.waits else None
 
     def _is_message(self, text: bytes) -> bool:
-        """Is the literal after `text` the message of an APPEND, and allowed to be?"""
-        if self._message or not self.authenticated:
+        """Is the literal after `text` a message of an APPEND, or a part of one, and allowed to be?"""
+        if not self.authenticated or text[-len(_URL) :].upper() == _URL:
             return False
         opening = self._fragments[0] if self._fragments else text
         append = _APPEND.match(opening) if isinstance(opening, bytes) else None

@@ -139,6 +139,34 @@ epilogue
 )
 
 
+ENCODINGS = crlf(
+    """From: eve@123.com
+Subject: encodings
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="b"
+
+--b
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+
+a=3Db=
+ caf=C3=A9
+--b
+Content-Type: text/plain
+
+abcdefghijkl
+--b
+Content-Type: application/octet-stream
+Content-Transfer-Encoding: BASE64
+
+YQ
+Bi/wA=
+--b--
+"""
+)
+UNKNOWN_ENCODING = crlf("From: eve@123.com\nSubject: uu\nContent-Transfer-Encoding: x-uuencode\n\nbegin\n")
+
+
 def letter(number: int) -> bytes:
     """A small plain message: `Subject: letter N`, body `body N`."""
     return crlf(
@@ -152,12 +180,31 @@ def letters(count: int, *flags: str) -> tuple[Sample, ...]:
     return tuple(Sample(letter(number), f"letter-{number}", flags) for number in range(1, count + 1))
 
 
+def _conversation() -> Iterator[Sample]:
+    """Seven messages: an answer to an answer, a message that nobody has, and subjects that belong together."""
+    rows = (
+        ("Zoe <zoe@123.com>", "ann@123.com", "Figures", 5, "one", ""),
+        ("ann@123.com", "zoe@123.com", "Re: figures", 6, "two", "<one@123.com>"),
+        ("=?utf-8?Q?=C3=84nne?= <bee@123.com>", "dan@123.com", "[list] Re: Figures (fwd)", 4, "three", ""),
+        ("dan@123.com", "Carl <carl@123.com>", "minutes", 3, "four", "<lost@123.com>"),
+        ("carl@123.com", "ann@123.com", "agenda", 8, "five", "<lost@123.com>"),
+        ("ann@123.com", "bee@123.com", "Re: Re[2]: FIGURES", 7, "six", "<one@123.com> <two@123.com>"),
+        ("bee@123.com", "ann@123.com", "=?gb18030?B?y8S8vrvh0ukx?=", 1, "seven", ""),
+    )
+    for sender, to, subject, day, name, references in rows:
+        refers = f"References: {references}\n" if references else ""
+        text = f"From: {sender}\nTo: {to}\nSubject: {subject}\nDate: {day} Nov 2023 10:00:00 +0000\n"
+        yield Sample(crlf(f"{text}Message-ID: <{name}@123.com>\n{refers}\n{'x' * day}\n"), name)
+
+
 MAILBOXES: Mapping[str, Mailbox] = {
     "empty": Mailbox(),
     "three": Mailbox(THREE),
     "nested": Mailbox((Sample(NESTED, "uidl-nested"),)),
+    "encodings": Mailbox((Sample(ENCODINGS, "uidl-encodings"), Sample(UNKNOWN_ENCODING, "uidl-unknown"))),
     "letters": Mailbox(letters(5)),
     "fifty": Mailbox(letters(50)),
+    "conversation": Mailbox(tuple(_conversation())),
     "flags": Mailbox(
         (
             Sample(letter(1), "letter-1", (SEEN,)),

@@ -23,7 +23,7 @@ from tests.dialogues.script import BadDialogue, Dialogue, Step, expectation, fil
 
 # What RFC 7162 3.1.2.1 and 3.2.11 add to every SELECT: a dialogue that is about something else need not say it
 # (and Dovecot says HIGHESTMODSEQ only in a mailbox where somebody has asked for modseqs before).
-PASSED_OVER = re.compile(rb"\* OK \[(HIGHESTMODSEQ \d+|CLOSED)\] .*")
+PASSED_OVER = re.compile(rb"\* OK \[(HIGHESTMODSEQ \d+|CLOSED|MAILBOXID \([\w-]+\))\] .*")
 CONTEXT = 14  # how many lines of what went before a failure shows
 
 

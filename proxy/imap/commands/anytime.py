@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.imap.answers import Done
-from proxy.imap.grammar.syntax import Command, Enable, Id, NoArguments
+from proxy.imap.answers import Bad, Done, No
+from proxy.imap.grammar.syntax import Command, Compress, Enable, Id, NoArguments
 from proxy.imap.manner import REV2
 
 if TYPE_CHECKING:
@@ -44,3 +44,13 @@ async def enable(session: Session, _command: Command, arguments: Enable) -> Done
     session.untagged(b" ".join((b"ENABLED", *(_SPELLED.get(name, name.encode()) for name in names))))
     session.enable(*names)
     return Done(b"Enabled.")
+
+
+async def compress(session: Session, _command: Command, arguments: Compress) -> Done:
+    """Compressed is what follows the reply (RFC 4978 3)."""
+    if arguments.mechanism != "DEFLATE":
+        raise Bad(b"Only DEFLATE is known here.")
+    if session.compression is not None:
+        raise No(b"The session is compressed already.", b"COMPRESSIONACTIVE")
+    session.compress_after_reply()
+    return Done(b"Compressed from here on.")

@@ -1,26 +1,38 @@
-"""APPEND and COPY: what adds messages (RFC 3501 6.3.11, 6.4.7, RFC 4315 3)."""
+"""APPEND, COPY and REPLACE: what adds messages (RFC 3501 6.3.11, 6.4.7, RFC 4315 3).
+
+Several messages (RFC 3502), messages from parts (RFC 4469) and one in the place of another (RFC 8508) are each
+one operation of the store: all of it or nothing.
+"""
 
 from __future__ import annotations
 
-import io
-from typing import IO, TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from mailstore.errors import NoSuchFolder
-from mailstore.index.rows import Copied
+from mailstore.index.rows import AppendedMany, Copied, HandedIn
+from mailstore.mailhome import MailHome
 from proxy.imap import responses
-from proxy.imap.answers import Done, No, expunge_issued, try_create
+from proxy.imap.answers import Done, No, expunge_issued, read_only, try_create
+from proxy.imap.catenating import Surroundings, catenated, opened
+from proxy.imap.grammar.appending import AppendMany, NewMessage, Replace
 from proxy.imap.grammar.syntax import Append, Command, Copy
+from proxy.wire.commands import UNTAGGED
 
 if TYPE_CHECKING:
     from proxy.imap.session import Session
 
 
-async def append(session: Session, _command: Command, arguments: Append) -> Done:
-    """The literal's file is closed by the session, with the command."""
+async def append(session: Session, _command: Command, arguments: Append | AppendMany) -> Done:
+    """The literals' files are closed by the session, with the command."""
+    if isinstance(arguments, AppendMany):
+        stored = await _hand_in(session, arguments.folder, arguments.messages)
+        code = b"APPENDUID %d %b" % (stored.uidvalidity, responses.numbers(stored.uids))
+        return Done(b"Append completed.", code)
     if arguments.message.size == 0:
         raise No(b"A message cannot be empty.")
-    data = arguments.message.data
-    message: IO[bytes] = io.BytesIO(data) if isinstance(data, bytes) else data
+    message = opened(arguments.message)
     try:
         appended = await session.run(
             lambda home: home.append(arguments.folder, message, arguments.flags, arguments.internal_date)
@@ -29,6 +41,53 @@ async def append(session: Session, _command: Command, arguments: Append) -> Done
         raise try_create(error) from None
     session.stale = True  # the selected mailbox may be the target
     return Done(b"Append completed.", b"APPENDUID %d %d" % (appended.uidvalidity, appended.uid))
+
+
+async def replace(session: Session, command: Command, arguments: Replace) -> Done:
+    """APPENDUID is told before the old message's EXPUNGE (RFC 8508 3.4)."""
+    view = session.selected
+    if not view.writable:
+        raise read_only()
+    uids = view.uids_of(view.find(arguments.sequence, uid=command.uid))
+    if not uids:
+        raise expunge_issued()
+    stored = await _hand_in(session, arguments.folder, [arguments.message], replacing=(view.folder.id, uids[0]))
+    code = b"APPENDUID %d %b" % (stored.uidvalidity, responses.numbers(stored.uids))
+    session.out.write(responses.status(UNTAGGED, b"OK", b"The new message is there.", code))
+    return Done(b"Replace completed.")
+
+
+async def _hand_in(
+    session: Session,
+    folder: str,
+    messages: Sequence[NewMessage],
+    *,
+    replacing: tuple[int, int] | None = None,
+) -> AppendedMany:
+    """Store messages in one visit. An empty one takes all of them back (RFC 3502 6.3.11)."""
+    if any(message.literal is not None and not message.literal.size for message in messages):
+        raise No(b"A message cannot be empty.")
+    selected = None if session.view is None else session.view.folder.id
+    around = Surroundings(session.home.account, session.terms.hostname, selected)
+    spool, limit = session.spool, session.terms.limits.message
+
+    def operation(home: MailHome) -> AppendedMany:
+        with ExitStack() as files:
+            handed_in = []
+            for message in messages:
+                if message.literal is not None:
+                    source = opened(message.literal)
+                else:
+                    source = files.enter_context(catenated(home, message.parts, around, spool, limit))
+                handed_in.append(HandedIn(source, frozenset(message.flags), message.internal_date))
+            return home.append_many(folder, handed_in, replacing=replacing)
+
+    try:
+        stored = await session.run(operation)
+    except NoSuchFolder as error:
+        raise try_create(error) from None
+    session.stale = True
+    return stored
 
 
 async def copy(session: Session, command: Command, arguments: Copy) -> Done:

@@ -13,8 +13,9 @@ from mailstore.content import Content
 from mailstore.index.rows import SEEN
 from mailstore.mailhome import MailHome
 from proxy.imap import esearch, responses
-from proxy.imap.answers import Bad, Done, expunge_issued, unreadable
+from proxy.imap.answers import Bad, Done, No, expunge_issued, unreadable
 from proxy.imap.commands.resync import tell_vanished
+from proxy.imap.decoding import Decoded
 from proxy.imap.grammar.syntax import Command, Fetch
 from proxy.imap.manner import CONDSTORE, QRESYNC
 from proxy.imap.outgoing import ClientGone
@@ -46,9 +47,11 @@ async def fetch(session: Session, command: Command, arguments: Fetch) -> Done:
     if plan.from_view:
         await _from_view(session, view, spans, plan)
         return Done(b"Fetch completed.")
-    gone, lost = await _from_store(session, view, view.uids_of(spans), plan)
+    gone, lost, refused = await _from_store(session, view, view.uids_of(spans), plan)
     if lost:
         raise unreadable()
+    if refused is not None:
+        raise refused
     if gone:
         session.stale = True
         if not command.uid:
@@ -96,9 +99,10 @@ def _from_view_alone(view: View, index: int, plan: Plan) -> bytes:
     return b"%b%b)\r\n" % (view.manner.opening(index + 1, uid), b" ".join(items))
 
 
-async def _from_store(session: Session, view: View, uids: list[int], plan: Plan) -> tuple[int, int]:
-    """Answer for all of `uids`; how many of them are gone, and how many cannot be read."""
+async def _from_store(session: Session, view: View, uids: list[int], plan: Plan) -> tuple[int, int, No | None]:
+    """Answer for all of `uids`; how many of them are gone, how many cannot be read, and what is to be refused."""
     gone = lost = start = 0
+    refused: No | None = None
     size = BATCH_MESSAGES
     while start < len(uids):
         some = uids[start : start + size]
@@ -108,6 +112,7 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
         size = min(BATCH_MESSAGES, max(16, 2 * batch.taken))  # about as many as fit at a time
         gone += batch.gone
         lost += len(batch.lost)
+        refused = refused or batch.refused
         for uid in batch.lost:
             session.log.warning("message unreadable", account=session.home.account, folder=view.folder.id, uid=uid)
         view.stored(batch.flagged)
@@ -119,7 +124,7 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
             for answer in batch.answers:
                 if answer.content is not None:
                     answer.content.close()
-    return gone, lost
+    return gone, lost, refused
 
 
 def _unseen(view: View, uids: list[int]) -> set[int]:
@@ -147,6 +152,8 @@ async def _send(session: Session, view: View, answer: Answer, plan: Plan, *, bec
     for piece in answer.pieces:
         if isinstance(piece, bytes):
             await session.out.send(piece)
+        elif isinstance(piece, Decoded):
+            await _send_decoded(session, answer.content, piece)
         else:
             await _send_large(session, answer.content, piece)
     session.out.write(b")\r\n")
@@ -162,6 +169,19 @@ async def _send_large(session: Session, content: Content, span: Span) -> None:
         for offset in range(span.offset, span.offset + span.length, PIECE):
             length = min(PIECE, span.offset + span.length - offset)
             await session.out.send(await session.run(partial(_read, content=content, offset=offset, length=length)))
+    except ClientGone:
+        raise
+    except BaseException:
+        session.break_off()
+        raise
+
+
+async def _send_decoded(session: Session, content: Content, decoded: Decoded) -> None:
+    """As `_send_large`, of what comes out of a transfer encoding."""
+    pieces = decoded.pieces(content)
+    try:
+        while piece := await session.run(lambda _home: next(pieces, b"")):
+            await session.out.send(piece)
     except ClientGone:
         raise
     except BaseException:

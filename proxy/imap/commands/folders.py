@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 async def create(session: Session, _command: Command, arguments: FolderName) -> Done:
     uses = arguments.uses if isinstance(arguments, CreateFor) else ()
-    await session.run(lambda home: home.create(arguments.name, uses))
-    return Done(b"Create completed.")
+    mailbox_id = await session.run(lambda home: home.object_id(home.create(arguments.name, uses)))
+    return Done(b"Create completed.", b"MAILBOXID (%b)" % mailbox_id.encode())  # RFC 8474 4.1
 
 
 async def delete(session: Session, _command: Command, arguments: FolderName) -> Done:

@@ -40,7 +40,7 @@ async def search(session: Session, command: Command, arguments: Search) -> Done:
         session.enable(CONDSTORE)  # RFC 7162 3.1
     key = compiled(arguments.key, view)
     try:
-        found = await _found(session, key)
+        found = await matching(session, key)
     except (No, MailstoreError):
         if saves:
             view.save(())  # RFC 5182 2.1: a SEARCH that fails empties "$"
@@ -63,7 +63,7 @@ def _highest(view: View, places: Sequence[int]) -> int | None:
     return max((view.modseqs[place] for place in places), default=None)
 
 
-async def _found(session: Session, key: Compiled) -> list[int]:
+async def matching(session: Session, key: Compiled) -> list[int]:
     """The places in the view (sequence number - 1) of all messages that match, ascending."""
     found, open_questions = await _in_view(session, key)
     if key.terms and open_questions:
@@ -72,8 +72,8 @@ async def _found(session: Session, key: Compiled) -> list[int]:
     folder_id, start = session.selected.folder.id, 0
     while start < len(open_questions):
         some = open_questions[start : start + BATCH]
-        taken, matching = await session.run(partial(_in_store, folder_id=folder_id, candidates=some, key=key))
-        found.extend(matching)
+        taken, some_found = await session.run(partial(_in_store, folder_id=folder_id, candidates=some, key=key))
+        found.extend(some_found)
         start += taken
         await session.out.drained()  # a client that left is not searched for
     return sorted(candidate.index for candidate in found)
@@ -130,16 +130,17 @@ def _in_store(
     uids = [candidate.uid for candidate in candidates]
     facts = FactsAhead(home, folder_id, uids, wanted=key.cost == HEADER, largest=None)
     rows = {row.uid: row for row in home.rows(folder_id, uids)}
+    now = home.clock()
     end = time.monotonic() + VISIT
-    matching = []
+    found = []
     with Opener(home, folder_id, uids) as opener:
         for taken, candidate in enumerate(candidates, 1):
-            candidate.row = rows.get(candidate.uid)
+            candidate.row, candidate.now = rows.get(candidate.uid), now
             if candidate.row is not None and _matches(opener, facts, candidate, key):
-                matching.append(candidate)
+                found.append(candidate)
             if time.monotonic() > end:
-                return taken, matching
-    return len(candidates), matching
+                return taken, found
+    return len(candidates), found
 
 
 def _matches(opener: Opener, facts: FactsAhead, candidate: Candidate, key: Compiled) -> bool:

@@ -42,6 +42,8 @@ async def select(session: Session, command: Command, arguments: FolderName) -> D
     session.untagged(b"OK [UIDVALIDITY %d] UIDs valid" % snapshot.folder.uidvalidity)
     session.untagged(b"OK [UIDNEXT %d] Predicted next UID" % snapshot.uidnext)
     session.untagged(b"OK [HIGHESTMODSEQ %d] Highest" % snapshot.highestmodseq)
+    mailbox_id = await session.run(lambda home: home.object_id(snapshot.folder))
+    session.untagged(b"OK [MAILBOXID (%b)] Object id" % mailbox_id.encode())  # RFC 8474 4.2
     session.select(view)
     if resync is not None:
         await _resync(session, view, resync)

@@ -21,8 +21,15 @@ def note_items(session: Session, items: Iterable[StatusItem]) -> None:
 
 
 def tell_status(session: Session, folder: str, figures: Status, items: Iterable[StatusItem]) -> None:
-    found = (b"%b %d" % (item.value.encode(), _figure(figures, item)) for item in items)
+    limit = session.terms.limits.message
+    found = (b"%b %b" % (item.value.encode(), _value(figures, item, limit)) for item in items)
     session.untagged(b"STATUS %b %b" % (session.folder_name(folder), responses.parenthesized(found)))
+
+
+def _value(figures: Status, item: StatusItem, append_limit: int) -> bytes:
+    if item is StatusItem.MAILBOXID:
+        return b"(%b)" % figures.object_id.encode()  # RFC 8474 4.3
+    return b"%d" % (append_limit if item is StatusItem.APPENDLIMIT else _figure(figures, item))
 
 
 def _figure(figures: Status, item: StatusItem) -> int:
@@ -45,3 +52,5 @@ def _figure(figures: Status, item: StatusItem) -> int:
             return figures.deleted
         case StatusItem.DELETED_STORAGE:
             return figures.deleted_size
+        case _:
+            raise AssertionError(f"{item} is no figure of a folder")

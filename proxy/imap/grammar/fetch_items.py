@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.imap.grammar.modifiers import fetch_modifiers
 from proxy.imap.grammar.sequences import LAST_NUMBER
-from proxy.imap.grammar.syntax import BadSyntax, BodySection, Fetch, FetchAttribute, FetchItem
+from proxy.imap.grammar.syntax import BadSyntax, BinarySection, BodySection, Fetch, FetchAttribute, FetchItem
 from proxy.imap.grammar.tokens import Cursor
 
 MAX_ITEMS: Final = 500
@@ -75,6 +75,8 @@ def _item_of(word: str, cursor: Cursor) -> FetchItem:
     item = ITEMS.get(word)
     if item is None:
         raise BadSyntax("there is no such FETCH item")
+    if item is _A.PREVIEW:
+        cursor.skip_word(b" (LAZY)")  # RFC 8970 3.1: "PREVIEW" [SP "(" preview-mod ")"]
     return item
 
 
@@ -92,10 +94,44 @@ def _body(cursor: Cursor, *, peek: bool) -> BodySection:
     return BodySection(path, what, fields, peek, partial, _echo(path, what, fields, partial))
 
 
+def _binary(cursor: Cursor, *, peek: bool) -> BinarySection:
+    """fetch-att =/ "BINARY" [".PEEK"] section-binary [partial] (RFC 3516 7)"""
+    path = _section_binary(cursor)
+    partial = _partial(cursor)
+    return BinarySection(path, peek, False, partial, _echo(path, "", (), partial, name=b"BINARY"))
+
+
+def _binary_size(cursor: Cursor) -> BinarySection:
+    """fetch-att =/ "BINARY.SIZE" section-binary"""
+    path = _section_binary(cursor)
+    return BinarySection(path, True, True, None, _echo(path, "", (), None, name=b"BINARY.SIZE"))
+
+
+def _section_binary(cursor: Cursor) -> tuple[int, ...]:
+    """section-binary = "[" [section-part] "]" """
+    cursor.expect(b"[")
+    path, what = ((), "") if cursor.next_is(b"]") else _spec(cursor.word())
+    if what:
+        raise BadSyntax("BINARY takes a part number only")
+    cursor.expect(b"]")
+    return path
+
+
 SECTIONED: Final[Mapping[str, Callable[[Cursor], FetchItem]]] = {
     "BODY": lambda cursor: _body(cursor, peek=False),
     "BODY.PEEK": lambda cursor: _body(cursor, peek=True),
+    "BINARY": lambda cursor: _binary(cursor, peek=False),
+    "BINARY.PEEK": lambda cursor: _binary(cursor, peek=True),
+    "BINARY.SIZE": _binary_size,
 }
+
+
+def body_section(section: bytes) -> BodySection:
+    """What stands between the brackets of BODY[…], from elsewhere than a FETCH. Raises BadSyntax."""
+    cursor = Cursor((b"[" + section + b"]",))
+    found = _body(cursor, peek=True)
+    cursor.finish()
+    return found
 
 
 def _spec(word: str) -> tuple[tuple[int, ...], str]:
@@ -133,13 +169,20 @@ def _partial(cursor: Cursor) -> tuple[int, int] | None:
     return first, count
 
 
-def _echo(path: tuple[int, ...], what: str, fields: tuple[bytes, ...], partial: tuple[int, int] | None) -> bytes:
+def _echo(
+    path: tuple[int, ...],
+    what: str,
+    fields: tuple[bytes, ...],
+    partial: tuple[int, int] | None,
+    *,
+    name: bytes = b"BODY",
+) -> bytes:
     """The item's name in the response (RFC 3501 7.4.2): no PEEK, and of the partial only its first octet."""
     section = ".".join([*map(str, path), what] if what else map(str, path)).encode("ascii")
     if fields:
         section += b" (" + b" ".join(map(_quoted, fields)) + b")"
     origin = b"" if partial is None else b"<%d>" % partial[0]
-    return b"BODY[" + section + b"]" + origin
+    return name + b"[" + section + b"]" + origin
 
 
 def _quoted(name: bytes) -> bytes:

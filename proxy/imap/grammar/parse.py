@@ -11,19 +11,21 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from mailstore.index.rows import StoreMode
+from proxy.imap.grammar.appending import append, replace
 from proxy.imap.grammar.fetch_items import fetch
 from proxy.imap.grammar.folder_names import decode_part
 from proxy.imap.grammar.list_options import create, list_arguments
 from proxy.imap.grammar.metadata import get_metadata, quota_root, set_metadata
 from proxy.imap.grammar.modifiers import select, store_modifiers
 from proxy.imap.grammar.search_keys import search
+from proxy.imap.grammar.sort_keys import sort, thread
 from proxy.imap.grammar.status_items import status_items
 from proxy.imap.grammar.syntax import (
-    Append,
     Arguments,
     Authenticate,
     BadSyntax,
     Command,
+    Compress,
     Copy,
     Enable,
     FolderName,
@@ -37,7 +39,6 @@ from proxy.imap.grammar.syntax import (
     UidExpunge,
 )
 from proxy.imap.grammar.tokens import MAX_FLAGS, Cursor
-from proxy.imap.grammar.utf8_message import utf8_message
 from proxy.wire.commands import UNTAGGED, Ready
 from proxy.wire.door import Secret
 
@@ -92,6 +93,12 @@ def _authenticate(cursor: Cursor) -> Authenticate:
     return Authenticate(mechanism, cursor.atom() if cursor.more() else None)
 
 
+def _compress(cursor: Cursor) -> Compress:
+    """compress = "COMPRESS" SP algorithm"""
+    cursor.space()
+    return Compress(cursor.word())
+
+
 def _folder(cursor: Cursor) -> FolderName:
     """create = "CREATE" SP mailbox, and others alike"""
     cursor.space()
@@ -120,30 +127,6 @@ def _status(cursor: Cursor) -> StatusItems:
     folder = cursor.folder()
     cursor.space()
     return StatusItems(folder, status_items(cursor))
-
-
-def _append(cursor: Cursor) -> Append:
-    """append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal"""
-    cursor.space()
-    folder = cursor.folder()
-    cursor.space()
-    flags: tuple[str, ...] = ()
-    if cursor.next_is(b"("):
-        flags = tuple(dict.fromkeys(filter(None, cursor.listed(cursor.flag_or_recent, MAX_FLAGS))))
-        cursor.space()
-    internal_date = None
-    if cursor.next_is(b'"'):
-        internal_date = cursor.date_time()
-        cursor.space()
-    utf8 = utf8_message(cursor)
-    if utf8 is not None:
-        return Append(folder, flags, internal_date, utf8)
-    message = cursor.literal()
-    if message is None:
-        raise BadSyntax("a message has to be a literal")
-    if message.binary:
-        raise BadSyntax("a message cannot be a literal8")  # RFC 3516 4.4; BINARY is not announced
-    return Append(folder, flags, internal_date, message)
 
 
 def _store(cursor: Cursor) -> Store:
@@ -223,6 +206,7 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "LOGIN": _login,
     "UNAUTHENTICATE": _nothing,
     "ENABLE": _enable,
+    "COMPRESS": _compress,
     "SELECT": select,
     "EXAMINE": select,
     "CREATE": create,
@@ -238,7 +222,9 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "SETMETADATA": set_metadata,
     "GETQUOTA": quota_root,
     "GETQUOTAROOT": _folder,
-    "APPEND": _append,
+    "APPEND": append,
+    "REPLACE": replace,
+    "UID REPLACE": replace,
     "IDLE": _nothing,
     "CHECK": _nothing,
     "CLOSE": _nothing,
@@ -247,6 +233,10 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "UID EXPUNGE": _uid_expunge,
     "SEARCH": search,
     "UID SEARCH": search,
+    "SORT": sort,
+    "UID SORT": sort,
+    "THREAD": thread,
+    "UID THREAD": thread,
     "FETCH": fetch,
     "UID FETCH": fetch,
     "STORE": _store,

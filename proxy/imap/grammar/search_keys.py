@@ -10,6 +10,7 @@ An extension's key is a row in KEYS.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,14 +32,17 @@ from proxy.imap.grammar.syntax import (
     Modseq,
     Not,
     NumberSet,
+    ObjectId,
     Or,
     Recent,
+    Saved,
     Search,
     SearchKey,
     Size,
     Text,
     UidSet,
     When,
+    Within,
 )
 from proxy.imap.grammar.tokens import Cursor
 
@@ -46,6 +50,7 @@ MAX_KEYS: Final = 2_000  # words of one SEARCH: keys, ORs, NOTs and parentheses 
 ANY_NUMBER: Final = -1
 KNOWN_CHARSETS: Final = ("US-ASCII", "UTF-8", "GB18030", "GBK", "GB2312", "BIG5", "ISO-2022-JP", "KOI8-R")
 
+_OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 _ASCII: Final = frozenset({"US-ASCII", "ASCII"})
 
 
@@ -84,6 +89,16 @@ def search(cursor: Cursor) -> Search:
         charset = name.decode("ascii").upper()
     key = _Keys(cursor, strings).read()
     return Search(charset, key, returns, strings.by_modseq)
+
+
+def search_program(cursor: Cursor) -> Search:
+    """search-criteria = charset 1*(SP search-key): as SORT and THREAD have it (RFC 5256 5)"""
+    strings = Strings(cursor)
+    name = cursor.astring()
+    cursor.space()
+    strings.codec = _codec(name, saves=False)
+    key = _Keys(cursor, strings).read()
+    return Search(name.decode("ascii").upper(), key, None, strings.by_modseq)
 
 
 def _codec(name: bytes, *, saves: bool) -> str:
@@ -238,6 +253,30 @@ def _dated(strings: Strings, *, when: When, sent: bool) -> Dated:
     return Dated(when, strings.cursor.date(), sent)
 
 
+def _within(strings: Strings, *, older: bool) -> Within:
+    """ "OLDER" SP nz-number / "YOUNGER" SP nz-number (RFC 5032 4)"""
+    strings.cursor.space()
+    seconds = strings.cursor.number()
+    if not seconds:
+        raise BadSyntax("an interval is at least one second")
+    return Within(older, seconds)
+
+
+def _saved(strings: Strings, *, when: When) -> Saved:
+    """ "SAVEDBEFORE" SP date and its like (RFC 8514 5)"""
+    strings.cursor.space()
+    return Saved(when, strings.cursor.date())
+
+
+def _object_id(strings: Strings, *, thread: bool) -> ObjectId:
+    """ "EMAILID" SP objectid / "THREADID" SP objectid; objectid = 1*255(ALPHA / DIGIT / "_" / "-") (RFC 8474 7)"""
+    strings.cursor.space()
+    value = strings.cursor.astring()
+    if _OBJECT_ID.fullmatch(value) is None:
+        raise BadSyntax("not an object id")
+    return ObjectId(thread, value.decode("ascii"))
+
+
 def _uid(strings: Strings) -> UidSet:
     """ "UID" SP sequence-set"""
     strings.cursor.space()
@@ -284,6 +323,12 @@ KEYS: Final[Mapping[str, Callable[[Strings], SearchKey]]] = {
     "SMALLER": partial(_size, larger=False),
     **{when.value: partial(_dated, when=when, sent=False) for when in When},
     **{f"SENT{when.value}": partial(_dated, when=when, sent=True) for when in When},
+    **{f"SAVED{when.value}": partial(_saved, when=when) for when in When},
+    "SAVEDATESUPPORTED": _always(All()),
+    "EMAILID": partial(_object_id, thread=False),
+    "THREADID": partial(_object_id, thread=True),
+    "OLDER": partial(_within, older=True),
+    "YOUNGER": partial(_within, older=False),
     "UID": _uid,
     "MODSEQ": _modseq,
 }

@@ -149,6 +149,8 @@ class StatusItem(enum.Enum):
     SIZE = "SIZE"  # RFC 8438
     DELETED = "DELETED"  # RFC 9051 6.3.11
     DELETED_STORAGE = "DELETED-STORAGE"  # RFC 9208 4.1.4
+    APPENDLIMIT = "APPENDLIMIT"  # RFC 7889
+    MAILBOXID = "MAILBOXID"  # RFC 8474 4.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,13 @@ class Id(Arguments):
 
 
 @dataclass(frozen=True, slots=True)
+class Compress(Arguments):
+    """COMPRESS (RFC 4978 5). `mechanism` in capitals."""
+
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
 class Enable(Arguments):
     """ENABLE (RFC 5161 3.1). `names` in capitals, known here or not."""
 
@@ -229,6 +238,10 @@ class FetchAttribute(enum.Enum):
     RFC822 = "RFC822"
     RFC822_HEADER = "RFC822.HEADER"
     RFC822_TEXT = "RFC822.TEXT"
+    PREVIEW = "PREVIEW"  # RFC 8970; with LAZY too, since it is kept
+    SAVEDATE = "SAVEDATE"  # RFC 8514 4.2
+    EMAILID = "EMAILID"  # RFC 8474 5.1
+    THREADID = "THREADID"  # RFC 8474 5.2
     MODSEQ = "MODSEQ"  # RFC 7162 3.1.4.2
 
 
@@ -250,7 +263,19 @@ class BodySection:
     echo: bytes  # its name in the FETCH response (RFC 3501 7.4.2): BODY[1.HEADER.FIELDS (DATE FROM)]<0>
 
 
-FetchItem = FetchAttribute | BodySection
+@dataclass(frozen=True, slots=True)
+class BinarySection:
+    """BINARY[…], BINARY.PEEK[…] and, with `size`, BINARY.SIZE[…] (RFC 3516 4.2): a part's body, its content
+    transfer encoding taken off. `path` and `partial` as in BodySection; the partial counts decoded octets."""
+
+    path: tuple[int, ...]
+    peek: bool
+    size: bool
+    partial: tuple[int, int] | None
+    echo: bytes  # its name in the FETCH response: BINARY[1.2]<0>
+
+
+FetchItem = FetchAttribute | BodySection | BinarySection
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +379,30 @@ class Dated:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """OLDER and YOUNGER: the internal date lies so many seconds back or more, or so many or fewer (RFC 5032)."""
+
+    older: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """SAVEDBEFORE, SAVEDON and SAVEDSINCE: by the day on which a message came into the folder (RFC 8514 4.3)."""
+
+    when: When
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectId:
+    """EMAILID, and THREADID with `thread` (RFC 8474 6)."""
+
+    thread: bool
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class UidSet:
     sequence: SequenceSet
 
@@ -373,7 +422,25 @@ class NumberSet:
     sequence: SequenceSet
 
 
-SearchKey = And | Or | Not | All | Flag | Recent | Header | Text | Body | Size | Dated | UidSet | NumberSet | Modseq
+SearchKey = (
+    And
+    | Or
+    | Not
+    | All
+    | Flag
+    | Recent
+    | Header
+    | Text
+    | Body
+    | Size
+    | Dated
+    | Within
+    | Saved
+    | ObjectId
+    | UidSet
+    | NumberSet
+    | Modseq
+)
 
 
 @dataclass(frozen=True, slots=True)

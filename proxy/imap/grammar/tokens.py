@@ -111,6 +111,13 @@ class Cursor:
             return True
         return False
 
+    def skip_word(self, text: bytes) -> bool:
+        """As `skip`, in capitals or not; `text` is in capitals."""
+        if self._text[self._at : self._at + len(text)].upper() != text:
+            return False
+        self._at += len(text)
+        return True
+
     def expect(self, mark: bytes) -> None:
         if not self.skip(mark):
             raise BadSyntax(f'"{mark.decode("ascii")}" is missing')

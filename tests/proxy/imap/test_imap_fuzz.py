@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.proxy.imap.imap_rig import Rig
 
 WORDS = (
-    b"FETCH STORE SEARCH COPY UID EXPUNGE CLOSE SELECT EXAMINE LIST LSUB STATUS APPEND IDLE DONE NOOP CHECK CREATE "
+    b"FETCH STORE SEARCH SORT THREAD REPLACE COMPRESS DEFLATE CATENATE URL TEXT COPY UID "
+    b"EXPUNGE CLOSE SELECT EXAMINE LIST LSUB STATUS APPEND IDLE DONE NOOP CHECK CREATE "
     b"DELETE RENAME SUBSCRIBE LOGIN AUTHENTICATE PLAIN STARTTLS CAPABILITY ID ENABLE NAMESPACE UNSELECT 1 1:* * 0 "
     b"4294967296 INBOX Other NIL () (FLAGS) FLAGS +FLAGS (\\Seen) $Work BODY[] ALL RFC822 OR NOT SUBJECT KEYWORD "
     b'BEFORE 14-Nov-2023 {3} {3+} {0} {99999999} {-1} abc (MESSAGES) = AGEAYg== &AC8- CHARSET UTF-8 "" "unclosed (((( '
@@ -27,7 +28,8 @@ CHOICES = {
     b"<param>": b"(CONDSTORE) (QRESYNC,(1700100000,1)) (QRESYNC,(1,1,1:9,(1,1)))".split(),
     b"<items>": b"MODSEQ (UID,FLAGS,MODSEQ) "
     b"FLAGS ALL FULL BODY[] BODY.PEEK[1] BODY[2.HEADER]<1.5> BODYSTRUCTURE RFC822 BODY[2.2.MIME] "
-    b"BODY[TEXT]<5.0> (UID,ENVELOPE) (FLAGS,RFC822.SIZE,INTERNALDATE) BODY[9.9.9] BODY[HEADER.FIELDS,(TO)]".split(),
+    b"BODY[TEXT]<5.0> (UID,ENVELOPE) (FLAGS,RFC822.SIZE,INTERNALDATE) BODY[9.9.9] BODY[HEADER.FIELDS,(TO)] "
+    b"BINARY[1] BINARY.PEEK[2.1]<1.5> BINARY.SIZE[2]".split(),
     b"<flags>": b"(\\Seen) \\Deleted ($Work,\\Flagged) () (\\Recent)".split(),
     b"<folder>": b'INBOX inbox Other Other/Deep "" "a,b" &AC8- {3+}'.split(),
     b"<key>": b"ALL UNSEEN 1:* UID,1:* NOT,SEEN OR,SEEN,BODY,x (FROM,carol) LARGER,5 MODSEQ,2 $ "
@@ -36,6 +38,9 @@ CHOICES = {
 COMMANDS = (
     b"FETCH <set> <items>;UID FETCH <set> <items>;STORE <set> +FLAGS <flags>;UID STORE <set> FLAGS.SILENT <flags>;"
     b"SEARCH <key> <key>;UID SEARCH <key>;COPY <set> <folder>;EXPUNGE;UID EXPUNGE <set>;CREATE <folder>;"
+    b"SORT (DATE) UTF-8 <key>;UID SORT (REVERSE DISPLAYFROM SUBJECT) UTF-8 <key>;THREAD REFERENCES UTF-8 <key>;"
+    b"UID THREAD ORDEREDSUBJECT UTF-8 <key>;REPLACE 1 <folder> {5+};"
+    b"APPEND <folder> CATENATE (URL /x TEXT {5+};"
     b"DELETE <folder>;RENAME <folder> <folder>;LIST <folder> *;LSUB <folder> %;SUBSCRIBE <folder>;SELECT <folder>;"
     b"STATUS <folder> (MESSAGES);APPEND <folder> <flags> {5+};IDLE;DONE;CLOSE;UNSELECT;CHECK;NOOP;"
     b"MOVE <set> <folder>;UID MOVE <set> <folder>;FETCH <set> <items> <modifier>;UID FETCH <set> <items> <modifier>;"

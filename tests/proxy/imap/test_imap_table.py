@@ -33,7 +33,7 @@ def test_a_command_is_there_once() -> None:
 
 
 def test_no_expunge_while_the_client_counts_on_its_numbers() -> None:
-    assert {entry.name for entry in COMMANDS if not entry.expunge} == {"FETCH", "STORE", "SEARCH"}
+    assert {entry.name for entry in COMMANDS if not entry.expunge} == {"FETCH", "STORE", "SEARCH", "SORT", "THREAD"}
 
 
 def test_capabilities_follow_state_and_privacy() -> None:

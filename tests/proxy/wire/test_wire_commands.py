@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from proxy.wire.commands import (
     MAX_LITERALS,
     MAX_TAG,
+    MESSAGES,
     UNTAGGED,
     CommandReader,
     Continue,
@@ -277,12 +278,16 @@ def test_before_login_nothing_is_a_message() -> None:
     ]
 
 
-def test_only_one_literal_is_a_message() -> None:
+def test_only_so_many_octets_of_messages_in_one_command() -> None:
+    """RFC 3502: several messages, each up to Limits.message, together up to MESSAGES times that."""
     rig = Rig()
-    assert rig.say(b"a APPEND INBOX {3+}\r\nabc {41}\r\n") == [
-        Refused(b"a", "TOOBIG", "this literal is too large", False)
+    assert rig.say(b"a APPEND INBOX {3+}\r\nabc {41}\r\n") == [Continue()]
+    rig = Rig()
+    full = b"{1000+}\r\n%b " % (b"x" * 1000)
+    assert rig.say(b"a APPEND INBOX " + full * MESSAGES + b"{1}\r\n") == [
+        Refused(b"a", "TOOBIG", "this literal is too large", False, "NO")
     ]
-    assert [file.closed for file in rig.files] == [True]
+    assert [file.closed for file in rig.files] == [True] * MESSAGES
 
 
 def test_an_empty_message_is_a_file_too() -> None:
@@ -442,3 +447,23 @@ def test_time_grows_with_what_is_sent() -> None:
     assert plain(event) == (b"a", b"APPEND x ", (60_000, ("file", b"y" * 60_000), False), b"")
     assert len(rig.say(b"a NOOP\r\n" * 10_000)) == 10_000
     assert time.perf_counter() - start < 10
+
+
+def test_several_messages_and_their_url_literals() -> None:
+    """Each message of an APPEND goes to a file (RFC 3502); a URL of CATENATE does not (RFC 4469)."""
+    assert said(b"a APPEND x {3+}\r\nabc {2+}\r\nde\r\n") == [
+        (b"a", b"APPEND x ", (3, ("file", b"abc"), False), b" ", (2, ("file", b"de"), False), b""),
+    ]
+    assert said(b"a UID REPLACE 5 x CATENATE (url {2+}\r\n/a TEXT ~{1+}\r\nb)\r\n") == [
+        (
+            b"a",
+            b"UID REPLACE 5 x CATENATE (url ",
+            (2, b"/a", False),
+            b" TEXT ",
+            (1, ("file", b"b"), True),
+            b")",
+        ),
+    ]
+    assert said(b"a REPLACE 5 {1+}\r\nx {1+}\r\nb\r\n") == [
+        (b"a", b"REPLACE 5 ", (1, b"x", False), b" ", (1, ("file", b"b"), False), b""),
+    ]
