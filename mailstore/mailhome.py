@@ -11,6 +11,7 @@ do is noted as `pending` in the same transaction, and worked off at once or at t
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,12 @@ from typing import IO
 from sqlalchemy import Connection, insert, select
 
 from mailstore import delivery, schema
-from mailstore.content import Content
+from mailstore.content import Content, NativeContent
 from mailstore.database import MailboxEngine, storage_errors
-from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage
+from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
 from mailstore.index import folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow
+from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.rows import (
     DELETED,
     Appended,
@@ -41,6 +43,11 @@ from mailstore.index.rows import (
 )
 from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, folder_directory, info, new_token
+from mailstore.reconciling import Reconciler, Report
+
+
+def _unreported(_event: str, **_figures: object) -> None:
+    """Nobody listens: commands and tests."""
 
 
 def index_path(maildir: Path) -> Path:
@@ -59,10 +66,13 @@ class MailHome:
         *,
         announce: Callable[[int], None] = lambda _folder_id: None,
         clock: Callable[[], float] = time.time,
+        report: Report = _unreported,
     ) -> None:
         """Open the account's Maildir and index, made where missing. Raises StorageFailed.
 
-        `announce(folder_id)` is called after each change, in the thread that made it.
+        `announce(folder_id)` is called after each change, in the thread that made it; `report(event, **figures)`
+        is told what other programs did to the Maildir, and what was lost. An index that is damaged is set aside,
+        and the folders get a new one, with a new UIDVALIDITY, from what is in the Maildir.
         """
         self.account_id = account_id
         self._announce = announce
@@ -71,12 +81,22 @@ class MailHome:
         self._maildir = Maildir(maildir)
         with storage_errors():
             self._maildir.make()
-        self._database = engine.open(index_path(maildir))
+        self._report = report
+        self._database = open_index(engine, index_path(maildir), report)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
         try:
             self.token = self._begin_mailbox()
             self._work_off_pending()
             self._sweep()
+            self._reconciler = Reconciler(
+                self._maildir,
+                self._database,
+                account_id,
+                self.token,
+                clock=clock,
+                announce=announce,
+                report=report,
+            )
         except BaseException:
             self._database.close()
             raise
@@ -121,6 +141,53 @@ class MailHome:
     def close(self) -> None:
         self._database.close()
 
+    def reconcile(self, folder_id: int | None = None) -> bool:
+        """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
+        whether they did anything. What cannot be done now (disk full, read-only) is reported and done later.
+        Raises StorageFailed for an index that is damaged."""
+        changed = False
+        try:
+            self._catch_up()
+            if folder_id is None:
+                changed = self._reconciler.folders()
+            with self._database.read() as connection:
+                rows = folders.every(connection, self.account_id)
+            for row in rows:
+                if folder_id in {None, row.id}:
+                    changed |= self._reconciler.folder(row)
+        except StorageCorrupt:
+            mark_damaged(index_path(self._maildir.root))
+            raise
+        except StorageFailed as error:
+            self._report("maildir cannot be reconciled", reason=str(error))
+        return changed
+
+    def reconcile_named(self, name: str) -> bool:
+        """The same for one folder by its name, and whether there is such a folder by now."""
+        with self._database.read() as connection:
+            folder = folders.by_name(connection, self.account_id, name)
+        if folder is not None:
+            return self.reconcile(folder.id)
+        return self.reconcile_folders()
+
+    def reconcile_folders(self) -> bool:
+        """Notice which folders other programs made or removed."""
+        try:
+            self._catch_up()
+            return self._reconciler.folders()
+        except StorageCorrupt:
+            mark_damaged(index_path(self._maildir.root))
+            raise
+        except StorageFailed as error:
+            self._report("maildir cannot be reconciled", reason=str(error))
+            return False
+
+    def directories(self, folder_id: int) -> tuple[Path, Path]:
+        """Where other programs deliver into a folder, and where its messages lie. Raises NoSuchFolder."""
+        with self._database.read() as connection:
+            path = self._maildir.folder(self._numbered(connection, folder_id).directory)
+        return path / "new", path / "cur"
+
     # Folders
 
     def folders(self) -> list[Folder]:
@@ -139,10 +206,9 @@ class MailHome:
             if folders.by_name(connection, self.account_id, name):
                 raise FolderExists("there is a folder of that name")
         self._catch_up()
-        with storage_errors():
-            for directory in directories:
+        with storage_errors(), self._database.write() as connection:
+            for directory in directories:  # within the transaction, or another process takes them for somebody else's
                 self._maildir.make(directory)
-        with self._database.write() as connection:
             for above, directory in zip(names[:-1], directories, strict=False):
                 if folders.by_name(connection, self.account_id, above) is None:
                     folders.add(connection, self.account_id, above, directory, self._now())
@@ -234,7 +300,10 @@ class MailHome:
             uids, flags = mailbox.uids_and_flags(connection, self.account_id, folder.id)
         recent_from = folder.recent_from
         if writable and recent_from < folder.uidnext:
-            recent_from = self._claim_recent(folder.id, folder.uidnext)
+            try:
+                recent_from = self._claim_recent(folder.id, folder.uidnext)
+            except StorageFailed as error:  # a full disk keeps nobody from reading
+                self._report("recent messages cannot be claimed", reason=str(error))
         used = {keyword for value in set(flags) for keyword in value if not keyword.startswith("\\")}
         return Snapshot(
             folder.value(),
@@ -286,12 +355,21 @@ class MailHome:
         try:
             for row in found:
                 with storage_errors():
-                    opened[row.uid] = Content(self._maildir.open(folder.directory, row.file, row.flags), row.size)
+                    opened[row.uid] = self._content(folder, row)
         except BaseException:
             for content in opened.values():
                 content.close()
             raise
         return opened
+
+    def _content(self, folder: FolderRow, row: Row) -> Content:
+        fd = self._maildir.open(folder.directory, row.file, row.flags)
+        if row.native:
+            return NativeContent(fd, row.size)
+        if os.fstat(fd).st_size != row.size:
+            self._reconciler.damaged(folder.id, row.uid)
+            self._report("message file has another size", folder=folder.id, uid=row.uid)
+        return Content(fd, row.size)
 
     # What changes messages
 
@@ -389,7 +467,7 @@ class MailHome:
             with self._database.write() as connection:
                 folder = self._numbered(connection, folder.id)
                 new = [
-                    mailbox.NewMessage(row.flags, row.size, row.internal_date, file)
+                    mailbox.NewMessage(row.flags, row.size, row.internal_date, file, native=row.native)
                     for row, file in zip(found, files, strict=True)
                 ]
                 targets = mailbox.add(connection, self.account_id, folder, new)

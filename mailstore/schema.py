@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0001"
+HEAD: Final = "0004"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -94,7 +94,19 @@ messages = Table(
     Column("internal_date", BigInteger, nullable=False),
     Column("uidl", Text, nullable=False),
     Column("file", Text, nullable=False),  # the Maildir's unique name, without ":2," and flags
+    # exact: a file's bytes are the message's; native: each bare LF in it is sent as CRLF (files of other programs)
+    Column("line_ends", String(8), nullable=False, server_default="exact"),
     Index("messages_modseq", "account_id", "folder_id", "modseq"),
+)
+
+# When a folder's directories last changed as of the last look into them, in nanoseconds: see mailstore.index.marks.
+looked = Table(
+    "looked",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("folder_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("new_mtime", BigInteger, nullable=False),
+    Column("cur_mtime", BigInteger, nullable=False),
 )
 
 expunged = Table(

@@ -115,7 +115,7 @@ def rename(connection: Connection, account_id: int, folder_id: int, name: str, d
 
 def drop(connection: Connection, account_id: int, folder_id: int) -> None:
     """Forget a folder and all that the index has of it."""
-    for table in (schema.messages, schema.expunged):
+    for table in (schema.messages, schema.expunged, schema.looked):
         connection.execute(delete(table).where(table.c.account_id == account_id, table.c.folder_id == folder_id))
     connection.execute(delete(schema.folders).where(_c.account_id == account_id, _c.id == folder_id))
 

@@ -24,7 +24,11 @@ _e = schema.expunged.c
 _l = schema.ledger.c
 
 _HERE = (_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
-_ROWS = select(_m.uid, _m.modseq, _m.flags, _m.size, _m.internal_date, _m.uidl, _m.file).where(*_HERE).order_by(_m.uid)
+_ROWS = (
+    select(_m.uid, _m.modseq, _m.flags, _m.size, _m.internal_date, _m.uidl, _m.file, _m.line_ends)
+    .where(*_HERE)
+    .order_by(_m.uid)
+)
 _ROWS_SPAN = _ROWS.where(_m.uid.between(bindparam("low"), bindparam("high")))
 _ROWS_AMONG = _ROWS.where(_m.uid.in_(bindparam("uids", expanding=True)))
 _UIDS_FLAGS = select(_m.uid, _m.flags).where(*_HERE).order_by(_m.uid)
@@ -53,6 +57,7 @@ _STATUS = select(
     func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), 1), else_=0)), 0),
 ).where(*_HERE)
 
+EXACT, NATIVE = "exact", "native"  # messages.line_ends
 _CHUNK = 500  # names in one IN list
 
 
@@ -62,8 +67,8 @@ def own_uidl(uidvalidity: int, uid: int) -> str:
 
 
 def _row(values: Sequence[Any]) -> Row:
-    uid, modseq, flags, size, internal_date, uidl, file = values
-    return Row(uid, modseq, from_text(flags), size, internal_date, uidl, file)
+    uid, modseq, flags, size, internal_date, uidl, file, line_ends = values
+    return Row(uid, modseq, from_text(flags), size, internal_date, uidl, file, line_ends == NATIVE)
 
 
 def chunks(uids: Collection[int]) -> Iterator[list[int]]:
@@ -118,6 +123,7 @@ class NewMessage:
     file: str
     uidl: str = ""
     uid: int | None = None
+    native: bool = False
 
 
 def add(connection: Connection, account_id: int, folder: FolderRow, new: Iterable[NewMessage]) -> list[int]:
@@ -141,6 +147,7 @@ def add(connection: Connection, account_id: int, folder: FolderRow, new: Iterabl
                 "internal_date": message.internal_date,
                 "uidl": message.uidl or own_uidl(folder.uidvalidity, uid),
                 "file": message.file,
+                "line_ends": NATIVE if message.native else EXACT,
             }
         )
     if values:

@@ -58,6 +58,7 @@ class Row:
     internal_date: int  # seconds since 1970, UTC
     uidl: str  # POP3's name of it: the legacy server's, or our own for mail that came here
     file: str  # the file's name below the folder's directory without flags: what Maildir calls unique
+    native: bool = False  # another program's file, whose bare LFs are sent as CRLFs
 
 
 @dataclass(frozen=True, slots=True)

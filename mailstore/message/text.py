@@ -16,7 +16,7 @@ from typing import Final
 
 from mailstore.message import charsets
 from mailstore.message.headers import decode_words, fields
-from mailstore.message.octets import pieces
+from mailstore.message.octets import Windows, pieces
 from mailstore.message.structure import transfer_encoding, whole_header
 from mailstore.message.transfer import decoded
 from mailstore.message.walker import Part
@@ -41,7 +41,7 @@ def all_header_text(header: bytes) -> list[str]:
     return [f"{name.decode('latin-1')}: {decode_words(value)}" for name, value in fields(header)]
 
 
-def body_texts(part: Part, data: bytes | mmap.mmap, overlap: int = OVERLAP) -> Iterator[str]:
+def body_texts(part: Part, data: bytes | mmap.mmap | Windows, overlap: int = OVERLAP) -> Iterator[str]:
     """The texts in the body of a message or part, in order.
 
     A text longer than _PIECE comes in several pieces. Each begins with the last `overlap` characters of the
@@ -80,7 +80,7 @@ def _bounded_runs(text: str) -> Iterator[str]:
     yield text[position:]
 
 
-def _text(part: Part, data: bytes | mmap.mmap) -> Iterator[str]:
+def _text(part: Part, data: bytes | mmap.mmap | Windows) -> Iterator[str]:
     """The characters of a text part, piece by piece."""
     octets = decoded(pieces(data, part.body, part.end, _STEP), transfer_encoding(whole_header(part, data)))
     name = charsets.codec(part.content_type.param(b"charset") or b"")

@@ -10,7 +10,6 @@ Pure but for the store: no transport, no reactor, no session.
 
 from __future__ import annotations
 
-import mmap
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from mailstore.index.rows import SEEN, Flagged, Row, StoreMode
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
 from mailstore.message.envelope import envelope
+from mailstore.message.octets import Windows
 from mailstore.message.section import Span, header_fields, locate
 from mailstore.message.structure import structure
 from mailstore.message.walker import Part, walk
@@ -210,7 +210,7 @@ class OpenMessage:
         self._content = content
 
     @cached_property
-    def data(self) -> bytes | mmap.mmap:
+    def data(self) -> bytes | Windows:
         return self._content.whole()
 
     @cached_property
