@@ -73,7 +73,7 @@ def storage_errors() -> Iterator[None]:
         raise StorageFailed("the database is in use by too many at once") from error
     except sqlite3.Error as error:
         if _is_damage(error):
-            raise StorageCorrupt(f"the database is damaged: {error.orig}") from error
+            raise StorageCorrupt(f"the database is damaged: {error}") from error
         raise StorageFailed(f"the database refused: {error}") from error
     except OSError as error:
         raise StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}") from error

@@ -25,14 +25,23 @@ def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabas
         with storage_errors():
             _make(path)
     try:
-        database = engine.open(path)
-        if _damaged_marker(path).exists():
-            _check(database, path)
-        return database
+        return _opened(engine, path)
     except StorageCorrupt:
         aside = _set_aside(path)
         report("index was damaged and is set aside; the folders are read anew", file=aside.name)
         return engine.open(path)
+
+
+def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
+    """Raises StorageCorrupt, with the database closed."""
+    database = engine.open(path)
+    try:
+        if _damaged_marker(path).exists():
+            _check(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def mark_damaged(path: Path) -> None:
@@ -46,15 +55,11 @@ def _damaged_marker(path: Path) -> Path:
 
 
 def _check(database: MailboxDatabase, path: Path) -> None:
-    """Raises StorageCorrupt, with the database closed."""
-    try:
-        with database.read() as connection:
-            said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if said != "ok":
-            raise StorageCorrupt("the database is damaged")
-    except BaseException:
-        database.close()
-        raise
+    """Raises StorageCorrupt."""
+    with database.read() as connection:
+        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if said != "ok":
+        raise StorageCorrupt("the database is damaged")
     _damaged_marker(path).unlink(missing_ok=True)
 
 

@@ -26,6 +26,7 @@ from proxy.config import Config
 from proxy.daemon import logs
 from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
 from proxy.daemon.tls import ServerTls
+from proxy.daemon.watching import DirectoryWatcher
 from proxy.imap.server import ImapFactory, spooled
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
@@ -54,7 +55,13 @@ class Daemon:
         self._database = AccountsDatabase(config.accounts_file)
         sealer = Sealer(load_key(config.key_file))
         accounts = Accounts(self._database)
-        self._homes = Homes(MailboxEngine(), in_thread=self._in_thread, from_thread=reactor.callFromThread)
+        self._homes = Homes(
+            MailboxEngine(),
+            in_thread=self._in_thread,
+            from_thread=reactor.callFromThread,
+            watcher=DirectoryWatcher(reactor),
+            report=log.warning,
+        )
         door = LegacyDoor(config, reactor)
         self._mover = Mover(
             config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=self._in_thread, log=log

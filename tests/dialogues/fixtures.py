@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
 from mailstore.mailhome import MailHome
-from tests.dialogues.store import deliver, lose, make_home
+from tests.dialogues.store import deliver, drop, lose, make_home, rename
 
 FIRST_DATE = 1_700_000_000  # 14-Nov-2023 22:13:20 +0000; each further message is an hour younger
 HOUR = 3_600
@@ -193,13 +193,23 @@ def told(home: MailHome, words: str) -> None:
     """What a dialogue does to the mailbox behind the sessions' back:
 
     `lose N`: the file of INBOX's Nth message disappears;
-    `deliver NAME`: the messages of INBOX of that one of MAILBOXES arrive.
+    `deliver NAME`: the messages of INBOX of that one of MAILBOXES arrive;
+    `drop NAME`: another program delivers them into the Maildir, with LF line ends;
+    `name N LETTERS`: another program renames INBOX's Nth message to have these flags;
+    `notice INBOX`: the kernel tells of what happened in a folder's directories.
     """
-    word, value = words.split()
+    word, value, *rest = words.split()
     if word == "lose":
         lose(home, int(value))
     elif word == "deliver":
         for sample in MAILBOXES[value].inbox:
             home.append("INBOX", io.BytesIO(sample.octets), sample.flags, FIRST_DATE)
+    elif word == "drop":
+        for number, sample in enumerate(MAILBOXES[value].inbox):
+            drop(home, f"{FIRST_DATE}.{number}.elsewhere", sample.octets.replace(b"\r\n", b"\n"))
+    elif word == "name":
+        rename(home, int(value), "".join(rest))
+    elif word == "notice":
+        home.reconcile_named(value)
     else:
         raise AssertionError(f"the mailbox does not know {words!r}")

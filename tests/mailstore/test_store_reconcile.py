@@ -15,8 +15,8 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from mailstore.landing import Landing
 from mailstore.ledger import Listed, Outcome
-from mailstore.mailhome import MailHome
 from mailstore.maildir import unique_of
+from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import (
     NOW,
     append,

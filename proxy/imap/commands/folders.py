@@ -12,7 +12,7 @@ from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArgume
 from proxy.imap.listing import Listed, listed, subscribed
 
 if TYPE_CHECKING:
-    from mailstore.index.rows import Status
+    from mailstore.index.rows import Folder, Status
     from proxy.imap.session import Session
 
 
@@ -54,7 +54,12 @@ async def list_folders(session: Session, _command: Command, arguments: ListPatte
     if not arguments.pattern:  # asks for the separator (RFC 3501 6.3.8)
         session.untagged(b'LIST (\\Noselect) "/" ""')
         return Done(b"List completed.")
-    folders = await session.run(lambda home: home.folders())
+
+    def looked(home: MailHome) -> list[Folder]:
+        home.reconcile_folders()
+        return home.folders()
+
+    folders = await session.run(looked)
     pattern = arguments.reference + arguments.pattern
     _show(session, b"LIST", listed((folder.name for folder in folders), pattern))
     return Done(b"List completed.")
@@ -75,7 +80,11 @@ def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
 
 
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
-    figures = await session.run(lambda home: home.status(arguments.folder))
+    def looked(home: MailHome) -> Status:
+        home.reconcile_named(arguments.folder)
+        return home.status(arguments.folder)
+
+    figures = await session.run(looked)
     items = (b"%b %d" % (item.value.encode(), _figure(figures, item)) for item in arguments.items)
     session.untagged(b"STATUS %b %b" % (responses.folder_name(arguments.folder), responses.parenthesized(items)))
     return Done(b"Status completed.")
