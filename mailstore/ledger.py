@@ -45,6 +45,7 @@ class Entry:
     outcome: Outcome
     uid: int | None
     attempts: int
+    updated: int  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ _SUMS = select(
     func.coalesce(func.sum(case((_l.outcome == Outcome.QUARANTINED.value, 1), else_=0)), 0),
 ).where(_l.account_id == bindparam("a"))
 _ENTRIES = (
-    select(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts)
+    select(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated)
     .where(_l.account_id == bindparam("a"))
     .order_by(_l.id)
 )
@@ -141,7 +142,7 @@ class Ledger:
         """All rows, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(_ENTRIES, {"a": self._account_id})
-            return [Entry(i, p, u, o, Outcome(outcome), uid, n) for i, p, u, o, outcome, uid, n in rows]
+            return [Entry(i, p, u, o, Outcome(outcome), uid, n, at) for i, p, u, o, outcome, uid, n, at in rows]
 
     def record_listing(self, listed: Sequence[Listed], gone: Iterable[int], *, hold_uids: bool) -> list[Entry]:
         """Enter what is listed for the first time, and mark the rows `gone` that vanished before they were fetched.
@@ -153,13 +154,13 @@ class Ledger:
             if not listed:
                 return []
             highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
+            now = self._now()
             made = [
-                Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0)
+                Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now)
                 for n, message in enumerate(listed, 1)
             ]
             if hold_uids:
                 made = self._hold_uids(connection, made)
-            now = self._now()
             values = [
                 {
                     "account_id": self._account_id,
@@ -169,7 +170,7 @@ class Ledger:
                     "octets": entry.octets,
                     "outcome": entry.outcome.value,
                     "uid": entry.uid,
-                    "updated": now,
+                    "updated": entry.updated,
                 }
                 for entry in made
             ]

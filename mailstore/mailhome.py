@@ -38,7 +38,9 @@ from mailstore.index.rows import (
     Row,
     Snapshot,
     Status,
+    Stored,
     StoreMode,
+    named_once,
     shared_flags,
 )
 from mailstore.ledger import Ledger
@@ -297,13 +299,10 @@ class MailHome:
         """The folder as it is now. A writable one claims what is \\Recent. Raises NoSuchFolder."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
-            uids, flags = mailbox.uids_and_flags(connection, self.account_id, folder.id)
+            uids, flags, modseqs = mailbox.uids_flags_modseqs(connection, self.account_id, folder.id)
         recent_from = folder.recent_from
         if writable and recent_from < folder.uidnext:
-            try:
-                recent_from = self._claim_recent(folder.id, folder.uidnext)
-            except StorageFailed as error:  # a full disk keeps nobody from reading
-                self._report("recent messages cannot be claimed", reason=str(error))
+            recent_from = self._claim_recent(folder.id, folder.uidnext)
         used = {keyword for value in set(flags) for keyword in value if not keyword.startswith("\\")}
         return Snapshot(
             folder.value(),
@@ -313,15 +312,21 @@ class MailHome:
             uids,
             flags,
             tuple(sorted(used)),
+            modseqs,
         )
 
     def _claim_recent(self, folder_id: int, up_to: int) -> int:
         """Take what nobody was shown as \\Recent yet, up to a UID; gives back where it starts."""
-        with self._database.write() as connection:
-            folder = self._numbered(connection, folder_id)
-            start = folder.recent_from
-            folder.recent_from = max(start, up_to)
-            folders.save(connection, self.account_id, folder)
+        with self._database.read() as connection:
+            start = self._numbered(connection, folder_id).recent_from
+        try:
+            with self._database.write() as connection:
+                folder = self._numbered(connection, folder_id)
+                start = folder.recent_from
+                folder.recent_from = max(start, up_to)
+                folders.save(connection, self.account_id, folder)
+        except StorageFailed:
+            pass  # a disk that is full keeps nobody from the mail that is there: others see it as \Recent too
         return start
 
     def changes(self, folder_id: int, since: int, *, claim_recent: bool) -> Changes:
@@ -333,6 +338,11 @@ class MailHome:
             start = self._claim_recent(folder_id, folder.uidnext)
             return Changes(found.highestmodseq, found.uidnext, start, found.changed, found.gone)
         return found
+
+    def vanished(self, folder_id: int, since: int) -> list[int]:
+        """The UIDs of all messages that were expunged after modseq `since` (RFC 7162 3.2.5)."""
+        with self._database.read() as connection:
+            return mailbox.vanished(connection, self.account_id, folder_id, since)
 
     def rows(self, folder_id: int, uids: Collection[int]) -> list[Row]:
         """The messages of these UIDs that are there, by ascending UID."""
@@ -377,21 +387,40 @@ class MailHome:
         self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str]
     ) -> list[Flagged]:
         """Change flags; gives back every message of `uids` that is there, as it is afterwards."""
-        given = shared_flags(flags)
+        return list(self._store(folder_id, uids, mode, flags, None).flagged)
+
+    def store_flags_if_unchanged(
+        self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str], *, unchanged_since: int
+    ) -> Stored:
+        """Change the flags of those messages whose modseq is at most `unchanged_since` (RFC 7162 3.1.3)."""
+        return self._store(folder_id, uids, mode, flags, unchanged_since)
+
+    def _store(
+        self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str], unchanged_since: int | None
+    ) -> Stored:
+        """Look and change in one transaction: nobody comes between."""
+        given = named_once(flags)
         with self._database.write() as connection:
             folder = self._numbered(connection, folder_id)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
+            modified = []
+            if unchanged_since is not None:
+                modified = [row.uid for row in found if row.modseq > unchanged_since]
+                found = [row for row in found if row.modseq <= unchanged_since]
             after = [(row, _combine(row.flags, mode, given)) for row in found]
             changed = [(row, new) for row, new in after if new != row.flags]
             if not changed:
-                return [Flagged(row.uid, row.modseq, row.flags) for row in found]
+                return Stored([Flagged(row.uid, row.modseq, row.flags) for row in found], modified)
             # Names first: after a crash in between, a name that differs reads as another program's change of flags.
             for row, new in changed:
                 self._maildir.rename_flags(folder.directory, row.file, row.flags, new)
             mailbox.set_flags(connection, self.account_id, folder, [(row.uid, new) for row, new in changed])
             folders.save(connection, self.account_id, folder)
         self._announce(folder_id)
-        return [Flagged(row.uid, folder.highestmodseq if new != row.flags else row.modseq, new) for row, new in after]
+        flagged = [
+            Flagged(row.uid, folder.highestmodseq if new != row.flags else row.modseq, new) for row, new in after
+        ]
+        return Stored(flagged, modified)
 
     def expunge(self, folder_id: int, uids: Collection[int] | None = None) -> list[int]:
         """Remove the messages flagged \\Deleted, all or those among `uids` (UID EXPUNGE); gives back their UIDs."""
@@ -432,7 +461,7 @@ class MailHome:
         with self._database.read() as connection:
             folder = self._named(connection, name)
         self._catch_up()
-        given = shared_flags(flags)
+        given = named_once(flags)
         now = self._clock()
         with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
             file, size = place.message(message, given)
@@ -448,6 +477,10 @@ class MailHome:
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
         """Copy messages with flags and internal date, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=False)
+
+    def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
+        """Move messages in one transaction, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        return self._transfer(folder_id, uids, target, moving=True)
 
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
         """Copy, or move in one transaction: a crash neither loses a message nor leaves it in both folders."""
@@ -518,9 +551,12 @@ class MailHome:
 
 
 def _combine(old: Flags, mode: StoreMode, given: Flags) -> Flags:
-    if mode is StoreMode.REPLACE:
-        return given
-    return shared_flags(old | given if mode is StoreMode.ADD else old - given)
+    """A keyword is the same in either case (RFC 3501 9 (1)), and keeps the spelling that the message has."""
+    spelled = {flag.lower(): flag for flag in old}
+    if mode is StoreMode.REMOVE:
+        return shared_flags(old - {spelled.get(flag.lower(), flag) for flag in given})
+    wanted = {spelled.get(flag.lower(), flag) for flag in given}
+    return shared_flags(wanted if mode is StoreMode.REPLACE else old | wanted)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ _ROWS = (
 _ROWS_SPAN = _ROWS.where(_m.uid.between(bindparam("low"), bindparam("high")))
 _ROWS_AMONG = _ROWS.where(_m.uid.in_(bindparam("uids", expanding=True)))
 _UIDS_FLAGS = select(_m.uid, _m.flags).where(*_HERE).order_by(_m.uid)
+_UIDS_FLAGS_MODSEQS = select(_m.uid, _m.modseq, _m.flags).where(*_HERE).order_by(_m.uid)
 _CHANGED = select(_m.uid, _m.modseq, _m.flags).where(*_HERE, _m.modseq > bindparam("since")).order_by(_m.uid)
 _GONE = (
     select(_e.uid)
@@ -98,6 +99,22 @@ def uids_and_flags(connection: Connection, account_id: int, folder_id: int) -> t
         uids.append(uid)
         flags.append(from_text(text))
     return uids, flags
+
+
+def uids_flags_modseqs(
+    connection: Connection, account_id: int, folder_id: int
+) -> tuple[array[int], list[Flags], array[int]]:
+    uids, flags, modseqs = array("L"), [], array("Q")
+    for uid, modseq, text in connection.execute(_UIDS_FLAGS_MODSEQS, {"a": account_id, "f": folder_id}):
+        uids.append(uid)
+        flags.append(from_text(text))
+        modseqs.append(modseq)
+    return uids, flags, modseqs
+
+
+def vanished(connection: Connection, account_id: int, folder_id: int, since: int) -> list[int]:
+    """The UIDs expunged after modseq `since`, ascending."""
+    return list(connection.scalars(_GONE, {"a": account_id, "f": folder_id, "since": since}))
 
 
 def changes(connection: Connection, account_id: int, folder: FolderRow, since: int) -> Changes:

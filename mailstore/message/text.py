@@ -27,18 +27,24 @@ OVERLAP: Final = 4096
 
 # A run that has no letters: only in such ones can there be many combining marks in a row.
 _MARKS = re.compile(r"[^\w\s\x00-\x7f]{31,}")
+_BLANKS = re.compile(r"[ \t]+")
 _MARKS_AT_A_TIME: Final = 30  # as in Unicode's stream-safe text format (UAX 15, 13)
 
 
 def header_text(header: bytes, name: bytes) -> list[str]:
     """The decoded values of all fields of that name."""
     wanted = name.lower()
-    return [decode_words(value) for found, value in fields(header) if found.lower() == wanted]
+    return [spaced(decode_words(value)) for found, value in fields(header) if found.lower() == wanted]
 
 
 def all_header_text(header: bytes) -> list[str]:
     """All fields, each as `Name: value` with the value decoded."""
-    return [f"{name.decode('latin-1')}: {decode_words(value)}" for name, value in fields(header)]
+    return [f"{name.decode('latin-1')}: {spaced(decode_words(value))}" for name, value in fields(header)]
+
+
+def spaced(text: str) -> str:
+    """A header's text as it is compared: where it was folded, and how far indented then, says nothing."""
+    return _BLANKS.sub(" ", text)
 
 
 def body_texts(part: Part, data: bytes | mmap.mmap | Windows, overlap: int = OVERLAP) -> Iterator[str]:

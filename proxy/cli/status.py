@@ -44,6 +44,8 @@ def status(domain: str | None, *, watch: bool, with_accounts: bool, as_json: boo
             _show(looker.look(), as_json=as_json, with_accounts=with_accounts)
     except MailstoreError as error:
         raise give_up(f"{config.accounts_file}: {error}") from None
+    except PermissionError as error:
+        raise give_up(f"{config.accounts_file}: {error.strerror}; run status as the user of serve") from None
     except KeyboardInterrupt:
         click.echo()
     finally:
@@ -71,7 +73,7 @@ class _Looker:
         self._database: AccountsDatabase | None = None
 
     def look(self) -> Report:
-        """Raises MailstoreError."""
+        """Raises MailstoreError, PermissionError."""
         from mailstore.accounts import Accounts  # noqa: PLC0415
         from mailstore.database import AccountsDatabase  # noqa: PLC0415
         from proxy.cli.report import report  # noqa: PLC0415

@@ -24,6 +24,7 @@ from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer, load_key
 from proxy.config import Config
 from proxy.daemon import logs
+from proxy.daemon.alone import Alone, NotAlone
 from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
 from proxy.daemon.tls import ServerTls
 from proxy.daemon.watching import DirectoryWatcher
@@ -47,12 +48,13 @@ class Daemon:
     """One process of mailferry. `reactor` is Twisted's, not yet running."""
 
     def __init__(self, config: Config, reactor: Any, log: Any) -> None:
-        """Open what is in the state directory. Raises MailstoreError, ValueError (certificate)."""
+        """Open what is in the state directory. Raises MailstoreError, NotAlone, OSError, ValueError (certificate)."""
         self._config = config
         self._reactor = reactor
         self._log = log
         reactor.suggestThreadPoolSize(THREADS)
         self._database = AccountsDatabase(config.accounts_file)
+        self._alone = Alone(config.state)
         sealer = Sealer(load_key(config.key_file))
         accounts = Accounts(self._database)
         self._homes = Homes(
@@ -111,6 +113,7 @@ class Daemon:
         await gatherResults([factory.drain() for factory in self._factories.values()])
         await self._homes.closed()
         self._database.close()
+        self._alone.end()
         self._log.info("stopped")
 
 
@@ -139,7 +142,7 @@ def serve(config: Config) -> int:
     status = 0
     try:
         daemon = Daemon(config, reactor, log)
-    except (MailstoreError, ValueError) as error:
+    except (MailstoreError, NotAlone, OSError, ValueError) as error:
         log.error("cannot start", reason=str(error))  # noqa: TRY400 - a line, no traceback
         return 1
 

@@ -40,9 +40,10 @@ class No(Exception):
 class Bad(Exception):
     """A tagged BAD: the client broke the protocol."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, code: bytes | None = None) -> None:
         super().__init__(text)
         self.text = text
+        self.code = code
 
 
 class Leave(Exception):

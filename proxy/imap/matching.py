@@ -26,6 +26,7 @@ from proxy.imap.grammar.syntax import (
     Dated,
     Flag,
     Header,
+    Modseq,
     Not,
     NumberSet,
     Or,
@@ -72,7 +73,8 @@ class SearchedMessage:
         return self._fields[name]
 
     def header_has(self, needle: str) -> bool:
-        return any(needle in value for value in self._header)
+        wanted = text.spaced(needle)
+        return any(wanted in value for value in self._header)
 
     def body_has(self, needle: str) -> bool:
         return any(needle in text.fold(value) for value in text.body_texts(self._message.root, self._message.data))
@@ -114,6 +116,8 @@ def compiled(key: SearchKey, view: View) -> Compiled:
             return Compiled(lambda candidate: candidate.recent is key.present)
         case UidSet() | NumberSet():
             return Compiled(_among(view, key))
+        case Modseq():
+            return Compiled(lambda candidate: view.modseqs[candidate.index] >= key.value)
         case Size():
             return Compiled(_size(key), ROW)
         case Dated():
@@ -179,8 +183,10 @@ def _flag(key: Flag) -> Test:
 
 def _among(view: View, key: UidSet | NumberSet) -> Test:
     """A number that is not there matches nothing; other than in FETCH it is no mistake, as with Dovecot."""
-    numbers = view.uids if isinstance(key, UidSet) else range(1, len(view) + 1)
-    spans = key.sequence.positions(numbers)
+    if key.sequence.saved:
+        spans = view.find(key.sequence, uid=True)
+    else:
+        spans = key.sequence.positions(view.uids if isinstance(key, UidSet) else range(1, len(view) + 1))
     if len(spans) <= 8:
         return lambda candidate: any(candidate.index in span for span in spans)
     members = {index for span in spans for index in span}
@@ -230,7 +236,7 @@ def _in_time(when: When, day: date, limit: date) -> bool:
 
 
 def _header(key: Header) -> Test:
-    needle = text.fold(key.text)
+    needle = text.spaced(text.fold(key.text))
 
     def test(candidate: Candidate) -> Answer:
         if candidate.message is None:

@@ -45,16 +45,18 @@ _AS_SECTION = {
     FetchAttribute.RFC822_TEXT: BodySection((), "TEXT", (), False, None, b"RFC822.TEXT"),
 }
 _FROM_ROW = {FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE}
-_FROM_VIEW = {FetchAttribute.FLAGS, FetchAttribute.UID}
+_FROM_VIEW = {FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ}
 
 
 class Plan:
     """The items of one FETCH, by what they need."""
 
-    def __init__(self, items: Sequence[FetchItem], *, with_uid: bool) -> None:
-        """`with_uid`: a UID FETCH, which answers with the UID whether or not it was asked for."""
+    def __init__(self, items: Sequence[FetchItem], *, with_uid: bool, with_modseq: bool = False) -> None:
+        """`with_uid`: a UID FETCH, which answers with the UID whether or not it was asked for; `with_modseq`:
+        one with CHANGEDSINCE, which answers with MODSEQ (RFC 7162 3.1.4.1)."""
         self.uid = with_uid or FetchAttribute.UID in items
         self.flags = FetchAttribute.FLAGS in items
+        self.modseq = with_modseq or FetchAttribute.MODSEQ in items
         self.row_items = [item for item in items if item in _FROM_ROW]
         self.content_items = [
             _AS_SECTION.get(item, item) if isinstance(item, FetchAttribute) else item

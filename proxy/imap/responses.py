@@ -113,9 +113,12 @@ def _span(first: int, last: int) -> bytes:
 # Folders
 
 
-def folder_name(name: str) -> bytes:
-    """A folder's name in modified UTF-7 (RFC 3501 5.1.3)."""
-    return astring(folder_names.encode(name))
+def folder_name(name: str, *, utf8: bool = False) -> bytes:
+    """A folder's name in modified UTF-7 (RFC 3501 5.1.3), or in UTF-8, quoted where it is not ASCII (RFC 9051 4.3)."""
+    octets = folder_names.encode(name, utf8=utf8)
+    if octets.isascii():
+        return astring(octets)
+    return b'"%b"' % octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 # Envelope and body structure (RFC 3501 7.4.2)

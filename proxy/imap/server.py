@@ -119,6 +119,16 @@ class ImapConnection(Protocol):
     def arrived(self) -> None:
         self._arrived()
 
+    def departed(self) -> bool:
+        factory = self._factory
+        admitted = factory.terms.arrivals.admit(self.peer)
+        if admitted is None:
+            return False
+        self._arrived = admitted
+        self._stop_timer()
+        self._timer = factory.clock.callLater(factory.terms.limits.login_timeout, self._timed_out)
+        return True
+
     def start_tls(self) -> None:
         transport = cast(ITLSTransport, self.transport)
         transport.startTLS(cast(Any, self._factory.terms.tls))

@@ -28,10 +28,12 @@ from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
 from proxy.imap.bell import Bell
 from proxy.imap.grammar.parse import parse
 from proxy.imap.grammar.syntax import BadCharset, BadSyntax
+from proxy.imap.manner import CONDSTORE, PLAIN, QRESYNC, REV2, UTF8, Manner
 from proxy.imap.outgoing import ClientGone, Outgoing
 from proxy.imap.state import State
 from proxy.imap.surroundings import Connection, Log
 from proxy.imap.table import ENABLED_BY_CLIENT, capabilities, find
+from proxy.imap.uidonly import speaks_of_numbers
 from proxy.imap.view import BadSequence, View
 from proxy.wire import faults
 from proxy.wire.commands import UNTAGGED, CommandReader, Continue, RawLine, Ready, Refused
@@ -71,6 +73,7 @@ class Session:
         self.reason = "the client left"  # why the session ended, for the log
         self.running = False  # a command is being answered
         self.enabled: set[str] = set()  # extensions that the client switched on (RFC 5161)
+        self.manner = PLAIN  # what that means for responses
         self._home: Home | None = None
         self._unwatch: Callable[[], None] | None = None
         self._leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
@@ -157,6 +160,42 @@ class Session:
     def can_enable(self) -> frozenset[str]:
         return ENABLED_BY_CLIENT
 
+    def enable(self, *names: str) -> None:
+        """Switch extensions on. QRESYNC brings CONDSTORE with it (RFC 7162 3.2.3).
+
+        Who becomes aware of modseqs with a mailbox selected is told where it stands (RFC 7162 3.1).
+        """
+        knew = self.manner.modseq
+        self.enabled.update(names)
+        if QRESYNC in self.enabled:
+            self.enabled.add(CONDSTORE)
+        self.manner = Manner.of(self.enabled)
+        if self.view is not None:
+            self.view.manner = self.manner
+            if self.manner.modseq and not knew:
+                self.untagged(b"OK [HIGHESTMODSEQ %d] Highest" % self.view.settled)
+
+    async def settled_modseq(self) -> bytes | None:
+        """Tell what changed, then HIGHESTMODSEQ as a code, where the client knows modseqs (RFC 7162 3.2.7)."""
+        await self.sync(expunge=True)
+        if self.view is None or not self.manner.modseq:
+            return None
+        return b"HIGHESTMODSEQ %d" % self.view.settled
+
+    @property
+    def rev2(self) -> bool:
+        """Has the client said ENABLE IMAP4rev2?"""
+        return REV2 in self.enabled
+
+    @property
+    def utf8(self) -> bool:
+        """Are folder names UTF-8 (RFC 6855 3, RFC 9051 5.1)?"""
+        return bool(self.enabled & {REV2, UTF8})
+
+    def folder_name(self, name: str) -> bytes:
+        """A folder's name as this client reads it."""
+        return responses.folder_name(name, utf8=self.utf8)
+
     def leave_quietly(self, reason: str) -> None:
         """End after the reply to this command, without another word."""
         self._leaving = b""
@@ -183,6 +222,26 @@ class Session:
         self._unwatch = home.watch(self._changed)
         self.state = State.AUTHENTICATED
         self.reader.authenticated = True
+
+    def logged_out(self) -> None:
+        """Nobody is logged in any more, and nothing that the client had switched on counts (RFC 8437 2)."""
+        self.deselect()
+        self._let_go_of_home()
+        self.enabled.clear()
+        self.manner = PLAIN
+        self.stale = False
+        self.state = State.NOT_AUTHENTICATED
+        self.reader.authenticated = False
+        if not self.connection.departed():
+            self.leave(b"Too many connections.")
+
+    def _let_go_of_home(self) -> None:
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        if self._home is not None:
+            self._home.close()
+            self._home = None
 
     def select(self, view: View) -> None:
         self.view = view
@@ -217,7 +276,7 @@ class Session:
                 return
             except MailstoreError as error:
                 self.stale = True  # it is told when the store can be read again
-                self.log.warning("imap changes unreadable", reason=type(error).__name__, **self._who())
+                self.log.warning("imap changes unreadable", reason=str(error), **self._who())
                 return
             view.apply(changes)
         self.out.write(view.flush(expunge=expunge, with_uid=with_uid))
@@ -304,6 +363,8 @@ class Session:
     def _say_goodbye(self) -> None:
         self._ended = True
         if self._leaving:
+            if self.reader.unfinished:  # its client would not know whether the rest was taken
+                self._no(self.reader.unfinished, No(self._leaving, b"UNAVAILABLE"))
             self.out.write(responses.status(UNTAGGED, b"BYE", self._leaving))
         self.out.flush()
         self.connection.close()
@@ -316,12 +377,7 @@ class Session:
         self.log.info("imap session ended", reason=self.reason, broken_commands=self._bad, **self._who())
         self.reader.close()
         self.deselect()
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
-        if self._home is not None:
-            self._home.close()
-            self._home = None
+        self._let_go_of_home()
 
     def _broken(self, failure: Failure) -> None:
         """An error outside any command: nothing can be trusted any more."""
@@ -347,7 +403,7 @@ class Session:
         except BadSyntax as error:
             self._refuse(ready.tag, error.text.encode())
         except Bad as error:
-            self._refuse(ready.tag, error.text)
+            self._refuse(ready.tag, error.text, error.code)
         except BadSequence:
             self._refuse(ready.tag, b"Invalid message number.")
         except Leave as error:
@@ -365,8 +421,10 @@ class Session:
         reply: Done | No
         expunge = with_uid = False
         try:
-            command = parse(ready)
+            command = parse(ready, utf8=self.utf8)
             entry = find(command, self.state)
+            if not self.manner.numbers and speaks_of_numbers(command):
+                raise Bad(b"Message numbers are not used after ENABLE UIDONLY.", b"UIDREQUIRED")
             expunge, with_uid = entry.expunge, command.uid
             reply = await entry.handler(self, command, command.arguments)
         except BadCharset as error:
@@ -375,7 +433,7 @@ class Session:
             reply = error
         except MailstoreError as error:
             reply = refusal(error)
-            self.log.warning("imap store error", reason=type(error).__name__, **self._who())
+            self.log.warning("imap store error", reason=str(error) or type(error).__name__, **self._who())
         await self.sync(expunge=expunge, with_uid=with_uid)
         if isinstance(reply, Done):
             self.out.write(responses.status(ready.tag, b"OK", reply.text, reply.code))

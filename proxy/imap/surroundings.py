@@ -26,6 +26,9 @@ class Connection(Protocol):
     def arrived(self) -> None:
         """Somebody has logged in: the connection no longer counts as a stranger's. Idempotent."""
 
+    def departed(self) -> bool:
+        """Nobody is logged in any more: the connection is a stranger's again. False where there are too many."""
+
     def start_tls(self) -> None:
         """Speak TLS from here on."""
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.imap.answers import Bad, Done
-from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, search, selecting, store
+from proxy.imap.commands import anytime, appending, fetch, folders, idle, login, moving, search, selecting, store
 from proxy.imap.grammar.syntax import Command
+from proxy.imap.manner import CONDSTORE, QRESYNC, REV2, UIDONLY
 from proxy.imap.state import ANY, NOBODY, SELECTED, SOMEBODY, State
 
 Handler = Callable[[Any, Command, Any], Awaitable[Done]]  # the session, the command, its arguments
@@ -40,6 +41,7 @@ COMMANDS = (
     Entry("STARTTLS", NOBODY, login.starttls),
     Entry("AUTHENTICATE", NOBODY, login.authenticate),
     Entry("LOGIN", NOBODY, login.login),
+    Entry("UNAUTHENTICATE", SOMEBODY, login.unauthenticate),
     Entry("ENABLE", SOMEBODY, anytime.enable),
     Entry("SELECT", SOMEBODY, selecting.select),
     Entry("EXAMINE", SOMEBODY, selecting.select),
@@ -67,6 +69,8 @@ COMMANDS = (
     Entry("UID STORE", SELECTED, store.store),
     Entry("COPY", SELECTED, appending.copy),
     Entry("UID COPY", SELECTED, appending.copy),
+    Entry("MOVE", SELECTED, moving.move),
+    Entry("UID MOVE", SELECTED, moving.move),
 )
 
 
@@ -79,6 +83,8 @@ class Capability:
     states: State = ANY
 
 
+_WITH_MODSEQ = ("SELECT", "EXAMINE", "STATUS", "FETCH", "UID FETCH", "SEARCH", "UID SEARCH", "STORE", "UID STORE")
+
 CAPABILITIES = (
     Capability(b"IMAP4rev1", tuple(entry.name for entry in COMMANDS if not entry.name.startswith("ID"))),
     Capability(b"LITERAL+"),
@@ -90,6 +96,16 @@ CAPABILITIES = (
     Capability(b"CHILDREN", ("LIST",), SOMEBODY),
     Capability(b"UIDPLUS", ("UID EXPUNGE", "APPEND", "COPY", "UID COPY"), SOMEBODY),
     Capability(b"UNSELECT", ("UNSELECT",), SOMEBODY),
+    Capability(b"ESEARCH", ("SEARCH", "UID SEARCH"), SOMEBODY),
+    Capability(b"SEARCHRES", ("SEARCH", "UID SEARCH"), SOMEBODY),
+    Capability(b"MOVE", ("MOVE", "UID MOVE"), SOMEBODY),
+    Capability(b"CONDSTORE", (*_WITH_MODSEQ,), SOMEBODY),
+    Capability(b"QRESYNC", (*_WITH_MODSEQ, "ENABLE"), SOMEBODY),
+    Capability(b"PARTIAL", ("SEARCH", "UID SEARCH", "FETCH", "UID FETCH"), SOMEBODY),
+    Capability(b"UIDONLY", ("ENABLE", "UID FETCH", "UID STORE", "UID SEARCH", "UID COPY", "UID MOVE"), SOMEBODY),
+    Capability(b"STATUS=SIZE", ("STATUS",), SOMEBODY),
+    Capability(b"UNAUTHENTICATE", ("UNAUTHENTICATE",), SOMEBODY),
+    Capability(b"INPROGRESS", ("LOGIN", "AUTHENTICATE")),
 )
 STARTTLS = Capability(b"STARTTLS", ("STARTTLS",), NOBODY)
 LOGINS = (
@@ -98,7 +114,42 @@ LOGINS = (
 )
 LOGINDISABLED = Capability(b"LOGINDISABLED", (), NOBODY)
 
-ENABLED_BY_CLIENT: frozenset[str] = frozenset()  # what ENABLE may switch on (RFC 5161)
+# What RFC 9051 has taken in (its appendix E), as the capabilities that promise it beside IMAP4rev1.
+REV2_INCLUDES = frozenset(
+    {
+        b"BINARY",
+        b"CHILDREN",
+        b"ENABLE",
+        b"ESEARCH",
+        b"IDLE",
+        b"LIST-EXTENDED",
+        b"LIST-STATUS",
+        b"LITERAL+",
+        b"MOVE",
+        b"NAMESPACE",
+        b"SASL-IR",
+        b"SEARCHRES",
+        b"SPECIAL-USE",
+        b"STATUS=SIZE",
+        b"UIDPLUS",
+        b"UNSELECT",
+    }
+)
+
+
+def with_rev2(capabilities: tuple[Capability, ...]) -> tuple[Capability, ...]:
+    """IMAP4rev2 is announced, behind IMAP4rev1, as soon as all that it includes is there."""
+    if not {capability.name for capability in capabilities} >= REV2_INCLUDES:
+        return capabilities
+    return (capabilities[0], Capability(b"IMAP4rev2", capabilities[0].needs), *capabilities[1:])
+
+
+ANNOUNCED = with_rev2(CAPABILITIES)
+
+# What ENABLE may switch on (RFC 5161)
+ENABLED_BY_CLIENT = frozenset({CONDSTORE, QRESYNC, UIDONLY, REV2}) & {
+    capability.name.decode().upper() for capability in ANNOUNCED
+}
 
 
 class BrokenTable(Exception):
@@ -119,7 +170,7 @@ def indexed(commands: Iterable[Entry], capabilities: Iterable[Capability]) -> Ma
     return table
 
 
-TABLE = indexed(COMMANDS, (*CAPABILITIES, STARTTLS, *LOGINS, LOGINDISABLED))
+TABLE = indexed(COMMANDS, (*ANNOUNCED, STARTTLS, *LOGINS, LOGINDISABLED))
 
 
 def find(command: Command, state: State) -> Entry:
@@ -136,7 +187,7 @@ def find(command: Command, state: State) -> Entry:
 
 def capabilities(state: State, *, tls: bool, login: bool) -> list[bytes]:
     """What is announced in `state`. `tls`: STARTTLS is offered now; `login`: a password may be sent now."""
-    offered = [*CAPABILITIES]
+    offered = [*ANNOUNCED]
     if tls:
         offered.append(STARTTLS)
     offered.extend(LOGINS if login else (LOGINDISABLED,))

@@ -8,19 +8,20 @@ numbers change only when `flush` hands out the responses that say so. Between th
 - a new message has no number until EXISTS was said;
 - a flag is told as it is at the moment of telling.
 
-The view is pure: no I/O, no clock. A session owns one while a mailbox is selected. It holds 12 octets
-a message: the UID, and a reference to a flag set shared by all messages that have the same.
+The view is pure: no I/O, no clock. A session owns one while a mailbox is selected. It holds 20 octets
+a message: the UID, the modseq, and a reference to a flag set shared by all messages that have the same.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from mailstore.index.rows import Changes, Flagged, Flags, Snapshot, shared_flags
 from proxy.imap import responses
 from proxy.imap.grammar.sequences import SequenceSet
+from proxy.imap.manner import PLAIN, Manner
 
 FEW = 64  # so many expunged messages are cut out of the arrays one by one; more, and these are built anew
 
@@ -31,40 +32,61 @@ class BadSequence(Exception):
     """A sequence number beyond the number of messages, or "*" in an empty mailbox (RFC 3501 9, seq-number)."""
 
 
+def spans_of(indexes: Iterable[int]) -> Spans:
+    """Ascending indexes as ranges."""
+    spans: Spans = []
+    for index in indexes:
+        if spans and spans[-1].stop == index:
+            spans[-1] = range(spans[-1].start, index + 1)
+        else:
+            spans.append(range(index, index + 1))
+    return spans
+
+
 class View:
     """One session's picture of its selected mailbox."""
 
     __slots__ = (
-        "_exists_untold",
+        "_exists_told",
         "_flags_untold",
         "_gone",
         "_keywords_untold",
         "_known",
+        "_modseqs_untold",
         "_newest",
         "_recent",
         "_recent_told",
         "flags",
         "folder",
         "keywords",
+        "manner",
         "modseq",
+        "modseqs",
+        "saved",
+        "settled",
         "uidnext",
         "uids",
         "writable",
     )
 
-    def __init__(self, snapshot: Snapshot, *, writable: bool) -> None:
+    def __init__(self, snapshot: Snapshot, *, writable: bool, manner: Manner = PLAIN) -> None:
+        self.manner = manner
         self.folder = snapshot.folder
         self.writable = writable
         self.uids = array("I", snapshot.uids)
         self.flags = list(snapshot.flags)
+        self.modseqs = snapshot.modseqs or array("Q", [snapshot.highestmodseq]) * len(self.uids)
         self.keywords = set(snapshot.keywords)
         self.modseq = snapshot.highestmodseq
+        self.settled = snapshot.highestmodseq  # the client knows of all changes up to this one
         self.uidnext = snapshot.uidnext
+        self.saved = array("I")  # UIDs that "$" stands for, ascending (RFC 5182); none that was told gone
         self._known: set[Flags] = set()  # flag sets whose keywords are all in `keywords`
         self._recent: list[range] = []  # UIDs that are \Recent in this session
         self._gone: set[int] = set()  # UIDs expunged and not yet told
         self._flags_untold: set[int] = set()  # UIDs
-        self._exists_untold = False
+        self._modseqs_untold: set[int] = set()  # UIDs whose flags are known to the client and whose modseq is not
+        self._exists_told = len(self.uids)  # how many messages the client knows of
         self._keywords_untold = False
         self._newest = self.uids[-1] if self.uids else 0  # the highest UID that was ever here
         if self.uids and snapshot.recent_from <= self.uids[-1]:
@@ -101,7 +123,7 @@ class View:
         return uid in self._gone
 
     def is_recent(self, uid: int) -> bool:
-        return any(uid in span for span in self._recent)
+        return self.manner.recent and any(uid in span for span in self._recent)
 
     def index(self, uid: int) -> int | None:
         """Where a UID is: its sequence number - 1."""
@@ -115,11 +137,17 @@ class View:
 
         Raises BadSequence.
         """
+        if sequence.saved:
+            return self._saved_spans()
         if uid:
             return sequence.positions(self.uids)
         if not sequence.fits(len(self.uids)):
             raise BadSequence
         return [range(first - 1, last) for first, last in sequence.resolve(len(self.uids))]
+
+    def _saved_spans(self) -> Spans:
+        """Where those messages are that "$" stands for and that are still here."""
+        return spans_of(index for uid in self.saved if (index := self.index(uid)) is not None)
 
     def uids_of(self, spans: Spans) -> list[int]:
         """The UIDs of `spans`, ascending."""
@@ -132,16 +160,21 @@ class View:
         self.modseq = max(self.modseq, changes.highestmodseq)
         self.uidnext = max(self.uidnext, changes.uidnext)
         for uid in changes.gone:
-            if self.index(uid) is not None:
+            where = self.index(uid)
+            if where is None:
+                continue
+            self._flags_untold.discard(uid)
+            self._modseqs_untold.discard(uid)
+            if where < self._exists_told:
                 self._gone.add(uid)
-                self._flags_untold.discard(uid)
+            else:  # it came and went, and the client has heard of neither
+                del self.uids[where], self.flags[where], self.modseqs[where]
         for message in changes.changed:
             where = self.index(message.uid)
             if where is None:
                 self._arrived(message, changes.recent_from)
-            elif self.flags[where] != message.flags and message.uid not in self._gone:
-                self.flags[where] = self._learn(message.flags)
-                self._flags_untold.add(message.uid)
+            elif message.uid not in self._gone:
+                self._changed(where, message, told=self.flags[where] == message.flags)
 
     def _arrived(self, message: Flagged, recent_from: int) -> None:
         if message.uid <= self._newest:
@@ -149,7 +182,7 @@ class View:
         self._newest = message.uid
         self.uids.append(message.uid)
         self.flags.append(self._learn(message.flags))
-        self._exists_untold = True
+        self.modseqs.append(message.modseq)
         if message.uid >= recent_from:
             if self._recent and self._recent[-1].stop == message.uid:
                 self._recent[-1] = range(self._recent[-1].start, message.uid + 1)
@@ -168,9 +201,16 @@ class View:
             if where is None:
                 continue
             known = self.flags[where]
-            self.flags[where] = self._learn(message.flags)
-            if expected is None or expected(known) != message.flags:
-                self._flags_untold.add(message.uid)
+            self._changed(where, message, told=expected is not None and expected(known) == message.flags)
+
+    def _changed(self, where: int, message: Flagged, *, told: bool) -> None:
+        """A message as it is now. `told`: the client knows these flags, though perhaps not the modseq."""
+        self.flags[where] = self._learn(message.flags)
+        if not told:
+            self._flags_untold.add(message.uid)
+        elif self.manner.modseq and self.modseqs[where] != message.modseq:
+            self._modseqs_untold.add(message.uid)
+        self.modseqs[where] = message.modseq
 
     # What is told
 
@@ -184,31 +224,39 @@ class View:
         parts: list[bytes] = []
         if expunge and self._gone:
             parts.extend(self._expunged())
-        if self._exists_untold:
-            self._exists_untold = False
+        if not self._gone:
+            self.settled = self.modseq
+        if self._exists_told != len(self.uids):
+            self._exists_told = len(self.uids)
             parts.append(b"* %d EXISTS\r\n" % len(self.uids))
         recent = self.recent
-        if recent != self._recent_told:
+        if recent != self._recent_told and self.manner.recent:
             self._recent_told = recent
             parts.append(b"* %d RECENT\r\n" % recent)
         if self._keywords_untold:  # said before such a keyword is used (RFC 3501 7.2.6)
             self._keywords_untold = False
             parts.append(responses.flags_known(self.keywords))
             parts.append(responses.flags_permanent(self.keywords, writable=self.writable))
-        if self._flags_untold:
+        if self._flags_untold or self._modseqs_untold:
             parts.extend(self._fetches(with_uid))
         return b"".join(parts)
 
-    def _expunged(self) -> Iterator[bytes]:
-        """Highest number first, so that none of those still to come is shifted."""
+    def _expunged(self) -> Iterable[bytes]:
+        """Highest number first, so that none of those still to come is shifted; or all in one VANISHED."""
+        gone = sorted(self._gone)
         indexes = sorted((bisect_left(self.uids, uid) for uid in self._gone), reverse=True)
         if len(indexes) <= FEW:
             for index in indexes:
-                del self.uids[index], self.flags[index]
+                del self.uids[index], self.flags[index], self.modseqs[index]
         else:
+            left = zip(self.uids, self.modseqs, strict=True)
+            self.modseqs = array("Q", (modseq for uid, modseq in left if uid not in self._gone))
             self.flags = [flags for uid, flags in zip(self.uids, self.flags, strict=True) if uid not in self._gone]
             self.uids = array("I", (uid for uid in self.uids if uid not in self._gone))
         self._gone = set()
+        self._exists_told -= len(gone)
+        if self.manner.vanished:
+            return (b"* VANISHED %b\r\n" % responses.numbers(gone),)
         return (b"* %d EXPUNGE\r\n" % (index + 1) for index in indexes)
 
     def _learn(self, flags: Flags) -> Flags:
@@ -223,16 +271,21 @@ class View:
 
     def _fetches(self, with_uid: bool) -> list[bytes]:
         lines = []
-        for uid in sorted(self._flags_untold):
+        with_uid = (with_uid or self.manner.uid) and self.manner.numbers
+        for uid in sorted(self._flags_untold | self._modseqs_untold):
             index = bisect_left(self.uids, uid)
-            flags = responses.flag_list(self.flags[index], recent=self.is_recent(uid))
-            if with_uid:
-                lines.append(b"* %d FETCH (UID %d FLAGS %b)\r\n" % (index + 1, uid, flags))
-            else:
-                lines.append(b"* %d FETCH (FLAGS %b)\r\n" % (index + 1, flags))
+            items = [b"UID %d" % uid] if with_uid else []
+            if uid in self._flags_untold:
+                items.append(b"FLAGS " + responses.flag_list(self.flags[index], recent=self.is_recent(uid)))
+            if self.manner.modseq:
+                items.append(b"MODSEQ (%d)" % self.modseqs[index])
+            lines.append(b"%b%b)\r\n" % (self.manner.opening(index + 1, uid), b" ".join(items)))
         self._flags_untold.clear()
+        self._modseqs_untold.clear()
         return lines
 
-    def told(self, uid: int) -> None:
-        """The client was just sent this message's flags as part of a FETCH that it asked for."""
-        self._flags_untold.discard(uid)
+    def told(self, uid: int, *, modseq: bool = False) -> None:
+        """The client was just sent this message's flags, perhaps with its modseq, in a FETCH that it asked for."""
+        if modseq or not self.manner.modseq:
+            self._flags_untold.discard(uid)
+            self._modseqs_untold.discard(uid)

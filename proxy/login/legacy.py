@@ -1,9 +1,15 @@
-"""The door to the legacy servers: a connection that has logged in, within the limits of its host."""
+"""The door to the legacy servers: a connection that has logged in, within the limits of its host.
+
+Where a server lets those at the front wait in vain, those who wait for their connections are told so at once:
+they would wait in vain as well, and longer, one after the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+from twisted.internet.task import deferLater
 
 from mailstore.accounts import Account
 from proxy.config import Config, Domain
@@ -12,7 +18,8 @@ from proxy.migration.pop3_source import Manners, Pop3Source, source_error
 from proxy.migration.schedule import Slots
 from proxy.migration.source import Reopen, Source
 from proxy.pop3.client import connection as pop3_client
-from proxy.pop3.client.errors import LegacyError
+from proxy.pop3.client.connection import Connection
+from proxy.pop3.client.errors import LegacyError, LegacyTimeout
 from proxy.pop3.client.settings import Legacy
 from proxy.wire.door import Secret
 
@@ -32,6 +39,7 @@ class LegacyServer:
         )
         self.slots = Slots(legacy.connections)
         self.manners = Manners()
+        self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
 
 
 class LegacyDoor:
@@ -44,9 +52,10 @@ class LegacyDoor:
     async def open(self, name: Name, password: Secret) -> Source:
         """A connection logged in as this account. Waits for a free one. Raises LegacyError, as it came."""
         server = self._servers[name.domain]
+        asked = self._reactor.seconds()
         release: Callable[[], None] = await server.slots.acquire()
         try:
-            connection = await pop3_client.connect(self._reactor, server.settings)
+            connection = await self._connect(server, asked)
             try:
                 await connection.login(server.login_name(name.local, name.domain).encode(), password)
             except BaseException:
@@ -56,6 +65,23 @@ class LegacyDoor:
             release()
             raise
         return Pop3Source(connection, server.manners, release)
+
+    async def _connect(self, server: LegacyServer, asked: float) -> Connection:
+        """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
+        if server.in_vain is not None and server.in_vain[0] > asked:
+            text = server.in_vain[1].text
+            await deferLater(self._reactor, 0)  # the next in the queue is told in a turn of its own
+            raise LegacyTimeout(text)
+        began = self._reactor.seconds()
+        try:
+            connection = await pop3_client.connect(self._reactor, server.settings)
+        except LegacyError as error:
+            now = self._reactor.seconds()
+            if now - began >= server.settings.connect_timeout:
+                server.in_vain = (now, error)
+            raise
+        server.in_vain = None
+        return connection
 
     def reopener(self, name: Name, password: Secret) -> Reopen:
         """What a move calls when its connection was lost."""

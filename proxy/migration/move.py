@@ -9,7 +9,9 @@ A move starts at LISTING with the connection that checked the password, since ma
 to one session. A lost connection is replaced, with growing pauses, as long as something was stored since the last
 one, or given up for good; what the barrier reached is not fetched again. A message that was under way when a
 connection broke, or that the server refuses, is a suspect: it is fetched by itself when all others are here, and
-quarantined in the end, so that one bad message never stops a mailbox (invariant 6).
+quarantined in the end, so that one bad message never stops a mailbox (invariant 6). Where more than FEW are
+refused, the server is asked for one that it gave before: if it refuses that too, not the messages are bad, and
+nothing is quarantined, or a part would be taken for the whole (invariant 3).
 
 The clock is handed in. Nothing here knows POP3, files or tables.
 """
@@ -35,6 +37,7 @@ from proxy.wire.door import Home
 
 T = TypeVar("T")
 
+FEW: Final = 3  # messages that are refused without doubts about the server
 PAUSES: Final = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
 
 
@@ -68,6 +71,25 @@ class Terms:
 
     first: bool
     seen: str = "headers"
+
+
+class Again:
+    """A `Receiver` for a message that is here already: did it come?"""
+
+    def __init__(self) -> None:
+        self.given = False
+
+    def message(self, entry: Entry, data: bytes) -> None:
+        self.given = True
+
+    def begin(self, entry: Entry) -> None: ...
+
+    def piece(self, data: bytes) -> None: ...
+
+    def end(self) -> None:
+        self.given = True
+
+    def refused(self, entry: Entry, text: str) -> None: ...
 
 
 class Move:
@@ -168,8 +190,8 @@ class Move:
             raise SourceLost("the daemon is stopping")
         listing = await source.list()
         self._enter(Stage.PLANNING)
-        entries = await self._home.run(lambda home: home.ledger.entries())
-        planned = plan.make(listing, entries)
+        entries, now = await self._home.run(lambda home: (home.ledger.entries(), home.clock()))
+        planned = plan.make(listing, entries, now)
         made = await self._home.run(
             lambda home: home.ledger.record_listing(planned.new, planned.gone, hold_uids=self._terms.first)
         )
@@ -178,7 +200,7 @@ class Move:
         self._step_forward(await self._home.run(lambda home: home.ledger.sums()))
         self._enter(Stage.PULLING)
         if wanted or suspects:
-            await self._fetch(source, wanted, suspects)
+            await self._fetch(source, wanted, suspects, planned.given)
         self._enter(Stage.CLOSING)
         await source.close()
         self._source = None
@@ -195,7 +217,11 @@ class Move:
         return [(position, replace(entry, uid=None)) for position, entry in owed]
 
     async def _fetch(
-        self, source: Source, wanted: Sequence[tuple[int, Entry]], suspects: Sequence[tuple[int, Entry]]
+        self,
+        source: Source,
+        wanted: Sequence[tuple[int, Entry]],
+        suspects: Sequence[tuple[int, Entry]],
+        given: Sequence[tuple[int, Entry]],
     ) -> None:
         clock, seen = self._clock, self._terms.seen
         landing = await self._home.run(lambda home: Landing(home.maildir, home.token, seen=seen, clock=home.clock))
@@ -203,7 +229,7 @@ class Move:
         entries = [entry for _, entry in (*wanted, *suspects)]
         try:
             await self._in_thread(landing.clear_leftovers, entries)
-            await self._stream(source, pull, wanted, suspects)
+            await self._stream(source, pull, wanted, suspects, given)
         finally:
             await pull.rest()  # a thread that still wrote would write to whatever has the descriptors next
             self._stored += pull.stored
@@ -215,14 +241,19 @@ class Move:
         pull: Pull,
         wanted: Sequence[tuple[int, Entry]],
         suspects: Sequence[tuple[int, Entry]],
+        given: Sequence[tuple[int, Entry]],
     ) -> None:
         positions = {entry.id: position for position, entry in (*wanted, *suspects)}
         try:
             await source.fetch(wanted, pull)
+            refusing = {entry.id for entry, _ in pull.refusals}
+            given = [*given, *(item for item in wanted if item[1].id not in refusing)]
+            await self._doubt(source, pull, given)
             again = [(positions[entry.id], entry) for entry, _ in pull.refusals]
             await self._note_refusals(pull)
             for suspect in (*again, *suspects):
                 await source.fetch([suspect], pull, one_by_one=True)
+            await self._doubt(source, pull, given)
             refused = await self._note_refusals(pull, last=True)
         except SourceError as error:
             await self._finish(pull)
@@ -233,6 +264,20 @@ class Move:
         await self._finish(pull)
         if pull.stored + refused < len(positions):  # or a part would be taken for the whole (invariant 3)
             raise SourceLost("fewer messages came than were asked for")
+
+    async def _doubt(self, source: Source, pull: Pull, given: Sequence[tuple[int, Entry]]) -> None:
+        """Is it the server, where it refuses more than a few? Raises SourceLost if it refuses what it gave before."""
+        if len(pull.refusals) <= FEW:
+            return
+        again = Again()
+        if given:
+            try:
+                await source.fetch([min(given, key=lambda item: item[1].octets)], again, one_by_one=True)
+            except SourceLost as error:
+                raise SourceLost(str(error)) from error  # that message is no suspect
+        if not again.given:
+            text, pull.refusals = pull.refusals[-1][1], []
+            raise SourceLost(f"the legacy server gives no messages at the moment: {text}")
 
     async def _finish(self, pull: Pull) -> None:
         finished: Deferred[None] = pull.finish()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from mailstore.ledger import Entry, Listed, Outcome
 
-ATTEMPTS = 3  # after so many a message is left in quarantine until somebody asks for it again
+ATTEMPTS = 3  # after so many a message is quarantined
+AGAIN = 3600  # seconds after which a move asks once more for what was quarantined then
 
 _OWED = (Outcome.LISTED, Outcome.QUARANTINED, Outcome.GONE)  # GONE and listed again: it was not gone
 
@@ -25,29 +26,34 @@ class Plan:
     new: Sequence[Listed]
     owed: Sequence[tuple[int, Entry]]  # known from an earlier listing, not stored yet
     gone: Sequence[int]  # ledger rows that were owed and are no longer listed
+    given: Sequence[tuple[int, Entry]]  # the smallest message that came here once and is still listed, if any
 
 
 def _key(uidl: str, position: int, octets: int) -> tuple[str, int, int]:
     return (uidl, 0, 0) if uidl else ("", position, octets)
 
 
-def make(listing: Sequence[Listed], entries: Iterable[Entry]) -> Plan:
-    """Compare. Linear in both."""
+def make(listing: Sequence[Listed], entries: Iterable[Entry], now: float) -> Plan:
+    """Compare. Linear in both. `now` is in seconds since 1970."""
     known: defaultdict[tuple[str, int, int], deque[Entry]] = defaultdict(deque)
     for entry in entries:
         known[_key(entry.uidl, entry.position, entry.octets)].append(entry)
     new, owed = [], []
+    given: list[tuple[int, Entry]] = []
     for listed in listing:
         same = known.get(_key(listed.uidl, listed.position, listed.octets))
         if not same:
             new.append(listed)
             continue
         entry = same.popleft()
-        if entry.outcome in _OWED and entry.attempts < ATTEMPTS:
+        if entry.outcome not in _OWED:
+            if not given or entry.octets < given[0][1].octets:
+                given = [(listed.position, entry)]
+        elif entry.attempts < ATTEMPTS or now - entry.updated >= AGAIN:
             owed.append((listed.position, entry))
     left = (entry for same in known.values() for entry in same)
     gone = [entry.id for entry in left if entry.outcome in {Outcome.LISTED, Outcome.QUARANTINED}]
-    return Plan(new, owed, gone)
+    return Plan(new, owed, gone, given)
 
 
 def in_order(

@@ -198,6 +198,11 @@ class CommandReader:
         """Octets that are here and not yet used."""
         return self._lines.pending
 
+    @property
+    def unfinished(self) -> bytes | None:
+        """The tag of a command of which a literal is still coming."""
+        return self._tag if self._incoming is not None else None
+
     def clear(self) -> None:
         """Throw away what is here: nothing said before STARTTLS counts after it (RFC 3501 6.2.1)."""
         self._lines.clear()

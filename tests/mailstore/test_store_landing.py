@@ -32,7 +32,7 @@ DATED_SECONDS = 1_700_000_000
 
 
 def entry(number: int = 1) -> Entry:
-    return Entry(number, number, f"u{number}", 100, Outcome.LISTED, number, 0)
+    return Entry(number, number, f"u{number}", 100, Outcome.LISTED, number, 0, 0)
 
 
 def new_landing(home: MailHome, seen: str = "headers") -> Landing:

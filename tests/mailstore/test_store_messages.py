@@ -26,6 +26,7 @@ from tests.mailstore.store_rig import (
     cur,
     debris,
     files,
+    full_disk,
     open_descriptors,
     open_home,
     read,
@@ -237,6 +238,17 @@ def test_recent_is_shown_to_one_session(home: MailHome) -> None:
     assert home.changes(INBOX_ID, since, claim_recent=True).recent_from == 3
     assert home.changes(INBOX_ID, since, claim_recent=True).recent_from == 4
     assert home.status("INBOX").recent == 0
+
+
+def test_a_full_disk_keeps_nobody_from_the_mail_that_is_there(home: MailHome) -> None:
+    append(home, b"x")
+    since = home.status("INBOX").highestmodseq - 1
+    with full_disk(0):
+        found = home.select("INBOX", writable=True)
+        assert (list(found.uids), found.recent_from) == ([1], 1)
+        assert home.changes(INBOX_ID, since, claim_recent=True).recent_from == 1
+        assert read(home, 1) == b"x"
+    assert home.status("INBOX").recent == 1  # nobody has claimed it
 
 
 def test_recent_outlives_a_reopening(home: MailHome, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from proxy.config import Config
 
 LITTLE: Final = 1 << 30  # octets of free space that are worth a warning
 TOO_LITTLE: Final = 64 << 20
+RUN_AS: Final = "run check as the user of serve"
 
 
 def place_findings(config: Config) -> Iterator[Finding]:
@@ -32,7 +33,8 @@ def place_findings(config: Config) -> Iterator[Finding]:
 
 def existing(path: Path) -> Path:
     """The path itself, or the nearest directory above it that is there."""
-    while not path.exists() and path != path.parent:
+    # Path.exists would raise below a directory into which we may not look.
+    while not os.path.exists(path) and path != path.parent:  # noqa: PTH110
         path = path.parent
     return path
 
@@ -77,10 +79,14 @@ def _user(uid: int) -> str:
 
 def _database(path: Path) -> Finding:
     """Looks without making or changing anything; migrations are the daemon's."""
-    if not path.exists():
+    try:
+        path.stat()
+    except FileNotFoundError:
         return Finding("database", "ok", str(path), "not there yet, will be made at the first start")
+    except OSError as error:
+        return Finding("database", "fail", str(path), f"cannot be opened: {error.strerror}", RUN_AS)
     if not os.access(path, os.R_OK | os.W_OK):
-        return Finding("database", "fail", str(path), "cannot be opened for writing", "run check as the user of serve")
+        return Finding("database", "fail", str(path), "cannot be opened for writing", RUN_AS)
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
         try:
@@ -105,11 +111,11 @@ def _sealing_key(path: Path) -> Finding:
     except FileNotFoundError:
         return Finding("key", "ok", str(path), "not there yet, will be made at the first start")
     except OSError as error:
-        return Finding("key", "fail", str(path), f"cannot be read: {error.strerror}", "run check as the user of serve")
+        return Finding("key", "fail", str(path), f"cannot be read: {error.strerror}", RUN_AS)
     if status.st_mode & 0o077:
         return Finding("key", "fail", str(path), "may be read by others", f"chmod 0600 {path}")
     if status.st_size != KEY_OCTETS:
         return Finding("key", "fail", str(path), f"is not {KEY_OCTETS} octets long", "restore it from a backup")
     if not os.access(path, os.R_OK):
-        return Finding("key", "fail", str(path), "cannot be read", "run check as the user of serve")
+        return Finding("key", "fail", str(path), "cannot be read", RUN_AS)
     return Finding("key", "ok", str(path), "private")

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from proxy.imap.answers import Done
 from proxy.imap.grammar.syntax import Command, Enable, Id, NoArguments
+from proxy.imap.manner import REV2
 
 if TYPE_CHECKING:
     from proxy.imap.session import Session
+
+_SPELLED = {REV2: b"IMAP4rev2"}
 
 
 async def capability(session: Session, _command: Command, _arguments: NoArguments) -> Done:
@@ -37,8 +40,8 @@ async def identify(session: Session, _command: Command, _arguments: Id) -> Done:
 
 
 async def enable(session: Session, _command: Command, arguments: Enable) -> Done:
-    """Nothing that a client may switch on is there yet; names that are not known are passed over (RFC 5161 3.1)."""
-    names = [name for name in arguments.names if name in session.can_enable]
-    session.enabled.update(names)
-    session.untagged(b" ".join((b"ENABLED", *(name.encode() for name in names))))
+    """Names that are not known are passed over; told is what is new (RFC 5161 3.1, 3.2)."""
+    names = [name for name in arguments.names if name in session.can_enable and name not in session.enabled]
+    session.untagged(b" ".join((b"ENABLED", *(_SPELLED.get(name, name.encode()) for name in names))))
+    session.enable(*names)
     return Done(b"Enabled.")

@@ -6,6 +6,7 @@ import io
 from typing import IO, TYPE_CHECKING
 
 from mailstore.errors import NoSuchFolder
+from mailstore.index.rows import Copied
 from proxy.imap import responses
 from proxy.imap.answers import Done, No, expunge_issued, try_create
 from proxy.imap.grammar.syntax import Append, Command, Copy
@@ -45,9 +46,10 @@ async def copy(session: Session, command: Command, arguments: Copy) -> Done:
         if command.uid:
             return Done(b"No messages found.")
         raise expunge_issued()
-    code = b"COPYUID %d %b %b" % (
-        copied.uidvalidity,
-        responses.numbers(copied.sources),
-        responses.numbers(copied.targets),
-    )
-    return Done(b"Copy completed.", code)
+    return Done(b"Copy completed.", copy_uid(copied))
+
+
+def copy_uid(copied: Copied) -> bytes:
+    """The response code of COPY and MOVE (RFC 4315 3)."""
+    sources, targets = responses.numbers(copied.sources), responses.numbers(copied.targets)
+    return b"COPYUID %d %b %b" % (copied.uidvalidity, sources, targets)

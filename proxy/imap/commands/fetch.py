@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from mailstore.content import Content
 from mailstore.index.rows import SEEN
 from mailstore.mailhome import MailHome
-from proxy.imap import responses
-from proxy.imap.answers import Done, expunge_issued, unreadable
+from proxy.imap import esearch, responses
+from proxy.imap.answers import Bad, Done, expunge_issued, unreadable
+from proxy.imap.commands.resync import tell_vanished
 from proxy.imap.grammar.syntax import Command, Fetch
+from proxy.imap.manner import CONDSTORE, QRESYNC
 from proxy.imap.outgoing import ClientGone
 from proxy.imap.reading import BATCH_MESSAGES, Answer, Plan, read
-from proxy.imap.view import Spans, View
+from proxy.imap.view import Spans, View, spans_of
 
 if TYPE_CHECKING:
     from mailstore.message.section import Span
@@ -28,9 +30,19 @@ PIECE = 256 * 1024  # octets of a large message read at a time
 
 
 async def fetch(session: Session, command: Command, arguments: Fetch) -> Done:
-    view = session.selected
+    view, since = session.selected, arguments.changed_since
+    if arguments.vanished and not (command.uid and QRESYNC in session.enabled):
+        raise Bad(b"VANISHED is for UID FETCH after ENABLE QRESYNC.")  # RFC 7162 3.2.6
+    plan = Plan(arguments.items, with_uid=command.uid and session.manner.numbers, with_modseq=since is not None)
     spans = view.find(arguments.sequence, uid=command.uid)
-    plan = Plan(arguments.items, with_uid=command.uid)
+    if plan.modseq:
+        session.enable(CONDSTORE)  # RFC 7162 3.1
+    if since is not None:
+        if arguments.vanished:
+            await tell_vanished(session, view, arguments.sequence, since)
+        spans = spans_of(place for span in spans for place in span if view.modseqs[place] > since)
+    if arguments.partial is not None:
+        spans = spans_of(esearch.part([place for span in spans for place in span], arguments.partial))
     if plan.from_view:
         await _from_view(session, view, spans, plan)
         return Done(b"Fetch completed.")
@@ -56,6 +68,8 @@ async def _from_view(session: Session, view: View, spans: Spans, plan: Plan) -> 
 
 def _flags_and_uids(view: View, indexes: range, plan: Plan) -> list[bytes]:
     uids = view.uids[indexes.start : indexes.stop]
+    if plan.modseq or not view.manner.numbers:
+        return [_from_view_alone(view, index, plan) for index in indexes]
     if not plan.flags:
         return [b"* %d FETCH (UID %d)\r\n" % (number, uid) for number, uid in enumerate(uids, indexes.start + 1)]
     lines = []
@@ -67,6 +81,19 @@ def _flags_and_uids(view: View, indexes: range, plan: Plan) -> list[bytes]:
         else:
             lines.append(b"* %d FETCH (FLAGS %b)\r\n" % (number, flags))
     return lines
+
+
+def _from_view_alone(view: View, index: int, plan: Plan) -> bytes:
+    """One message's UID, FLAGS and MODSEQ: whichever of them are wanted."""
+    uid, items = view.uids[index], []
+    if plan.uid:
+        items.append(b"UID %d" % uid)
+    if plan.flags:
+        items.append(b"FLAGS " + responses.flag_list(view.flags[index], recent=view.is_recent(uid)))
+        view.told(uid, modseq=plan.modseq)
+    if plan.modseq:
+        items.append(b"MODSEQ (%d)" % view.modseqs[index])
+    return b"%b%b)\r\n" % (view.manner.opening(index + 1, uid), b" ".join(items))
 
 
 async def _from_store(session: Session, view: View, uids: list[int], plan: Plan) -> tuple[int, int]:
@@ -87,7 +114,7 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
         became_seen = {message.uid for message in batch.flagged}
         try:
             for answer in batch.answers:
-                await _send(session, view, answer, plan, show_flags=plan.flags or answer.uid in became_seen)
+                await _send(session, view, answer, plan, became_seen=answer.uid in became_seen)
         finally:
             for answer in batch.answers:
                 if answer.content is not None:
@@ -99,17 +126,20 @@ def _unseen(view: View, uids: list[int]) -> set[int]:
     return {uid for uid in uids if (index := view.index(uid)) is not None and SEEN not in view.flags[index]}
 
 
-async def _send(session: Session, view: View, answer: Answer, plan: Plan, *, show_flags: bool) -> None:
-    """One message's FETCH response."""
+async def _send(session: Session, view: View, answer: Answer, plan: Plan, *, became_seen: bool) -> None:
+    """One message's FETCH response. Flags that it changed are told with it."""
     index = view.index(answer.uid)
     assert index is not None  # numbers do not change during a command
-    start = [b"* %d FETCH (" % (index + 1)]
+    start = [view.manner.opening(index + 1, answer.uid)]
+    show_modseq = plan.modseq or (became_seen and view.manner.modseq)
     if plan.uid:
         start.append(b"UID %d " % answer.uid)
-    if show_flags:
+    if plan.flags or became_seen:
         flags = responses.flag_list(view.flags[index], recent=view.is_recent(answer.uid))
         start.append(b"FLAGS %b " % flags)
-        view.told(answer.uid)
+        view.told(answer.uid, modseq=show_modseq)
+    if show_modseq:
+        start.append(b"MODSEQ (%d) " % view.modseqs[index])
     if answer.content is None:
         await session.out.send(b"".join((*start, *answer.pieces, b")\r\n")))  # type: ignore[arg-type]
         return

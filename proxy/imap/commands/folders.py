@@ -10,6 +10,7 @@ from proxy.imap import responses
 from proxy.imap.answers import Done
 from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArguments, Rename, StatusItem, StatusItems
 from proxy.imap.listing import Listed, listed, subscribed
+from proxy.imap.manner import CONDSTORE
 
 if TYPE_CHECKING:
     from mailstore.index.rows import Folder, Status
@@ -75,18 +76,21 @@ async def list_subscribed(session: Session, _command: Command, arguments: ListPa
 def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
     for line in lines:
         session.untagged(
-            b'%b %b "/" %b' % (response, responses.parenthesized(line.attributes), responses.folder_name(line.name))
+            b'%b %b "/" %b' % (response, responses.parenthesized(line.attributes), session.folder_name(line.name))
         )
 
 
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
+    if StatusItem.HIGHESTMODSEQ in arguments.items:
+        session.enable(CONDSTORE)  # RFC 7162 3.1
+
     def looked(home: MailHome) -> Status:
         home.reconcile_named(arguments.folder)
         return home.status(arguments.folder)
 
     figures = await session.run(looked)
     items = (b"%b %d" % (item.value.encode(), _figure(figures, item)) for item in arguments.items)
-    session.untagged(b"STATUS %b %b" % (responses.folder_name(arguments.folder), responses.parenthesized(items)))
+    session.untagged(b"STATUS %b %b" % (session.folder_name(arguments.folder), responses.parenthesized(items)))
     return Done(b"Status completed.")
 
 
@@ -102,6 +106,12 @@ def _figure(figures: Status, item: StatusItem) -> int:
             return figures.uidvalidity
         case StatusItem.UNSEEN:
             return figures.unseen
+        case StatusItem.HIGHESTMODSEQ:
+            return figures.highestmodseq
+        case StatusItem.SIZE:
+            return figures.size
+        case StatusItem.DELETED:
+            return figures.deleted
 
 
 async def namespace(session: Session, _command: Command, _arguments: NoArguments) -> Done:

@@ -43,6 +43,13 @@ async def login(session: Session, command: Command, arguments: Login) -> Done:
     return await _admit(session, command.tag, arguments.username, arguments.password)
 
 
+async def unauthenticate(session: Session, _command: Command, _arguments: NoArguments) -> Done:
+    """Back to where a connection begins, but for its encryption (RFC 8437 2)."""
+    session.log.info("imap unauthenticated", peer=session.connection.peer, account=session.home.account)
+    session.logged_out()
+    return Done(b"Logged out; another may log in.")
+
+
 async def authenticate(session: Session, command: Command, arguments: Authenticate) -> Done:
     if arguments.mechanism not in {"PLAIN", "LOGIN"}:
         raise No(b"Unsupported authentication mechanism.")

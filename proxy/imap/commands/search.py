@@ -1,4 +1,4 @@
-"""SEARCH and UID SEARCH (RFC 3501 6.4.4).
+"""SEARCH and UID SEARCH (RFC 3501 6.4.4, RFC 4731, RFC 5182).
 
 First everything that the session's view can decide, in the reactor, then what is left over in visits to
 the store, each of bounded length. A message that was expunged meanwhile matches nothing there.
@@ -7,15 +7,20 @@ the store, each of bounded length. A message that was expunged meanwhile matches
 from __future__ import annotations
 
 import time
+from array import array
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mailstore.errors import MessageLost, NoSuchMessage
+from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage
 from mailstore.mailhome import MailHome
-from proxy.imap.answers import Done
-from proxy.imap.grammar.syntax import Command, Search
+from proxy.imap import esearch
+from proxy.imap.answers import Done, No
+from proxy.imap.grammar.syntax import Command, Returns, Search
+from proxy.imap.manner import CONDSTORE
 from proxy.imap.matching import HEADER, Candidate, Compiled, SearchedMessage, compiled
 from proxy.imap.reading import Opener, OpenMessage
+from proxy.imap.view import View
 
 if TYPE_CHECKING:
     from proxy.imap.session import Session
@@ -26,7 +31,38 @@ VISIT = 0.25  # … which ends after so many seconds
 
 
 async def search(session: Session, command: Command, arguments: Search) -> Done:
-    key = compiled(arguments.key, session.selected)
+    view = session.selected
+    returns = arguments.returns or (Returns(all=True) if session.rev2 else None)  # RFC 9051 6.4.4: always ESEARCH
+    saves = returns is not None and returns.save
+    if arguments.by_modseq:
+        session.enable(CONDSTORE)  # RFC 7162 3.1
+    key = compiled(arguments.key, view)
+    try:
+        found = await _found(session, key)
+    except (No, MailstoreError):
+        if saves:
+            view.saved = array("I")  # RFC 5182 2.1: a SEARCH that fails empties "$"
+        raise
+    if returns is None:
+        numbers = [view.uids[place] if command.uid else place + 1 for place in found]
+        await session.out.send(esearch.plain(numbers, _highest(view, found) if arguments.by_modseq else None))
+        return Done(b"Search completed.")
+    few = esearch.of_interest(found, returns)
+    if saves:
+        view.saved = array("I", (view.uids[place] for place in few))
+    number = view.uids.__getitem__ if command.uid else (1).__add__
+    modseq = _highest(view, few) if arguments.by_modseq else None
+    await session.out.send(esearch.extended(command.tag, found, number, returns, uid=command.uid, modseq=modseq))
+    return Done(b"Search completed.")
+
+
+def _highest(view: View, places: Sequence[int]) -> int | None:
+    """The highest modseq of these messages (RFC 7162 3.1.5, 3.1.10)."""
+    return max((view.modseqs[place] for place in places), default=None)
+
+
+async def _found(session: Session, key: Compiled) -> list[int]:
+    """The places in the view (sequence number - 1) of all messages that match, ascending."""
     found, open_questions = await _in_view(session, key)
     folder_id, start = session.selected.folder.id, 0
     while start < len(open_questions):
@@ -35,11 +71,7 @@ async def search(session: Session, command: Command, arguments: Search) -> Done:
         found.extend(matching)
         start += taken
         await session.out.drained()  # a client that left is not searched for
-    if open_questions:
-        found.sort(key=lambda candidate: candidate.index)
-    numbers = (b" %d" % (candidate.uid if command.uid else candidate.index + 1) for candidate in found)
-    await session.out.send(b"* SEARCH%b\r\n" % b"".join(numbers))
-    return Done(b"Search completed.")
+    return sorted(candidate.index for candidate in found)
 
 
 async def _in_view(session: Session, key: Compiled) -> tuple[list[Candidate], list[Candidate]]:

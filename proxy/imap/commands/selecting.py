@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.imap import responses
-from proxy.imap.answers import Done, read_only
-from proxy.imap.grammar.syntax import Command, FolderName, NoArguments, UidExpunge
+from proxy.imap.answers import Bad, Done, read_only
+from proxy.imap.commands.resync import tell_flags, tell_vanished
+from proxy.imap.grammar.sequences import SequenceSet
+from proxy.imap.grammar.syntax import Command, FolderName, NoArguments, Resync, Select, UidExpunge
+from proxy.imap.manner import CONDSTORE, QRESYNC
 from proxy.imap.view import View
 
 if TYPE_CHECKING:
@@ -18,7 +21,14 @@ if TYPE_CHECKING:
 async def select(session: Session, command: Command, arguments: FolderName) -> Done:
     """Also EXAMINE. Whatever comes of it, the mailbox selected before is not any more (RFC 3501 6.3.1)."""
     writable = command.name == "SELECT"
+    resync = arguments.resync if isinstance(arguments, Select) else None
+    if resync is not None and QRESYNC not in session.enabled:
+        raise Bad(b"ENABLE QRESYNC comes first.")  # RFC 7162 3.2.5
+    if session.view is not None:
+        session.untagged(b"OK [CLOSED] Previous mailbox closed.")  # RFC 7162 3.2.11
     session.deselect()
+    if isinstance(arguments, Select):
+        session.enable(CONDSTORE)
     session.stale = False  # set again by any change from here on
 
     def looked(home: MailHome) -> Snapshot:
@@ -26,19 +36,36 @@ async def select(session: Session, command: Command, arguments: FolderName) -> D
         return home.select(arguments.name, writable=writable)
 
     snapshot = await session.run(looked)
-    view = View(snapshot, writable=writable)
+    view = View(snapshot, writable=writable, manner=session.manner)
     session.out.write(responses.flags_known(view.keywords))
     session.out.write(responses.flags_permanent(view.keywords, writable=writable))
     session.untagged(b"%d EXISTS" % len(view))
-    session.untagged(b"%d RECENT" % view.recent)
-    if (unseen := view.unseen) is not None:
+    if not session.rev2:
+        session.untagged(b"%d RECENT" % view.recent)
+    if not session.rev2 and session.manner.numbers and (unseen := view.unseen) is not None:
         session.untagged(b"OK [UNSEEN %d] First unseen." % unseen)
+    if session.rev2:
+        session.untagged(b'LIST () "/" %b' % session.folder_name(snapshot.folder.name))  # RFC 9051 6.3.2
     session.untagged(b"OK [UIDVALIDITY %d] UIDs valid" % snapshot.folder.uidvalidity)
     session.untagged(b"OK [UIDNEXT %d] Predicted next UID" % snapshot.uidnext)
+    session.untagged(b"OK [HIGHESTMODSEQ %d] Highest" % snapshot.highestmodseq)
     session.select(view)
+    if resync is not None:
+        await _resync(session, view, resync)
     if writable:
         return Done(b"Select completed.", b"READ-WRITE")
     return Done(b"Examine completed.", b"READ-ONLY")
+
+
+async def _resync(session: Session, view: View, resync: Resync) -> None:
+    """What the client has missed since it last looked (RFC 7162 3.2.5): nothing, if this is another mailbox now."""
+    if resync.uidvalidity != view.folder.uidvalidity:
+        return
+    everything = SequenceSet(((1, max(1, view.uidnext - 1)),))
+    known = resync.known or everything
+    await tell_vanished(session, view, known, resync.modseq)
+    changed = [place for span in view.find(known, uid=True) for place in span if view.modseqs[place] > resync.modseq]
+    await tell_flags(session, view, changed)
 
 
 async def check(session: Session, _command: Command, _arguments: NoArguments) -> Done:
@@ -50,11 +77,22 @@ async def check(session: Session, _command: Command, _arguments: NoArguments) ->
 
 async def close(session: Session, _command: Command, _arguments: NoArguments) -> Done:
     """Expunge without a word, unless read-only, and deselect (RFC 3501 6.4.2)."""
-    view = session.selected
+    view, code = session.selected, None
     if view.writable:
-        await session.run(lambda home: home.expunge(view.folder.id))
+        gone = await session.run(lambda home: home.expunge(view.folder.id))
+        if gone and session.manner.modseq:
+            code = await _modseq_of(session, view, gone)
     session.deselect()
-    return Done(b"Close completed.")
+    return Done(b"Close completed.", code)
+
+
+async def _modseq_of(session: Session, view: View, gone: list[int]) -> bytes | None:
+    """HIGHESTMODSEQ after CLOSE (RFC 7162 3.2.8), unless it covers more than this expunge, of which the client
+    would then never hear."""
+    changes = await session.run(lambda home: home.changes(view.folder.id, view.settled, claim_recent=False))
+    if changes.changed or sorted(changes.gone) != sorted(gone):
+        return None
+    return b"HIGHESTMODSEQ %d" % changes.highestmodseq
 
 
 async def unselect(session: Session, _command: Command, _arguments: NoArguments) -> Done:
@@ -67,7 +105,7 @@ async def expunge(session: Session, _command: Command, _arguments: NoArguments) 
     view = _writable(session)
     await session.run(lambda home: home.expunge(view.folder.id))
     session.stale = True
-    return Done(b"Expunge completed.")
+    return Done(b"Expunge completed.", await session.settled_modseq())
 
 
 async def uid_expunge(session: Session, _command: Command, arguments: UidExpunge) -> Done:
@@ -77,7 +115,7 @@ async def uid_expunge(session: Session, _command: Command, arguments: UidExpunge
     if uids:
         await session.run(lambda home: home.expunge(view.folder.id, uids))
         session.stale = True
-    return Done(b"Expunge completed.")
+    return Done(b"Expunge completed.", await session.settled_modseq())
 
 
 def _writable(session: Session) -> View:

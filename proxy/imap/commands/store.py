@@ -1,4 +1,4 @@
-"""STORE and UID STORE (RFC 3501 6.4.6)."""
+"""STORE and UID STORE, with UNCHANGEDSINCE on a condition (RFC 3501 6.4.6, RFC 7162 3.1.3)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mailstore.index.rows import Flagged, Flags, StoreMode
+from mailstore.index.rows import Flags, Stored, StoreMode
 from mailstore.mailhome import MailHome
-from proxy.imap.answers import Done, expunge_issued, read_only
+from proxy.imap import responses
+from proxy.imap.answers import Done, No, expunge_issued, read_only
 from proxy.imap.grammar.syntax import Command, Store
+from proxy.imap.manner import CONDSTORE
+from proxy.imap.view import View
 
 if TYPE_CHECKING:
     from proxy.imap.session import Session
@@ -22,27 +25,44 @@ async def store(session: Session, command: Command, arguments: Store) -> Done:
     view = session.selected
     if not view.writable:
         raise read_only()
+    if arguments.unchanged_since is not None:
+        session.enable(CONDSTORE)
     uids = view.uids_of(view.find(arguments.sequence, uid=command.uid))
     flags = frozenset(arguments.flags)
     expected = outcome(arguments.mode, flags) if arguments.silent else None
+    change = partial(
+        _change, folder_id=view.folder.id, mode=arguments.mode, flags=flags, unchanged_since=arguments.unchanged_since
+    )
     found = 0
+    modified: list[int] = []
     for start in range(0, len(uids), BATCH):
-        results = await session.run(
-            partial(
-                _change, folder_id=view.folder.id, uids=uids[start : start + BATCH], mode=arguments.mode, flags=flags
-            )
-        )
-        view.stored(results, expected)
-        found += len(results)
+        results = await session.run(partial(change, uids=uids[start : start + BATCH]))
+        view.stored(results.flagged, expected)
+        modified.extend(results.modified)
+        found += len(results.flagged) + len(results.modified)
+    code = _modified(view, modified, uid=command.uid) if modified else None
     if found < len(uids):
         session.stale = True  # some are gone: a UID STORE may say so at once
         if not command.uid:
-            raise expunge_issued()
+            raise No(b"Some of the messages no longer exist.", code) if code else expunge_issued()
+    if code:
+        return Done(b"Conditional store failed for some.", code)
     return Done(b"Store completed.")
 
 
-def _change(home: MailHome, folder_id: int, uids: list[int], mode: StoreMode, flags: Flags) -> list[Flagged]:
-    return home.store_flags(folder_id, uids, mode, flags)
+def _change(
+    home: MailHome, folder_id: int, uids: list[int], mode: StoreMode, flags: Flags, unchanged_since: int | None
+) -> Stored:
+    if unchanged_since is None:
+        return Stored(home.store_flags(folder_id, uids, mode, flags), ())
+    return home.store_flags_if_unchanged(folder_id, uids, mode, flags, unchanged_since=unchanged_since)
+
+
+def _modified(view: View, uids: list[int], *, uid: bool) -> bytes:
+    """MODIFIED names what was left alone as the command named it: by UID, or by number (RFC 7162 3.1.3)."""
+    places = (view.index(each) for each in uids)
+    numbers = uids if uid else [place + 1 for place in places if place is not None]
+    return b"MODIFIED " + responses.numbers(numbers)
 
 
 def outcome(mode: StoreMode, flags: Flags) -> Callable[[Flags], Flags]:

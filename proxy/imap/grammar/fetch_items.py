@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from proxy.imap.grammar.modifiers import fetch_modifiers
 from proxy.imap.grammar.sequences import LAST_NUMBER
 from proxy.imap.grammar.syntax import BadSyntax, BodySection, Fetch, FetchAttribute, FetchItem
 from proxy.imap.grammar.tokens import Cursor
@@ -30,7 +31,7 @@ MACROS: Final[Mapping[str, tuple[FetchItem, ...]]] = {
 # fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
 #             "BODY" ["STRUCTURE"] / "UID" / "BODY" section ["<" number "." nz-number ">"] /
 #             "BODY.PEEK" section ["<" number "." nz-number ">"]
-ITEMS: Final[Mapping[str, FetchItem]] = {item.value: item for item in FetchAttribute if item is not _A.MODSEQ}
+ITEMS: Final[Mapping[str, FetchItem]] = {item.value: item for item in FetchAttribute}
 
 # section = "[" [section-spec] "]"; section-spec = section-msgtext / (section-part ["." section-text])
 # section-part = nz-number *("." nz-number); section-text = section-msgtext / "MIME"
@@ -53,10 +54,12 @@ def fetch(cursor: Cursor) -> Fetch:
         items = cursor.listed(lambda: _item(cursor), MAX_ITEMS)
         if not items:
             raise BadSyntax("FETCH has to ask for something")
-        return Fetch(sequence, tuple(dict.fromkeys(items)))
-    word = cursor.word()
-    macro = MACROS.get(word)
-    return Fetch(sequence, (_item_of(word, cursor),) if macro is None else macro)
+        chosen = tuple(dict.fromkeys(items))
+    else:
+        word = cursor.word()
+        chosen = MACROS.get(word) or (_item_of(word, cursor),)
+    modifiers = fetch_modifiers(cursor)
+    return Fetch(sequence, chosen, modifiers.changed_since, modifiers.vanished, modifiers.partial)
 
 
 def _item(cursor: Cursor) -> FetchItem:

@@ -13,6 +13,7 @@ from typing import Final
 from mailstore.index.rows import StoreMode
 from proxy.imap.grammar.fetch_items import fetch
 from proxy.imap.grammar.folder_names import SEPARATOR, decode_part
+from proxy.imap.grammar.modifiers import select, store_modifiers
 from proxy.imap.grammar.search_keys import search
 from proxy.imap.grammar.syntax import (
     Append,
@@ -90,7 +91,7 @@ def _authenticate(cursor: Cursor) -> Authenticate:
 
 
 def _folder(cursor: Cursor) -> FolderName:
-    """select = "SELECT" SP mailbox, and others alike"""
+    """create = "CREATE" SP mailbox, and others alike"""
     cursor.space()
     return FolderName(cursor.folder())
 
@@ -155,10 +156,12 @@ def _append(cursor: Cursor) -> Append:
 
 
 def _store(cursor: Cursor) -> Store:
-    """store = "STORE" SP sequence-set SP ["+" / "-"] "FLAGS" [".SILENT"] SP (flag-list / (flag *(SP flag)))"""
+    """store = "STORE" SP sequence-set [SP store-modifiers] SP ["+" / "-"] "FLAGS" [".SILENT"] SP
+    (flag-list / (flag *(SP flag)))"""
     cursor.space()
     sequence = cursor.sequence_set()
     cursor.space()
+    unchanged_since = store_modifiers(cursor)
     mode = next((mode for sign, mode in _STORE_MODES.items() if cursor.skip(sign)), StoreMode.REPLACE)
     word = cursor.word()
     if word not in {"FLAGS", "FLAGS.SILENT"}:
@@ -172,11 +175,11 @@ def _store(cursor: Cursor) -> Store:
             flags.append(cursor.flag())
             if len(flags) > MAX_FLAGS:
                 raise BadSyntax("a list is too long")
-    return Store(sequence, mode, word == "FLAGS.SILENT", tuple(dict.fromkeys(flags)))
+    return Store(sequence, mode, word == "FLAGS.SILENT", tuple(dict.fromkeys(flags)), unchanged_since)
 
 
 def _copy(cursor: Cursor) -> Copy:
-    """copy = "COPY" SP sequence-set SP mailbox"""
+    """copy = "COPY" SP sequence-set SP mailbox; move alike (RFC 6851 5)"""
     cursor.space()
     sequence = cursor.sequence_set()
     cursor.space()
@@ -227,9 +230,10 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "STARTTLS": _nothing,
     "AUTHENTICATE": _authenticate,
     "LOGIN": _login,
+    "UNAUTHENTICATE": _nothing,
     "ENABLE": _enable,
-    "SELECT": _folder,
-    "EXAMINE": _folder,
+    "SELECT": select,
+    "EXAMINE": select,
     "CREATE": _create,
     "DELETE": _folder,
     "RENAME": _rename,
@@ -254,4 +258,6 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "UID STORE": _store,
     "COPY": _copy,
     "UID COPY": _copy,
+    "MOVE": _copy,
+    "UID MOVE": _copy,
 }

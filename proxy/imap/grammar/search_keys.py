@@ -17,6 +17,7 @@ from typing import Final
 
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from mailstore.message import charsets
+from proxy.imap.grammar.search_returns import read_returns
 from proxy.imap.grammar.syntax import (
     MAX_SEARCH_DEPTH,
     All,
@@ -27,6 +28,7 @@ from proxy.imap.grammar.syntax import (
     Dated,
     Flag,
     Header,
+    Modseq,
     Not,
     NumberSet,
     Or,
@@ -53,6 +55,7 @@ class Strings:
 
     cursor: Cursor
     codec: str = "utf-8"
+    by_modseq: bool = False  # MODSEQ was among the keys
 
     def text(self) -> str:
         self.cursor.space()
@@ -64,11 +67,12 @@ class Strings:
 
 
 def search(cursor: Cursor) -> Search:
-    """search = "SEARCH" [SP "CHARSET" SP astring] 1*(SP search-key)
+    """search = "SEARCH" [search-return-opts] [SP "CHARSET" SP astring] 1*(SP search-key)
 
     Without a charset, and with US-ASCII, strings are read as UTF-8, of which ASCII is a part.
     """
     cursor.space()
+    returns = read_returns(cursor)
     charset = None
     strings = Strings(cursor)
     if cursor.next_is_word("CHARSET"):
@@ -78,7 +82,8 @@ def search(cursor: Cursor) -> Search:
         cursor.space()
         strings.codec = _codec(name)
         charset = name.decode("ascii").upper()
-    return Search(charset, _Keys(cursor, strings).read())
+    key = _Keys(cursor, strings).read()
+    return Search(charset, key, returns, strings.by_modseq)
 
 
 def _codec(name: bytes) -> str:
@@ -239,6 +244,21 @@ def _uid(strings: Strings) -> UidSet:
     return UidSet(strings.cursor.sequence_set())
 
 
+def _modseq(strings: Strings) -> Modseq:
+    """ "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer (RFC 7162 7)"""
+    cursor = strings.cursor
+    cursor.space()
+    if cursor.next_is(b'"'):
+        if not cursor.string().lower().startswith(b"/flags/"):
+            raise BadSyntax("MODSEQ knows the modification of flags only")
+        cursor.space()
+        if cursor.word() not in {"PRIV", "SHARED", "ALL"}:
+            raise BadSyntax("MODSEQ: neither priv, shared nor all")
+        cursor.space()
+    strings.by_modseq = True
+    return Modseq(cursor.modseq())
+
+
 _FLAGS: Final = {
     "ANSWERED": ANSWERED,
     "DELETED": DELETED,
@@ -265,4 +285,5 @@ KEYS: Final[Mapping[str, Callable[[Strings], SearchKey]]] = {
     **{when.value: partial(_dated, when=when, sent=False) for when in When},
     **{f"SENT{when.value}": partial(_dated, when=when, sent=True) for when in When},
     "UID": _uid,
+    "MODSEQ": _modseq,
 }

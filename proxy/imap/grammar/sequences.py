@@ -19,10 +19,12 @@ LAST_NUMBER: Final = 2**32 - 1  # RFC 3501 9: nz-number is of 32 bits
 class SequenceSet:
     """Message numbers or UIDs as the client wrote them (RFC 3501 9, sequence-set).
 
-    Each range is a pair in the order sent, either end STAR; a single number is a pair of itself.
+    Each range is a pair in the order sent, either end STAR; a single number is a pair of itself. `$`, the
+    result of the last SEARCH that was saved (RFC 5182), is SAVED: the session's view has its members.
     """
 
     ranges: tuple[tuple[int, int], ...]
+    saved: bool = False
 
     def resolve(self, highest: int) -> list[tuple[int, int]]:
         """The same numbers as ascending closed ranges, neither touching nor overlapping.
@@ -67,6 +69,9 @@ class SequenceSet:
     def select(self, numbers: Sequence[int]) -> list[int]:
         """Those of `numbers` (ascending) that are in this set."""
         return [number for span in self.positions(numbers) for number in numbers[span.start : span.stop]]
+
+
+SAVED: Final = SequenceSet((), saved=True)  # "$"
 
 
 def _ascending(ranges: Iterable[tuple[int, int]], highest: int) -> Iterable[tuple[int, int]]:

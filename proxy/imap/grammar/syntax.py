@@ -94,10 +94,31 @@ class Authenticate(Arguments):
 
 
 @dataclass(frozen=True, slots=True)
+class Resync:
+    """QRESYNC (…) of SELECT: what a client knows of the mailbox (RFC 7162 3.2.5).
+
+    Its fourth part, which only helps a server that has forgotten what was expunged, is read and left:
+    `by_number` says that it was there.
+    """
+
+    uidvalidity: int
+    modseq: int
+    known: SequenceSet | None  # UIDs; None for all
+    by_number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FolderName(Arguments):
     """SELECT, EXAMINE, CREATE, DELETE, SUBSCRIBE, UNSUBSCRIBE. CREATE's has lost its trailing "/"."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Select(FolderName):
+    """SELECT and EXAMINE with parameters, any of which makes the client one that knows modseqs (RFC 7162 3.1.8)."""
+
+    resync: Resync | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +144,9 @@ class StatusItem(enum.Enum):
     UIDNEXT = "UIDNEXT"
     UIDVALIDITY = "UIDVALIDITY"
     UNSEEN = "UNSEEN"
+    HIGHESTMODSEQ = "HIGHESTMODSEQ"  # RFC 7162 3.1.7
+    SIZE = "SIZE"  # RFC 8438
+    DELETED = "DELETED"  # RFC 9051 6.3.11
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +170,8 @@ class Append(Arguments):
 
 @dataclass(frozen=True, slots=True)
 class Copy(Arguments):
+    """COPY and MOVE."""
+
     sequence: SequenceSet
     folder: str
 
@@ -158,6 +184,7 @@ class Store(Arguments):
     mode: StoreMode
     silent: bool
     flags: tuple[str, ...]
+    unchanged_since: int | None = None  # RFC 7162 3.1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +227,7 @@ class FetchAttribute(enum.Enum):
     RFC822 = "RFC822"
     RFC822_HEADER = "RFC822.HEADER"
     RFC822_TEXT = "RFC822.TEXT"
-    MODSEQ = "MODSEQ"  # reserved for RFC 7162: the grammar does not take it yet
+    MODSEQ = "MODSEQ"  # RFC 7162 3.1.4.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +257,9 @@ class Fetch(Arguments):
 
     sequence: SequenceSet
     items: tuple[FetchItem, ...]
+    changed_since: int | None = None  # CHANGEDSINCE (RFC 7162 3.1.4.1)
+    vanished: bool = False  # … and VANISHED (RFC 7162 3.2.6)
+    partial: tuple[int, int] | None = None  # as in Returns (RFC 9394 3.4)
 
 
 # --- SEARCH ---
@@ -327,13 +357,41 @@ class UidSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Modseq:
+    """MODSEQ: changed at this modseq or later (RFC 7162 3.1.5). Which flag changed is not kept, so an entry
+    that the client names narrows nothing."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class NumberSet:
     """Message sequence numbers, in UID SEARCH too."""
 
     sequence: SequenceSet
 
 
-SearchKey = And | Or | Not | All | Flag | Recent | Header | Text | Body | Size | Dated | UidSet | NumberSet
+SearchKey = And | Or | Not | All | Flag | Recent | Header | Text | Body | Size | Dated | UidSet | NumberSet | Modseq
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """SEARCH RETURN (…): what of its result a client wants (RFC 4731 3.1, RFC 5182 2.1, RFC 9394 3.1).
+
+    `partial` is a range of places in the result, from 1 up, or from -1, which is the last, down.
+    """
+
+    min: bool = False
+    max: bool = False
+    all: bool = False
+    count: bool = False
+    save: bool = False
+    partial: tuple[int, int] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Is the result as a whole of interest, and not a few messages of it?"""
+        return self.all or self.count or not (self.min or self.max or self.partial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,3 +400,5 @@ class Search(Arguments):
 
     charset: str | None
     key: SearchKey
+    returns: Returns | None = None  # None: without RETURN
+    by_modseq: bool = False  # is MODSEQ among the keys?

@@ -16,13 +16,14 @@ from typing import Final, TypeVar
 
 from mailstore.index.rows import SYSTEM_FLAGS
 from proxy.imap.grammar import dates, folder_names
-from proxy.imap.grammar.sequences import LAST_NUMBER, STAR, SequenceSet
+from proxy.imap.grammar.sequences import LAST_NUMBER, SAVED, STAR, SequenceSet
 from proxy.imap.grammar.syntax import BadSyntax
 from proxy.wire.commands import Fragment, Literal
 
 T = TypeVar("T")
 
 MAX_FLAGS: Final = 200  # in one command
+LAST_MODSEQ: Final = 2**63 - 1  # RFC 7162 7
 MAX_KEYWORD: Final = 128  # octets of one keyword
 
 # atom = 1*ATOM-CHAR; ATOM-CHAR = any CHAR except ( ) { SP CTL % * DQUOTE \ ]
@@ -41,9 +42,12 @@ _WORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.\-]*")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SPACES = re.compile(rb" +")
 _DIGITS = re.compile(rb"[0-9]+")
+_MODSEQ = re.compile(rb"[0-9]{1,19}(?![0-9])")
 # sequence-set = (seq-number / seq-range) *("," …); seq-range = seq-number ":" seq-number; seq-number = nz-number / "*"
 _SEQUENCE = re.compile(rb"[0-9*][0-9*:,]*")
 _RANGE = re.compile(rb"([0-9]{1,10}|\*)(?::([0-9]{1,10}|\*))?")
+# seq-last-command = "$", and nothing of an atom behind it
+_SAVED = re.compile(rb"\$(?=[ )]|\Z)")
 # nil = "NIL"
 _NIL = re.compile(rb'NIL(?![^\x00-\x20\x7f-\xff(){%*"\\\]])', re.IGNORECASE)
 
@@ -190,10 +194,21 @@ class Cursor:
             raise BadSyntax("a number is too large")
         return int(digits)
 
+    def modseq(self) -> int:
+        """mod-sequence-valzer: a number of 63 bits (RFC 7162 7)."""
+        value = int(self._match(_MODSEQ, "a modification sequence is missing"))
+        if value > LAST_MODSEQ:
+            raise BadSyntax("a modification sequence is too large")
+        return value
+
     def next_is_sequence_set(self) -> bool:
-        return _SEQUENCE.match(self._text, self._at) is not None
+        return _SEQUENCE.match(self._text, self._at) is not None or self._next_is_saved()
 
     def sequence_set(self) -> SequenceSet:
+        """Numbers, or "$" (sequence-set =/ seq-last-command, RFC 5182 3)."""
+        if self._next_is_saved():
+            self._at += 1
+            return SAVED
         text = self._match(_SEQUENCE, "a set of message numbers is missing")
         if b"," not in text:
             return SequenceSet((_range(text),))
@@ -236,6 +251,9 @@ class Cursor:
         return self.flag()
 
     # --- Inside ---
+
+    def _next_is_saved(self) -> bool:
+        return _SAVED.match(self._text, self._at) is not None
 
     def _match(self, expression: re.Pattern[bytes], missing: str) -> bytes:
         match = expression.match(self._text, self._at)

@@ -29,6 +29,12 @@ def test_header_text() -> None:
     assert all_header_text(header) == ["Subject: 中文", "X: 1", "subject: two three", "From: 中 <a@b>"]
 
 
+def test_how_a_header_was_folded_says_nothing() -> None:
+    header = b"Subject: one\r\n\ttwo \t three\r\n    four\r\n\r\n"
+    assert header_text(header, b"subject") == ["one two three four"]
+    assert all_header_text(header) == ["Subject: one two three four"]
+
+
 SAMPLES = [
     ("gb2312", "8bit", "中文邮件 测试".encode("gb18030")),
     ("GB18030", "base64", base64.encodebytes("中文邮件 测试".encode("gb18030"))),

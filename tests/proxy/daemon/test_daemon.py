@@ -19,6 +19,7 @@ from mailstore.accounts import State
 from mailstore.errors import StorageFailed
 from proxy import config
 from proxy.config import Config, Listen
+from proxy.daemon.alone import NotAlone
 from proxy.daemon.listeners import PLAIN, CannotListen
 from proxy.daemon.service import Daemon
 from proxy.migration import move
@@ -259,6 +260,15 @@ class StartingAndStopping(DaemonTestCase):
             daemon = Daemon(settings, reactor, self.log)
             await self.assertFailure(Deferred.fromCoroutine(daemon.start()), CannotListen)
             await self.stop(daemon)
+
+        return self.run_async(test())
+
+    def test_a_second_daemon_with_the_same_state(self) -> Deferred[None]:
+        async def test() -> None:
+            first = await self.daemon(1)
+            self.assertRaises(NotAlone, Daemon, self.settings(1), reactor, self.log)
+            await self.stop(first)
+            await self.stop(await self.daemon(1))
 
         return self.run_async(test())
 

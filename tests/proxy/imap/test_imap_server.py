@@ -53,6 +53,19 @@ def test_drain_waits_for_the_command_in_progress(rig: Rig) -> None:
     assert drained == [None]
 
 
+def test_drain_answers_an_append_that_is_still_coming(rig: Rig) -> None:
+    channel = rig.logged_in()
+    channel.send(b"p APPEND INBOX {10}\r\n12345")
+    rig.factory.drain()
+    channel.settle()
+    assert lines(channel) == [
+        b"+ OK",
+        b"p NO [UNAVAILABLE] Server is shutting down.",
+        b"* BYE Server is shutting down.",
+    ]
+    assert channel.server_has_closed()
+
+
 def test_drain_finishes_a_slow_fetch(rig: Rig) -> None:
     rig.mail.append("INBOX", io.BytesIO(b"Subject: big\r\n\r\n" + b"x" * 500_000), (), None)
     channel = rig.logged_in(select=True, slow=True)

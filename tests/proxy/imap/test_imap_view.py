@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstore.index.rows import Changes, Flagged, Folder, Snapshot, shared_flags
-from proxy.imap.grammar.sequences import STAR, SequenceSet
+from proxy.imap.grammar.sequences import SAVED, STAR, SequenceSet
+from proxy.imap.manner import Manner
 from proxy.imap.view import BadSequence, View
 
 FLAG_SETS = [(), ("\\Seen",), ("\\Deleted",), ("\\Seen", "$Work"), ("\\Flagged", "$Later")]
@@ -27,6 +28,7 @@ def snapshot(uids: list[int], flags: tuple[str, ...] = (), recent_from: int = 1_
         uids=array("I", uids),
         flags=[shared_flags(flags)] * len(uids),
         keywords=(),
+        modseqs=array("Q", [1]) * len(uids),
     )
 
 
@@ -116,6 +118,110 @@ def test_client_and_mailbox_agree(script: list[tuple]) -> None:
         if heard is not None or flags:
             assert heard is not None
             assert set(heard.decode().split()) == set(flags)
+
+
+class ModseqClient:
+    """A client that keeps UIDs, flags and modseqs, in any manner that knows modseqs (RFC 7162, RFC 9586)."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.uids = list(view.uids)
+        self.flags: dict[int, set[str]] = {uid: set() for uid in view.uids}
+        self.modseqs = dict(zip(view.uids, view.modseqs, strict=True))
+
+    def hear(self, data: bytes) -> None:
+        for line in data.decode().splitlines():
+            if found := re.fullmatch(r"\* (\d+) EXPUNGE", line):
+                assert not self.view.manner.vanished
+                self.uids.pop(int(found[1]) - 1)
+            elif found := re.fullmatch(r"\* VANISHED ([0-9:,]+)", line):
+                assert self.view.manner.vanished
+                for span in found[1].split(","):
+                    first, _, last = span.partition(":")
+                    for uid in range(int(first), int(last or first) + 1):
+                        self.uids.remove(uid)
+            elif found := re.fullmatch(r"\* (\d+) EXISTS", line):
+                new = self.view.uids[len(self.uids) :]  # as a FETCH of them would tell
+                assert int(found[1]) == len(self.uids) + len(new)
+                for uid in new:
+                    index = self.view.index(uid)
+                    assert index is not None
+                    self.uids.append(uid)
+                    self.flags[uid], self.modseqs[uid] = set(self.view.flags[index]), self.view.modseqs[index]
+            elif found := re.fullmatch(
+                r"\* (\d+) (UID)?FETCH \((?:UID (\d+) )?(?:FLAGS \((.*?)\) )?MODSEQ \((\d+)\)\)", line
+            ):
+                assert (found[2] is None) is self.view.manner.numbers
+                uid = int(found[1]) if found[2] else self.uids[int(found[1]) - 1]
+                assert found[3] is None or int(found[3]) == uid
+                assert (found[3] is not None) is self.view.manner.uid
+                if found[4] is not None:
+                    self.flags[uid] = set(found[4].split()) - {"\\Recent"}
+                self.modseqs[uid] = int(found[5])
+            else:
+                assert re.fullmatch(r"\* \d+ RECENT|\* OK \[PERMANENTFLAGS .*|\* FLAGS .*", line), line
+
+
+@given(
+    steps,
+    st.sampled_from(
+        [
+            Manner(modseq=True),
+            Manner(modseq=True, vanished=True, uid=True),
+            Manner(modseq=True, vanished=True, numbers=False),
+            Manner(modseq=True, uid=True, recent=False),
+        ]
+    ),
+)
+@settings(max_examples=300, deadline=None)
+def test_modseqs_and_what_vanished_agree(script: list[tuple], manner: Manner) -> None:
+    """Whoever knows modseqs is told of each change with its modseq, and never that it knows more than it does."""
+    mailbox: dict[int, tuple[set[str], int]] = {uid: (set(), 1) for uid in (1, 2, 4, 8)}
+    gone: dict[int, int] = {}  # UID: modseq
+    view = View(snapshot(list(mailbox)), writable=True, manner=manner)
+    client = ModseqClient(view)
+    modseq, next_uid = 1, 9
+    for step in script:
+        uids = list(mailbox)
+        modseq += 1
+        changed: list[Flagged] = []
+        lost: list[int] = []
+        if step[0] == "arrive":
+            changed = [Flagged(uid, modseq, shared_flags(())) for uid in range(next_uid, next_uid + step[1])]
+            next_uid += step[1] + 1
+        elif step[0] == "expunge":
+            lost = [uids[i] for i in step[1] if i < len(uids)]
+            for uid in lost:
+                del mailbox[uid]
+                gone[uid] = modseq
+        elif step[0] in {"flag", "store"} and step[1] < len(uids):
+            changed = [Flagged(uids[step[1]], modseq, shared_flags(step[2]))]
+        mailbox.update({message.uid: (set(message.flags), modseq) for message in changed})
+        if step[0] == "store":
+            view.stored(changed, lambda known, made=step[2]: frozenset(made))
+            for message in changed:  # .SILENT: the client works it out
+                client.flags[message.uid] = set(message.flags)
+        view.apply(Changes(modseq, next_uid, 1_000_000, changed, lost))
+        if step[0] == "flush":
+            client.hear(view.flush(expunge=step[1]))
+            known = {uid for uid, when in gone.items() if when <= view.settled}
+            assert not known & set(client.uids), "HIGHESTMODSEQ would cover what was not told"
+    client.hear(view.flush(expunge=True))
+    assert view.settled == modseq
+    assert client.uids == list(view.uids) == list(mailbox)
+    for uid, (flags, when) in mailbox.items():
+        assert (client.flags[uid], client.modseqs[uid]) == (flags, when)
+    assert list(view.modseqs) == [when for _, when in mailbox.values()]
+
+
+def test_saved_result_follows_expunges() -> None:
+    view = View(snapshot([1, 2, 3, 5, 8]), writable=True)
+    view.saved = array("I", [2, 3, 8])
+    view.apply(changes(gone=[3]))
+    assert view.uids_of(view.find(SAVED, uid=False)) == [2, 3, 8]
+    view.flush(expunge=True)
+    assert view.find(SAVED, uid=True) == [range(1, 2), range(3, 4)]
+    assert view.find(SAVED, uid=False) == [range(1, 2), range(3, 4)]
 
 
 def test_expunged_keeps_its_number_until_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from proxy import config
@@ -12,7 +13,7 @@ from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.migration.source import Source, SourceLost, SourceUnusable
 from proxy.pop3.client import connection
-from proxy.pop3.client.errors import LegacyUnreachable, LoginRejected, MaildropInUse
+from proxy.pop3.client.errors import LegacyTimeout, LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.wire.door import Secret
 
 CONFIG = b"""
@@ -49,8 +50,9 @@ class LegacyDoorTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.connections: list[Connected] = []
         self.connecting: Deferred[None] | None = None
+        self.clock = Clock()
         self.patch(connection, "connect", self.connect)
-        self.door = LegacyDoor(config.parse(CONFIG), object())
+        self.door = LegacyDoor(config.parse(CONFIG), self.clock)
 
     async def connect(self, _reactor: Any, _settings: Any) -> Connected:
         self.settings = _settings
@@ -118,6 +120,37 @@ class LegacyDoorTest(SynchronousTestCase):
             connected.login_result.errback(LegacyUnreachable("gone"))
             self.failureResultOf(opening, LegacyUnreachable)
         self.assertEqual(self.slots_free(), 2)
+
+    def test_who_waits_behind_a_server_that_is_silent_is_told_with_the_first(self) -> None:
+        first = self.open_without_answer()
+        second = self.open_without_answer()
+        self.clock.advance(1)
+        waiting = [self.open() for _ in range(1000)]
+        self.clock.advance(60)
+        first[1].errback(LegacyTimeout("the server was silent"))
+        self.failureResultOf(first[0], LegacyTimeout)
+        self.clock.pump([0] * 1000)
+        for each in waiting:
+            self.assertEqual(self.failureResultOf(each, LegacyTimeout).value.text, "the server was silent")
+        second[1].errback(LegacyTimeout("the server was silent"))
+        self.failureResultOf(second[0], LegacyTimeout)
+        self.clock.advance(1)
+        self.assertNoResult(self.open_without_answer()[0])  # it is asked again
+
+    def test_a_connection_that_is_refused_says_nothing_to_those_who_wait(self) -> None:
+        first = self.open_without_answer()
+        self.open_without_answer()
+        third = self.open()
+        self.clock.advance(1)
+        first[1].errback(LegacyUnreachable("refused"))
+        self.failureResultOf(first[0], LegacyUnreachable)
+        self.clock.advance(0)
+        self.assertNoResult(third)
+
+    def open_without_answer(self) -> tuple[Deferred[Source], Deferred[None]]:
+        """A connection under way, and what it waits for."""
+        self.connecting = connecting = Deferred()
+        return self.open(), connecting
 
     def test_a_move_that_comes_back_is_told_in_its_own_words(self) -> None:
         reopen = self.door.reopener(USER, Secret(b"secret"))

@@ -238,6 +238,7 @@ class MigrationTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.root = folder(self)
         self.clock = Clock()
+        self.now = NOW  # of the store
         self.old = OldMailbox()
         self.engine = MailboxEngine()
         self.announced: list[int] = []
@@ -246,7 +247,7 @@ class MigrationTestCase(SynchronousTestCase):
         self.told: list[Sums] = []
 
     def open_mail(self) -> MailHome:
-        opened = MailHome(self.engine, 1, self.root / "Maildir", announce=self.announced.append, clock=lambda: NOW)
+        opened = MailHome(self.engine, 1, self.root / "Maildir", announce=self.announced.append, clock=lambda: self.now)
         self.addCleanup(opened.close)
         return opened
 
@@ -272,6 +273,10 @@ class MigrationTestCase(SynchronousTestCase):
 
     def let_pass(self, seconds: float) -> None:
         self.clock.pump([0.5] * int(seconds * 2))
+
+    def later(self, seconds: int) -> None:
+        """Time goes by while nothing happens."""
+        self.now += seconds
 
     # What is here now
 

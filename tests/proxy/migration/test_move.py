@@ -323,6 +323,35 @@ class RefusedMessages(MigrationTestCase):
         self.assertEqual((self.ledger()["u2"], self.ledger()["u7"]), ("quarantined", "quarantined"))
         self.assertEqual(sums.messages_done, 6)
 
+    def test_a_server_that_gives_nothing_any_more_is_come_back_to(self) -> None:
+        """Nothing is quarantined, and nobody sees a part as the whole (invariant 3)."""
+        self.old.add(1)
+        self.carry()
+        self.old.add(*range(2, 11))
+        self.old.refusals = {f"u{n}": ALWAYS for n in range(1, 11)}
+        running = self.begin(self.move())
+        self.let_pass(60)
+        self.failureResultOf(running, SourceLost)
+        self.assertEqual(set(self.ledger().values()), {"stored", "listed"})
+        self.old.refusals.clear()
+        sums = self.carry()
+        self.assert_stored(*(mail(n) for n in range(1, 11)))
+        self.assertEqual((self.uids(), sums.quarantined), (list(range(1, 11)), 0))
+
+    def test_many_refused_by_a_server_that_gives_the_others_are_quarantined(self) -> None:
+        self.old.add(*range(1, 11))
+        self.old.refusals = {f"u{n}": ALWAYS for n in range(6, 11)}
+        sums = self.carry()
+        self.assertEqual((self.uids(), sums.quarantined), ([1, 2, 3, 4, 5], 5))
+
+    def test_a_message_that_broke_connections_comes_when_the_fault_is_over(self) -> None:
+        self.old.add(1, 2)
+        self.old.breaks = {"u2": plan.ATTEMPTS}
+        self.assertEqual(self.carry().quarantined, 1)
+        self.later(plan.AGAIN)
+        self.assertEqual(self.carry(first=False).quarantined, 0)
+        self.assert_stored(mail(1), mail(2))
+
     def test_a_server_that_refuses_everything_leaves_everything_in_quarantine(self) -> None:
         self.old.add(1, 2)
         self.old.refusals = {"u1": ALWAYS, "u2": ALWAYS}

@@ -100,7 +100,7 @@ class Taken:
 
 
 def entry(number: int, octets: int = 100) -> Entry:
-    return Entry(number, number, f"u{number}", octets, Outcome.LISTED, number, 0)
+    return Entry(number, number, f"u{number}", octets, Outcome.LISTED, number, 0, 0)
 
 
 class Pop3SourceTestCase(SynchronousTestCase):

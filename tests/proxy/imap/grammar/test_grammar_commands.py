@@ -303,7 +303,7 @@ def test_sequence_sets(text: bytes, ranges: tuple[tuple[int, int], ...]) -> None
 @pytest.mark.parametrize(
     "text",
     [b"0", b"0:1", b"1:0", b"1,", b",1", b"1,,2", b"1:", b":1", b"1:2:3", b"**", b"1*", b"*1", b"-1", b"1-2", b"1.5",
-     b"4294967296", b"9" * 5000, b"1:" + b"9" * 5000, b"a", b"$", b"1,:"],
+     b"4294967296", b"9" * 5000, b"1:" + b"9" * 5000, b"a", b"$1", b"$,1", b"$$", b"1,:"],
 )  # fmt: skip
 def test_no_sequence_sets(text: bytes) -> None:
     with pytest.raises(BadSyntax):

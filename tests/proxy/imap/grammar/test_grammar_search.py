@@ -121,7 +121,10 @@ def test_keys_together(text: bytes, key: SearchKey) -> None:
      b"KEYWORD", b"KEYWORD \\Seen", b'KEYWORD "x"', b"LARGER", b"LARGER x", b"LARGER -1", b"SMALLER " + b"9" * 5000,
      b"BEFORE", b"BEFORE yesterday", b"ON 30-Feb-2020", b"UID", b"UID x", b"UID 0", b"0", b"1:", b"1,,2", b"1 x",
      b"CHARSET", b"CHARSET UTF-8", b"CHARSET UTF-8 ", b"SEEN CHARSET UTF-8", b"{4+}\r\nSEEN", b'"SEEN"',
-     b"SEEN {1+}\r\nx", b"RETURN (ALL) SEEN", b"MODSEQ 1", b"SUBJECT \xe4", b"FROM {3+}\r\na\0b"],
+     b"SEEN {1+}\r\nx", b"RETURN (NONE) SEEN", b"RETURN (ALL)", b"RETURN (PARTIAL 0:1) ALL",
+     b"RETURN (PARTIAL 1:-2) ALL", b"RETURN (PARTIAL 1:2 ALL) ALL", b"RETURN ALL SEEN", b"$x", b"UID $,1",
+     b"MODSEQ x", b"MODSEQ 1 x", b'MODSEQ "/flags/x" 1', b'MODSEQ "/body" all 1', b"MODSEQ 9223372036854775808",
+      b"SUBJECT \xe4", b"FROM {3+}\r\na\0b"],
 )  # fmt: skip
 def test_what_it_may_not_look_for(text: bytes) -> None:
     with pytest.raises(BadSyntax):

@@ -1,0 +1,36 @@
+"""One daemon for a state directory.
+
+Two would each carry the same mailboxes over, and clear away each other's files. The lock is the kernel's: it goes
+with the process, whatever ends it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+LOCK: Final = "serve.lock"
+
+
+class NotAlone(Exception):
+    """Another daemon uses the directory. The text is for the administrator."""
+
+
+class Alone:
+    """Held from its making until `end`. Raises NotAlone, OSError."""
+
+    def __init__(self, state: Path) -> None:
+        self._descriptor = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise NotAlone(f"another mailferry serve is running with state = {state}") from None
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def end(self) -> None:
+        os.close(self._descriptor)
