@@ -112,6 +112,11 @@ class NativeContent(Content):
         return crlf(data[1:], after=data[:1])
 
 
+def content_of(fd: int, size: int, *, native: bool) -> Content:
+    """An open file as the index describes it."""
+    return NativeContent(fd, size) if native else Content(fd, size)
+
+
 def crlf(data: bytes, after: bytes = b"") -> bytes:
     """Octets with each bare LF as CRLF; `after` is the octet that comes before them."""
     converted = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

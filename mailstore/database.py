@@ -191,5 +191,24 @@ class MailboxDatabase:
         with storage_errors(), self._connection.begin():
             yield self._connection
 
+    @contextmanager
+    def write_lightly(self) -> Iterator[Connection]:
+        """A transaction that a loss of power may undo, until the next `write` makes it durable too: for what can be
+        computed or claimed again. The log is written in order, so no later change outlives an earlier one."""
+        with storage_errors():
+            self._driver.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with self.write() as connection:
+                yield connection
+        finally:
+            with storage_errors():
+                self._driver.execute("PRAGMA synchronous=FULL")
+
+    @property
+    def _driver(self) -> sqlite3.Connection:
+        driver = self._connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver
+
     def close(self) -> None:
         self._connection.close()

@@ -199,13 +199,15 @@ class Ledger:
 
     def _enter(self, connection: Connection, landed: Sequence[Landed]) -> None:
         inbox = self._inbox(connection)
+        now = self._now()
         new = [
-            mailbox.NewMessage(m.flags, m.size, m.internal_date, m.file, uidl=m.entry.uidl, uid=m.entry.uid)
+            mailbox.NewMessage(
+                m.flags, m.size, m.internal_date, m.file, uidl=m.entry.uidl, uid=m.entry.uid, save_date=now
+            )
             for m in landed
         ]
         uids = mailbox.add(connection, self._account_id, inbox, new)
         folders.save(connection, self._account_id, inbox)
-        now = self._now()
         values: list[dict[str, Any]] = [
             {"a": self._account_id, "i": m.entry.id, "new_uid": uid, "new_sha256": m.sha256, "now": now}
             for m, uid in zip(landed, uids, strict=True)

@@ -21,7 +21,7 @@ from typing import IO
 from sqlalchemy import Connection, insert, select
 
 from mailstore import delivery, schema
-from mailstore.content import Content, NativeContent
+from mailstore.content import Content, content_of
 from mailstore.database import MailboxEngine, storage_errors
 from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
 from mailstore.index import folders, mailbox
@@ -43,8 +43,10 @@ from mailstore.index.rows import (
     named_once,
     shared_flags,
 )
+from mailstore.kept import Kept
 from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, folder_directory, info, new_token
+from mailstore.message.facts import Facts
 from mailstore.reconciling import Reconciler, Report
 
 
@@ -85,6 +87,7 @@ class MailHome:
             self._maildir.make()
         self._report = report
         self._database = open_index(engine, index_path(maildir), report)
+        self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
         try:
             self.token = self._begin_mailbox()
@@ -320,7 +323,7 @@ class MailHome:
         with self._database.read() as connection:
             start = self._numbered(connection, folder_id).recent_from
         try:
-            with self._database.write() as connection:
+            with self._database.write_lightly() as connection:
                 folder = self._numbered(connection, folder_id)
                 start = folder.recent_from
                 folder.recent_from = max(start, up_to)
@@ -372,14 +375,21 @@ class MailHome:
             raise
         return opened
 
+    def facts(self, folder_id: int, uids: Collection[int]) -> dict[int, Facts]:
+        """What clients ask of messages, by UID, computed where it is not kept yet: ask for some hundreds at a time.
+        Messages that are gone or cannot be read are left out. Raises NoSuchFolder."""
+        return self.kept.facts(folder_id, uids)
+
+    def object_id(self, folder: Folder) -> str:
+        """The folder's MAILBOXID (RFC 8474 4): kept through renames, never given twice."""
+        return f"F{self.token}-{folder.id:x}"
+
     def _content(self, folder: FolderRow, row: Row) -> Content:
         fd = self._maildir.open(folder.directory, row.file, row.flags)
-        if row.native:
-            return NativeContent(fd, row.size)
-        if os.fstat(fd).st_size != row.size:
+        if not row.native and os.fstat(fd).st_size != row.size:
             self._reconciler.damaged(folder.id, row.uid)
             self._report("message file has another size", folder=folder.id, uid=row.uid)
-        return Content(fd, row.size)
+        return content_of(fd, row.size, native=row.native)
 
     # What changes messages
 
@@ -468,7 +478,8 @@ class MailHome:
             place.settle()
             with self._database.write() as connection:
                 folder = self._numbered(connection, folder.id)
-                new = mailbox.NewMessage(given, size, int(now) if internal_date is None else internal_date, file)
+                date = int(now) if internal_date is None else internal_date
+                new = mailbox.NewMessage(given, size, date, file, save_date=int(now))
                 (uid,) = mailbox.add(connection, self.account_id, folder, [new])
                 folders.save(connection, self.account_id, folder)
         self._announce(folder.id)
@@ -479,7 +490,9 @@ class MailHome:
         return self._transfer(folder_id, uids, target, moving=False)
 
     def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
-        """Move messages in one transaction, all or none. Raises NoSuchFolder, MessageLost, StorageFailed."""
+        """Move messages with flags and internal date, all or none, in one transaction (RFC 6851 3.3); the target may
+        be the folder that they are in. The ledger remembers those of the INBOX as deleted by the user.
+        Raises NoSuchFolder, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=True)
 
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
@@ -500,7 +513,15 @@ class MailHome:
             with self._database.write() as connection:
                 folder = self._numbered(connection, folder.id)
                 new = [
-                    mailbox.NewMessage(row.flags, row.size, row.internal_date, file, native=row.native)
+                    mailbox.NewMessage(
+                        row.flags,
+                        row.size,
+                        row.internal_date,
+                        file,
+                        save_date=self._now(),
+                        content_id=row.content_id,
+                        native=row.native,
+                    )
                     for row, file in zip(found, files, strict=True)
                 ]
                 targets = mailbox.add(connection, self.account_id, folder, new)

@@ -319,6 +319,7 @@ class Reconciler:
                     date,
                     adopted.file,
                     uidl=uidl if outcome == "stored" else "",
+                    save_date=int(self._clock()),
                     native=adopted.native,
                 )
             )

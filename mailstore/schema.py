@@ -72,6 +72,7 @@ folders = Table(
     Column("uidnext", BigInteger, nullable=False),
     Column("highestmodseq", BigInteger, nullable=False),
     Column("recent_from", BigInteger, nullable=False),  # UIDs from here on have been shown to nobody
+    Column("special_use", Text, nullable=False, server_default=""),  # "\\Sent", … apart by a space (RFC 6154)
     UniqueConstraint("account_id", "name", name="folders_name"),
 )
 
@@ -80,6 +81,16 @@ subscriptions = Table(
     mailbox_metadata,
     Column("account_id", BigInteger, primary_key=True, autoincrement=False),
     Column("name", Text, primary_key=True),
+)
+
+# Annotations of folders and of the account (RFC 5464), by entry name in lower case.
+metadata = Table(
+    "metadata",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("folder_id", BigInteger, primary_key=True, autoincrement=False),  # 0: the account's own
+    Column("entry", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 messages = Table(
@@ -94,9 +105,35 @@ messages = Table(
     Column("internal_date", BigInteger, nullable=False),
     Column("uidl", Text, nullable=False),
     Column("file", Text, nullable=False),  # the Maildir's unique name, without ":2," and flags
+    Column("save_date", BigInteger),  # when it came into this folder (RFC 8514); NULL: not known
+    Column("content_id", BigInteger),  # NULL until somebody asks for what `contents` has
     # exact: a file's bytes are the message's; native: each bare LF in it is sent as CRLF (files of other programs)
     Column("line_ends", String(8), nullable=False, server_default="exact"),
     Index("messages_modseq", "account_id", "folder_id", "modseq"),
+    Index("messages_content", "account_id", "content_id"),
+)
+
+# What was computed of a message's bytes and is kept as long as a message has them; copies share it.
+contents = Table(
+    "contents",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("email_id", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("facts", LargeBinary),  # `mailstore.message.facts`; NULL where they would be too long
+    UniqueConstraint("account_id", "email_id", name="contents_email"),
+)
+
+# The folded texts of those contents that were searched once: see `mailstore.index.fulltext`.
+texts = Table(
+    "texts",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("content_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("header", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("partial", Integer, nullable=False),  # is there more of it than is kept?
 )
 
 # When a folder's directories last changed as of the last look into them, in nanoseconds: see mailstore.index.marks.

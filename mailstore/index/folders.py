@@ -12,14 +12,15 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mailstore import schema
+from mailstore.index import contents
 from mailstore.index.rows import Folder
 
 INBOX_ID = 1
 
 _c = schema.folders.c
-_ALL = select(_c.id, _c.name, _c.directory, _c.uidvalidity, _c.uidnext, _c.highestmodseq, _c.recent_from).where(
-    _c.account_id == bindparam("a")
-)
+_ALL = select(
+    _c.id, _c.name, _c.directory, _c.uidvalidity, _c.uidnext, _c.highestmodseq, _c.recent_from, _c.special_use
+).where(_c.account_id == bindparam("a"))
 _BY_NAME = _ALL.where(_c.name == bindparam("n"))
 _BY_ID = _ALL.where(_c.id == bindparam("i"))
 _SET = (
@@ -44,9 +45,10 @@ class FolderRow:
     uidnext: int
     highestmodseq: int
     recent_from: int
+    special_use: str = ""
 
     def value(self) -> Folder:
-        return Folder(self.id, self.name, self.uidvalidity)
+        return Folder(self.id, self.name, self.uidvalidity, tuple(self.special_use.split()))
 
 
 def every(connection: Connection, account_id: int) -> list[FolderRow]:
@@ -113,10 +115,18 @@ def rename(connection: Connection, account_id: int, folder_id: int, name: str, d
     )
 
 
+def set_special_use(connection: Connection, account_id: int, folder_id: int, uses: Iterable[str]) -> None:
+    connection.execute(
+        update(schema.folders).where(_c.account_id == account_id, _c.id == folder_id),
+        {"special_use": " ".join(sorted(uses))},
+    )
+
+
 def drop(connection: Connection, account_id: int, folder_id: int) -> None:
     """Forget a folder and all that the index has of it."""
-    for table in (schema.messages, schema.expunged, schema.looked):
+    for table in (schema.messages, schema.expunged, schema.metadata, schema.looked):
         connection.execute(delete(table).where(table.c.account_id == account_id, table.c.folder_id == folder_id))
+    contents.sweep(connection, account_id)
     connection.execute(delete(schema.folders).where(_c.account_id == account_id, _c.id == folder_id))
 
 

@@ -15,20 +15,23 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from mailstore import schema
+from mailstore.index import contents
 from mailstore.index.flagtext import from_text, to_text
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
+
+EXACT, NATIVE = "exact", "native"  # messages.line_ends
 
 _m = schema.messages.c
 _e = schema.expunged.c
 _l = schema.ledger.c
 
 _HERE = (_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
-_ROWS = (
-    select(_m.uid, _m.modseq, _m.flags, _m.size, _m.internal_date, _m.uidl, _m.file, _m.line_ends)
-    .where(*_HERE)
-    .order_by(_m.uid)
+_COLUMNS = (
+    *(_m.uid, _m.modseq, _m.flags, _m.size, _m.internal_date, _m.uidl, _m.file, _m.save_date, _m.content_id),
+    _m.line_ends == bindparam("native", NATIVE),
 )
+_ROWS = select(*_COLUMNS).where(*_HERE).order_by(_m.uid)
 _ROWS_SPAN = _ROWS.where(_m.uid.between(bindparam("low"), bindparam("high")))
 _ROWS_AMONG = _ROWS.where(_m.uid.in_(bindparam("uids", expanding=True)))
 _UIDS_FLAGS = select(_m.uid, _m.flags).where(*_HERE).order_by(_m.uid)
@@ -45,6 +48,9 @@ _SET_FLAGS = (
     .values(flags=bindparam("new_flags"), modseq=bindparam("new_modseq"))
 )
 _DELETE = delete(schema.messages).where(*_HERE, _m.uid.in_(bindparam("uids", expanding=True)))
+_CONTENTS_AMONG = select(_m.content_id).where(
+    *_HERE, _m.uid.in_(bindparam("uids", expanding=True)), _m.content_id.is_not(None)
+)
 _LEDGER_DELETED = (
     update(schema.ledger)
     .where(_l.account_id == bindparam("a"), _l.outcome == "stored", _l.uid.in_(bindparam("uids", expanding=True)))
@@ -58,7 +64,6 @@ _STATUS = select(
     func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), 1), else_=0)), 0),
 ).where(*_HERE)
 
-EXACT, NATIVE = "exact", "native"  # messages.line_ends
 _CHUNK = 500  # names in one IN list
 
 
@@ -68,8 +73,8 @@ def own_uidl(uidvalidity: int, uid: int) -> str:
 
 
 def _row(values: Sequence[Any]) -> Row:
-    uid, modseq, flags, size, internal_date, uidl, file, line_ends = values
-    return Row(uid, modseq, from_text(flags), size, internal_date, uidl, file, line_ends == NATIVE)
+    uid, modseq, flags, *others = values
+    return Row(uid, modseq, from_text(flags), *others)
 
 
 def chunks(uids: Collection[int]) -> Iterator[list[int]]:
@@ -140,6 +145,8 @@ class NewMessage:
     file: str
     uidl: str = ""
     uid: int | None = None
+    save_date: int | None = None
+    content_id: int | None = None  # of a copy, what the original has
     native: bool = False
 
 
@@ -164,6 +171,8 @@ def add(connection: Connection, account_id: int, folder: FolderRow, new: Iterabl
                 "internal_date": message.internal_date,
                 "uidl": message.uidl or own_uidl(folder.uidvalidity, uid),
                 "file": message.file,
+                "save_date": message.save_date,
+                "content_id": message.content_id,
                 "line_ends": NATIVE if message.native else EXACT,
             }
         )
@@ -195,7 +204,10 @@ def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Seq
     that no later move brings them back (invariant 8). The caller saves the folder."""
     folder.highestmodseq += 1
     for chunk in chunks(uids):
-        connection.execute(_DELETE, {"a": account_id, "f": folder.id, "uids": chunk})
+        key = {"a": account_id, "f": folder.id, "uids": chunk}
+        used = list(connection.scalars(_CONTENTS_AMONG, key))
+        connection.execute(_DELETE, key)
+        contents.let_go(connection, account_id, used)
         if folder.id == INBOX_ID:
             connection.execute(_LEDGER_DELETED, {"a": account_id, "uids": chunk, "now": now})
     connection.execute(

@@ -36,6 +36,7 @@ class Folder:
     id: int
     name: str
     uidvalidity: int
+    special_use: tuple[str, ...] = ()  # "\\Sent", … (RFC 6154 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Row:
     internal_date: int  # seconds since 1970, UTC
     uidl: str  # POP3's name of it: the legacy server's, or our own for mail that came here
     file: str  # the file's name below the folder's directory without flags: what Maildir calls unique
+    save_date: int | None = None  # when it came into this folder, as internal_date; None: not known (RFC 8514)
+    content_id: int | None = None  # `mailstore.index.contents`
     native: bool = False  # another program's file, whose bare LFs are sent as CRLFs
 
 

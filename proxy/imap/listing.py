@@ -5,10 +5,12 @@ Pure: names in, lines out. Names and patterns are Unicode with "/" between level
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from proxy.imap.grammar.folder_names import INBOX, SEPARATOR, FolderPattern
+
+_NO_USES: Mapping[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,18 @@ class Listed:
     attributes: tuple[bytes, ...]
 
 
-def listed(folders: Iterable[str], pattern: str) -> list[Listed]:
-    """LIST: the folders that match, and the levels above folders that are no folders themselves."""
+def listed(folders: Iterable[str], pattern: str, uses: Mapping[str, tuple[str, ...]] = _NO_USES) -> list[Listed]:
+    """LIST: the folders that match, and the levels above folders that are no folders themselves. Special uses
+    are told unasked, as RFC 6154 2 allows: clients that know no extended LIST find their Sent by them."""
     wanted = FolderPattern(pattern)
     existing = set(folders)
-    above = {name for folder in existing for name in _parents(folder)}
+    above = {name for folder in existing for name in parents(folder)}
     return [
-        Listed(name, _attributes(selectable=name in existing, has_children=name in above))
+        Listed(
+            name,
+            _attributes(selectable=name in existing, has_children=name in above)
+            + tuple(use.encode() for use in uses.get(name, ())),
+        )
         for name in in_order(existing | above)
         if wanted.matches(name)
     ]
@@ -42,7 +49,7 @@ def subscribed(subscriptions: Iterable[str], folders: Iterable[str], pattern: st
     existing = set(folders)
     shown = {name: () if name in existing else (b"\\Noselect",) for name in names if wanted.matches(name)}
     if pattern.endswith("%"):
-        for name in {above for deep in names for above in _parents(deep)} - names:
+        for name in {above for deep in names for above in parents(deep)} - names:
             if wanted.matches(name):
                 shown[name] = (b"\\Noselect",)
     return [Listed(name, shown[name]) for name in in_order(shown)]
@@ -58,7 +65,8 @@ def _attributes(*, selectable: bool, has_children: bool) -> tuple[bytes, ...]:
     return (children,) if selectable else (b"\\Noselect", children)
 
 
-def _parents(name: str) -> Iterator[str]:
+def parents(name: str) -> Iterator[str]:
+    """The levels above a name, the highest first."""
     place = name.find(SEPARATOR)
     while place > 0:
         yield name[:place]

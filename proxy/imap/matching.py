@@ -2,7 +2,8 @@
 
 A key is compiled once to a function of a `Candidate` that answers yes, no, or None for "not known from
 what is here". The session's view answers for flags and numbers, a row of the index for dates and sizes,
-and only what is then still open costs a look into the message. And, Or and Not know all three answers
+and only what is then still open costs a look into the message. Texts are looked up in the store's index
+before that, for all messages at once: see `TextTerm`. And, Or and Not know all three answers
 (Kleene's logic), so a message that a cheap key rules out is never opened.
 
 Strings match anywhere, without regard to case, in decoded text. Dates compare without time and zone:
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 
+from mailstore.index.fulltext import Found
 from mailstore.index.rows import Flags, Row
 from mailstore.message import text
 from mailstore.message.dates import sent_date
@@ -64,11 +66,12 @@ class SearchedMessage:
 
     @cached_property
     def sent(self) -> date | None:
-        return sent_date(self._message.header)
+        return sent_date(self._message.header_with([b"date"]))
 
     def field(self, name: str) -> list[str]:
         if name not in self._fields:
-            values = text.header_text(self._message.header, name.encode())
+            octets = name.encode()
+            values = text.header_text(self._message.header_with([octets]), octets)
             self._fields[name] = [text.fold(value) for value in values]
         return self._fields[name]
 
@@ -87,12 +90,30 @@ class SearchedMessage:
 Test = Callable[[Candidate], Answer]
 
 
+@dataclass(slots=True)
+class TextTerm:
+    """A text that a key looks for, folded, and where the store's index finds it, once it was asked."""
+
+    needle: str
+    columns: tuple[str, ...]  # "header", "body"
+    whole: bool  # does the index alone decide? Else it only rules out: a field is less than the header
+    found: Found | None = None
+
+    def answer(self, candidate: Candidate) -> Answer:
+        if self.found is None or candidate.uid in self.found.unclear:
+            return None
+        if candidate.uid not in self.found.matching:
+            return False
+        return True if self.whole else None
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """A key ready to be asked, and what the whole of it may need."""
 
     test: Test
     cost: int = 0  # FREE, ROW, HEADER or WHOLE
+    terms: tuple[TextTerm, ...] = ()
 
 
 FREE, ROW, HEADER, WHOLE = range(4)
@@ -104,10 +125,11 @@ def compiled(key: SearchKey, view: View) -> Compiled:
         case And() | Or():
             terms = sorted((compiled(each, view) for each in key.keys), key=lambda term: term.cost)
             join = _all if isinstance(key, And) else _any
-            return Compiled(join([term.test for term in terms]), max(term.cost for term in terms))
+            inside = tuple(text_term for term in terms for text_term in term.terms)
+            return Compiled(join([term.test for term in terms]), max(term.cost for term in terms), inside)
         case Not():
             inner = compiled(key.key, view)
-            return Compiled(_opposite(inner.test), inner.cost)
+            return Compiled(_opposite(inner.test), inner.cost, inner.terms)
         case All():
             return Compiled(lambda candidate: True)
         case Flag():
@@ -123,11 +145,14 @@ def compiled(key: SearchKey, view: View) -> Compiled:
         case Dated():
             return Compiled(_sent(key), HEADER) if key.sent else Compiled(_arrived(key), ROW)
         case Header():
-            return Compiled(_header(key), HEADER)
+            term = TextTerm(text.spaced(text.fold(key.text)), ("header",), whole=False)
+            return Compiled(_header(key, term), HEADER, (term,) if term.needle else ())
         case Text():
-            return Compiled(_text(text.fold(key.text)), WHOLE)
+            term = TextTerm(text.fold(key.text), ("header", "body"), whole=True)
+            return Compiled(_text(term), WHOLE, (term,))
         case Body():
-            return Compiled(_body(text.fold(key.text)), WHOLE)
+            term = TextTerm(text.fold(key.text), ("body",), whole=True)
+            return Compiled(_body(term), WHOLE, (term,))
 
 
 def _all(tests: Sequence[Test]) -> Test:
@@ -235,28 +260,30 @@ def _in_time(when: When, day: date, limit: date) -> bool:
             return day >= limit
 
 
-def _header(key: Header) -> Test:
-    needle = text.spaced(text.fold(key.text))
-
+def _header(key: Header, term: TextTerm) -> Test:
     def test(candidate: Candidate) -> Answer:
         if candidate.message is None:
-            return None
-        return any(needle in value for value in candidate.message.field(key.name))
+            return term.answer(candidate)
+        return any(term.needle in value for value in candidate.message.field(key.name))
 
     return test
 
 
-def _text(needle: str) -> Test:
+def _text(term: TextTerm) -> Test:
     def test(candidate: Candidate) -> Answer:
-        if candidate.message is None:
-            return None
-        return candidate.message.header_has(needle) or candidate.message.body_has(needle)
+        answer = term.answer(candidate)
+        if answer is not None or candidate.message is None:
+            return answer
+        return candidate.message.header_has(term.needle) or candidate.message.body_has(term.needle)
 
     return test
 
 
-def _body(needle: str) -> Test:
+def _body(term: TextTerm) -> Test:
     def test(candidate: Candidate) -> Answer:
-        return None if candidate.message is None else candidate.message.body_has(needle)
+        answer = term.answer(candidate)
+        if answer is not None or candidate.message is None:
+            return answer
+        return candidate.message.body_has(term.needle)
 
     return test

@@ -10,8 +10,9 @@ Pure but for the store: no transport, no reactor, no session.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,10 +21,11 @@ from mailstore.errors import MessageLost, NoSuchMessage
 from mailstore.index.rows import SEEN, Flagged, Row, StoreMode
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
-from mailstore.message.envelope import envelope
+from mailstore.message.envelope import Envelope, envelope
+from mailstore.message.facts import KEPT_FIELDS, Facts
 from mailstore.message.octets import Windows
 from mailstore.message.section import Span, header_fields, locate
-from mailstore.message.structure import structure
+from mailstore.message.structure import Structure, structure
 from mailstore.message.walker import Part, walk
 from proxy.imap import responses
 from proxy.imap.answers import No
@@ -35,6 +37,8 @@ MOST = 8 * 1024 * 1024  # octets of one message that may be computed rather than
 BATCH_OCTETS = 256 * 1024  # octets of messages read in one visit to the store
 BATCH_MESSAGES = 500
 AHEAD = 16  # messages opened at a time
+FACTS_AHEAD = 100  # messages whose facts are looked up at a time
+VISIT = 0.25  # seconds after which a visit in which facts are computed ends
 FIRST_LOOK = 16 * 1024  # octets in which the header of nearly every message ends
 
 Piece = bytes | Span  # a span is of the message's Content
@@ -45,6 +49,7 @@ _AS_SECTION = {
     FetchAttribute.RFC822_TEXT: BodySection((), "TEXT", (), False, None, b"RFC822.TEXT"),
 }
 _FROM_ROW = {FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE}
+_FACTS = {FetchAttribute.ENVELOPE, FetchAttribute.BODY, FetchAttribute.BODYSTRUCTURE}
 _FROM_VIEW = {FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ}
 
 
@@ -63,6 +68,8 @@ class Plan:
             for item in items
             if item not in _FROM_ROW and item not in _FROM_VIEW
         ]
+        self.wants_facts = any(_is_fact(item) for item in self.content_items)
+        self.large_facts = any(not isinstance(item, BodySection) for item in self.content_items)
         self.sets_seen = any(isinstance(item, BodySection) and not item.peek for item in self.content_items)
 
     @property
@@ -92,6 +99,39 @@ class Batch:
     gone: int = 0  # … of these, expunged
     lost: list[int] = field(default_factory=list)  # … and these cannot be read
     flagged: list[Flagged] = field(default_factory=list)  # became \Seen by this
+
+
+class FactsAhead:
+    """What the store keeps of messages, looked up for some at a time, in the order given."""
+
+    def __init__(
+        self, home: MailHome, folder_id: int, uids: Sequence[int], *, wanted: bool, largest: int | None
+    ) -> None:
+        """`wanted`: False where nobody asks for any. `largest`: in octets, of messages that are read for them."""
+        self._home = home
+        self._folder_id = folder_id
+        self._uids = uids
+        self._wanted = wanted
+        self._largest = largest
+        self._at = 0
+        self._ahead = range(0)  # UIDs that were looked up
+        self._facts: dict[int, Facts] = {}
+        self._end = time.monotonic() + VISIT
+
+    def late(self, uid: int) -> bool:
+        """Is it time for others' operations, before this message? Between two portions only."""
+        return self._at > 0 and uid not in self._ahead and time.monotonic() > self._end
+
+    def of(self, uid: int) -> Facts | None:
+        """None where nothing is kept and nothing could be computed: the message itself has to be asked."""
+        if not self._wanted:
+            return None
+        if uid not in self._ahead:
+            some = self._uids[self._at : self._at + FACTS_AHEAD]
+            self._at += len(some)
+            self._ahead = range(some[0], some[-1] + 1)
+            self._facts = self._home.kept.facts(self._folder_id, some, largest=self._largest)
+        return self._facts.pop(uid, None)
 
 
 class Opener:
@@ -132,16 +172,18 @@ def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen
     rows = {row.uid: row for row in home.rows(folder_id, uids)} if plan.row_items else None
     batch = Batch()
     octets = 0
+    largest = None if plan.large_facts else LARGE
+    facts = FactsAhead(home, folder_id, uids, wanted=plan.wants_facts, largest=largest)
     with Opener(home, folder_id, uids) as opener:
         for uid in uids:
-            if octets >= BATCH_OCTETS:
+            if octets >= BATCH_OCTETS or facts.late(uid):
                 break
             batch.taken += 1
             if rows is not None and uid not in rows:
                 batch.gone += 1
                 continue
             try:
-                answer = _answer(opener, uid, plan, rows[uid] if rows is not None else None)
+                answer = _answer(opener, uid, plan, rows[uid] if rows is not None else None, facts.of(uid))
             except NoSuchMessage:
                 batch.gone += 1
                 continue
@@ -169,21 +211,21 @@ def _mark_seen(home: MailHome, folder_id: int, batch: Batch, plan: Plan, unseen:
         raise
 
 
-def _answer(opener: Opener, uid: int, plan: Plan, row: Row | None) -> Answer:
+def _answer(opener: Opener, uid: int, plan: Plan, row: Row | None, facts: Facts | None) -> Answer:
     pieces: list[Piece] = []
     if row is not None:
         pieces.append(b" ".join(_row_item(item, row) for item in plan.row_items))
     if not plan.content_items:
         return Answer(uid, pieces)
-    content = opener.open(uid)
+    message = OpenMessage(lambda: opener.open(uid), facts)
     try:
-        _add_content(pieces, OpenMessage(content), plan)
+        _add_content(pieces, message, plan)
     except BaseException:
-        content.close()
+        message.close()
         raise
     if any(isinstance(piece, Span) for piece in pieces):
-        return Answer(uid, pieces, content)
-    content.close()
+        return Answer(uid, pieces, message.content)
+    message.close()
     return Answer(uid, pieces)
 
 
@@ -199,6 +241,17 @@ def _add_content(pieces: list[Piece], message: OpenMessage, plan: Plan) -> None:
         pieces.extend(found)
 
 
+def _is_fact(item: FetchItem) -> bool:
+    """Is it among what the store keeps of each message?"""
+    if not isinstance(item, BodySection):
+        return item in _FACTS
+    return not item.path and item.what == "HEADER.FIELDS" and KEPT_FIELDS.issuperset(_names(item))
+
+
+def _names(item: BodySection) -> list[bytes]:
+    return [name.lower() for name in item.fields]
+
+
 def _row_item(item: FetchItem, row: Row) -> bytes:
     if item is FetchAttribute.INTERNALDATE:
         return b"INTERNALDATE " + dates.internal_date(row.internal_date)
@@ -206,14 +259,26 @@ def _row_item(item: FetchItem, row: Row) -> bytes:
 
 
 class OpenMessage:
-    """One open message, of which no more is read than its items need, and that once."""
+    """One message, of which no more is read than its items need, and that once; what `facts` has is not read at all.
 
-    def __init__(self, content: Content) -> None:
-        self._content = content
+    It is opened when it is first read, which raises NoSuchMessage and MessageLost. Close it.
+    """
+
+    def __init__(self, opened: Callable[[], Content], facts: Facts | None = None) -> None:
+        self._opened = opened
+        self._facts = facts
+
+    @cached_property
+    def content(self) -> Content:
+        return self._opened()
+
+    def close(self) -> None:
+        if "content" in self.__dict__:
+            self.content.close()
 
     @cached_property
     def data(self) -> bytes | Windows:
-        return self._content.whole()
+        return self.content.whole()
 
     @cached_property
     def root(self) -> Part:
@@ -224,11 +289,25 @@ class OpenMessage:
         """The message's own header with its blank line."""
         if "root" in self.__dict__:
             return self.root.header
-        start = self._content.read(0, FIRST_LOOK)
+        start = self.content.read(0, FIRST_LOOK)
         end = header_end(start)
-        if end < len(start) or len(start) == self._content.size:
+        if end < len(start) or len(start) == self.content.size:
             return start[:end]
         return self.root.header
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        return envelope(self.header) if self._facts is None else self._facts.envelope
+
+    @cached_property
+    def structure(self) -> Structure:
+        return structure(self.root, self.data) if self._facts is None else self._facts.structure
+
+    def header_with(self, names: Collection[bytes]) -> bytes:
+        """A header block in which the fields of these names (in lower case) are all that the message has."""
+        if self._facts is not None and KEPT_FIELDS.issuperset(names):
+            return self._facts.header
+        return self.header
 
     def item(self, item: FetchItem, *, inline: int = LARGE) -> list[Piece]:
         """Name and value of a data item (RFC 3501 7.4.2). Only up to `inline` octets of a section are read."""
@@ -236,18 +315,18 @@ class OpenMessage:
             return self._section(item, inline)
         match item:
             case FetchAttribute.ENVELOPE:
-                return [b"ENVELOPE " + responses.envelope(envelope(self.header))]
+                return [b"ENVELOPE " + responses.envelope(self.envelope)]
             case FetchAttribute.BODY:
-                return [b"BODY " + responses.body(structure(self.root, self.data), extended=False)]
+                return [b"BODY " + responses.body(self.structure, extended=False)]
             case FetchAttribute.BODYSTRUCTURE:
-                return [b"BODYSTRUCTURE " + responses.body(structure(self.root, self.data), extended=True)]
+                return [b"BODYSTRUCTURE " + responses.body(self.structure, extended=True)]
             case _:
                 raise AssertionError(f"{item} is not read from a message")
 
     def _section(self, item: BodySection, inline: int) -> list[Piece]:
         """A section that the message does not have is empty, as with Dovecot; the RFC leaves it open."""
         if item.what in {"HEADER.FIELDS", "HEADER.FIELDS.NOT"}:
-            header = self._header_of(item.path)
+            header = self.header_with(_names(item)) if _is_fact(item) else self._header_of(item.path)
             if header is None:
                 return [item.echo + b" " + responses.literal(b"")]
             chosen = header_fields(header, item.fields, exclude=item.what == "HEADER.FIELDS.NOT")
@@ -256,22 +335,22 @@ class OpenMessage:
         span = _part_of(self.span(item.path, item.what) or Span(0, 0), item.partial)
         if span.length > inline:
             return [b"%b {%d}\r\n" % (item.echo, span.length), span]
-        return [item.echo + b" " + responses.literal(self._content.read(span.offset, span.length))]
+        return [item.echo + b" " + responses.literal(self.content.read(span.offset, span.length))]
 
     def span(self, path: tuple[int, ...], what: str) -> Span | None:
         """Where a section is. Most are found without looking at the whole message."""
         if not path and not what:
-            return Span(0, self._content.size)
-        if not path and what in {"HEADER", "TEXT"} and len(self.header) < self._content.size:
+            return Span(0, self.content.size)
+        if not path and what in {"HEADER", "TEXT"} and len(self.header) < self.content.size:
             end = self.root.body if "root" in self.__dict__ else len(self.header)
-            return Span(0, end) if what == "HEADER" else Span(end, self._content.size - end)
+            return Span(0, end) if what == "HEADER" else Span(end, self.content.size - end)
         return locate(self.root, path, what)
 
     def _header_of(self, path: tuple[int, ...]) -> bytes | None:
         if not path:
             return self.header
         span = locate(self.root, path, "HEADER")
-        return None if span is None else self._content.read(span.offset, span.length)
+        return None if span is None else self.content.read(span.offset, span.length)
 
 
 def _part_of(span: Span, partial: tuple[int, int] | None) -> Span:

@@ -12,7 +12,7 @@ from mailstore.errors import MessageLost, NoSuchFolder, StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from mailstore.landing import Landing
-from mailstore.ledger import Listed
+from mailstore.ledger import Listed, Outcome
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import (
     DATE,
@@ -113,6 +113,49 @@ def test_a_copy_of_a_file_that_another_program_renames_at_that_moment(
 
 
 # Removal
+
+
+def test_a_moved_message_is_in_the_target_alone(home: MailHome, announced: list[int]) -> None:
+    target = home.create("a")
+    for text in (b"one", b"two", b"three"):
+        append(home, text, flags=[SEEN, "Work"])
+    since = home.select("INBOX", writable=True).highestmodseq
+    announced.clear()
+    moved = home.move(INBOX_ID, [3, 1, 99], "a")
+    assert (moved.uidvalidity, list(moved.sources), list(moved.targets)) == (target.uidvalidity, [1, 3], [1, 2])
+    assert bodies(home) == {2: b"two"}
+    assert bodies(home, "a") == {1: b"one", 2: b"three"}
+    assert {(row.flags, row.internal_date) for row in rows(home, "a")} == {(frozenset({SEEN, "Work"}), DATE)}
+    assert {(cur(home, "a") / name).stat().st_nlink for name in files(home, "a")} == {1}
+    assert list(home.changes(INBOX_ID, since, claim_recent=False).gone) == [1, 3]
+    assert set(announced) == {INBOX_ID, target.id}
+    assert home.move(INBOX_ID, [1, 3], "a").sources == ()
+    with pytest.raises(NoSuchFolder):
+        home.move(INBOX_ID, [2], "b")
+    check_whole(home)
+    assert debris(home) == []
+
+
+def test_a_move_into_the_same_folder_gives_a_new_uid(home: MailHome) -> None:
+    append(home, b"x", flags=[FLAGGED])
+    append(home, b"y")
+    assert home.move(INBOX_ID, [1], "INBOX").targets == [3]
+    assert bodies(home) == {2: b"y", 3: b"x"}
+    check_whole(home)
+
+
+def test_the_ledger_knows_what_was_moved_away(home: MailHome) -> None:
+    """No later fetch from the legacy server brings it back into the INBOX (invariant 8)."""
+    home.create("a")
+    (entry,) = home.ledger.record_listing([Listed(1, "u", 3)], (), hold_uids=True)
+    landing = Landing(home.maildir, home.token, seen="headers", clock=lambda: NOW)
+    written = landing.write([(entry, b"old")])
+    landing.settle(written)
+    landing.close()
+    home.ledger.enter([message.landed for message in written])
+    home.move(INBOX_ID, [1], "a")
+    assert [entry.outcome for entry in home.ledger.entries()] == [Outcome.DELETED]
+    assert bodies(home, "a") == {1: b"old"}
 
 
 def test_expunge_takes_what_is_flagged_and_asked_for(home: MailHome, announced: list[int]) -> None:

@@ -90,6 +90,16 @@ def test_copy_is_all_or_none(tmp_path: Path) -> None:
     assert lying[-1] == []
 
 
+def test_move_neither_loses_nor_doubles(tmp_path: Path) -> None:
+    template = made(tmp_path, two_mails, lambda home: home.create("a"))
+    found, _ = after_crashes(template, lambda home: home.move(INBOX_ID, [1, 2], "a"))
+    before: Contents = {"INBOX": [b"one", b"two"], "a": []}
+    after: Contents = {"INBOX": [], "a": [b"one", b"two"]}
+    assert found[0] == before
+    assert found[-1] == after
+    assert all(state in (before, after) for state in found)
+
+
 def test_expunge_works_off_what_it_left(tmp_path: Path) -> None:
     template = made(
         tmp_path, two_mails, two_mails, lambda home: home.store_flags(INBOX_ID, [1, 2, 3], StoreMode.ADD, [DELETED])

@@ -14,8 +14,8 @@ from mailstore.database import MailboxEngine
 from mailstore.errors import StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, SEEN, StoreMode
-from mailstore.mailhome import MailHome, index_path
 from mailstore.maildir import unique_of
+from mailstore.mailhome import MailHome, index_path
 from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, cur, files, full_disk, names, open_home, rows
 
 SAID = [b"Subject: 1\r\n\r\nbare\nlf", b"two", b"three"]

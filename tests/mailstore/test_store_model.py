@@ -177,8 +177,8 @@ class Store(RuleBasedStateMachine):
         for uid in uids:
             folder.messages.pop(uid, None)
 
-    @rule(source=NAMES, picks=PICKS, to=NAMES)
-    def copy(self, source: str, picks: set[int], to: str) -> None:
+    @rule(source=NAMES, picks=PICKS, to=NAMES, moving=st.booleans())
+    def copy_or_move(self, source: str, picks: set[int], to: str, moving: bool) -> None:
         if source not in self.model.folders:
             return
         folder = self.model.folders[source]
@@ -189,9 +189,13 @@ class Store(RuleBasedStateMachine):
                 raise NoSuchFolder
             for data, flags in [folder.messages[u] for u in uids if u in folder.messages]:
                 self.model.folders[to].add(data, flags)
+            if moving:
+                for uid in uids:
+                    folder.messages.pop(uid, None)
 
         number = folder_id(self.home, source)
-        self.both(lambda: self.home.copy(number, uids, to), expect)
+        operation = self.home.move if moving else self.home.copy
+        self.both(lambda: operation(number, uids, to), expect)
 
     # What happens besides
 

@@ -13,13 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage
+from mailstore.index.fulltext import Found
 from mailstore.mailhome import MailHome
 from proxy.imap import esearch
 from proxy.imap.answers import Done, No
 from proxy.imap.grammar.syntax import Command, Returns, Search
 from proxy.imap.manner import CONDSTORE
-from proxy.imap.matching import HEADER, Candidate, Compiled, SearchedMessage, compiled
-from proxy.imap.reading import Opener, OpenMessage
+from proxy.imap.matching import HEADER, WHOLE, Candidate, Compiled, SearchedMessage, TextTerm, compiled
+from proxy.imap.reading import FactsAhead, Opener, OpenMessage
 from proxy.imap.view import View
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def _highest(view: View, places: Sequence[int]) -> int | None:
 async def _found(session: Session, key: Compiled) -> list[int]:
     """The places in the view (sequence number - 1) of all messages that match, ascending."""
     found, open_questions = await _in_view(session, key)
+    if key.terms and open_questions:
+        await look_up(session, key, [candidate.uid for candidate in open_questions])
+        found, open_questions = await _in_view(session, key)
     folder_id, start = session.selected.folder.id, 0
     while start < len(open_questions):
         some = open_questions[start : start + BATCH]
@@ -72,6 +76,31 @@ async def _found(session: Session, key: Compiled) -> list[int]:
         start += taken
         await session.out.drained()  # a client that left is not searched for
     return sorted(candidate.index for candidate in found)
+
+
+async def look_up(session: Session, key: Compiled, uids: list[int]) -> None:
+    """Have the store's index answer what it can of a key, for these messages; those that are not in it are entered
+    first where their texts are needed anyway, in visits of bounded length."""
+    folder_id = session.selected.folder.id
+    missing = await session.run(lambda home: home.kept.unindexed(folder_id, uids))
+    if key.cost == WHOLE:
+        while missing:
+            taken = await session.run(partial(_index, folder_id=folder_id, uids=missing[:BATCH]))
+            missing = missing[taken:]
+            await session.out.drained()
+        missing = await session.run(lambda home: home.kept.unindexed(folder_id, uids))  # those that cannot be read
+    for term in key.terms:
+        found = await session.run(partial(_search, folder_id=folder_id, term=term))
+        if found is not None:
+            term.found = Found(found.matching, found.unclear.union(missing))
+
+
+def _index(home: MailHome, folder_id: int, uids: list[int]) -> int:
+    return home.kept.index(folder_id, uids, VISIT)
+
+
+def _search(home: MailHome, folder_id: int, term: TextTerm) -> Found | None:
+    return home.kept.search(folder_id, term.needle, term.columns)
 
 
 async def _in_view(session: Session, key: Compiled) -> tuple[list[Candidate], list[Candidate]]:
@@ -98,29 +127,31 @@ def _in_store(
 ) -> tuple[int, list[Candidate]]:
     """Runs in a thread: how many of the candidates were looked at, and which of these match."""
     uids = [candidate.uid for candidate in candidates]
+    facts = FactsAhead(home, folder_id, uids, wanted=key.cost == HEADER, largest=None)
     rows = {row.uid: row for row in home.rows(folder_id, uids)}
     end = time.monotonic() + VISIT
     matching = []
     with Opener(home, folder_id, uids) as opener:
         for taken, candidate in enumerate(candidates, 1):
             candidate.row = rows.get(candidate.uid)
-            if candidate.row is not None and _matches(opener, candidate, key):
+            if candidate.row is not None and _matches(opener, facts, candidate, key):
                 matching.append(candidate)
             if time.monotonic() > end:
                 return taken, matching
     return len(candidates), matching
 
 
-def _matches(opener: Opener, candidate: Candidate, key: Compiled) -> bool:
+def _matches(opener: Opener, facts: FactsAhead, candidate: Candidate, key: Compiled) -> bool:
     answer = key.test(candidate)
     if answer is not None or key.cost < HEADER:
         return bool(answer)
+    message = OpenMessage(lambda: opener.open(candidate.uid), facts.of(candidate.uid))
+    candidate.message = SearchedMessage(message)
     try:
-        with opener.open(candidate.uid) as content:
-            candidate.message = SearchedMessage(OpenMessage(content))
-            answer = key.test(candidate)
+        answer = key.test(candidate)
     except (NoSuchMessage, MessageLost):
         return False
     finally:
         candidate.message = None
+        message.close()
     return bool(answer)
