@@ -72,6 +72,8 @@ _COLUMNS = [accounts.c[name] for name in Account.__slots__]
 _FIND = select(*_COLUMNS).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
 _GET = select(*_COLUMNS).where(accounts.c.id == bindparam("i"))
 
+_LOGGED_IN = update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now"))
+
 
 def _account(row: Row[Any]) -> Account:
     values = dict(row._mapping)
@@ -119,8 +121,11 @@ class Accounts:
         kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
         self._change(account_id, password_hash=password_hash, sealed_password=kept, state=state)
 
-    def logged_in(self, account_id: int) -> None:
-        self._change(account_id, last_login=self._now())
+    def logged_in(self, *account_ids: int) -> None:
+        """Their users have logged in: one transaction for all of them."""
+        values = [{"i": account_id, "now": self._now()} for account_id in account_ids]
+        with self._database.write() as connection:
+            connection.execute(_LOGGED_IN, values)
 
     def progress(self, account_id: int, messages: tuple[int, int], octets: tuple[int, int]) -> None:
         """How far the account's move is: (done, total) of messages and of bytes."""

@@ -73,7 +73,8 @@ class Row:
 class Snapshot:
     """A folder at the moment of SELECT or EXAMINE: `uids` ascending, `flags` in the same order.
 
-    Messages with a UID of at least `recent_from` are \\Recent in this session (RFC 3501 2.3.2).
+    It is handed over: whoever gets it may change its arrays. Messages with a UID of at least `recent_from`
+    are \\Recent in this session (RFC 3501 2.3.2).
     """
 
     folder: Folder

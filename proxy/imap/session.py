@@ -428,6 +428,8 @@ class Session:
             expunge, with_uid = entry.expunge, command.uid
             reply = await entry.handler(self, command, command.arguments)
         except BadCharset as error:
+            if error.saves and self.view is not None:
+                self.view.save(())  # RFC 5182 2.1: a SEARCH that fails empties "$"
             reply = No(error.text.encode(), error.code.encode())
         except No as error:
             reply = error

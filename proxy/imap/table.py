@@ -99,7 +99,7 @@ CAPABILITIES = (
     Capability(b"ESEARCH", ("SEARCH", "UID SEARCH"), SOMEBODY),
     Capability(b"SEARCHRES", ("SEARCH", "UID SEARCH"), SOMEBODY),
     Capability(b"MOVE", ("MOVE", "UID MOVE"), SOMEBODY),
-    Capability(b"CONDSTORE", (*_WITH_MODSEQ,), SOMEBODY),
+    Capability(b"CONDSTORE", _WITH_MODSEQ, SOMEBODY),
     Capability(b"QRESYNC", (*_WITH_MODSEQ, "ENABLE"), SOMEBODY),
     Capability(b"PARTIAL", ("SEARCH", "UID SEARCH", "FETCH", "UID FETCH"), SOMEBODY),
     Capability(b"UIDONLY", ("ENABLE", "UID FETCH", "UID STORE", "UID SEARCH", "UID COPY", "UID MOVE"), SOMEBODY),

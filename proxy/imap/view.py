@@ -80,7 +80,7 @@ class View:
         self.modseq = snapshot.highestmodseq
         self.settled = snapshot.highestmodseq  # the client knows of all changes up to this one
         self.uidnext = snapshot.uidnext
-        self.saved = array("I")  # UIDs that "$" stands for, ascending (RFC 5182); none that was told gone
+        self.saved: array[int] = array("I")  # UIDs that "$" stands for, ascending (RFC 5182); none that was told gone
         self._known: set[Flags] = set()  # flag sets whose keywords are all in `keywords`
         self._recent: list[range] = []  # UIDs that are \Recent in this session
         self._gone: set[int] = set()  # UIDs expunged and not yet told
@@ -144,6 +144,10 @@ class View:
         if not sequence.fits(len(self.uids)):
             raise BadSequence
         return [range(first - 1, last) for first, last in sequence.resolve(len(self.uids))]
+
+    def save(self, uids: Iterable[int]) -> None:
+        """Let "$" stand for these, ascending (RFC 5182)."""
+        self.saved = array("I", uids)
 
     def _saved_spans(self) -> Spans:
         """Where those messages are that "$" stands for and that are still here."""

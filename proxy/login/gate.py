@@ -34,6 +34,7 @@ from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Log, Mover
 from proxy.login.names import Name, parse
+from proxy.login.notes import LoginNotes
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
@@ -60,7 +61,9 @@ class LoginGate:
         reactor: Any,
         in_thread: InThread,
         log: Log,
+        notes: LoginNotes | None = None,
     ) -> None:
+        """`notes` is told who logged in; without it each login is written down by itself."""
         self._config = config
         self._served = config.spellings
         self._accounts = accounts
@@ -72,6 +75,7 @@ class LoginGate:
         self._in_thread = in_thread
         self._log = log
         self._throttle = Throttle(reactor.seconds)
+        self._notes = notes or LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log, together=0.0)
         self._nobody = secrets.hash_password(b"nobody")  # what an unknown user's password is held against
 
     async def login(self, credentials: Credentials, hold: Hold) -> Home:
@@ -113,9 +117,7 @@ class LoginGate:
             self._log.error("login failed", account=str(name), reason=str(error))
             raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
         try:
-            await self._in_thread(self._accounts.logged_in, account.id)
-        except MailstoreError as error:  # a disk that is full keeps nobody from the mail that is there
-            self._log.error("login not noted", account=account.name, reason=str(error))
+            await self._notes.note(account)
         except BaseException:
             home.close()
             raise

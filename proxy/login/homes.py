@@ -1,17 +1,21 @@
 """The mail homes that are open in this process: one for each account with a session or a move, shared by all.
 
+Opening a home costs more than most commands, and clients come back: they log in, look, and leave. So a home that
+nobody uses any more stays open for a while, as long as there are not too many of them.
+
 The store is synchronous. Its operations are handed to threads whole, those of one account one after another in
 the order in which they came (its lane); who stops waiting for an operation does not stop the operation.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore.database import MailboxEngine
@@ -20,6 +24,9 @@ from proxy.login.attention import Attention, Watcher
 from proxy.migration.pull import InThread
 
 T = TypeVar("T")
+
+KEPT_SECONDS: Final = 60.0  # a home that nobody uses stays open so long
+KEPT_MOST: Final = 200  # … if there are no more of them: each is three open files and some 100 KiB
 
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
 
@@ -65,6 +72,7 @@ class _Open:
         self.lane = lane
         self.home: MailHome | None = None
         self.users = 0
+        self.shutting = False  # is it to be closed, unless somebody comes first?
         self.watchers: list[Callable[[int], None]] = []
         self.maildrop_locked = False
         self.attention: Attention | None = None
@@ -139,26 +147,36 @@ class Homes:
         *,
         in_thread: InThread,
         from_thread: FromThread,
+        clock: IReactorTime | None = None,
         watcher: Watcher | None = None,
         report: Callable[..., None] = lambda _event, **_figures: None,
     ) -> None:
-        """`watcher` tells at once of changes in directories; without one they are noticed when a client asks.
-        `report(event, **figures)` is for the log, called in any thread."""
+        """Without a clock a home is closed behind the last who leaves. `watcher` tells at once of changes in
+        directories; without one they are noticed when a client asks. `report(event, **figures)` is for the log,
+        called in any thread."""
         self._watcher = watcher
         self._report = report
         self._engine = engine
         self._in_thread = in_thread
         self._from_thread = from_thread
+        self._clock = clock
         self._open: dict[int, _Open] = {}
+        self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
+        self._closing: IDelayedCall | None = None
 
     async def open(self, account_id: int, account: str, maildir: Path) -> Handle:
         """A handle on an account's home, opened if it is not. Close it. Raises StorageFailed."""
+        kept = account_id in self._kept
+        if kept:
+            self._open[account_id], _ = self._kept.pop(account_id)
         opened = self._open.get(account_id)
         if opened is None:
             opened = self._open[account_id] = _Open(account, _Lane(self._in_thread))
             self._make_attentive(opened)
         opened.users += 1
         handle = Handle(opened, lambda: self._left(account_id, opened))
+        if kept:
+            return handle
         try:
             await opened.lane.run(lambda: self._ready(account_id, opened, maildir))
         except BaseException:
@@ -167,7 +185,10 @@ class Homes:
         return handle
 
     async def closed(self) -> None:
-        """Wait until the homes that nobody uses any more are closed."""
+        """Close the homes that nobody uses any more, and wait until they are."""
+        while self._kept:
+            self._close_next()
+        self._plan_closing()
         for opened in list(self._open.values()):
             await opened.lane.run(lambda: None)
 
@@ -198,8 +219,42 @@ class Homes:
 
     def _left(self, account_id: int, opened: _Open) -> None:
         opened.users -= 1
-        if opened.users == 0:
-            opened.lane.run(lambda: self._shut(opened)).addBoth(lambda _result: self._forget(account_id, opened))
+        if opened.users:
+            return
+        if self._clock is None or opened.home is None or opened.shutting:
+            self._close(account_id, opened)
+            return
+        del self._open[account_id]
+        self._kept[account_id] = opened, self._clock.seconds() + KEPT_SECONDS
+        if len(self._kept) > KEPT_MOST:
+            self._close_next()
+        self._plan_closing()
+
+    def _plan_closing(self) -> None:
+        """Have the timer run while homes are kept, and only then."""
+        if self._closing is not None and not self._kept:
+            self._closing.cancel()
+            self._closing = None
+        elif self._closing is None and self._kept and self._clock is not None:
+            _, due = next(iter(self._kept.values()))
+            self._closing = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._close_due)
+
+    def _close_due(self) -> None:
+        self._closing = None
+        assert self._clock is not None
+        now = self._clock.seconds()
+        while self._kept and next(iter(self._kept.values()))[1] <= now:
+            self._close_next()
+        self._plan_closing()
+
+    def _close_next(self) -> None:
+        account_id, (opened, _) = self._kept.popitem(last=False)
+        self._open[account_id] = opened  # who comes while it is being closed waits for it
+        self._close(account_id, opened)
+
+    def _close(self, account_id: int, opened: _Open) -> None:
+        opened.shutting = True
+        opened.lane.run(lambda: self._shut(opened)).addBoth(lambda _result: self._forget(account_id, opened))
 
     def _shut(self, opened: _Open) -> None:
         if opened.users == 0 and opened.home is not None:
@@ -207,6 +262,7 @@ class Homes:
             opened.home = None
 
     def _forget(self, account_id: int, opened: _Open) -> None:
+        opened.shutting = False
         if opened.users == 0 and self._open.get(account_id) is opened:
             del self._open[account_id]
 

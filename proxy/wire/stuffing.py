@@ -51,7 +51,11 @@ class Stuffer:
         undecided = _UNDECIDED.search(data, max(0, len(data) - 4))
         assert undecided is not None
         self._held = undecided[0]
-        return _doubled(data[: undecided.start()])
+        sent = data[: undecided.start()]
+        for line_end in (b"\n", CRLF):
+            if self._held.startswith(line_end):  # of the line that goes out now, which may be a lone dot
+                return _doubled(sent + line_end)[: -len(line_end)]
+        return _doubled(sent)
 
     def end(self) -> bytes:
         """What comes after the message's last octet."""

@@ -7,7 +7,6 @@ the store, each of bounded length. A message that was expunged meanwhile matches
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -42,7 +41,7 @@ async def search(session: Session, command: Command, arguments: Search) -> Done:
         found = await _found(session, key)
     except (No, MailstoreError):
         if saves:
-            view.saved = array("I")  # RFC 5182 2.1: a SEARCH that fails empties "$"
+            view.save(())  # RFC 5182 2.1: a SEARCH that fails empties "$"
         raise
     if returns is None:
         numbers = [view.uids[place] if command.uid else place + 1 for place in found]
@@ -50,7 +49,7 @@ async def search(session: Session, command: Command, arguments: Search) -> Done:
         return Done(b"Search completed.")
     few = esearch.of_interest(found, returns)
     if saves:
-        view.saved = array("I", (view.uids[place] for place in few))
+        view.save(view.uids[place] for place in few)
     number = view.uids.__getitem__ if command.uid else (1).__add__
     modseq = _highest(view, few) if arguments.by_modseq else None
     await session.out.send(esearch.extended(command.tag, found, number, returns, uid=command.uid, modseq=modseq))

@@ -80,16 +80,16 @@ def search(cursor: Cursor) -> Search:
         cursor.space()
         name = cursor.astring()
         cursor.space()
-        strings.codec = _codec(name)
+        strings.codec = _codec(name, saves=returns is not None and returns.save)
         charset = name.decode("ascii").upper()
     key = _Keys(cursor, strings).read()
     return Search(charset, key, returns, strings.by_modseq)
 
 
-def _codec(name: bytes) -> str:
+def _codec(name: bytes, *, saves: bool) -> str:
     codec = "utf-8" if name.decode("latin-1").upper() in _ASCII else charsets.codec(name)
     if codec is None or not name.isascii():
-        raise BadCharset(KNOWN_CHARSETS)
+        raise BadCharset(KNOWN_CHARSETS, saves=saves)
     return codec
 
 

@@ -39,11 +39,12 @@ class BadSyntax(Exception):
 class BadCharset(Exception):
     """SEARCH named a charset that is not known here: tagged NO [BADCHARSET (…)] (RFC 3501 6.4.4).
 
-    `known` are charset names for the response code.
+    `known` are charset names for the response code; `saves`: its result would have been saved (RFC 5182).
     """
 
-    def __init__(self, known: Sequence[str]) -> None:
+    def __init__(self, known: Sequence[str], *, saves: bool = False) -> None:
         super().__init__("this charset is not supported")
+        self.saves = saves
         self.text = "this charset is not supported"
         self.known = tuple(known)
 

@@ -17,21 +17,30 @@ WORDS = (
     b"DELETE RENAME SUBSCRIBE LOGIN AUTHENTICATE PLAIN STARTTLS CAPABILITY ID ENABLE NAMESPACE UNSELECT 1 1:* * 0 "
     b"4294967296 INBOX Other NIL () (FLAGS) FLAGS +FLAGS (\\Seen) $Work BODY[] ALL RFC822 OR NOT SUBJECT KEYWORD "
     b'BEFORE 14-Nov-2023 {3} {3+} {0} {99999999} {-1} abc (MESSAGES) = AGEAYg== &AC8- CHARSET UTF-8 "" "unclosed (((( '
-    b"\0 \xff\xfe"
+    b"\0 \xff\xfe MOVE $ RETURN (SAVE) (PARTIAL 1:2 -1:-2 (CHANGEDSINCE (UNCHANGEDSINCE (QRESYNC (1 MODSEQ VANISHED "
+    b"UNAUTHENTICATE CONDSTORE QRESYNC UIDONLY"
 ).split(b" ")
 CHOICES = {
-    b"<set>": b"1 1:* * 2,4:3 99 4294967295:1 0".split(),
-    b"<items>": b"FLAGS ALL FULL BODY[] BODY.PEEK[1] BODY[2.HEADER]<1.5> BODYSTRUCTURE RFC822 BODY[2.2.MIME] "
+    b"<set>": b"1 1:* * 2,4:3 99 4294967295:1 0 $".split(),
+    b"<modifier>": b"(CHANGEDSINCE,1) (PARTIAL,-1:-2) (CHANGEDSINCE,1,VANISHED) (PARTIAL,1:1,CHANGEDSINCE,3)".split(),
+    b"<return>": b"() (MIN,MAX) (SAVE) (SAVE,MIN) (COUNT,ALL) (PARTIAL,-1:-9,SAVE)".split(),
+    b"<param>": b"(CONDSTORE) (QRESYNC,(1700100000,1)) (QRESYNC,(1,1,1:9,(1,1)))".split(),
+    b"<items>": b"MODSEQ (UID,FLAGS,MODSEQ) "
+    b"FLAGS ALL FULL BODY[] BODY.PEEK[1] BODY[2.HEADER]<1.5> BODYSTRUCTURE RFC822 BODY[2.2.MIME] "
     b"BODY[TEXT]<5.0> (UID,ENVELOPE) (FLAGS,RFC822.SIZE,INTERNALDATE) BODY[9.9.9] BODY[HEADER.FIELDS,(TO)]".split(),
     b"<flags>": b"(\\Seen) \\Deleted ($Work,\\Flagged) () (\\Recent)".split(),
     b"<folder>": b'INBOX inbox Other Other/Deep "" "a,b" &AC8- {3+}'.split(),
-    b"<key>": b"ALL UNSEEN 1:* UID,1:* NOT,SEEN OR,SEEN,BODY,x (FROM,carol) LARGER,5 SENTON,1-Jan-2020".split(),
+    b"<key>": b"ALL UNSEEN 1:* UID,1:* NOT,SEEN OR,SEEN,BODY,x (FROM,carol) LARGER,5 MODSEQ,2 $ "
+    b"SENTON,1-Jan-2020".split(),
 }
 COMMANDS = (
     b"FETCH <set> <items>;UID FETCH <set> <items>;STORE <set> +FLAGS <flags>;UID STORE <set> FLAGS.SILENT <flags>;"
     b"SEARCH <key> <key>;UID SEARCH <key>;COPY <set> <folder>;EXPUNGE;UID EXPUNGE <set>;CREATE <folder>;"
     b"DELETE <folder>;RENAME <folder> <folder>;LIST <folder> *;LSUB <folder> %;SUBSCRIBE <folder>;SELECT <folder>;"
-    b"STATUS <folder> (MESSAGES);APPEND <folder> <flags> {5+};IDLE;DONE;CLOSE;UNSELECT;CHECK;NOOP"
+    b"STATUS <folder> (MESSAGES);APPEND <folder> <flags> {5+};IDLE;DONE;CLOSE;UNSELECT;CHECK;NOOP;"
+    b"MOVE <set> <folder>;UID MOVE <set> <folder>;FETCH <set> <items> <modifier>;UID FETCH <set> <items> <modifier>;"
+    b"STORE <set> (UNCHANGEDSINCE 3) -FLAGS <flags>;SEARCH RETURN <return> <key>;UID SEARCH RETURN <return> <key>;"
+    b"SELECT <folder> <param>;ENABLE QRESYNC;ENABLE UIDONLY;UNAUTHENTICATE;STATUS <folder> (HIGHESTMODSEQ SIZE)"
 ).split(b";")
 
 
@@ -51,6 +60,8 @@ START = {
     "stranger": b"",
     "logged in": b"in LOGIN user@123.com pass\r\n",
     "selected": b"in LOGIN user@123.com pass\r\nse SELECT INBOX\r\n",
+    "resyncing": b"in LOGIN user@123.com pass\r\nen ENABLE QRESYNC\r\nse SELECT INBOX\r\n",
+    "by uid only": b"in LOGIN user@123.com pass\r\nen ENABLE UIDONLY\r\nse SELECT INBOX\r\n",
     "read only": b"in LOGIN user@123.com pass\r\nse EXAMINE INBOX\r\n",
 }
 RESPONSE = re.compile(rb"(\* |\+ |[^\s()%\"\\*+{]+ (OK|NO|BAD) )", re.DOTALL)

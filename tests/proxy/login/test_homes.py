@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailstore.database import MailboxEngine
@@ -276,3 +277,81 @@ class MaildropLock(HomesTestCase):
         self.assertTrue(one.lock_maildrop() and two.lock_maildrop())
         one.close()
         two.close()
+
+
+class Kept(HomesTestCase):
+    """Homes that nobody uses stay open for a while."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock = Clock()
+        self.homes = Homes(
+            MailboxEngine(), in_thread=self.threads, from_thread=self.from_thread.append, clock=self.clock
+        )
+
+    def test_who_comes_back_soon_finds_it_open_at_once(self) -> None:
+        first = self.open()
+        home = first._opened.home
+        first.close()
+        self.clock.advance(opening.KEPT_SECONDS - 1)
+        second = self.successResultOf(self.opening())
+        self.assertEqual(list(self.threads.waiting), [])
+        self.assertIs(second._opened.home, home)
+        self.clock.advance(opening.KEPT_SECONDS)
+        self.assertIsNotNone(second._opened.home)
+        second.close()
+        self.clock.advance(opening.KEPT_SECONDS)
+        self.threads.work_off()
+        self.assertIsNone(second._opened.home)
+        self.assertEqual((self.homes._open, self.clock.getDelayedCalls()), ({}, []))
+
+    def test_each_is_closed_when_its_own_time_is_over(self) -> None:
+        one, two = self.open(1), self.open(2)
+        one.close()
+        self.clock.advance(10)
+        two.close()
+        self.clock.advance(opening.KEPT_SECONDS - 10)
+        self.threads.work_off()
+        self.assertIsNone(one._opened.home)
+        self.assertIsNotNone(two._opened.home)
+        self.clock.advance(10)
+        self.threads.work_off()
+        self.assertIsNone(two._opened.home)
+
+    def test_of_too_many_the_one_unused_longest_is_closed(self) -> None:
+        self.patch(opening, "KEPT_MOST", 2)
+        handles = [self.open(number) for number in (1, 2, 3)]
+        for handle in handles:
+            handle.close()
+        self.threads.work_off()
+        self.assertEqual([handle._opened.home is None for handle in handles], [True, False, False])
+
+    def test_who_comes_while_it_is_being_closed(self) -> None:
+        self.open().close()
+        self.clock.advance(opening.KEPT_SECONDS)
+        coming = self.opening()
+        self.threads.work_off()
+        handle = self.successResultOf(coming)
+        asked = self.run_in(handle, lambda home: len(home.folders()))
+        self.threads.work_off()
+        self.assertEqual(self.successResultOf(asked), 1)
+        handle.close()
+
+    def test_who_comes_and_leaves_while_it_is_being_closed(self) -> None:
+        self.open().close()
+        self.clock.advance(opening.KEPT_SECONDS)
+        coming = self.opening()
+        coming.cancel()
+        self.failureResultOf(coming, CancelledError)
+        self.threads.work_off()
+        self.assertEqual((self.homes._open, list(self.homes._kept)), ({}, []))
+        self.open().close()
+
+    def test_the_end_closes_all(self) -> None:
+        handle = self.open()
+        handle.close()
+        waiting = Deferred.fromCoroutine(self.homes.closed())
+        self.threads.work_off()
+        self.successResultOf(waiting)
+        self.assertIsNone(handle._opened.home)
+        self.assertEqual((self.homes._open, self.clock.getDelayedCalls()), ({}, []))

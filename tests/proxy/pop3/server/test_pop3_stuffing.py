@@ -48,6 +48,8 @@ def ends_for_who_reads_up_to_lf(block: bytes) -> bool:
         (b"a\n.\r\nb\r\n", b"a\n..\r\nb\r\n.\r\n"),
         (b"a\n.\nb\r\n", b"a\n..\nb\r\n.\r\n"),
         (b"a\n.", b"a\n..\r\n.\r\n"),
+        (b"a\n.\n", b"a\n..\n\r\n.\r\n"),
+        (b"a\n.\n.\r\n", b"a\n..\n..\r\n.\r\n"),
         (b"\0\n\xff\r\n", b"\0\n\xff\r\n.\r\n"),
         (b"a\r.b\r\n", b"a\r.b\r\n.\r\n"),
     ],

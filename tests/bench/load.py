@@ -1,0 +1,148 @@
+"""A mixed load on mailferry and on Dovecot, side by side in one run, with the same messages.
+
+    tests/bench/run load [--clients 20] [--seconds 5] [--rounds 3] [--shared] [--workers N]
+
+Each client logs in, asks for LIST and STATUS, selects INBOX, fetches headers and bodies, changes flags, appends a
+message, deletes one, expunges and logs out; then again from the beginning. Every client has an account of its own;
+with `--shared` two have one. The servers take turns, a round each, so that what else the machine does meets both.
+The figure is of commands completed in a second; the last line is the median of the rounds' ratios.
+
+Dovecot keeps Maildirs with `mail_fsync = optimized`, its default: APPEND's message is on stable storage when it is
+answered, flags and expunges need not be. mailferry's are all. Both have all their passwords checked at each login
+in the way that is usual for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.bench import corpus
+from tests.legacy.dovecot import Dovecot, free_port, program, wait_for_port
+
+DOMAIN = "bench.example"
+MESSAGES = 100  # in each account at the beginning; each cycle adds one and removes one
+
+_CONFIGURATION = """
+hostname = "localhost"
+state = "{state}"
+{workers}[listen]
+imap = ["tcp:{imap}:interface=127.0.0.1"]
+[migration]
+refresh = "1d"
+[domain."{domain}".legacy]
+host = "127.0.0.1"
+port = {legacy}
+tls = "none"
+connections = 60
+"""
+
+
+class Mailferry:
+    """A daemon of its own, that has the accounts of the Dovecot behind `legacy`."""
+
+    def __init__(self, root: Path, legacy: int, workers: int | None, users: list[str]) -> None:
+        self.imap = free_port()
+        config = root / "mailferry.toml"
+        text = f"workers = {workers}\n" if workers is not None else ""
+        config.write_text(
+            _CONFIGURATION.format(state=root / "state", imap=self.imap, legacy=legacy, domain=DOMAIN, workers=text)
+        )
+        command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(config)]
+        with (root / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for_port(self.imap, self.process)
+        _client(self.imap, users, 0, seconds=0.0)  # first logins: the mail comes over
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+def _fill(server: Dovecot, user: str, messages: int) -> None:
+    """The same messages for each account, whatever the run."""
+    maildir, random_ = server.maildir(user), random.Random(user)
+    for n in range(messages):
+        path = maildir / "cur" / f"{1230768000 + n * 3600}.M{n}P1.bench:2,"
+        path.write_bytes(corpus.message(random_, n, random_.randint(1_000, 6_000)))
+
+
+def _client(port: int, users: list[str], clients: int, *, seconds: float) -> dict[str, float]:
+    """The clients as a process of their own: `load_clients`. Gives back what it counted."""
+    command = [sys.executable, "-m", "tests.bench.load_clients", str(port), str(clients), str(seconds), *users]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    counted: dict[str, float] = json.loads(done.stdout)
+    return counted
+
+
+def _say(name: str, counted: dict[str, float]) -> float:
+    pace = counted["commands"] / counted["seconds"]
+    slow = {key: value for key, value in counted.items() if key.startswith("ms ")}
+    most = sorted(slow.items(), key=lambda item: -item[1])[:4]
+    times = ", ".join(f"{key.removeprefix('ms ')} {value:.1f} ms" for key, value in most)
+    busy = counted["generator"] / counted["seconds"]
+    print(f"  {name:<10} {pace:7.0f} commands/s   generator {busy:4.0%}   slowest: {times}", flush=True)
+    return pace
+
+
+def measure(options: argparse.Namespace, root: Path) -> float:
+    """All rounds; gives back the median ratio."""
+    accounts = options.clients // 2 if options.shared else options.clients
+    users = [f"load{n}" for n in range(accounts)]
+    addresses = [f"{user}@{DOMAIN}" for user in users]
+    dovecot = Dovecot(root)
+    ferry: Mailferry | None = None
+    try:
+        for user in users:
+            _fill(dovecot, user, options.messages)
+        dovecot.own()
+        ferry = Mailferry(root, dovecot.pop3, options.workers, addresses)
+        print(f"{options.clients} clients, {accounts} accounts of {options.messages} messages, {os.cpu_count()} cores")
+        ratios = []
+        for n in range(options.rounds + 1):  # the first warms both up
+            seconds = options.seconds if n else 1.0
+            pace = {
+                "mailferry": _client(ferry.imap, addresses, options.clients, seconds=seconds),
+                "dovecot": _client(dovecot.imap, users, options.clients, seconds=seconds),
+            }
+            if n:
+                ours, theirs = (_say(name, counted) for name, counted in pace.items())
+                ratios.append(ours / theirs)
+        return statistics.median(ratios)
+    finally:
+        if ferry is not None:
+            ferry.stop()
+        dovecot.stop()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="tests/bench/run load", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--messages", type=int, default=MESSAGES)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shared", action="store_true", help="two clients to an account")
+    parser.add_argument("--workers", type=int, default=None)
+    options = parser.parse_args(arguments)
+    if program() is None:
+        sys.exit("install dovecot-pop3d and dovecot-imapd first")
+    root = Path(tempfile.mkdtemp(prefix="load.", dir="/tmp"))
+    try:
+        print(f"mailferry to Dovecot: {measure(options, root):.2f}×")
+    finally:
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Logins written down: the first at once, those soon after it together, all of them before the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailstore.accounts import Accounts
+from mailstore.database import AccountsDatabase
+from mailstore.errors import StorageFailed
+from proxy.login.notes import TOGETHER_SECONDS, LoginNotes
+from tests.proxy.login.login_rig import RecordingLog
+from tests.proxy.migration.scripted import direct, folder
+
+NOW = 1_700_000_000
+
+
+class Notes(SynchronousTestCase):
+    def setUp(self) -> None:
+        database = AccountsDatabase(folder(self) / "accounts.db")
+        self.addCleanup(database.close)
+        self.clock, self.log = Clock(), RecordingLog()
+        self.accounts = Accounts(database, clock=lambda: NOW + self.clock.seconds())
+        self.people = [self.accounts.add(name, "123.com") for name in ("ann", "bob", "cat")]
+        self.notes = LoginNotes(self.accounts, clock=self.clock, in_thread=direct, log=self.log)
+
+    def seen(self) -> list[int | None]:
+        return [self.accounts.get(account.id).last_login for account in self.people]
+
+    def note(self, who: int) -> None:
+        self.successResultOf(self.notes.note(self.people[who]))
+
+    def test_the_first_is_written_at_once_and_the_next_together(self) -> None:
+        self.note(0)
+        self.assertEqual(self.seen(), [NOW, None, None])
+        self.clock.advance(0.5)
+        self.note(1)
+        self.note(2)
+        self.note(1)
+        self.assertEqual(self.seen(), [NOW, None, None])
+        self.clock.advance(TOGETHER_SECONDS)
+        self.assertEqual(self.seen(), [NOW, NOW + 2, NOW + 2])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_is_left_is_written_at_the_end(self) -> None:
+        self.note(0)
+        self.note(1)
+        self.successResultOf(self.notes.flush())
+        self.assertEqual(self.seen(), [NOW, NOW, None])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.successResultOf(self.notes.flush())
+
+    def test_after_a_quiet_moment_it_is_at_once_again(self) -> None:
+        self.note(0)
+        self.clock.advance(TOGETHER_SECONDS)
+        self.note(1)
+        self.assertEqual(self.seen(), [NOW, NOW + 2, None])
+
+    def test_what_cannot_be_written_is_said_and_keeps_nobody_out(self) -> None:
+        def broken(*_: Any) -> None:
+            raise StorageFailed("the database refused: database or disk is full")
+
+        self.patch(self.accounts, "logged_in", broken)
+        self.note(0)
+        self.assertEqual(self.log.events("error"), ["login not noted"])
