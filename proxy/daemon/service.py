@@ -57,12 +57,13 @@ class Daemon:
         self._alone = Alone(config.state)
         sealer = Sealer(load_key(config.key_file))
         accounts = Accounts(self._database)
+        self._watcher = DirectoryWatcher(reactor)
         self._homes = Homes(
             MailboxEngine(),
             in_thread=in_thread,
             from_thread=reactor.callFromThread,
             clock=reactor,
-            watcher=DirectoryWatcher(reactor),
+            watcher=self._watcher,
             report=log.warning,
         )
         door = LegacyDoor(config, reactor)
@@ -111,6 +112,7 @@ class Daemon:
         await gatherResults([factory.drain() for factory in self._factories.values()])
         await self._notes.flush()
         await self._homes.closed()
+        self._watcher.close()
         self._database.close()
         self._threads.stop()
         self._alone.end()

@@ -28,7 +28,6 @@ class Idling(DaemonTestCase):
         legacy = self.legacy()
         daemon = await self.daemon(legacy.port)
         self.addCleanup(lambda: Deferred.fromCoroutine(daemon.stop()))
-        self.addCleanup(daemon._homes._watcher.close)  # type: ignore[union-attr]
         client = await self.connect(daemon, 0)
         await client.expect(b"* OK")
         await client.ask(b"a " + LOGIN, b"a OK")
