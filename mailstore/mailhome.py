@@ -150,36 +150,37 @@ class MailHome:
         """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
         whether they did anything. What cannot be done now (disk full, read-only) is reported and done later.
         Raises StorageFailed for an index that is damaged."""
-        changed = False
-        try:
-            self._catch_up()
-            if folder_id is None:
-                changed = self._reconciler.folders()
+
+        def look() -> bool:
+            changed = folder_id is None and self._reconciler.folders()
             with self._database.read() as connection:
-                rows = folders.every(connection, self.account_id)
-            for row in rows:
-                if folder_id in {None, row.id}:
-                    changed |= self._reconciler.folder(row)
-        except StorageCorrupt:
-            mark_damaged(index_path(self._maildir.root))
-            raise
-        except StorageFailed as error:
-            self._report("maildir cannot be reconciled", reason=str(error))
-        return changed
+                if folder_id is None:
+                    found = folders.every(connection, self.account_id)
+                else:
+                    one = folders.by_id(connection, self.account_id, folder_id)
+                    found = [one] if one is not None else []
+            for folder in found:
+                changed |= self._reconciler.folder(folder)
+            return changed
+
+        return self._noticed(look)
 
     def reconcile_named(self, name: str) -> bool:
-        """The same for one folder by its name, and whether there is such a folder by now."""
+        """The same for one folder by its name, or, where there is none, which folders there are by now."""
         with self._database.read() as connection:
             folder = folders.by_name(connection, self.account_id, name)
-        if folder is not None:
-            return self.reconcile(folder.id)
-        return self.reconcile_folders()
+        if folder is None:
+            return self.reconcile_folders()
+        return self._noticed(lambda: self._reconciler.folder(folder))
 
     def reconcile_folders(self) -> bool:
         """Notice which folders other programs made or removed."""
+        return self._noticed(self._reconciler.folders)
+
+    def _noticed(self, look: Callable[[], bool]) -> bool:
         try:
             self._catch_up()
-            return self._reconciler.folders()
+            return look()
         except StorageCorrupt:
             mark_damaged(index_path(self._maildir.root))
             raise

@@ -333,9 +333,9 @@ def mutt(tmp_path: Path) -> Mutt:
 )
 def test_mutt_flags_moves_copies_and_deletes(home: MailHome, mutt: Mutt) -> None:
     home.create("a")
-    bodies_before = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(1, 5)]
-    for body in bodies_before:
-        append(home, body, flags=[SEEN])
+    for number in range(1, 5):
+        date = b"Date: Tue, %d Nov 2022 10:00:00 +0000" % (number + 10)  # mutt's order
+        append(home, b"Subject: %d\r\n%b\r\n\r\nbody %d\r\n" % (number, date, number), flags=[SEEN])
     mutt(home, "1<enter><flag-message>" + "2<enter><delete-message>" + "3<enter><save-message>=.a<enter>" + "q")
     home.reconcile()
     assert {row.uid: set(row.flags) for row in rows(home)} == {1: {SEEN, FLAGGED}, 4: {SEEN}}
