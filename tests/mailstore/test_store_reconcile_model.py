@@ -46,7 +46,8 @@ class OtherPrograms(RuleBasedStateMachine):
         shutil.rmtree(self.path)
 
     def pick(self, number: int) -> Path:
-        return sorted(self.lying)[number % len(self.lying)]
+        """In the order in which they came to lie: our own names are random."""
+        return list(self.lying)[number % len(self.lying)]
 
     def gone(self, path: Path) -> bytes:
         return self.lying.pop(path)
@@ -133,6 +134,7 @@ class OtherPrograms(RuleBasedStateMachine):
         there = {row.file: row for row in rows(self.home)}
         paths = [*self.cur.iterdir(), *self.new.iterdir()]
         assert sorted(path.name for path in paths) == sorted(row.file + info(row.flags) for row in there.values())
+        paths.sort(key=lambda path: there[unique_of(path.name)].uid)
         self.lying = {path: found[there[unique_of(path.name)].uid] for path in paths}
         for uid, body in found.items():
             assert self.ever.setdefault(uid, body) == body
