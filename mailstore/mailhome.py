@@ -567,7 +567,9 @@ class MailHome:
         for step in delivery.steps(todo):
             with storage_errors():
                 delivery.perform(self._maildir, step)
-            with self._database.write() as connection:
+            # A removal that is ticked off too late is done twice, without harm; what is done to a directory is not.
+            lightly = step[0].action == "remove"
+            with self._database.write_lightly() if lightly else self._database.write() as connection:
                 folders.clear_pending(connection, self.account_id, step[-1].id)
         self._behind = False
 

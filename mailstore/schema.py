@@ -131,9 +131,9 @@ texts = Table(
     mailbox_metadata,
     Column("account_id", BigInteger, primary_key=True, autoincrement=False),
     Column("content_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("partial", Integer, nullable=False),  # is there more of it than is kept?
     Column("header", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("partial", Integer, nullable=False),  # is there more of it than is kept?
 )
 
 # When a folder's directories last changed as of the last look into them, in nanoseconds: see mailstore.index.marks.

@@ -46,9 +46,9 @@ _TAKE_OUT = text("INSERT INTO fulltext(fulltext, rowid, content) VALUES ('delete
 _CONTAIN = "SELECT rowid FROM fulltext WHERE fulltext MATCH :query"
 _BEGIN = "SELECT DISTINCT doc FROM fulltext_terms WHERE term >= :low AND term < :high"
 _CANDIDATES = (
-    "SELECT m.uid, t.{column} FROM ({found}) AS f "
-    "JOIN texts AS t ON t.account_id = :a AND t.content_id = f.{key} "
-    "JOIN messages AS m ON m.account_id = :a AND m.content_id = f.{key} AND m.folder_id = :f"
+    "SELECT m.uid, t.{column} FROM ({found}) AS f "  # CROSS JOIN: SQLite keeps the order
+    "CROSS JOIN messages AS m ON m.account_id = :a AND m.content_id = f.{key} AND m.folder_id = :f "
+    "CROSS JOIN texts AS t ON t.account_id = :a AND t.content_id = f.{key}"
 )
 _LONG = (
     select(_m.uid)

@@ -28,7 +28,7 @@ def chosen(folders: Sequence[Folder], subscriptions: Iterable[str], asked: ListE
     """The lines of one LIST, in order, each folder once however many patterns it matches."""
     patterns = [FolderPattern(asked.reference + pattern) for pattern in asked.patterns if pattern]
     existing = {folder.name: folder for folder in folders}
-    subscribed = frozenset(subscriptions)
+    subscribed = set(subscriptions)
     above = {level for name in existing for level in parents(name)}
     names = existing.keys() | above
     if Selection.SUBSCRIBED in asked.selection:
@@ -56,7 +56,7 @@ def chosen(folders: Sequence[Folder], subscriptions: Iterable[str], asked: ListE
 
 
 def _attributes(
-    name: str, existing: dict[str, Folder], subscribed: frozenset[str], above: set[str], asked: ListExtended
+    name: str, existing: dict[str, Folder], subscribed: set[str], above: set[str], asked: ListExtended
 ) -> tuple[bytes, ...]:
     """\\NonExistent stands for \\Noselect too (RFC 5258 4)."""
     told = [] if name in existing else [b"\\NonExistent"]

@@ -28,7 +28,7 @@ def upgrade() -> None:
         "texts",
         sa.Column("account_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("content_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("partial", sa.Integer, nullable=False),
         sa.Column("header", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("partial", sa.Integer, nullable=False),
     )
