@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, event, exc
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from mailstore.errors import StorageFailed
+from mailstore.errors import StorageCorrupt, StorageFailed
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
 
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one
@@ -53,16 +53,26 @@ def _sqlite_engine(**options: Any) -> Engine:
     return engine
 
 
+def _is_damage(error: object) -> bool:
+    """Does SQLite say that the file itself is broken, not that it cannot be used now?"""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is the extended code
+    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Turn what the database and the disk refuse into StorageFailed, in words without paths or values."""
     try:
         yield
     except exc.DBAPIError as error:
+        if _is_damage(error.orig):
+            raise StorageCorrupt(f"the database is damaged: {error.orig}") from error
         raise StorageFailed(f"the database refused: {error.orig}") from error
     except exc.TimeoutError as error:
         raise StorageFailed("the database is in use by too many at once") from error
     except sqlite3.Error as error:
+        if _is_damage(error):
+            raise StorageCorrupt(f"the database is damaged: {error}") from error
         raise StorageFailed(f"the database refused: {error}") from error
     except OSError as error:
         raise StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}") from error

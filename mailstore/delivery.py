@@ -56,13 +56,14 @@ class Place:
 
     def link(self, directory: str, row: Row) -> str:
         """Let a message of another folder, or of this one, appear here too: files never change, so both share one."""
-        unique = unique_name(self._token, row.size, _crlf_size(row), now=self._now)
         path = self._maildir.path(directory, row.file, row.flags)
         if not path.exists():
             found = self._maildir.find(directory, row.file)
             if found is None:
                 raise MessageLost("the message's file is missing")
             path = found
+        octets = path.stat().st_size if row.native else row.size
+        unique = unique_name(self._token, octets, row.size if row.native else _crlf_size(row), now=self._now)
         target = self._folder / "cur" / (unique + info(row.flags))
         try:
             os.link(path, target)

@@ -43,5 +43,9 @@ class StorageFailed(MailstoreError):
     """The disk or the database refused: full, read-only, locked or broken. Nothing half done is left visible."""
 
 
+class StorageCorrupt(StorageFailed):
+    """A database file is damaged. An index is set aside and made anew at the next opening."""
+
+
 class SecretUnreadable(MailstoreError):
     """A sealed password does not open with this key: another key file, another account, or damage."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
-from mailstore.content import Content
+from mailstore.content import content_of
 from mailstore.database import MailboxDatabase, storage_errors
 from mailstore.errors import MessageLost, NoSuchFolder, StorageFailed
 from mailstore.index import contents, folders, fulltext, mailbox
@@ -95,7 +95,9 @@ class Kept:
     def _computed(self, directory: str, rows: Collection[Row], *, with_texts: bool) -> Iterator[Computed]:
         for row in rows:
             try:
-                with storage_errors(), Content(self._maildir.open(directory, row.file, row.flags), row.size) as content:
+                with storage_errors():
+                    fd = self._maildir.open(directory, row.file, row.flags)
+                with content_of(fd, row.size, native=row.native) as content:
                     data = content.whole()
                     facts, root = computed(data)
                     yield row, facts, fulltext.texts_of(root, data) if with_texts else None

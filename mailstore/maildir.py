@@ -137,6 +137,19 @@ def folder_directory(name: str) -> str:
     return directory
 
 
+def folder_name(directory: str) -> str:
+    """The name of the folder in a Maildir++ directory that another program made. Raises BadFolderName.
+
+    A directory that `folder_directory` would write otherwise is read as it stands.
+    """
+    levels = [level.replace("%2E", ".").replace("%25", "%") for level in directory.removeprefix(".").split(".")]
+    name = "/".join(levels)
+    if any("/" in level for level in levels) or name.upper() == "INBOX":
+        raise BadFolderName("the directory's name is not a folder's")
+    folder_directory(name)
+    return name
+
+
 def _escape(level: str) -> str:
     if any(ord(c) < 32 or ord(c) == 127 for c in level):
         raise BadFolderName("a folder name has no control characters")

@@ -11,6 +11,7 @@ do is noted as `pending` in the same transaction, and worked off at once or at t
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,11 +23,12 @@ from sqlalchemy import Connection, insert, select
 
 from mailstore import delivery, schema
 from mailstore.annotations import Annotations
-from mailstore.content import Content
+from mailstore.content import Content, content_of
 from mailstore.database import MailboxEngine, storage_errors
-from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageFailed
+from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
 from mailstore.index import folders, mailbox, special
 from mailstore.index.folders import INBOX_ID, FolderRow
+from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.rows import (
     DELETED,
     Appended,
@@ -50,6 +52,11 @@ from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, folder_directory, info, new_token
 from mailstore.message.facts import Facts
 from mailstore.quota import Limits, Usage
+from mailstore.reconciling import Reconciler, Report
+
+
+def _unreported(_event: str, **_figures: object) -> None:
+    """Nobody listens: commands and tests."""
 
 
 def index_path(maildir: Path) -> Path:
@@ -68,10 +75,13 @@ class MailHome:
         *,
         announce: Callable[[int], None] = lambda _folder_id: None,
         clock: Callable[[], float] = time.time,
+        report: Report = _unreported,
     ) -> None:
         """Open the account's Maildir and index, made where missing. Raises StorageFailed.
 
-        `announce(folder_id)` is called after each change, in the thread that made it.
+        `announce(folder_id)` is called after each change, in the thread that made it; `report(event, **figures)`
+        is told what other programs did to the Maildir, and what was lost. An index that is damaged is set aside,
+        and the folders get a new one, with a new UIDVALIDITY, from what is in the Maildir.
         """
         self.account_id = account_id
         self._announce = announce
@@ -80,7 +90,8 @@ class MailHome:
         self._maildir = Maildir(maildir)
         with storage_errors():
             self._maildir.make()
-        self._database = engine.open(index_path(maildir))
+        self._report = report
+        self._database = open_index(engine, index_path(maildir), report)
         self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
         self.annotations = Annotations(self._database, account_id, announce)
@@ -89,6 +100,15 @@ class MailHome:
             self.token = self._begin_mailbox()
             self._work_off_pending()
             self._sweep()
+            self._reconciler = Reconciler(
+                self._maildir,
+                self._database,
+                account_id,
+                self.token,
+                clock=clock,
+                announce=announce,
+                report=report,
+            )
         except BaseException:
             self._database.close()
             raise
@@ -133,6 +153,54 @@ class MailHome:
     def close(self) -> None:
         self._database.close()
 
+    def reconcile(self, folder_id: int | None = None) -> bool:
+        """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
+        whether they did anything. What cannot be done now (disk full, read-only) is reported and done later.
+        Raises StorageFailed for an index that is damaged."""
+
+        def look() -> bool:
+            changed = folder_id is None and self._reconciler.folders()
+            with self._database.read() as connection:
+                if folder_id is None:
+                    found = folders.every(connection, self.account_id)
+                else:
+                    one = folders.by_id(connection, self.account_id, folder_id)
+                    found = [one] if one is not None else []
+            for folder in found:
+                changed |= self._reconciler.folder(folder)
+            return changed
+
+        return self._noticed(look)
+
+    def reconcile_named(self, name: str) -> bool:
+        """The same for one folder by its name, or, where there is none, which folders there are by now."""
+        with self._database.read() as connection:
+            folder = folders.by_name(connection, self.account_id, name)
+        if folder is None:
+            return self.reconcile_folders()
+        return self._noticed(lambda: self._reconciler.folder(folder))
+
+    def reconcile_folders(self) -> bool:
+        """Notice which folders other programs made or removed."""
+        return self._noticed(self._reconciler.folders)
+
+    def _noticed(self, look: Callable[[], bool]) -> bool:
+        try:
+            self._catch_up()
+            return look()
+        except StorageCorrupt:
+            mark_damaged(index_path(self._maildir.root))
+            raise
+        except StorageFailed as error:
+            self._report("maildir cannot be reconciled", reason=str(error))
+            return False
+
+    def directories(self, folder_id: int) -> tuple[Path, Path]:
+        """Where other programs deliver into a folder, and where its messages lie. Raises NoSuchFolder."""
+        with self._database.read() as connection:
+            path = self._maildir.folder(self._numbered(connection, folder_id).directory)
+        return path / "new", path / "cur"
+
     # Folders
 
     def folders(self) -> list[Folder]:
@@ -167,10 +235,9 @@ class MailHome:
             if folders.by_name(connection, self.account_id, name):
                 raise FolderExists("there is a folder of that name")
         self._catch_up()
-        with storage_errors():
-            for directory in directories:
+        with storage_errors(), self._database.write() as connection:
+            for directory in directories:  # within the transaction, or another process takes them for somebody else's
                 self._maildir.make(directory)
-        with self._database.write() as connection:
             for above, directory in zip(names[:-1], directories, strict=False):
                 if folders.by_name(connection, self.account_id, above) is None:
                     folders.add(connection, self.account_id, above, directory, self._now())
@@ -330,7 +397,7 @@ class MailHome:
         try:
             for row in found:
                 with storage_errors():
-                    opened[row.uid] = Content(self._maildir.open(folder.directory, row.file, row.flags), row.size)
+                    opened[row.uid] = self._content(folder, row)
         except BaseException:
             for content in opened.values():
                 content.close()
@@ -355,6 +422,13 @@ class MailHome:
     def object_id(self, folder: Folder) -> str:
         """The folder's MAILBOXID (RFC 8474 4): kept through renames, never given twice."""
         return f"F{self.token}-{folder.id:x}"
+
+    def _content(self, folder: FolderRow, row: Row) -> Content:
+        fd = self._maildir.open(folder.directory, row.file, row.flags)
+        if not row.native and os.fstat(fd).st_size != row.size:
+            self._reconciler.damaged(folder.id, row.uid)
+            self._report("message file has another size", folder=folder.id, uid=row.uid)
+        return content_of(fd, row.size, native=row.native)
 
     # What changes messages
 
@@ -524,6 +598,7 @@ class MailHome:
                         file,
                         save_date=self._now(),
                         content_id=row.content_id,
+                        native=row.native,
                     )
                     for row, file in zip(found, files, strict=True)
                 ]

@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -107,6 +107,8 @@ messages = Table(
     Column("file", Text, nullable=False),  # the Maildir's unique name, without ":2," and flags
     Column("save_date", BigInteger),  # when it came into this folder (RFC 8514); NULL: not known
     Column("content_id", BigInteger),  # NULL until somebody asks for what `contents` has
+    # exact: a file's bytes are the message's; native: each bare LF in it is sent as CRLF (files of other programs)
+    Column("line_ends", String(8), nullable=False, server_default="exact"),
     Index("messages_modseq", "account_id", "folder_id", "modseq"),
     Index("messages_content", "account_id", "content_id"),
 )
@@ -132,6 +134,16 @@ texts = Table(
     Column("partial", Integer, nullable=False),  # is there more of it than is kept?
     Column("header", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+# When a folder's directories last changed as of the last look into them, in nanoseconds: see mailstore.index.marks.
+looked = Table(
+    "looked",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("folder_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("new_mtime", BigInteger, nullable=False),
+    Column("cur_mtime", BigInteger, nullable=False),
 )
 
 expunged = Table(

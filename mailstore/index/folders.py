@@ -124,7 +124,7 @@ def set_special_use(connection: Connection, account_id: int, folder_id: int, use
 
 def drop(connection: Connection, account_id: int, folder_id: int) -> None:
     """Forget a folder and all that the index has of it."""
-    for table in (schema.messages, schema.expunged, schema.metadata):
+    for table in (schema.messages, schema.expunged, schema.metadata, schema.looked):
         connection.execute(delete(table).where(table.c.account_id == account_id, table.c.folder_id == folder_id))
     contents.sweep(connection, account_id)
     connection.execute(delete(schema.folders).where(_c.account_id == account_id, _c.id == folder_id))

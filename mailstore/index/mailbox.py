@@ -21,12 +21,17 @@ from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
 from mailstore.quota import Usage
 
+EXACT, NATIVE = "exact", "native"  # messages.line_ends
+
 _m = schema.messages.c
 _e = schema.expunged.c
 _l = schema.ledger.c
 
 _HERE = (_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
-_COLUMNS = (_m.uid, _m.modseq, _m.flags, _m.size, _m.internal_date, _m.uidl, _m.file, _m.save_date, _m.content_id)
+_COLUMNS = (
+    *(_m.uid, _m.modseq, _m.flags, _m.size, _m.internal_date, _m.uidl, _m.file, _m.save_date, _m.content_id),
+    _m.line_ends == bindparam("native", NATIVE),
+)
 _ROWS = select(*_COLUMNS).where(*_HERE).order_by(_m.uid)
 _ROWS_SPAN = _ROWS.where(_m.uid.between(bindparam("low"), bindparam("high")))
 _ROWS_AMONG = _ROWS.where(_m.uid.in_(bindparam("uids", expanding=True)))
@@ -161,6 +166,7 @@ class NewMessage:
     uid: int | None = None
     save_date: int | None = None
     content_id: int | None = None  # of a copy, what the original has
+    native: bool = False
 
 
 def add(connection: Connection, account_id: int, folder: FolderRow, new: Iterable[NewMessage]) -> list[int]:
@@ -186,6 +192,7 @@ def add(connection: Connection, account_id: int, folder: FolderRow, new: Iterabl
                 "file": message.file,
                 "save_date": message.save_date,
                 "content_id": message.content_id,
+                "line_ends": NATIVE if message.native else EXACT,
             }
         )
     if values:

@@ -69,6 +69,7 @@ class Row:
     file: str  # the file's name below the folder's directory without flags: what Maildir calls unique
     save_date: int | None = None  # when it came into this folder, as internal_date; None: not known (RFC 8514)
     content_id: int | None = None  # `mailstore.index.contents`
+    native: bool = False  # another program's file, whose bare LFs are sent as CRLFs
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from typing import Any, Final
 from mailstore.message.addresses import Address
 from mailstore.message.envelope import Envelope, envelope
 from mailstore.message.headers import first_in
-from mailstore.message.octets import pieces
+from mailstore.message.octets import Windows, pieces
 from mailstore.message.preview import preview
 from mailstore.message.section import header_fields
 from mailstore.message.structure import Disposition, Leaf, Multipart, Structure, structure
@@ -96,7 +96,7 @@ class Facts:
         return cls(email_id, thread_id, (plain[a:b], plain[b:c], plain[c : c + parts], plain[c + parts :]))
 
 
-def computed(data: bytes | mmap.mmap) -> tuple[Facts, Part]:
+def computed(data: bytes | mmap.mmap | Windows) -> tuple[Facts, Part]:
     """The facts of a whole message, and where its parts are. Raises nothing, whatever it is."""
     root = walk(data)
     header = root.header
@@ -113,7 +113,7 @@ def computed(data: bytes | mmap.mmap) -> tuple[Facts, Part]:
 # Object ids
 
 
-def _email_id(data: bytes | mmap.mmap) -> str:
+def _email_id(data: bytes | mmap.mmap | Windows) -> str:
     digest = hashlib.sha256()
     for piece in pieces(data, 0, len(data), _STEP):
         digest.update(piece)

@@ -8,12 +8,32 @@ is always a copy, and nothing keeps the mapping alive.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 MAPPED: Final = 4 * 1024 * 1024  # a mapping up to this size is simply read
 STEP: Final = 1024 * 1024  # a multiple of every page size
 _OVERLAP: Final = 4096
+
+
+class Windows:
+    """A message that is read from its file as it is looked at. Slices are copies; reading may raise MessageLost."""
+
+    __slots__ = ("_read", "_size")
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        """`read(offset, length)` gives the octets there."""
+        self._read = read
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, step = part.indices(self._size)
+        if step != 1:
+            raise ValueError("only whole runs of octets are read")
+        return self._read(start, stop - start) if start < stop else b""
 
 
 class Octets:
@@ -35,11 +55,11 @@ class Octets:
 
 
 class MappedOctets:
-    """The same of a mapped file: one step of it at a time is in memory."""
+    """The same of a mapped file, or of one read in windows: one step of it at a time is in memory."""
 
     __slots__ = ("_base", "_data", "_window", "size")
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: mmap.mmap | Windows) -> None:
         self._data = data
         self.size = len(data)
         self._base = 0
@@ -83,29 +103,30 @@ class MappedOctets:
         _give_back(self._data, base, base + len(self._window))
 
 
-def octets(data: bytes | mmap.mmap) -> Octets | MappedOctets:
+def octets(data: bytes | mmap.mmap | Windows) -> Octets | MappedOctets:
     """The right one of the two."""
-    if isinstance(data, mmap.mmap):
+    if not isinstance(data, bytes):
         if len(data) > MAPPED:
             return MappedOctets(data)
         data = data[:]
     return Octets(data)
 
 
-def pieces(data: bytes | mmap.mmap, start: int, end: int, step: int) -> Iterator[bytes]:
+def pieces(data: bytes | mmap.mmap | Windows, start: int, end: int, step: int) -> Iterator[bytes]:
     """The octets from `start` to `end` in order, at most `step` at a time."""
     for at in range(start, end, step):
         stop = min(at + step, end)
         yield data[at:stop]
-        if isinstance(data, mmap.mmap):
-            _give_back(data, at, stop)
+        _give_back(data, at, stop)
 
 
-def _give_back(data: mmap.mmap, start: int, end: int) -> None:
+def _give_back(data: bytes | mmap.mmap | Windows, start: int, end: int) -> None:
     """Let go of the pages of a range, and of those around it: a read maps neighbouring pages, too.
 
     They come back from the file when read again.
     """
+    if not isinstance(data, mmap.mmap):
+        return
     start = max(start - STEP, 0)
     start -= start % mmap.PAGESIZE
     end = min(end + STEP, len(data))

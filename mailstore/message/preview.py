@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from mailstore.message.octets import Windows
 from mailstore.message.text import body_texts
 from mailstore.message.walker import Part
 
@@ -24,7 +25,7 @@ _UNSEEN: Final = {"head", "style", "script", "title", "template"}  # elements wh
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2060\ufeff\\x00-\\x08\\x0e-\\x1f\\x7f]+")
 
 
-def preview(root: Part, data: bytes | mmap.mmap) -> str:
+def preview(root: Part, data: bytes | mmap.mmap | Windows) -> str:
     """The preview of the message that `walk` found in `data`; empty when it has no text."""
     texts = [part for _, part in zip(range(_PARTS), _texts(root), strict=False)]
     for subtype in (b"plain", b"html"):

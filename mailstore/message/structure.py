@@ -12,6 +12,7 @@ from typing import Final
 
 from mailstore.message.envelope import Envelope, envelope
 from mailstore.message.headers import first, first_in, unfold, without_comments
+from mailstore.message.octets import Windows
 from mailstore.message.parameters import Params, word, word_with_params
 from mailstore.message.walker import HEADER_LIMIT, Part
 
@@ -61,7 +62,7 @@ Structure = Multipart | Leaf
 _CHARSET: Final = (b"charset", b"us-ascii")  # a text's charset when it declares none (RFC 2045 5.2)
 
 
-def structure(part: Part, data: bytes | mmap.mmap) -> Structure:
+def structure(part: Part, data: bytes | mmap.mmap | Windows) -> Structure:
     """The structure of a part that `walk` found in `data`. Raises nothing; no deeper than the walk went."""
     header = whole_header(part, data)
     lowered = header.lower()
@@ -105,7 +106,7 @@ def structure(part: Part, data: bytes | mmap.mmap) -> Structure:
     )
 
 
-def whole_header(part: Part, data: bytes | mmap.mmap) -> bytes:
+def whole_header(part: Part, data: bytes | mmap.mmap | Windows) -> bytes:
     """A part's header, also where the walk had copied as much of headers as it may (HEADERS_LIMIT)."""
     length = min(part.body - part.start, HEADER_LIMIT)
     return part.header if len(part.header) >= length else data[part.start : part.start + length]

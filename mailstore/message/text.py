@@ -16,7 +16,7 @@ from typing import Final
 
 from mailstore.message import charsets
 from mailstore.message.headers import decode_words, fields
-from mailstore.message.octets import pieces
+from mailstore.message.octets import Windows, pieces
 from mailstore.message.structure import transfer_encoding, whole_header
 from mailstore.message.transfer import decoded
 from mailstore.message.walker import Part
@@ -47,7 +47,7 @@ def spaced(text: str) -> str:
     return _BLANKS.sub(" ", text)
 
 
-def body_texts(part: Part, data: bytes | mmap.mmap, overlap: int = OVERLAP) -> Iterator[str]:
+def body_texts(part: Part, data: bytes | mmap.mmap | Windows, overlap: int = OVERLAP) -> Iterator[str]:
     """The texts in the body of a message or part, in order.
 
     A text longer than _PIECE comes in several pieces. Each begins with the last `overlap` characters of the
@@ -93,7 +93,7 @@ def _bounded_runs(text: str) -> Iterator[str]:
     yield text[position:]
 
 
-def _text(part: Part, data: bytes | mmap.mmap) -> Iterator[str]:
+def _text(part: Part, data: bytes | mmap.mmap | Windows) -> Iterator[str]:
     """The characters of a text part, piece by piece."""
     octets = decoded(pieces(data, part.body, part.end, _STEP), transfer_encoding(whole_header(part, data)))
     name = charsets.codec(part.content_type.param(b"charset") or b"")

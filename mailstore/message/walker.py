@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from mailstore.message.headers import first
-from mailstore.message.octets import octets
+from mailstore.message.octets import Windows, octets
 from mailstore.message.parameters import (
     MESSAGE_RFC822,
     OCTET_STREAM,
@@ -64,7 +64,7 @@ class Part:
     boundary: bytes | None  # of a multipart
 
 
-def walk(data: bytes | mmap.mmap) -> Part:
+def walk(data: bytes | mmap.mmap | Windows) -> Part:
     """The tree of a whole message."""
     return _Walk(data).run()
 
@@ -123,7 +123,7 @@ class _Walk:
 
     __slots__ = ("blank", "budget", "count", "levels", "lines", "lines_at", "lone_blank", "octets", "stack")
 
-    def __init__(self, data: bytes | mmap.mmap) -> None:
+    def __init__(self, data: bytes | mmap.mmap | Windows) -> None:
         self.octets = octets(data)
         self.stack: list[_Open] = []
         self.levels: dict[bytes, int] = {}

@@ -27,6 +27,7 @@ from proxy.daemon.alone import Alone, NotAlone
 from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
 from proxy.daemon.threads import Threads
 from proxy.daemon.tls import ServerTls
+from proxy.daemon.watching import DirectoryWatcher
 from proxy.imap.server import ImapFactory, spooled
 from proxy.login.furnishing import Furnishing
 from proxy.login.gate import LoginGate
@@ -57,7 +58,15 @@ class Daemon:
         self._alone = Alone(config.state)
         sealer = Sealer(load_key(config.key_file))
         accounts = Accounts(self._database)
-        self._homes = Homes(MailboxEngine(), in_thread=in_thread, from_thread=reactor.callFromThread, clock=reactor)
+        self._watcher = DirectoryWatcher(reactor)
+        self._homes = Homes(
+            MailboxEngine(),
+            in_thread=in_thread,
+            from_thread=reactor.callFromThread,
+            clock=reactor,
+            watcher=self._watcher,
+            report=log.warning,
+        )
         self._homes.furnish = Furnishing(config)
         door = LegacyDoor(config, reactor)
         self._mover = Mover(config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=in_thread, log=log)
@@ -105,6 +114,7 @@ class Daemon:
         await gatherResults([factory.drain() for factory in self._factories.values()])
         await self._notes.flush()
         await self._homes.closed()
+        self._watcher.close()
         self._database.close()
         self._threads.stop()
         self._alone.end()

@@ -32,7 +32,7 @@ def chosen(folders: Sequence[Folder], subscriptions: Iterable[str], asked: ListE
     above = {level for name in existing for level in parents(name)}
     names = existing.keys() | above
     if Selection.SUBSCRIBED in asked.selection:
-        names = subscribed
+        names = set(subscribed)
     if Selection.SPECIAL_USE in asked.selection:
         names = {name for name in names if name in existing and existing[name].special_use}
     within: set[str] = set()  # what has something below it that is chosen

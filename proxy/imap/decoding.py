@@ -7,12 +7,12 @@ while it is sent. Pure but for the open message; used by `proxy.imap.reading` an
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from mailstore.content import Content
+from mailstore.message.octets import Windows
 from mailstore.message.section import Span
 from mailstore.message.structure import transfer_encoding, whole_header
 from mailstore.message.transfer import decoded
@@ -57,7 +57,7 @@ def plain(item: BinarySection, span: Span, content: Content, inline: int) -> lis
 
 
 def pieces_of(
-    item: BinarySection, part: Part, data: bytes | mmap.mmap, content: Content, inline: int
+    item: BinarySection, part: Part, data: bytes | Windows, content: Content, inline: int
 ) -> list[bytes | Span | Decoded]:
     """The FETCH item for a part. A multipart and a message have no encoding (RFC 2045 6.4).
 

@@ -10,7 +10,6 @@ Pure but for the store: no transport, no reactor, no session.
 
 from __future__ import annotations
 
-import mmap
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
@@ -24,6 +23,7 @@ from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
 from mailstore.message.envelope import Envelope, envelope
 from mailstore.message.facts import KEPT_FIELDS, Facts, computed
+from mailstore.message.octets import Windows
 from mailstore.message.section import Span, header_fields, locate
 from mailstore.message.structure import Structure, structure
 from mailstore.message.walker import Part, find, walk
@@ -287,7 +287,7 @@ class OpenMessage:
             self.content.close()
 
     @cached_property
-    def data(self) -> bytes | mmap.mmap:
+    def data(self) -> bytes | Windows:
         return self.content.whole()
 
     @cached_property

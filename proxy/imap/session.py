@@ -269,6 +269,12 @@ class Session:
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
 
+    async def look(self) -> None:
+        """Notice what other programs did to the selected mailbox; `sync` tells it."""
+        view = self.view
+        if view is not None and await self.run(lambda home: home.reconcile(view.folder.id)):
+            self.stale = True
+
     async def sync(self, *, expunge: bool, with_uid: bool = False) -> None:
         """Tell what happened in the selected mailbox (RFC 3501 5.2, 7.4.1)."""
         view = self.view

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from mailstore.database import MailboxEngine
 from mailstore.mailhome import MailHome
+from proxy.login.attention import Attention, Watcher
 from proxy.migration.pull import InThread
 
 T = TypeVar("T")
@@ -74,6 +75,7 @@ class _Open:
         self.shutting = False  # is it to be closed, unless somebody comes first?
         self.watchers: list[Callable[[int], None]] = []
         self.maildrop_locked = False
+        self.attention: Attention | None = None
 
 
 class Handle:
@@ -83,6 +85,7 @@ class Handle:
         self._opened = opened
         self._leave = leave
         self._watching: list[Callable[[int], None]] = []
+        self._attending: list[Callable[[], None]] = []
         self._holds_maildrop = False
         self._closed = False
 
@@ -106,6 +109,14 @@ class Handle:
 
         return end
 
+    def attend(self, folder_id: int) -> Callable[[], None]:
+        attention = self._opened.attention
+        if attention is None or self._closed:
+            return lambda: None
+        end = attention.attend(folder_id)
+        self._attending.append(end)
+        return end
+
     def lock_maildrop(self) -> bool:
         if self._opened.maildrop_locked:
             return self._holds_maildrop
@@ -119,6 +130,9 @@ class Handle:
         for changed in self._watching:
             self._opened.watchers.remove(changed)
         self._watching.clear()
+        for end in self._attending:
+            end()
+        self._attending.clear()
         if self._holds_maildrop:
             self._opened.maildrop_locked = False
         self._leave()
@@ -138,8 +152,14 @@ class Homes:
         in_thread: InThread,
         from_thread: FromThread,
         clock: IReactorTime | None = None,
+        watcher: Watcher | None = None,
+        report: Callable[..., None] = lambda _event, **_figures: None,
     ) -> None:
-        """Without a clock a home is closed behind the last who leaves."""
+        """Without a clock a home is closed behind the last who leaves. `watcher` tells at once of changes in
+        directories; without one they are noticed when a client asks. `report(event, **figures)` is for the log,
+        called in any thread."""
+        self._watcher = watcher
+        self._report = report
         self._engine = engine
         self._in_thread = in_thread
         self._from_thread = from_thread
@@ -157,6 +177,7 @@ class Homes:
         opened = self._open.get(account_id)
         if opened is None:
             opened = self._open[account_id] = _Open(account, _Lane(self._in_thread))
+            self._make_attentive(opened)
         opened.users += 1
         handle = Handle(opened, lambda: self._left(account_id, opened))
         if kept:
@@ -178,13 +199,31 @@ class Homes:
 
     def _ready(self, account_id: int, opened: _Open, maildir: Path) -> None:
         if opened.home is None:
-            home = MailHome(self._engine, account_id, maildir, announce=lambda folder: self._announce(opened, folder))
+            home = MailHome(
+                self._engine,
+                account_id,
+                maildir,
+                announce=lambda folder: self._announce(opened, folder),
+                report=lambda event, **figures: self._report(event, account=opened.account, **figures),
+            )
             try:
                 self.furnish(opened.account, home)
             except BaseException:
                 home.close()
                 raise
             opened.home = home
+
+    def _make_attentive(self, opened: _Open) -> None:
+        if self._watcher is None:
+            return
+
+        def run(operation: Callable[[MailHome], Any]) -> Deferred[Any]:
+            def on_home() -> Any:
+                return operation(opened.home) if opened.home is not None else None
+
+            return opened.lane.run(on_home)
+
+        opened.attention = Attention(self._watcher, run, self._report)
 
     def _announce(self, opened: _Open, folder_id: int) -> None:
         self._from_thread(lambda: _tell(opened, folder_id))

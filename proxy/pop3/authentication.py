@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstore.errors import MailstoreError
+from mailstore.index.folders import INBOX_ID
+from mailstore.mailhome import MailHome
 from proxy.pop3.errors import BadCommand, Refused
 from proxy.pop3.maildrop import Maildrop
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
@@ -109,10 +111,16 @@ async def _opened(home: Home) -> Maildrop:
         home.close()
         raise LoginRefused(Refusal.IN_USE, "another POP3 session holds this mailbox")
     try:
-        return await home.run(lambda mail: Maildrop(mail.maildrop()))
+        return await home.run(_looked)
     except BaseException:
         home.close()
         raise
+
+
+def _looked(mail: MailHome) -> Maildrop:
+    """With what other programs delivered or removed."""
+    mail.reconcile(INBOX_ID)
+    return Maildrop(mail.maildrop())
 
 
 async def authenticate(session: Session, mechanism: bytes, initial: bytes | None) -> None:

@@ -88,6 +88,10 @@ class Home(Protocol):
         """Have `changed(folder_id)` called in the reactor's thread after each change to a folder of this
         account, by whichever session. Gives back what ends the watch."""
 
+    def attend(self, folder_id: int) -> Callable[[], None]:
+        """Until the end, which this gives back, notice at once what other programs do to a folder's Maildir. What
+        they did before counts as well."""
+
     def lock_maildrop(self) -> bool:
         """Take the account's POP3 lock (RFC 1939 4); False when another POP3 session holds it.
         Released by `close`."""

@@ -11,7 +11,7 @@ from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
 from mailstore.mailhome import MailHome
 from mailstore.quota import Limits
 from proxy.login.furnishing import NAMES
-from tests.dialogues.store import deliver, lose, make_home
+from tests.dialogues.store import deliver, drop, lose, make_home, rename
 
 FIRST_DATE = 1_700_000_000  # 14-Nov-2023 22:13:20 +0000; each further message is an hour younger
 HOUR = 3_600
@@ -244,9 +244,12 @@ def told(home: MailHome, words: str) -> None:
     `lose N`: the file of INBOX's Nth message disappears;
     `deliver NAME`: the messages of INBOX of that one of MAILBOXES arrive;
     `furnish LANGUAGE`: the account is given its special folders, as at the first login;
-    `quota OCTETS`: the account may hold so much from here on, and 7 messages.
+    `quota OCTETS`: the account may hold so much from here on, and 7 messages;
+    `drop NAME`: another program delivers them into the Maildir, with LF line ends;
+    `name N LETTERS`: another program renames INBOX's Nth message to have these flags;
+    `notice INBOX`: the kernel tells of what happened in a folder's directories.
     """
-    word, value = words.split()
+    word, value, *rest = words.split()
     if word == "lose":
         lose(home, int(value))
     elif word == "deliver":
@@ -256,5 +259,12 @@ def told(home: MailHome, words: str) -> None:
         home.make_special_folders(NAMES[value])
     elif word == "quota":
         home.limits = Limits(int(value), 7)
+    elif word == "drop":
+        for number, sample in enumerate(MAILBOXES[value].inbox):
+            drop(home, f"{FIRST_DATE}.{number}.elsewhere", sample.octets.replace(b"\r\n", b"\n"))
+    elif word == "name":
+        rename(home, int(value), "".join(rest))
+    elif word == "notice":
+        home.reconcile_named(value)
     else:
         raise AssertionError(f"the mailbox does not know {words!r}")

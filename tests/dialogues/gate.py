@@ -54,6 +54,12 @@ class ScriptedHome:
         for called in tuple(self._watches):
             called(folder_id)
 
+    def attend(self, folder_id: int) -> Callable[[], None]:
+        """The store looks into the folder when a dialogue says so: `M: notice`."""
+        self._gate.mail.reconcile(folder_id)
+        self._gate.pass_on_changes()
+        return lambda: None
+
     def lock_maildrop(self) -> bool:
         if self._locked:
             return True

@@ -41,3 +41,18 @@ def lose(home: MailHome, number: int) -> None:
     path = home.maildir.find("", home.maildrop()[number - 1].file)
     assert path is not None
     path.unlink()
+
+
+def drop(home: MailHome, name: str, octets: bytes) -> None:
+    """Deliver into INBOX as another program does."""
+    passing = home.maildir.root / "tmp" / name
+    passing.write_bytes(octets)
+    passing.rename(home.maildir.root / "new" / name)
+
+
+def rename(home: MailHome, number: int, letters: str) -> None:
+    """Give the file of INBOX's message `number` other flags behind the store's back."""
+    unique = home.maildrop()[number - 1].file
+    path = home.maildir.find("", unique)
+    assert path is not None
+    path.rename(path.with_name(f"{unique}:2,{letters}"))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailstore import content as module
-from mailstore.content import Content
+from mailstore.content import Content, NativeContent, crlf
 from mailstore.errors import MessageLost
 from mailstore.mailhome import MailHome
+from mailstore.message.octets import Windows
 from tests.mailstore.store_rig import append, cur, open_descriptors
 
 Make = Callable[[bytes], Content]
@@ -44,10 +46,9 @@ def test_whole(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     with make(b"01234") as content:
         assert content.whole() == b"01234"
     with make(b"012345") as content:
-        mapped = content.whole()
-        assert isinstance(mapped, mmap.mmap)
-        assert mapped[:] == b"012345"
-        mapped.close()
+        windows = content.whole()
+        assert isinstance(windows, Windows)  # not mapped: who cuts the file short would end the process
+        assert windows[:] == b"012345"
 
 
 def test_a_file_that_was_cut_is_lost_not_short(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +88,35 @@ def test_what_was_begun_is_read_to_its_end_after_an_expunge(home: MailHome) -> N
         home.remove([uid])
         assert list(cur(home).iterdir()) == []
         assert content.read(5, 100) == b"56789"
+
+
+@given(
+    data=st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a"])).map(b"".join),
+    block=st.integers(1, 5),
+    reads=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6),
+)
+def test_native_line_ends(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, block: int, reads: list[tuple[int, int]]
+) -> None:
+    """Any part, in any order, across blocks: as if all had been converted at once."""
+    path = tmp_path_factory.getbasetemp() / "native"
+    path.write_bytes(data)
+    sent = crlf(data)
+    assert sent.replace(b"\r\n", b"\n") == data.replace(b"\r\n", b"\n")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_BLOCK", block)
+        with NativeContent(os.open(path, os.O_RDONLY), len(sent)) as content:
+            for offset, length in reads:
+                assert content.read(offset, length) == sent[offset : offset + length]
+            assert bytes(content.whole()[:]) == sent
+
+
+def test_a_file_cut_short_while_it_is_looked_at(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mapping would end the process with SIGBUS."""
+    monkeypatch.setattr(module, "WHOLE", 5)
+    with make(b"x" * 100_000) as content:
+        windows = content.whole()
+        assert windows[99_999:] == b"x"
+        os.truncate(tmp_path / "message", 10)
+        with pytest.raises(MessageLost):
+            windows[50_000:60_000]

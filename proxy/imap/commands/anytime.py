@@ -19,8 +19,9 @@ async def capability(session: Session, _command: Command, _arguments: NoArgument
     return Done(b"Capability completed.")
 
 
-async def noop(_session: Session, _command: Command, _arguments: NoArguments) -> Done:
-    """What changed is told before the tagged reply, as with every command."""
+async def noop(session: Session, _command: Command, _arguments: NoArguments) -> Done:
+    """What changed is told before the tagged reply, as with every command; here what other programs did, too."""
+    await session.look()
     return Done(b"NOOP completed.")
 
 

@@ -15,6 +15,7 @@ from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArgume
 from proxy.imap.listing import Listed, listed, subscribed
 
 if TYPE_CHECKING:
+    from mailstore.index.rows import Folder, Status
     from proxy.imap.session import Session
 
 
@@ -53,13 +54,19 @@ async def unsubscribe(session: Session, _command: Command, arguments: FolderName
     return Done(b"Unsubscribe completed.")
 
 
+def _folders_now(home: MailHome) -> list[Folder]:
+    """With those that other programs made."""
+    home.reconcile_folders()
+    return home.folders()
+
+
 async def list_folders(session: Session, _command: Command, arguments: ListPattern | ListExtended) -> Done:
     if isinstance(arguments, ListExtended):
         await list_extended(session, arguments)
     elif not arguments.pattern:  # asks for the separator (RFC 3501 6.3.8)
         session.untagged(b'LIST (\\Noselect) "/" ""')
     else:
-        folders = await session.run(lambda home: home.folders())
+        folders = await session.run(_folders_now)
         pattern = arguments.reference + arguments.pattern
         uses = {folder.name: folder.special_use for folder in folders}
         _show(session, b"LIST", listed((folder.name for folder in folders), pattern, uses))
@@ -82,8 +89,12 @@ def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
 
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
     note_items(session, arguments.items)
-    figures = await session.run(lambda home: home.status(arguments.folder))
-    tell_status(session, arguments.folder, figures, arguments.items)
+
+    def looked(home: MailHome) -> Status:
+        home.reconcile_named(arguments.folder)
+        return home.status(arguments.folder)
+
+    tell_status(session, arguments.folder, await session.run(looked), arguments.items)
     return Done(b"Status completed.")
 
 

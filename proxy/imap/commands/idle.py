@@ -20,9 +20,13 @@ async def idle(session: Session, _command: Command, _arguments: NoArguments) -> 
         await session.sync(expunge=True)
         await session.out.drained()
 
+    view = session.view
+    inattentive = session.home.attend(view.folder.id) if view is not None else None
     try:
         line = await session.line(meanwhile=tell)
     finally:
+        if inattentive is not None:
+            inattentive()
         if limit.active():
             limit.cancel()
     if line.upper() != b"DONE":

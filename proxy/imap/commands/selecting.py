@@ -13,6 +13,8 @@ from proxy.imap.manner import CONDSTORE, QRESYNC
 from proxy.imap.view import View
 
 if TYPE_CHECKING:
+    from mailstore.index.rows import Snapshot
+    from mailstore.mailhome import MailHome
     from proxy.imap.session import Session
 
 
@@ -28,7 +30,12 @@ async def select(session: Session, command: Command, arguments: FolderName) -> D
     if isinstance(arguments, Select):
         session.enable(CONDSTORE)
     session.stale = False  # set again by any change from here on
-    snapshot = await session.run(lambda home: home.select(arguments.name, writable=writable))
+
+    def looked(home: MailHome) -> Snapshot:
+        home.reconcile_named(arguments.name)
+        return home.select(arguments.name, writable=writable)
+
+    snapshot = await session.run(looked)
     view = View(snapshot, writable=writable, manner=session.manner)
     session.out.write(responses.flags_known(view.keywords))
     session.out.write(responses.flags_permanent(view.keywords, writable=writable))
@@ -65,6 +72,7 @@ async def _resync(session: Session, view: View, resync: Resync) -> None:
 
 async def check(session: Session, _command: Command, _arguments: NoArguments) -> Done:
     """Everything is on disk already; the mailbox is looked at once more."""
+    await session.look()
     session.stale = True
     return Done(b"Check completed.")
 

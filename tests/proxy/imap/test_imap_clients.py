@@ -44,6 +44,9 @@ class ThreadedHome:
         self.watches.append(changed)
         return lambda: self.watches.remove(changed)
 
+    def attend(self, folder_id: int) -> Callable[[], None]:
+        return lambda: None
+
     def lock_maildrop(self) -> bool:
         return True
 

@@ -222,6 +222,9 @@ class DirectHome:
     def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
         raise NotImplementedError("a move watches nothing")
 
+    def attend(self, folder_id: int) -> Callable[[], None]:
+        return lambda: None
+
     def lock_maildrop(self) -> bool:
         raise NotImplementedError("a move locks nothing")
 
