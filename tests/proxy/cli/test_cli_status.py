@@ -109,7 +109,7 @@ def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "state" / "accounts.db").write_bytes(b"no database" * 100)
     result = mailferry("status", "--config", configuration(tmp_path))
     assert result.exit_code == 1
-    assert "accounts.db: the database refused: file is not a database" in result.stderr
+    assert "accounts.db: the database is damaged: file is not a database" in result.stderr
 
 
 def test_watch_looks_again_until_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
