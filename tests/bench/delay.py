@@ -44,7 +44,7 @@ async def serve(target: int, delay: float) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
         out, back = Hop(delay / 2), Hop(delay / 2)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):  # the end of the whole program, with QUIT on its way
             await asyncio.gather(out.read(reader), out.write(far_writer), back.read(far_reader), back.write(writer))
         writer.close()
         far_writer.close()

@@ -6,7 +6,7 @@ one operation of the store: all of it or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -92,20 +92,28 @@ async def _hand_in(
 
 async def copy(session: Session, command: Command, arguments: Copy) -> Done:
     """Messages that another session has expunged are left out; COPYUID says which were copied."""
+    copied = await transferred(session, command, arguments, MailHome.copy)
+    return Done(b"No messages found.") if copied is None else Done(b"Copy completed.", copy_uid(copied))
+
+
+async def transferred(
+    session: Session, command: Command, arguments: Copy, transfer: Callable[[MailHome, int, list[int], str], Copied]
+) -> Copied | None:
+    """What COPY and MOVE have in common. None: none of the messages is there. Raises No."""
     view = session.selected
     uids = view.uids_of(view.find(arguments.sequence, uid=command.uid))
     if not uids:
-        return Done(b"No messages found.")
+        return None
     try:
-        copied = await session.run(lambda home: home.copy(view.folder.id, uids, arguments.folder))
+        copied = await session.run(lambda home: transfer(home, view.folder.id, uids, arguments.folder))
     except NoSuchFolder as error:
         raise try_create(error) from None
     session.stale = True
-    if not copied.sources:
-        if command.uid:
-            return Done(b"No messages found.")
-        raise expunge_issued()
-    return Done(b"Copy completed.", copy_uid(copied))
+    if copied.sources:
+        return copied
+    if command.uid:
+        return None
+    raise expunge_issued()
 
 
 def copy_uid(copied: Copied) -> bytes:

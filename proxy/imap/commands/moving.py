@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailstore.errors import NoSuchFolder
-from proxy.imap.answers import Done, expunge_issued, read_only, try_create
-from proxy.imap.commands.appending import copy_uid
+from mailstore.mailhome import MailHome
+from proxy.imap.answers import Done, read_only
+from proxy.imap.commands.appending import copy_uid, transferred
 from proxy.imap.grammar.syntax import Command, Copy
 
 if TYPE_CHECKING:
@@ -15,20 +15,10 @@ if TYPE_CHECKING:
 
 async def move(session: Session, command: Command, arguments: Copy) -> Done:
     """COPYUID is told before the messages go (RFC 6851 4.3); their EXPUNGE or VANISHED comes with the sync."""
-    view = session.selected
-    if not view.writable:
+    if not session.selected.writable:
         raise read_only()
-    uids = view.uids_of(view.find(arguments.sequence, uid=command.uid))
-    if not uids:
+    moved = await transferred(session, command, arguments, MailHome.move)
+    if moved is None:
         return Done(b"No messages found.")
-    try:
-        moved = await session.run(lambda home: home.move(view.folder.id, uids, arguments.folder))
-    except NoSuchFolder as error:
-        raise try_create(error) from None
-    session.stale = True
-    if not moved.sources:
-        if command.uid:
-            return Done(b"No messages found.")
-        raise expunge_issued()
     session.untagged(b"OK [%b] Moved UIDs." % copy_uid(moved))
     return Done(b"Move completed.", await session.settled_modseq())
