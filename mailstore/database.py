@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, exc
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from mailstore.errors import StorageCorrupt, StorageFailed
+from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
 
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one
@@ -44,7 +45,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=64)
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=128)
 
 
 def _sqlite_engine(**options: Any) -> Engine:
@@ -59,23 +60,36 @@ def _is_damage(error: object) -> bool:
     return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """Turn what the database and the disk refuse into StorageFailed, in words without paths or values."""
-    try:
-        yield
-    except exc.DBAPIError as error:
-        if _is_damage(error.orig):
-            raise StorageCorrupt(f"the database is damaged: {error.orig}") from error
-        raise StorageFailed(f"the database refused: {error.orig}") from error
-    except exc.TimeoutError as error:
-        raise StorageFailed("the database is in use by too many at once") from error
-    except sqlite3.Error as error:
+def translated(error: BaseException) -> MailstoreError | None:
+    """What a refusal of the database or the disk is called here, in words without paths or values; None for others."""
+    if isinstance(error, exc.DBAPIError):
+        error = error.orig or error
+    if isinstance(error, sqlite3.Error):
         if _is_damage(error):
-            raise StorageCorrupt(f"the database is damaged: {error}") from error
-        raise StorageFailed(f"the database refused: {error}") from error
-    except OSError as error:
-        raise StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}") from error
+            return StorageCorrupt(f"the database is damaged: {error}")
+        return StorageFailed(f"the database refused: {error}")
+    if isinstance(error, exc.DBAPIError):
+        return StorageFailed(f"the database refused: {error}")
+    if isinstance(error, exc.TimeoutError):
+        return StorageFailed("the database is in use by too many at once")
+    if isinstance(error, OSError):
+        return StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}")
+    return None
+
+
+class storage_errors:
+    """Turn what the database and the disk refuse into StorageFailed."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is not None and (failed := translated(error)) is not None:
+            raise failed from error
 
 
 def _make_private(path: Path) -> None:
@@ -176,6 +190,45 @@ class MailboxEngine:
             _opening.reset(token)
 
 
+class _Transaction:
+    """A block that is one transaction: committed when it has ended well, undone when not. Raises StorageFailed.
+
+    A class, where a generator would be shorter: nearly every command has several.
+    """
+
+    __slots__ = ("_begin", "_connection", "_driver")
+
+    def __init__(self, connection: Connection, driver: sqlite3.Connection, begin: str) -> None:
+        self._connection = connection
+        self._driver = driver
+        self._begin = begin
+
+    def __enter__(self) -> Connection:
+        try:
+            self._driver.execute(self._begin)
+        except sqlite3.Error as error:
+            failed = translated(error)
+            assert failed is not None
+            raise failed from error
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                commit(self._driver)
+            else:
+                self._driver.rollback()  # nothing, where SQLite has done so by itself
+        except BaseException as failure:
+            self._driver.rollback()
+            error = failure
+            if translated(failure) is None:
+                raise
+        if error is not None and (failed := translated(error)) is not None:
+            raise failed from error
+
+
 class MailboxDatabase:
     """One account's open index and ledger. One thread at a time.
 
@@ -185,35 +238,17 @@ class MailboxDatabase:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-
-    @property
-    def _driver(self) -> sqlite3.Connection:
-        driver = self._connection.connection.driver_connection
+        driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
-        return driver
+        self._driver = driver
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> _Transaction:
         """A transaction that sees one state and changes nothing."""
-        with storage_errors(), self._transaction("BEGIN"):
-            yield self._connection
+        return _Transaction(self._connection, self._driver, "BEGIN")
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> _Transaction:
         """A transaction that is durable when the block has ended, or never was."""
-        with storage_errors(), self._transaction("BEGIN IMMEDIATE"):
-            yield self._connection
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        driver = self._driver
-        driver.execute(begin)
-        try:
-            yield
-            commit(driver)
-        except BaseException:
-            driver.rollback()  # nothing, where SQLite has done so by itself
-            raise
+        return _Transaction(self._connection, self._driver, "BEGIN IMMEDIATE")
 
     @contextmanager
     def write_lightly(self) -> Iterator[Connection]:

@@ -46,6 +46,7 @@ from mailstore.maildir import (
     sync_files,
     unique_of,
 )
+from mailstore.prepared import Prepared
 
 GRACE: Final = 60  # seconds from a file's making to the end of its transaction, at the very most
 LARGE: Final = 1_000  # messages from which on it pays to keep a folder's mark in the index
@@ -56,7 +57,9 @@ _REMEMBERED: Final = 10_000  # names of messages that left a folder, to know the
 Report = Callable[..., None]  # report(event, **figures): for the log; no names, no bytes of mail
 
 _m, _l = schema.messages.c, schema.ledger.c
-_NAMES = select(_m.uid, _m.flags, _m.file).where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
+_NAMES = Prepared(
+    select(_m.uid, _m.flags, _m.file).where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
+)
 _KNOWN = select(_m.uid).where(_m.account_id == bindparam("a"), _m.file == bindparam("n")).limit(1)
 _LEDGER = select(_l.outcome, _l.uidl).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
 _LEDGER_UID = (
@@ -147,7 +150,7 @@ class Reconciler:
             going = {unique_of(item.path.rpartition("/")[2]) for item in pending if item.path.startswith(at)}
             look = _Look(folder, path, Mark((0, 0), settled=False))
             replaced = self._replaced(look)
-            rows = [tuple(row) for row in connection.execute(_NAMES, {"a": self._account_id, "f": folder_id})]
+            rows = _NAMES.all(connection, {"a": self._account_id, "f": folder_id})
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
             if found or look.replaced:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, sele
 
 from mailstore import schema
 from mailstore.message.facts import Facts
+from mailstore.prepared import Prepared
 
 _m = schema.messages.c
 _c = schema.contents.c
@@ -23,14 +24,17 @@ _JOINED = (
     .join_from(schema.messages, schema.contents, (_c.account_id == _m.account_id) & (_c.id == _m.content_id))
     .where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 )
-_SPAN = _JOINED.where(_m.uid.between(bindparam("low"), bindparam("high")))
+_SPAN = Prepared(_JOINED.where(_m.uid.between(bindparam("low"), bindparam("high"))))
 _AMONG = _JOINED.where(_m.uid.in_(bindparam("uids", expanding=True)))
-_BY_EMAIL = select(_c.id).where(_c.account_id == bindparam("a"), _c.email_id == bindparam("e"))
-_HIGHEST = (
-    select(func.max(_c.id)).where(_c.account_id == bindparam("a")).scalar_subquery(),
-    select(func.max(_t.content_id)).where(_t.account_id == bindparam("a")).scalar_subquery(),
+_BY_EMAIL = Prepared(select(_c.id).where(_c.account_id == bindparam("a"), _c.email_id == bindparam("e")))
+_HIGHEST = Prepared(
+    select(
+        select(func.max(_c.id)).where(_c.account_id == bindparam("a")).scalar_subquery(),
+        select(func.max(_t.content_id)).where(_t.account_id == bindparam("a")).scalar_subquery(),
+    )
 )
-_POINT = (
+_ADD = Prepared(insert(schema.contents))
+_POINT = Prepared(
     update(schema.messages)
     .where(
         _m.account_id == bindparam("a"),
@@ -40,15 +44,13 @@ _POINT = (
     )
     .values(content_id=bindparam("to"))
 )
-_PACK = (
+_PACK = Prepared(
     update(schema.contents)
     .where(_c.account_id == bindparam("a"), _c.id == bindparam("i"))
     .values(facts=bindparam("packed"))
 )
 _UNUSED = ~exists().where(_m.account_id == _c.account_id, _m.content_id == _c.id)
-_LET_GO = delete(schema.contents).where(
-    _c.account_id == bindparam("a"), _c.id.in_(bindparam("ids", expanding=True)), _UNUSED
-)
+_LET_GO = Prepared(delete(schema.contents).where(_c.account_id == bindparam("a"), _c.id == bindparam("i"), _UNUSED))
 _SWEEP = delete(schema.contents).where(_c.account_id == bindparam("a"), _UNUSED)
 
 _AT_ONCE = 500  # names in one IN list
@@ -62,7 +64,7 @@ def facts(connection: Connection, account_id: int, folder_id: int, uids: Collect
     key: dict[str, Any] = {"a": account_id, "f": folder_id}
     low, high = min(wanted), max(wanted)
     if high - low < 4 * len(wanted):
-        found = [row for row in connection.execute(_SPAN, key | {"low": low, "high": high}) if row[0] in wanted]
+        found = [row for row in _SPAN.all(connection, key | {"low": low, "high": high}) if row[0] in wanted]
     else:
         some = sorted(wanted)
         found = []
@@ -78,15 +80,16 @@ def facts(connection: Connection, account_id: int, folder_id: int, uids: Collect
 
 def keep(connection: Connection, account_id: int, folder_id: int, uid: int, file: str, value: Facts) -> int | None:
     """Keep a message's facts; gives back the id of its content, None when the message has gone meanwhile."""
-    content_id = connection.scalar(_BY_EMAIL, {"a": account_id, "e": value.email_id})
-    new = content_id is None
-    if content_id is None:
-        highest = connection.execute(select(*_HIGHEST), {"a": account_id}).one()
+    found = _BY_EMAIL.first(connection, {"a": account_id, "e": value.email_id})
+    if found is None:
+        highest = _HIGHEST.first(connection, {"a": account_id})
         content_id = max(highest[0] or 0, highest[1] or 0) + 1
+    else:
+        content_id = found[0]
     point = {"a": account_id, "f": folder_id, "u": uid, "was": file, "to": content_id}
-    if connection.execute(_POINT, point).rowcount == 0:
+    if _POINT.run(connection, point) == 0:
         return None
-    if new:
+    if found is None:
         row = {
             "account_id": account_id,
             "id": content_id,
@@ -94,16 +97,15 @@ def keep(connection: Connection, account_id: int, folder_id: int, uid: int, file
             "thread_id": value.thread_id,
             "facts": value.packed(),
         }
-        connection.execute(insert(schema.contents), row)
+        _ADD.run(connection, row)
     else:
-        connection.execute(_PACK, {"a": account_id, "i": content_id, "packed": value.packed()})
+        _PACK.run(connection, {"a": account_id, "i": content_id, "packed": value.packed()})
     return int(content_id)
 
 
 def let_go(connection: Connection, account_id: int, ids: Collection[int]) -> None:
     """Forget those of `ids` that no message has any more."""
-    if ids:
-        connection.execute(_LET_GO, {"a": account_id, "ids": list(ids)})
+    _LET_GO.many(connection, [{"a": account_id, "i": content_id} for content_id in ids])
 
 
 def sweep(connection: Connection, account_id: int) -> None:

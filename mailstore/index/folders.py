@@ -14,16 +14,20 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from mailstore import schema
 from mailstore.index import contents
 from mailstore.index.rows import Folder
+from mailstore.prepared import Prepared
 
 INBOX_ID = 1
 
 _c = schema.folders.c
-_ALL = select(
+_p = schema.pending.c
+_s = schema.subscriptions.c
+_FOLDERS = select(
     _c.id, _c.name, _c.directory, _c.uidvalidity, _c.uidnext, _c.highestmodseq, _c.recent_from, _c.special_use
 ).where(_c.account_id == bindparam("a"))
-_BY_NAME = _ALL.where(_c.name == bindparam("n"))
-_BY_ID = _ALL.where(_c.id == bindparam("i"))
-_SET = (
+_ALL = Prepared(_FOLDERS)
+_BY_NAME = Prepared(_FOLDERS.where(_c.name == bindparam("n")))
+_BY_ID = Prepared(_FOLDERS.where(_c.id == bindparam("i")))
+_SET = Prepared(
     update(schema.folders)
     .where(_c.account_id == bindparam("a"), _c.id == bindparam("i"))
     .values(
@@ -32,6 +36,11 @@ _SET = (
         recent_from=bindparam("new_recent"),
     )
 )
+_SUBSCRIPTIONS = Prepared(select(_s.name).where(_s.account_id == bindparam("a")).order_by(_s.name))
+_PENDING = Prepared(select(_p.id, _p.action, _p.path, _p.target).where(_p.account_id == bindparam("a")).order_by(_p.id))
+_LAST_PENDING = Prepared(select(func.max(_p.id)).where(_p.account_id == bindparam("a")))
+_ADD_PENDING = Prepared(insert(schema.pending))
+_CLEAR_PENDING = Prepared(delete(schema.pending).where(_p.account_id == bindparam("a"), _p.id <= bindparam("up_to")))
 
 
 @dataclass(slots=True)
@@ -52,23 +61,23 @@ class FolderRow:
 
 
 def every(connection: Connection, account_id: int) -> list[FolderRow]:
-    return [FolderRow(*row) for row in connection.execute(_ALL, {"a": account_id})]
+    return [FolderRow(*row) for row in _ALL.all(connection, {"a": account_id})]
 
 
 def by_name(connection: Connection, account_id: int, name: str) -> FolderRow | None:
-    row = connection.execute(_BY_NAME, {"a": account_id, "n": name}).first()
+    row = _BY_NAME.first(connection, {"a": account_id, "n": name})
     return FolderRow(*row) if row else None
 
 
 def by_id(connection: Connection, account_id: int, folder_id: int) -> FolderRow | None:
-    row = connection.execute(_BY_ID, {"a": account_id, "i": folder_id}).first()
+    row = _BY_ID.first(connection, {"a": account_id, "i": folder_id})
     return FolderRow(*row) if row else None
 
 
 def save(connection: Connection, account_id: int, folder: FolderRow) -> None:
     """Write the counters back."""
-    connection.execute(
-        _SET,
+    _SET.run(
+        connection,
         {
             "a": account_id,
             "i": folder.id,
@@ -131,9 +140,7 @@ def drop(connection: Connection, account_id: int, folder_id: int) -> None:
 
 
 def subscriptions(connection: Connection, account_id: int) -> list[str]:
-    table = schema.subscriptions
-    statement = select(table.c.name).where(table.c.account_id == account_id).order_by(table.c.name)
-    return list(connection.scalars(statement))
+    return [name for (name,) in _SUBSCRIPTIONS.all(connection, {"a": account_id})]
 
 
 def subscribe(connection: Connection, account_id: int, name: str) -> None:
@@ -158,23 +165,17 @@ class Pending:
 
 def add_pending(connection: Connection, account_id: int, todo: Iterable[tuple[str, str, str]]) -> None:
     """Note (action, path, target) in the transaction that decides it."""
-    table = schema.pending
-    highest = connection.scalar(select(func.max(table.c.id)).where(table.c.account_id == account_id)) or 0
+    (highest,) = _LAST_PENDING.first(connection, {"a": account_id})
     rows: list[dict[str, Any]] = [
-        {"account_id": account_id, "id": highest + n, "action": action, "path": path, "target": target}
-        for n, (action, path, target) in enumerate(todo, 1)
+        {"account_id": account_id, "id": n, "action": action, "path": path, "target": target}
+        for n, (action, path, target) in enumerate(todo, (highest or 0) + 1)
     ]
-    if rows:
-        connection.execute(insert(table), rows)
+    _ADD_PENDING.many(connection, rows)
 
 
 def all_pending(connection: Connection, account_id: int) -> list[Pending]:
-    table = schema.pending
-    statement = select(table.c.id, table.c.action, table.c.path, table.c.target)
-    statement = statement.where(table.c.account_id == account_id).order_by(table.c.id)
-    return [Pending(*row) for row in connection.execute(statement)]
+    return [Pending(*row) for row in _PENDING.all(connection, {"a": account_id})]
 
 
 def clear_pending(connection: Connection, account_id: int, up_to: int) -> None:
-    table = schema.pending
-    connection.execute(delete(table).where(table.c.account_id == account_id, table.c.id <= up_to))
+    _CLEAR_PENDING.run(connection, {"a": account_id, "up_to": up_to})

@@ -19,6 +19,7 @@ from mailstore.index import contents
 from mailstore.index.flagtext import from_text, to_text
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
+from mailstore.prepared import Prepared
 from mailstore.quota import Usage
 
 EXACT, NATIVE = "exact", "native"  # messages.line_ends
@@ -32,40 +33,43 @@ _COLUMNS = (
     *(_m.uid, _m.modseq, _m.flags, _m.size, _m.internal_date, _m.uidl, _m.file, _m.save_date, _m.content_id),
     _m.line_ends == bindparam("native", NATIVE),
 )
-_ROWS = select(*_COLUMNS).where(*_HERE).order_by(_m.uid)
-_ROWS_SPAN = _ROWS.where(_m.uid.between(bindparam("low"), bindparam("high")))
-_ROWS_AMONG = _ROWS.where(_m.uid.in_(bindparam("uids", expanding=True)))
-_UIDS_FLAGS = select(_m.uid, _m.flags).where(*_HERE).order_by(_m.uid)
-_UIDS_FLAGS_MODSEQS = select(_m.uid, _m.modseq, _m.flags).where(*_HERE).order_by(_m.uid)
-_CHANGED = select(_m.uid, _m.modseq, _m.flags).where(*_HERE, _m.modseq > bindparam("since")).order_by(_m.uid)
-_GONE = (
+_SELECT_ROWS = select(*_COLUMNS).where(*_HERE).order_by(_m.uid)
+_ROWS = Prepared(_SELECT_ROWS)
+_ROWS_SPAN = Prepared(_SELECT_ROWS.where(_m.uid.between(bindparam("low"), bindparam("high"))))
+_ROWS_AMONG = _SELECT_ROWS.where(_m.uid.in_(bindparam("uids", expanding=True)))
+_UIDS_FLAGS = Prepared(select(_m.uid, _m.flags).where(*_HERE).order_by(_m.uid))
+_UIDS_FLAGS_MODSEQS = Prepared(select(_m.uid, _m.modseq, _m.flags).where(*_HERE).order_by(_m.uid))
+_CHANGED = Prepared(select(_m.uid, _m.modseq, _m.flags).where(*_HERE, _m.modseq > bindparam("since")).order_by(_m.uid))
+_GONE = Prepared(
     select(_e.uid)
     .where(_e.account_id == bindparam("a"), _e.folder_id == bindparam("f"), _e.modseq > bindparam("since"))
     .order_by(_e.uid)
 )
-_SET_FLAGS = (
+_ADD = Prepared(insert(schema.messages))
+_SET_FLAGS = Prepared(
     update(schema.messages)
     .where(*_HERE, _m.uid == bindparam("u"))
     .values(flags=bindparam("new_flags"), modseq=bindparam("new_modseq"))
 )
-_DELETE = delete(schema.messages).where(*_HERE, _m.uid.in_(bindparam("uids", expanding=True)))
-_CONTENTS_AMONG = select(_m.content_id).where(
-    *_HERE, _m.uid.in_(bindparam("uids", expanding=True)), _m.content_id.is_not(None)
-)
-_LEDGER_DELETED = (
+_DELETE = Prepared(delete(schema.messages).where(*_HERE, _m.uid == bindparam("u")))
+_CONTENT_OF = Prepared(select(_m.content_id).where(*_HERE, _m.uid == bindparam("u"), _m.content_id.is_not(None)))
+_ADD_EXPUNGED = Prepared(insert(schema.expunged))
+_LEDGER_DELETED = Prepared(
     update(schema.ledger)
-    .where(_l.account_id == bindparam("a"), _l.outcome == "stored", _l.uid.in_(bindparam("uids", expanding=True)))
+    .where(_l.account_id == bindparam("a"), _l.outcome == "stored", _l.uid == bindparam("u"))
     .values(outcome="deleted", updated=bindparam("now"))
 )
-_STATUS = select(
-    func.count(),
-    func.coalesce(func.sum(_m.size), 0),
-    func.coalesce(func.sum(case((_m.uid >= bindparam("recent"), 1), else_=0)), 0),
-    func.coalesce(func.sum(case((_m.flags.contains(SEEN, autoescape=True), 0), else_=1)), 0),
-    func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), 1), else_=0)), 0),
-    func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), _m.size), else_=0)), 0),
-).where(*_HERE)
-_USAGE = select(func.coalesce(func.sum(_m.size), 0), func.count()).where(_m.account_id == bindparam("a"))
+_STATUS = Prepared(
+    select(
+        func.count(),
+        func.coalesce(func.sum(_m.size), 0),
+        func.coalesce(func.sum(case((_m.uid >= bindparam("recent"), 1), else_=0)), 0),
+        func.coalesce(func.sum(case((_m.flags.contains(SEEN, autoescape=True), 0), else_=1)), 0),
+        func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), 1), else_=0)), 0),
+        func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), _m.size), else_=0)), 0),
+    ).where(*_HERE)
+)
+_USAGE = Prepared(select(func.coalesce(func.sum(_m.size), 0), func.count()).where(_m.account_id == bindparam("a")))
 
 _CHUNK = 500  # names in one IN list
 
@@ -76,8 +80,8 @@ def own_uidl(uidvalidity: int, uid: int) -> str:
 
 
 def _row(values: Sequence[Any]) -> Row:
-    uid, modseq, flags, *others = values
-    return Row(uid, modseq, from_text(flags), *others)
+    uid, modseq, flags, size, internal_date, uidl, file, save_date, content_id, native = values
+    return Row(uid, modseq, from_text(flags), size, internal_date, uidl, file, save_date, content_id, bool(native))
 
 
 def chunks(uids: Collection[int]) -> Iterator[list[int]]:
@@ -90,20 +94,20 @@ def rows(connection: Connection, account_id: int, folder_id: int, uids: Collecti
     """Messages by ascending UID: all, or those of `uids` that are there."""
     key: dict[str, Any] = {"a": account_id, "f": folder_id}
     if uids is None:
-        return [_row(r) for r in connection.execute(_ROWS, key)]
+        return [_row(r) for r in _ROWS.all(connection, key)]
     if not uids:
         return []
     wanted = uids if isinstance(uids, (set, frozenset, range)) else set(uids)
     low, high = min(wanted), max(wanted)
     if high - low < 4 * len(wanted):
-        span = connection.execute(_ROWS_SPAN, key | {"low": low, "high": high})
+        span = _ROWS_SPAN.all(connection, key | {"low": low, "high": high})
         return [_row(r) for r in span if r[0] in wanted]
     return [_row(r) for chunk in chunks(sorted(wanted)) for r in connection.execute(_ROWS_AMONG, key | {"uids": chunk})]
 
 
 def uids_and_flags(connection: Connection, account_id: int, folder_id: int) -> tuple[array[int], list[Flags]]:
     uids, flags = array("L"), []
-    for uid, text in connection.execute(_UIDS_FLAGS, {"a": account_id, "f": folder_id}):
+    for uid, text in _UIDS_FLAGS.all(connection, {"a": account_id, "f": folder_id}):
         uids.append(uid)
         flags.append(from_text(text))
     return uids, flags
@@ -113,7 +117,7 @@ def uids_flags_modseqs(
     connection: Connection, account_id: int, folder_id: int
 ) -> tuple[array[int], list[Flags], array[int]]:
     uids, flags, modseqs = array("L"), [], array("Q")
-    for uid, modseq, text in connection.execute(_UIDS_FLAGS_MODSEQS, {"a": account_id, "f": folder_id}):
+    for uid, modseq, text in _UIDS_FLAGS_MODSEQS.all(connection, {"a": account_id, "f": folder_id}):
         uids.append(uid)
         flags.append(from_text(text))
         modseqs.append(modseq)
@@ -122,19 +126,19 @@ def uids_flags_modseqs(
 
 def vanished(connection: Connection, account_id: int, folder_id: int, since: int) -> list[int]:
     """The UIDs expunged after modseq `since`, ascending."""
-    return list(connection.scalars(_GONE, {"a": account_id, "f": folder_id, "since": since}))
+    return [uid for (uid,) in _GONE.all(connection, {"a": account_id, "f": folder_id, "since": since})]
 
 
 def changes(connection: Connection, account_id: int, folder: FolderRow, since: int) -> Changes:
     key = {"a": account_id, "f": folder.id, "since": since}
-    changed = [Flagged(uid, modseq, from_text(text)) for uid, modseq, text in connection.execute(_CHANGED, key)]
-    gone = list(connection.scalars(_GONE, key))
+    changed = [Flagged(uid, modseq, from_text(text)) for uid, modseq, text in _CHANGED.all(connection, key)]
+    gone = [uid for (uid,) in _GONE.all(connection, key)]
     return Changes(folder.highestmodseq, folder.uidnext, folder.recent_from, changed, gone)
 
 
 def status(connection: Connection, account_id: int, folder: FolderRow) -> Status:
     key = {"a": account_id, "f": folder.id, "recent": folder.recent_from}
-    messages, size, recent, unseen, deleted, deleted_size = connection.execute(_STATUS, key).one()
+    messages, size, recent, unseen, deleted, deleted_size = _STATUS.first(connection, key)
     return Status(
         messages,
         recent,
@@ -150,7 +154,7 @@ def status(connection: Connection, account_id: int, folder: FolderRow) -> Status
 
 def usage(connection: Connection, account_id: int) -> Usage:
     """All messages of the account, whichever folder they are in."""
-    octets, messages = connection.execute(_USAGE, {"a": account_id}).one()
+    octets, messages = _USAGE.first(connection, {"a": account_id})
     return Usage(octets, messages)
 
 
@@ -195,16 +199,15 @@ def add(connection: Connection, account_id: int, folder: FolderRow, new: Iterabl
                 "line_ends": NATIVE if message.native else EXACT,
             }
         )
-    if values:
-        connection.execute(insert(schema.messages), values)
+    _ADD.many(connection, values)
     return uids
 
 
 def set_flags(connection: Connection, account_id: int, folder: FolderRow, changed: Sequence[tuple[int, Flags]]) -> None:
     """Give messages new flags under one new modseq. The caller saves the folder."""
     folder.highestmodseq += 1
-    connection.execute(
-        _SET_FLAGS,
+    _SET_FLAGS.many(
+        connection,
         [
             {
                 "a": account_id,
@@ -222,15 +225,14 @@ def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Seq
     """Forget messages under one new modseq; the ledger remembers those of the INBOX as deleted by the user, so
     that no later move brings them back (invariant 8). The caller saves the folder."""
     folder.highestmodseq += 1
-    for chunk in chunks(uids):
-        key = {"a": account_id, "f": folder.id, "uids": chunk}
-        used = list(connection.scalars(_CONTENTS_AMONG, key))
-        connection.execute(_DELETE, key)
-        contents.let_go(connection, account_id, used)
-        if folder.id == INBOX_ID:
-            connection.execute(_LEDGER_DELETED, {"a": account_id, "uids": chunk, "now": now})
-    connection.execute(
-        insert(schema.expunged),
+    keys = [{"a": account_id, "f": folder.id, "u": uid} for uid in uids]
+    used = [row[0] for key in keys if (row := _CONTENT_OF.first(connection, key))]
+    _DELETE.many(connection, keys)
+    contents.let_go(connection, account_id, used)
+    if folder.id == INBOX_ID:
+        _LEDGER_DELETED.many(connection, [{"a": account_id, "u": uid, "now": now} for uid in uids])
+    _ADD_EXPUNGED.many(
+        connection,
         [
             {"account_id": account_id, "folder_id": folder.id, "uid": uid, "modseq": folder.highestmodseq}
             for uid in uids

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from mailstore import schema
+from mailstore.prepared import Prepared
 
 TICK: Final = 50_000_000  # ns; the kernel's coarse clock ticks every 1 to 10 ms
 WHOLE_SECONDS: Final = 2_000_000_000  # ns; some file systems keep seconds only, or two of them
@@ -22,7 +23,7 @@ _SECOND: Final = 1_000_000_000
 
 _c = schema.looked.c
 _KEY = (_c.account_id == bindparam("a"), _c.folder_id == bindparam("f"))
-_READ = select(_c.new_mtime, _c.cur_mtime).where(*_KEY)
+_READ = Prepared(select(_c.new_mtime, _c.cur_mtime).where(*_KEY))
 _FORGET = delete(schema.looked).where(*_KEY)
 
 Times = tuple[int, int]  # mtimes of `new` and `cur`, in nanoseconds
@@ -48,7 +49,7 @@ def settled(seen: Times, now: int) -> bool:
 
 
 def recall(connection: Connection, account_id: int, folder_id: int) -> Times | None:
-    row = connection.execute(_READ, {"a": account_id, "f": folder_id}).first()
+    row = _READ.first(connection, {"a": account_id, "f": folder_id})
     return None if row is None else (row[0], row[1])
 
 

@@ -1,0 +1,78 @@
+"""Statements that nearly every command runs, without what SQLAlchemy does anew for each execution.
+
+A statement is written once, in SQLAlchemy Core, for every database. Where the driver is SQLite's, its text is compiled
+at the first use and then handed to the driver as it is: a lookup costs 5 µs, and 60 µs by way of `Connection.execute`.
+With any other driver it is executed as usual. Parameters are named, values are those that the driver knows: integers,
+text, bytes and None; no result is converted. Lists ("IN") have no place here: `many` runs a statement for each row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Executable
+from sqlalchemy.dialects import sqlite
+
+_DIALECT = sqlite.dialect(paramstyle="named")
+
+Parameters = Mapping[str, Any]
+
+
+class Prepared:
+    """One statement. What the driver raises is for `mailstore.database.storage_errors`."""
+
+    __slots__ = ("_defaults", "_sql", "_statement")
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._sql = ""
+        self._defaults: dict[str, Any] = {}
+
+    def _compile(self) -> None:
+        compiled = self._statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
+        self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
+        self._sql = str(compiled)
+
+    def _execute(self, driver: sqlite3.Connection, parameters: Parameters) -> sqlite3.Cursor:
+        if not self._sql:
+            self._compile()
+        return driver.execute(self._sql, {**self._defaults, **parameters} if self._defaults else parameters)
+
+    def all(self, connection: Connection, parameters: Parameters) -> list[Any]:
+        """Every row, as a tuple."""
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            return self._execute(driver, parameters).fetchall()
+        return [tuple(row) for row in connection.execute(self._statement, dict(parameters))]
+
+    def first(self, connection: Connection, parameters: Parameters) -> Any:
+        """The first row as a tuple, or None."""
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            cursor = self._execute(driver, parameters)
+            row = cursor.fetchone()
+            cursor.close()  # or the statement would go on, and hold its lock
+            return row
+        row = connection.execute(self._statement, dict(parameters)).first()
+        return None if row is None else tuple(row)
+
+    def run(self, connection: Connection, parameters: Parameters) -> int:
+        """For a statement without rows: how many it touched."""
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            return self._execute(driver, parameters).rowcount
+        return connection.execute(self._statement, dict(parameters)).rowcount
+
+    def many(self, connection: Connection, rows: Sequence[Parameters]) -> None:
+        """The same for each of `rows`, which all have the same names."""
+        if not rows:
+            return
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            if not self._sql:
+                self._compile()
+            driver.executemany(self._sql, [{**self._defaults, **row} for row in rows] if self._defaults else rows)
+            return
+        connection.execute(self._statement, [dict(row) for row in rows])
