@@ -23,10 +23,16 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, event, exc
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
+from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed, TakesLonger
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
 
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one
+BEGIN_WRITE = "BEGIN IMMEDIATE"
+
+# How much a brief operation may take on: a few milliseconds each.
+BRIEF_ROWS = 2_000
+BRIEF_FILES = 32
+BRIEF_OCTETS = 1024 * 1024
 
 _opening: ContextVar[Path] = ContextVar("_opening")
 
@@ -41,7 +47,7 @@ def _prepare(connection: sqlite3.Connection, _record: object = None) -> None:
 
 def _begin(connection: Connection) -> None:
     write = connection.get_execution_options().get("write", True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    connection.exec_driver_sql(BEGIN_WRITE if write else "BEGIN")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -196,10 +202,10 @@ class _Transaction:
     A class, where a generator would be shorter: nearly every command has several.
     """
 
-    __slots__ = ("_begin", "_connection", "_driver")
+    __slots__ = ("_begin", "_database", "_driver")
 
-    def __init__(self, connection: Connection, driver: sqlite3.Connection, begin: str) -> None:
-        self._connection = connection
+    def __init__(self, database: MailboxDatabase, driver: sqlite3.Connection, begin: str) -> None:
+        self._database = database
         self._driver = driver
         self._begin = begin
 
@@ -207,10 +213,12 @@ class _Transaction:
         try:
             self._driver.execute(self._begin)
         except sqlite3.Error as error:
+            if self._database.hurried and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise TakesLonger from error
             failed = translated(error)
             assert failed is not None
             raise failed from error
-        return self._connection
+        return self._database.connection
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
@@ -218,6 +226,8 @@ class _Transaction:
         try:
             if error is None:
                 commit(self._driver)
+                if self._database.hurried and self._begin == BEGIN_WRITE:
+                    self._database.hurry(False)  # it has changed something: from here on it goes to its end
             else:
                 self._driver.rollback()  # nothing, where SQLite has done so by itself
         except BaseException as failure:
@@ -237,18 +247,32 @@ class MailboxDatabase:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
+        self.hurried = False
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         self._driver = driver
 
+    def hurry(self, hurried: bool) -> None:
+        """Whether a transaction that has to wait for another process raises TakesLonger instead: so until the first
+        one that writes has ended."""
+        if hurried is not self.hurried:
+            self._driver.execute(f"PRAGMA busy_timeout={0 if hurried else int(BUSY_TIMEOUT * 1000)}")
+            self.hurried = hurried
+
+    def at_most(self, count: int, most: int) -> None:
+        """Said before anything is changed: the operation will look at so many. Raises TakesLonger if it was to be
+        brief, and they are more than `most`."""
+        if self.hurried and count > most:
+            raise TakesLonger
+
     def read(self) -> _Transaction:
         """A transaction that sees one state and changes nothing."""
-        return _Transaction(self._connection, self._driver, "BEGIN")
+        return _Transaction(self, self._driver, "BEGIN")
 
     def write(self) -> _Transaction:
         """A transaction that is durable when the block has ended, or never was."""
-        return _Transaction(self._connection, self._driver, "BEGIN IMMEDIATE")
+        return _Transaction(self, self._driver, BEGIN_WRITE)
 
     @contextmanager
     def write_lightly(self) -> Iterator[Connection]:
@@ -264,4 +288,4 @@ class MailboxDatabase:
                 self._driver.execute("PRAGMA synchronous=FULL")
 
     def close(self) -> None:
-        self._connection.close()
+        self.connection.close()

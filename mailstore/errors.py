@@ -7,6 +7,13 @@ class MailstoreError(Exception):
     """Anything that the store refuses or cannot do. The text is fit for a client: no paths, no secrets."""
 
 
+class TakesLonger(Exception):
+    """An operation that was asked for briefly is not brief, and has changed nothing: ask again with time to spare.
+
+    No MailstoreError: it is for whoever runs the operation, and never gets to a client.
+    """
+
+
 class NoSuchFolder(MailstoreError):
     """The folder named is not there (IMAP [NONEXISTENT], [TRYCREATE])."""
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from mailstore.content import content_of
-from mailstore.database import MailboxDatabase, storage_errors
+from mailstore.database import BRIEF_FILES, BRIEF_OCTETS, MailboxDatabase, storage_errors
 from mailstore.errors import MessageLost, NoSuchFolder, StorageFailed
 from mailstore.index import contents, folders, fulltext, mailbox
 from mailstore.index.fulltext import Found, Texts
@@ -48,6 +48,8 @@ class Kept:
                 return found
             rows, directory = self._rows(connection, folder_id, missing)
         rows = [row for row in rows if largest is None or row.size <= largest]
+        self._database.at_most(len(rows), BRIEF_FILES // 2)
+        self._database.at_most(sum(row.size for row in rows), BRIEF_OCTETS // 4)
         for portion in _portions(rows):
             done = list(self._computed(directory, portion, with_texts=False))
             found.update((row.uid, facts) for row, facts, _ in done)

@@ -17,14 +17,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from sqlalchemy import Connection, insert, select
 
 from mailstore import delivery, schema
 from mailstore.annotations import Annotations
 from mailstore.content import Content, content_of
-from mailstore.database import MailboxEngine, storage_errors
+from mailstore.database import BRIEF_FILES, BRIEF_OCTETS, BRIEF_ROWS, MailboxEngine, storage_errors
 from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
 from mailstore.index import folders, mailbox, special
 from mailstore.index.folders import INBOX_ID, FolderRow
@@ -53,6 +53,8 @@ from mailstore.maildir import Maildir, folder_directory, info, new_token
 from mailstore.message.facts import Facts
 from mailstore.quota import Limits, Usage
 from mailstore.reconciling import Reconciler, Report
+
+T = TypeVar("T")
 
 
 def _unreported(_event: str, **_figures: object) -> None:
@@ -152,6 +154,15 @@ class MailHome:
 
     def close(self) -> None:
         self._database.close()
+
+    def briefly(self, operation: Callable[[MailHome], T]) -> T:
+        """Run an operation that is not to keep its caller waiting. Raises TakesLonger where it would, because there is
+        much to do or because another process has the mailbox: nothing is changed then, and it may be run as usual."""
+        self._database.hurry(True)
+        try:
+            return operation(self)
+        finally:
+            self._database.hurry(False)
 
     def reconcile(self, folder_id: int | None = None) -> bool:
         """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
@@ -324,6 +335,7 @@ class MailHome:
         """Raises NoSuchFolder."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
+            self._database.at_most(folder.uidnext, BRIEF_ROWS)
             figures = mailbox.status(connection, self.account_id, folder)
         return replace(figures, object_id=self.object_id(folder.value()))
 
@@ -331,6 +343,7 @@ class MailHome:
         """The folder as it is now. A writable one claims what is \\Recent. Raises NoSuchFolder."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
+            self._database.at_most(folder.uidnext, BRIEF_ROWS)
             uids, flags, modseqs = mailbox.uids_flags_modseqs(connection, self.account_id, folder.id)
         recent_from = folder.recent_from
         if writable and recent_from < folder.uidnext:
@@ -378,6 +391,7 @@ class MailHome:
 
     def rows(self, folder_id: int, uids: Collection[int]) -> list[Row]:
         """The messages of these UIDs that are there, by ascending UID."""
+        self._database.at_most(len(uids), BRIEF_ROWS)
         with self._database.read() as connection:
             return mailbox.rows(connection, self.account_id, folder_id, uids)
 
@@ -424,6 +438,7 @@ class MailHome:
         return f"F{self.token}-{folder.id:x}"
 
     def _content(self, folder: FolderRow, row: Row) -> Content:
+        self._database.at_most(row.size, BRIEF_OCTETS)
         fd = self._maildir.open(folder.directory, row.file, row.flags)
         if not row.native and os.fstat(fd).st_size != row.size:
             self._reconciler.damaged(folder.id, row.uid)
@@ -448,6 +463,7 @@ class MailHome:
         self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str], unchanged_since: int | None
     ) -> Stored:
         """Look and change in one transaction: nobody comes between."""
+        self._database.at_most(len(uids), BRIEF_FILES)
         given = named_once(flags)
         with self._database.write() as connection:
             folder = self._numbered(connection, folder_id)
@@ -474,6 +490,7 @@ class MailHome:
     def expunge(self, folder_id: int, uids: Collection[int] | None = None) -> list[int]:
         """Remove the messages flagged \\Deleted, all or those among `uids` (UID EXPUNGE); gives back their UIDs."""
         with self._database.read() as connection:
+            self._database.at_most(self._numbered(connection, folder_id).uidnext, BRIEF_ROWS)
             known, flags = mailbox.uids_and_flags(connection, self.account_id, folder_id)
         marked = {uid for uid, value in zip(known, flags, strict=True) if DELETED in value}
         if uids is not None:
@@ -487,6 +504,7 @@ class MailHome:
     def _remove(self, folder_id: int, uids: Collection[int], *, only_deleted: bool) -> list[int]:
         if not uids:
             return []
+        self._database.at_most(len(uids), BRIEF_FILES)
         with self._database.write() as connection:
             folder = self._numbered(connection, folder_id)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
@@ -573,6 +591,7 @@ class MailHome:
 
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
         """Copy, or move in one transaction: a crash neither loses a message nor leaves it in both folders."""
+        self._database.at_most(len(uids), BRIEF_FILES)
         self._catch_up()
         with self._database.read() as connection:
             source = self._numbered(connection, folder_id)
@@ -635,6 +654,7 @@ class MailHome:
         """Before files or folders are put in place: the directories must be where the index has them, or what is
         put there now is taken for what was there before."""
         if self._behind:
+            self._database.at_most(1, 0)
             self._work_off_pending()
 
     def _work_off_pending(self) -> None:

@@ -42,8 +42,11 @@ def bad_url(url: Url) -> No:
 
 
 def opened(literal: Literal) -> IO[bytes]:
-    """A literal as a file. It is closed by the session, with the command."""
-    return io.BytesIO(literal.data) if isinstance(literal.data, bytes) else literal.data
+    """A literal as a file, at its start. It is closed by the session, with the command."""
+    if isinstance(literal.data, bytes):
+        return io.BytesIO(literal.data)
+    literal.data.seek(0)
+    return literal.data
 
 
 def catenated(

@@ -229,6 +229,10 @@ class Session:
         """One whole operation of the store, in a thread."""
         return await self.home.run(operation)
 
+    async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
+        """The same for one that is expected to be brief, and may be begun twice."""
+        return await self.home.run_briefly(operation)
+
     def untagged(self, response: bytes) -> None:
         self.out.write(b"* %b\r\n" % response)
 
@@ -272,7 +276,7 @@ class Session:
     async def look(self) -> None:
         """Notice what other programs did to the selected mailbox; `sync` tells it."""
         view = self.view
-        if view is not None and await self.run(lambda home: home.reconcile(view.folder.id)):
+        if view is not None and await self.run_briefly(lambda home: home.reconcile(view.folder.id)):
             self.stale = True
 
     async def sync(self, *, expunge: bool, with_uid: bool = False) -> None:
@@ -283,7 +287,7 @@ class Session:
         if self.stale:
             self.stale = False
             try:
-                changes = await self.run(
+                changes = await self.run_briefly(
                     lambda home: home.changes(view.folder.id, view.modseq, claim_recent=view.writable)
                 )
             except NoSuchFolder:

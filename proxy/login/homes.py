@@ -4,11 +4,13 @@ Opening a home costs more than most commands, and clients come back: they log in
 nobody uses any more stays open for a while, as long as there are not too many of them.
 
 The store is synchronous. Its operations are handed to threads whole, those of one account one after another in
-the order in which they came (its lane); who stops waiting for an operation does not stop the operation.
+the order in which they came (its lane); who stops waiting for an operation does not stop the operation. Brief ones
+are run at once, in the reactor's thread, where the lane is free and the disk is quick.
 """
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -19,16 +21,50 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore.database import MailboxEngine
+from mailstore.errors import TakesLonger
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
 from proxy.migration.pull import InThread
 
 T = TypeVar("T")
 
+QUICK: Final = 0.003  # seconds; brief operations that take longer on the average go to threads
+AVERAGED: Final = 32  # … of about so many,
+SLOW_SECONDS: Final = 5.0  # … for so long
 KEPT_SECONDS: Final = 60.0  # a home that nobody uses stays open so long
 KEPT_MOST: Final = 200  # … if there are no more of them: each is three open files and some 100 KiB
 
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
+
+
+class Pace:
+    """Is the disk quick enough for brief operations to be run in the reactor's thread?
+
+    A hop to a thread and back costs as much as a brief operation does, and two threads that both want to run cost
+    more. But a disk that takes milliseconds for a barrier, or a file system that is not on this machine, would keep
+    every session of the process waiting for each of them. So it is measured.
+    """
+
+    def __init__(self, seconds: Callable[[], float] = time.perf_counter) -> None:
+        self._seconds = seconds
+        self._usual = 0.0  # seconds that a brief operation takes, as a moving average
+        self._slow_until = 0.0
+
+    @property
+    def quick(self) -> bool:
+        return self._seconds() >= self._slow_until
+
+    def run(self, operation: Callable[[], T]) -> T:
+        """Run a brief operation, and learn from it."""
+        begun = self._seconds()
+        try:
+            return operation()
+        finally:
+            now = self._seconds()
+            self._usual += (now - begun - self._usual) / AVERAGED
+            if self._usual > QUICK:
+                self._usual = 0.0
+                self._slow_until = now + SLOW_SECONDS
 
 
 class _Lane:
@@ -45,6 +81,10 @@ class _Lane:
         if not self._busy:
             self._next()
         return result
+
+    @property
+    def free(self) -> bool:
+        return not self._busy
 
     def _next(self) -> None:
         while self._queue:
@@ -81,8 +121,9 @@ class _Open:
 class Handle:
     """A `proxy.wire.door.Home`: one session's, or one move's, use of an account's home."""
 
-    def __init__(self, opened: _Open, leave: Callable[[], None]) -> None:
+    def __init__(self, opened: _Open, pace: Pace, leave: Callable[[], None]) -> None:
         self._opened = opened
+        self._pace = pace
         self._leave = leave
         self._watching: list[Callable[[int], None]] = []
         self._attending: list[Callable[[], None]] = []
@@ -97,6 +138,16 @@ class Handle:
         home = self._opened.home
         assert home is not None and not self._closed
         return await self._opened.lane.run(lambda: operation(home))
+
+    async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
+        home = self._opened.home
+        assert home is not None and not self._closed
+        if self._opened.lane.free and self._pace.quick:
+            try:
+                return self._pace.run(lambda: home.briefly(operation))
+            except TakesLonger:
+                pass
+        return await self.run(operation)
 
     def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
         self._opened.watchers.append(changed)
@@ -161,6 +212,7 @@ class Homes:
         self._watcher = watcher
         self._report = report
         self._engine = engine
+        self._pace = Pace()
         self._in_thread = in_thread
         self._from_thread = from_thread
         self._clock = clock
@@ -179,7 +231,7 @@ class Homes:
             opened = self._open[account_id] = _Open(account, _Lane(self._in_thread))
             self._make_attentive(opened)
         opened.users += 1
-        handle = Handle(opened, lambda: self._left(account_id, opened))
+        handle = Handle(opened, self._pace, lambda: self._left(account_id, opened))
         if kept:
             return handle
         try:

@@ -84,6 +84,10 @@ class Home(Protocol):
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         """Run one whole operation of the synchronous store in a thread; those of one account run in order."""
 
+    async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
+        """As `run`, for an operation that is expected to be brief and may be begun twice: it is tried where it is
+        asked for, and goes to a thread if it turns out not to be (`MailHome.briefly`)."""
+
     def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
         """Have `changed(folder_id)` called in the reactor's thread after each change to a folder of this
         account, by whichever session. Gives back what ends the watch."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from mailstore.errors import TakesLonger
 from mailstore.mailhome import MailHome
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal
 
@@ -40,6 +41,15 @@ class ScriptedHome:
             raise AssertionError("a session uses a home that it has closed")
         try:
             return await succeed(operation(self._gate.mail))
+        finally:
+            self._gate.pass_on_changes()
+
+    async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
+        assert not self.closed
+        try:
+            return self._gate.mail.briefly(operation)
+        except TakesLonger:
+            return await self.run(operation)
         finally:
             self._gate.pass_on_changes()
 

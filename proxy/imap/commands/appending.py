@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from mailstore.errors import NoSuchFolder
-from mailstore.index.rows import AppendedMany, Copied, HandedIn
+from mailstore.index.rows import Appended, AppendedMany, Copied, HandedIn
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
 from proxy.imap.answers import Done, No, expunge_issued, read_only, try_create
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from proxy.imap.session import Session
 
 
+BRIEF = 256 * 1024  # octets of a message that is written in no time
+
+
 async def append(session: Session, _command: Command, arguments: Append | AppendMany) -> Done:
     """The literals' files are closed by the session, with the command."""
     if isinstance(arguments, AppendMany):
@@ -32,11 +35,14 @@ async def append(session: Session, _command: Command, arguments: Append | Append
         return Done(b"Append completed.", code)
     if arguments.message.size == 0:
         raise No(b"A message cannot be empty.")
-    message = opened(arguments.message)
+    literal = arguments.message
+
+    def operation(home: MailHome) -> Appended:
+        return home.append(arguments.folder, opened(literal), arguments.flags, arguments.internal_date)
+
+    run = session.run_briefly if literal.size <= BRIEF else session.run
     try:
-        appended = await session.run(
-            lambda home: home.append(arguments.folder, message, arguments.flags, arguments.internal_date)
-        )
+        appended = await run(operation)
     except NoSuchFolder as error:
         raise try_create(error) from None
     session.stale = True  # the selected mailbox may be the target
@@ -105,7 +111,7 @@ async def transferred(
     if not uids:
         return None
     try:
-        copied = await session.run(lambda home: transfer(home, view.folder.id, uids, arguments.folder))
+        copied = await session.run_briefly(lambda home: transfer(home, view.folder.id, uids, arguments.folder))
     except NoSuchFolder as error:
         raise try_create(error) from None
     session.stale = True

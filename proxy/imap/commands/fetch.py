@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from proxy.imap.session import Session
 
 AT_ONCE = 2_000  # messages answered from the view before others in the reactor get their turn
+BRIEF = 32  # messages that are likely to be answered for in no time
 PIECE = 256 * 1024  # octets of a large message read at a time
 
 
@@ -107,7 +108,8 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
     while start < len(uids):
         some = uids[start : start + size]
         unseen = _unseen(view, some) if plan.sets_seen and view.writable else ()
-        batch = await session.run(partial(read, folder_id=view.folder.id, uids=some, plan=plan, unseen=unseen))
+        run = session.run_briefly if len(some) <= BRIEF else session.run
+        batch = await run(partial(read, folder_id=view.folder.id, uids=some, plan=plan, unseen=unseen))
         start += batch.taken
         size = min(BATCH_MESSAGES, max(16, 2 * batch.taken))  # about as many as fit at a time
         gone += batch.gone

@@ -66,7 +66,7 @@ async def list_folders(session: Session, _command: Command, arguments: ListPatte
     elif not arguments.pattern:  # asks for the separator (RFC 3501 6.3.8)
         session.untagged(b'LIST (\\Noselect) "/" ""')
     else:
-        folders = await session.run(_folders_now)
+        folders = await session.run_briefly(_folders_now)
         pattern = arguments.reference + arguments.pattern
         uses = {folder.name: folder.special_use for folder in folders}
         _show(session, b"LIST", listed((folder.name for folder in folders), pattern, uses))
@@ -74,7 +74,7 @@ async def list_folders(session: Session, _command: Command, arguments: ListPatte
 
 
 async def list_subscribed(session: Session, _command: Command, arguments: ListPattern) -> Done:
-    names, folders = await session.run(lambda home: (home.subscriptions(), home.folders()))
+    names, folders = await session.run_briefly(lambda home: (home.subscriptions(), home.folders()))
     pattern = arguments.reference + arguments.pattern
     _show(session, b"LSUB", subscribed(names, (folder.name for folder in folders), pattern))
     return Done(b"Lsub completed.")
@@ -94,7 +94,7 @@ async def status(session: Session, _command: Command, arguments: StatusItems) ->
         home.reconcile_named(arguments.folder)
         return home.status(arguments.folder)
 
-    tell_status(session, arguments.folder, await session.run(looked), arguments.items)
+    tell_status(session, arguments.folder, await session.run_briefly(looked), arguments.items)
     return Done(b"Status completed.")
 
 

@@ -31,11 +31,12 @@ async def select(session: Session, command: Command, arguments: FolderName) -> D
         session.enable(CONDSTORE)
     session.stale = False  # set again by any change from here on
 
-    def looked(home: MailHome) -> Snapshot:
+    def looked(home: MailHome) -> tuple[Snapshot, str]:
         home.reconcile_named(arguments.name)
-        return home.select(arguments.name, writable=writable)
+        snapshot = home.select(arguments.name, writable=writable)
+        return snapshot, home.object_id(snapshot.folder)
 
-    snapshot = await session.run(looked)
+    snapshot, mailbox_id = await session.run_briefly(looked)
     view = View(snapshot, writable=writable, manner=session.manner)
     session.out.write(responses.flags_known(view.keywords))
     session.out.write(responses.flags_permanent(view.keywords, writable=writable))
@@ -49,7 +50,6 @@ async def select(session: Session, command: Command, arguments: FolderName) -> D
     session.untagged(b"OK [UIDVALIDITY %d] UIDs valid" % snapshot.folder.uidvalidity)
     session.untagged(b"OK [UIDNEXT %d] Predicted next UID" % snapshot.uidnext)
     session.untagged(b"OK [HIGHESTMODSEQ %d] Highest" % snapshot.highestmodseq)
-    mailbox_id = await session.run(lambda home: home.object_id(snapshot.folder))
     session.untagged(b"OK [MAILBOXID (%b)] Object id" % mailbox_id.encode())  # RFC 8474 4.2
     session.select(view)
     if resync is not None:
@@ -105,7 +105,7 @@ async def unselect(session: Session, _command: Command, _arguments: NoArguments)
 
 async def expunge(session: Session, _command: Command, _arguments: NoArguments) -> Done:
     view = _writable(session)
-    await session.run(lambda home: home.expunge(view.folder.id))
+    await session.run_briefly(lambda home: home.expunge(view.folder.id))
     session.stale = True
     return Done(b"Expunge completed.", await session.settled_modseq())
 
@@ -115,7 +115,7 @@ async def uid_expunge(session: Session, _command: Command, arguments: UidExpunge
     view = _writable(session)
     uids = view.uids_of(view.find(arguments.sequence, uid=True))
     if uids:
-        await session.run(lambda home: home.expunge(view.folder.id, uids))
+        await session.run_briefly(lambda home: home.expunge(view.folder.id, uids))
         session.stale = True
     return Done(b"Expunge completed.", await session.settled_modseq())
 

@@ -36,7 +36,7 @@ async def store(session: Session, command: Command, arguments: Store) -> Done:
     found = 0
     modified: list[int] = []
     for start in range(0, len(uids), BATCH):
-        results = await session.run(partial(change, uids=uids[start : start + BATCH]))
+        results = await session.run_briefly(partial(change, uids=uids[start : start + BATCH]))
         view.stored(results.flagged, expected)
         modified.extend(results.modified)
         found += len(results.flagged) + len(results.modified)

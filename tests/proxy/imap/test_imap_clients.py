@@ -40,6 +40,8 @@ class ThreadedHome:
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         return await self._lock.run(deferToThread, operation, self._mail)
 
+    run_briefly = run
+
     def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
         self.watches.append(changed)
         return lambda: self.watches.remove(changed)
