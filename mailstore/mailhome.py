@@ -11,6 +11,8 @@ do is noted as `pending` in the same transaction, and worked off at once or at t
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -66,6 +68,19 @@ def index_path(maildir: Path) -> Path:
     return maildir.with_name(maildir.name + ".db")
 
 
+def maildrop_lock(maildir: Path) -> int | None:
+    """The descriptor of a Maildir's POP3 lock, None where somebody has it. Raises OSError."""
+    descriptor = os.open(maildir.with_name(maildir.name + ".pop3"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+            return None
+        raise
+    return descriptor
+
+
 class MailHome:
     """One account's mail."""
 
@@ -88,6 +103,7 @@ class MailHome:
         self.account_id = account_id
         self._announce = announce
         self._clock = clock
+        self._maildrop_lock: int | None = None
         self._behind = False  # is a folder's directory not yet where the index has it?
         self._maildir = Maildir(maildir)
         with storage_errors():
@@ -153,7 +169,22 @@ class MailHome:
         return self._clock
 
     def close(self) -> None:
+        self.unlock_maildrop()
         self._database.close()
+
+    def lock_maildrop(self) -> bool:
+        """Take the lock that one POP3 session has (RFC 1939 4), among all processes; False where another one has it.
+        It goes with the process, whatever ends that. Raises StorageFailed."""
+        if self._maildrop_lock is None:
+            with storage_errors():
+                self._maildrop_lock = maildrop_lock(self._maildir.root)
+        return self._maildrop_lock is not None
+
+    def unlock_maildrop(self) -> None:
+        """Harmless where it is not held."""
+        if self._maildrop_lock is not None:
+            os.close(self._maildrop_lock)
+            self._maildrop_lock = None
 
     def briefly(self, operation: Callable[[MailHome], T]) -> T:
         """Run an operation that is not to keep its caller waiting. Raises TakesLonger where it would, because there is

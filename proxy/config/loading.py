@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from proxy.config.mistakes import ConfigErrors, Mistake
-from proxy.config.model import Config
+from proxy.config.model import Config, Origin
 from proxy.config.remarks import remarks
 from proxy.config.together import contradictions, table
 from proxy.config.wording import mistakes
@@ -49,6 +49,7 @@ def parse(data: bytes, source: str = "configuration", directory: Path = Path("/"
     if found or config is None:
         raise ConfigErrors(source, found)
     config._warnings = remarks(config)
+    config._origin = Origin(data, source, directory)
     return config
 
 

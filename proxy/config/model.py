@@ -6,7 +6,9 @@ validator raises as `Unfit` is shown to the administrator behind the key's path.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -161,11 +163,21 @@ class Domain(_Table):
         return names.ascii_name(self._name)
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a configuration was read from, as `proxy.config.parse` takes it. It makes no two configurations differ."""
+
+    data: bytes = field(compare=False)
+    source: str = field(compare=False)
+    directory: Path = field(compare=False)
+
+
 class Config(_Table):
     """The whole file."""
 
     hostname: Annotated[str, AfterValidator(names.check_hostname)]
     state: AbsolutePath = Path("/var/lib/mailferry")
+    workers: Annotated[int, Field(ge=1, le=256)] | None = None
     listen: Listen
     tls: Tls = Tls()
     storage: Storage = Storage()
@@ -173,6 +185,7 @@ class Config(_Table):
     domain: Annotated[dict[str, Domain], Field(min_length=1)]
     _domains: Mapping[str, Domain] = PrivateAttr()
     _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
+    _origin: Origin = PrivateAttr()
 
     def model_post_init(self, _context: Any) -> None:
         for written, domain in self.domain.items():
@@ -193,6 +206,16 @@ class Config(_Table):
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed and yet probably not meant."""
         return self._warnings
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes serve clients: as many as there are cores that this process may use, if not said."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def origin(self) -> Origin:
+        """What it was read from."""
+        return self._origin
 
     @property
     def accounts_file(self) -> Path:

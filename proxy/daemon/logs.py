@@ -26,8 +26,8 @@ _LEVELS = {
 }
 
 
-def start(level: int = logging.INFO) -> Any:
-    """Begin to log; gives back the logger."""
+def start(level: int = logging.INFO, **about: Any) -> Any:
+    """Begin to log; gives back the logger. `about` stands in every line."""
     people = sys.stderr.isatty()
     structlog.configure(
         processors=[
@@ -39,7 +39,7 @@ def start(level: int = logging.INFO) -> Any:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    log = structlog.get_logger()
+    log = structlog.get_logger(**about)
     globalLogBeginner.beginLoggingTo([_Bridge(log)], redirectStandardIO=False)
     return log
 

@@ -2,19 +2,19 @@
 
     listeners → proxy.imap.server, proxy.pop3.server → proxy.login.gate → proxy.migration → mailstore
 
+With one worker all of it is in this process. With several, the ports, the gate and the moves are here, and the
+protocols are in the workers (`proxy.daemon.crew`, `proxy.daemon.worker`).
+
 On SIGTERM or SIGINT the listeners close first; each session is answered the command it is at and then told
 good-bye; moves end at their last barriers and go on at the next start.
 """
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import resource
-from typing import IO, Any, Final
+from typing import Any
 
 from twisted.internet import reactor as _installed_reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from mailstore.accounts import Accounts
@@ -22,26 +22,21 @@ from mailstore.database import AccountsDatabase, MailboxEngine
 from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer, load_key
 from proxy.config import Config
-from proxy.daemon import logs
+from proxy.daemon import logs, process
 from proxy.daemon.alone import Alone, NotAlone
+from proxy.daemon.crew import Crew, WorkerFailed
 from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
-from proxy.daemon.threads import Threads
-from proxy.daemon.tls import ServerTls
+from proxy.daemon.serving import Serving
+from proxy.daemon.threads import THREADS, Threads
+from proxy.daemon.tls import server_tls
 from proxy.daemon.watching import DirectoryWatcher
-from proxy.imap.server import ImapFactory, spooled
 from proxy.login.furnishing import Furnishing
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.notes import LoginNotes
-from proxy.pop3.server import Pop3Factory
-from proxy.wire.door import Terms
 from proxy.wire.faults import kind, where
-
-_M_MMAP_THRESHOLD: Final = -3  # mallopt(3)
-_M_ARENA_MAX: Final = -8
-THREADS: Final = 4  # for files, databases and password hashes: see `proxy.daemon.threads`
 
 
 class Daemon:
@@ -83,25 +78,27 @@ class Daemon:
             log=log,
             notes=self._notes,
         )
-        tls = config.tls
-        self._tls = ServerTls(tls.certificate, tls.key) if tls.certificate and tls.key else None
-        terms = Terms(config.hostname, self._tls, tls.plaintext_login)
-        self._factories: dict[str, ImapFactory | Pop3Factory] = {
-            "imap": ImapFactory(gate, terms, log, reactor, self._spool),
-            "pop3": Pop3Factory(gate, terms, log, reactor),
-        }
-        self._listening = Listening(reactor)
-
-    def _spool(self) -> IO[bytes]:
-        """On the disk that the message is for: the system's own temporary directory may be memory."""
-        return spooled(self._config.state)
+        self._listening = Listening(reactor, log.warning)
+        self._crew: Crew | None = None
+        self._serving: Serving | None = None
+        if config.worker_count == 1:
+            self._serving = Serving(config, gate, reactor=reactor, log=log)
+        else:
+            server_tls(config.tls)  # a mistake in it is told now, not by each worker
+            self._crew = Crew(config, gate.admit, reactor=reactor, log=log)
+            self._homes.also_tell = self._crew.changed
 
     async def start(self) -> None:
-        """Listen, and go on with what was interrupted. Raises CannotListen."""
-        endpoints = {name: getattr(self._config.listen, name) or () for name in (*PLAIN, *WITH_TLS)}
-        factories = {name: self._factories[name.removesuffix("s")] for name in endpoints}
-        listening = await self._listening.open(endpoints, factories, self._tls)
-        self._log.info("listening", on=listening, domains=sorted(self._config.domains))
+        """Listen, and go on with what was interrupted. Raises CannotListen, WorkerFailed."""
+        endpoints = {name: getattr(self._config.listen, name) for name in (*PLAIN, *WITH_TLS)}
+        if self._serving is not None:
+            listening = await self._listening.open(endpoints, self._serving.factory)
+        else:
+            assert self._crew is not None
+            await self._crew.start()
+            listening = await self._listening.open_for(endpoints, self._crew.hand_over)
+        workers = self._config.worker_count
+        self._log.info("listening", on=listening, domains=sorted(self._config.domains), workers=workers)
         for warning in self._config.warnings:
             self._log.warning("configuration", about=str(warning))
         await self._mover.resume()
@@ -111,7 +108,10 @@ class Daemon:
         self._log.info("stopping")
         await self._listening.close()
         await self._mover.stop()
-        await gatherResults([factory.drain() for factory in self._factories.values()])
+        if self._serving is not None:
+            await self._serving.drain()
+        if self._crew is not None:
+            await self._crew.stop()
         await self._notes.flush()
         await self._homes.closed()
         self._watcher.close()
@@ -121,36 +121,11 @@ class Daemon:
         self._log.info("stopped")
 
 
-def _allow_many_descriptors() -> None:
-    """As many open files as the system lets this process have: each session is one, and each message being read."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _give_memory_back() -> None:
-    """Have the C library return what is large and freed at once: the 19 MiB of a password's hash above all. Without
-    this it keeps them, once for each thread that ever hashed."""
-    libc = ctypes.CDLL(None)
-    mallopt = getattr(libc, "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
-        mallopt(_M_ARENA_MAX, 2)
-
-
-def _collect_less() -> None:
-    """What is there when the daemon starts stays: the garbage collector need not look at it again. And sessions make
-    few cycles but many objects: with the usual threshold a tenth of the time went into looking for nothing."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-
-
 def serve(config: Config) -> int:
     """Run the daemon until it is told to stop; gives back the exit status. Call once in a process."""
     reactor: Any = _installed_reactor
     log = logs.start()
-    _allow_many_descriptors()
-    _give_memory_back()
+    process.prepare()
     status = 0
     try:
         daemon = Daemon(config, reactor, log)
@@ -161,7 +136,7 @@ def serve(config: Config) -> int:
     def failed(failure: Failure) -> None:
         nonlocal status
         status = 1
-        if isinstance(failure.value, (CannotListen, MailstoreError)):
+        if isinstance(failure.value, (CannotListen, MailstoreError, WorkerFailed)):
             log.error("cannot start", reason=failure.getErrorMessage())
         else:
             log.error("cannot start", error=kind(failure), where=where(failure))
@@ -176,7 +151,7 @@ def serve(config: Config) -> int:
     def stop() -> Deferred[None]:
         return Deferred.fromCoroutine(daemon.stop()).addErrback(stop_failed)
 
-    _collect_less()
+    process.collect_less()
     reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", stop)
     reactor.run()

@@ -15,10 +15,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
+
+THREADS: Final = 4  # a process
 
 T = TypeVar("T")
 

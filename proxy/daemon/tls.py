@@ -9,12 +9,19 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
+from proxy.config.model import Tls
+
 # Mozilla's intermediate list for TLS 1.2; TLS 1.3 has none but good ones.
 _CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     b"DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
 )
+
+
+def server_tls(tls: Tls) -> ServerTls | None:
+    """What the configuration says of it, if anything. Raises ValueError with the file and the reason."""
+    return ServerTls(tls.certificate, tls.key) if tls.certificate and tls.key else None
 
 
 @implementer(IOpenSSLServerConnectionCreator)

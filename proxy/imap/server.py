@@ -112,6 +112,7 @@ class ImapConnection(Protocol):
         self.arrived()
         self.session.connection_lost()
         self._factory.connections.discard(self)
+        self._factory.closed()
         self.lost.callback(None)
 
     # For the session
@@ -199,8 +200,10 @@ class ImapFactory(Factory):
         log: Log,
         clock: IReactorTime,
         spool: Callable[[], IO[bytes]] = spooled,
+        closed: Callable[[], None] = _not_counted,
     ) -> None:
-        """`spool` opens a file for a message that a client hands in."""
+        """`spool` opens a file for a message that a client hands in; `closed` is called when a connection has ended."""
+        self.closed = closed
         self.gate = gate
         self.terms = terms
         self.log = log

@@ -80,11 +80,20 @@ class LoginGate:
 
     async def login(self, credentials: Credentials, hold: Hold) -> Home:
         """See the table above. Raises LoginRefused."""
+        account = await self.admit(credentials, hold)
+        maildir = self._config.maildir_for(account.local, account.domain)
+        try:
+            return await self._homes.open(account.id, account.name, maildir)
+        except MailstoreError as error:
+            raise self._broken(account.name, error) from error
+
+    async def admit(self, credentials: Credentials, hold: Hold) -> Account:
+        """Let somebody in whose home will be opened elsewhere. Raises LoginRefused."""
         name = parse(credentials.username, self._served)
         try:
             if name is None:
                 await self._refuse_nobody(credentials.password)
-            return await self._admit(name, credentials.password, hold)
+            account = await self._enter_in_time(name, credentials.password, hold)
         except LoginRefused as refused:
             self._log.info(
                 "login refused",
@@ -99,29 +108,25 @@ class LoginGate:
                 if delay:
                     await deferLater(self._reactor, delay)
             raise
+        await self._notes.note(account)
+        return account
 
-    async def _admit(self, name: Name, password: Secret, hold: Hold) -> Home:
+    async def _enter_in_time(self, name: Name, password: Secret, hold: Hold) -> Account:
         entering = Deferred.fromCoroutine(self._enter(name, password, hold))
         entering.addTimeout(self._config.migration.hold_limit, self._reactor)
         try:
-            account = await entering
-            home = await self._homes.open(
-                account.id, account.name, self._config.maildir_for(account.local, account.domain)
-            )
+            return await entering
         except DeferredTimeout as error:
             carried = f"your old mail is still being carried over, {hold.done} of {hold.total} messages"
             raise LoginRefused(Refusal.UNAVAILABLE, carried if hold.total else _LATER) from error
         except SourceError as error:
             raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
         except MailstoreError as error:
-            self._log.error("login failed", account=str(name), reason=str(error))
-            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
-        try:
-            await self._notes.note(account)
-        except BaseException:
-            home.close()
-            raise
-        return home
+            raise self._broken(str(name), error) from error
+
+    def _broken(self, account: str, error: MailstoreError) -> LoginRefused:
+        self._log.error("login failed", account=account, reason=str(error))
+        return LoginRefused(Refusal.UNAVAILABLE, _LATER)
 
     async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
         """Check the password, and wait until the old mailbox is here."""

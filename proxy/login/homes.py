@@ -107,7 +107,8 @@ class _Lane:
 class _Open:
     """An account's home while somebody uses it."""
 
-    def __init__(self, account: str, lane: _Lane) -> None:
+    def __init__(self, account_id: int, account: str, lane: _Lane) -> None:
+        self.account_id = account_id
         self.account = account
         self.lane = lane
         self.home: MailHome | None = None
@@ -169,9 +170,13 @@ class Handle:
         return end
 
     def lock_maildrop(self) -> bool:
-        if self._opened.maildrop_locked:
+        opened = self._opened
+        if opened.maildrop_locked:
             return self._holds_maildrop
-        self._opened.maildrop_locked = self._holds_maildrop = True
+        assert opened.home is not None
+        if not opened.home.lock_maildrop():
+            return False
+        opened.maildrop_locked = self._holds_maildrop = True
         return True
 
     def close(self) -> None:
@@ -186,7 +191,13 @@ class Handle:
         self._attending.clear()
         if self._holds_maildrop:
             self._opened.maildrop_locked = False
+            if self._opened.home is not None:
+                self._opened.home.unlock_maildrop()
         self._leave()
+
+
+def _unnoticed(*_about: int) -> None:
+    """Nobody has to know."""
 
 
 def _as_it_is(_account: str, _home: MailHome) -> None:
@@ -218,20 +229,29 @@ class Homes:
         self._clock = clock
         self._open: dict[int, _Open] = {}
         self.furnish: Callable[[str, MailHome], None] = _as_it_is  # called with each home that is opened, in a thread
+        self.also_tell: Callable[[int, int], None] = _unnoticed  # called with each change made here: account, folder
         self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
         self._closing: IDelayedCall | None = None
 
-    async def open(self, account_id: int, account: str, maildir: Path) -> Handle:
-        """A handle on an account's home, opened if it is not. Close it. Raises StorageFailed."""
+    async def open(
+        self, account_id: int, account: str, maildir: Path, closed: Callable[[], None] = _unnoticed
+    ) -> Handle:
+        """A handle on an account's home, opened if it is not. Close it; `closed` is called then. Raises
+        StorageFailed."""
         kept = account_id in self._kept
         if kept:
             self._open[account_id], _ = self._kept.pop(account_id)
         opened = self._open.get(account_id)
         if opened is None:
-            opened = self._open[account_id] = _Open(account, _Lane(self._in_thread))
+            opened = self._open[account_id] = _Open(account_id, account, _Lane(self._in_thread))
             self._make_attentive(opened)
         opened.users += 1
-        handle = Handle(opened, self._pace, lambda: self._left(account_id, opened))
+
+        def left() -> None:
+            self._left(account_id, opened)
+            closed()
+
+        handle = Handle(opened, self._pace, left)
         if kept:
             return handle
         try:
@@ -278,7 +298,19 @@ class Homes:
         opened.attention = Attention(self._watcher, run, self._report)
 
     def _announce(self, opened: _Open, folder_id: int) -> None:
-        self._from_thread(lambda: _tell(opened, folder_id))
+        """Called in whichever thread made the change."""
+
+        def tell() -> None:
+            _tell(opened, folder_id)
+            self.also_tell(opened.account_id, folder_id)
+
+        self._from_thread(tell)
+
+    def tell(self, account_id: int, folder_id: int) -> None:
+        """Another process has changed a folder of an account."""
+        opened = self._open.get(account_id)
+        if opened is not None:
+            _tell(opened, folder_id)
 
     def _left(self, account_id: int, opened: _Open) -> None:
         opened.users -= 1

@@ -130,6 +130,7 @@ class Pop3Protocol(Protocol):
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         self._outflow.stopProducing()
+        self._factory.closed()
         self._session.lost()
         self._settle()
 
@@ -208,12 +209,25 @@ def _who(address: IAddress) -> tuple[str, bool]:
     return host, (mapped or parsed).is_loopback
 
 
+def _unnoticed() -> None:
+    """Nobody counts connections."""
+
+
 class Pop3Factory(Factory):
     """Makes sessions for one listener."""
 
     noisy = False
 
-    def __init__(self, gate: Gate, terms: Terms, log: FilteringBoundLogger, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        terms: Terms,
+        log: FilteringBoundLogger,
+        clock: IReactorTime,
+        closed: Callable[[], None] = _unnoticed,
+    ) -> None:
+        """`closed` is called when a connection has ended."""
+        self.closed = closed
         self.gate = gate
         self.terms = terms
         self.log = log
@@ -223,11 +237,13 @@ class Pop3Factory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> Pop3Protocol | None:
         if self._draining is not None:
+            self.closed()
             return None
         peer = _who(addr)[0] if addr is not None else "unknown"
         arrived = self.terms.arrivals.admit(peer)
         if arrived is None:
             self.log.warning("pop3 connection refused", peer=peer, reason="too many that have not logged in")
+            self.closed()
             return None
         return Pop3Protocol(self, arrived)
 

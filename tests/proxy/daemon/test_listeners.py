@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from socket import socket as Socket
 from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from proxy.daemon.listeners import CannotListen, Listening
@@ -17,16 +20,18 @@ reactor: Any = _reactor
 
 
 class ListeningTest(TestCase):
+    """Connections are served where they are accepted."""
+
     def setUp(self) -> None:
         self.root: Path = folder(self)
-        self.listening = Listening(reactor)
+        self.listening = Listening(reactor, lambda event, **_about: self.fail(event))
         self.addCleanup(self.listening.close)
         factory = Factory.forProtocol(Protocol)
         factory.noisy = False
-        self.factories = dict.fromkeys(("imap", "imaps", "pop3", "pop3s"), factory)
+        self.factory = factory
 
     def open(self, **endpoints: list[str]) -> Deferred[list[str]]:
-        return Deferred.fromCoroutine(self.listening.open(endpoints, self.factories, None))
+        return Deferred.fromCoroutine(self.listening.open(endpoints, lambda _service: self.factory))
 
     def test_it_says_where_it_listens(self) -> Deferred[None]:
         async def test() -> None:
@@ -71,3 +76,36 @@ class ListeningTest(TestCase):
             self.assertEqual(await self.open(imaps=[], pop3s=[]), [])
 
         return Deferred.fromCoroutine(test())
+
+
+class HandedOverTest(ListeningTest):
+    """Connections are accepted here and handed over."""
+
+    def open(self, **endpoints: list[str]) -> Deferred[list[str]]:
+        def hand_over(connection: Socket, service: str) -> None:
+            connection.sendall(service.encode())
+            connection.close()
+
+        return Deferred.fromCoroutine(self.listening.open_for(endpoints, hand_over))
+
+    def test_what_connects_is_handed_over_with_the_name_of_the_service(self) -> Deferred[None]:
+        async def test() -> None:
+            (opened,) = await self.open(pop3=["tcp:0:interface=127.0.0.1"])
+            port = int(opened.rpartition(":")[2])
+            endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+            got = await connectProtocol(endpoint, ReadAll())
+            self.assertEqual(await got.done, b"pop3")
+
+        return Deferred.fromCoroutine(test())
+
+
+class ReadAll(Protocol):
+    def __init__(self) -> None:
+        self.seen = b""
+        self.done: Deferred[bytes] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.seen += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.done.callback(self.seen)

@@ -32,6 +32,7 @@ from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, f
 CONFIG = """
 hostname = "mail.123.com"
 state = "{state}"
+workers = 1
 [listen]
 imap = ["tcp:143"]
 [migration]

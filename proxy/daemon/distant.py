@@ -1,0 +1,120 @@
+"""The gate as a worker has it: it asks the daemon's, and opens the mail of whoever is let in here.
+
+Which sessions the workers have of an account is known to the daemon alone, who tells a worker when others have some
+too. From then on (`Shared.others`) the worker's changes to the account's folders are told there as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from mailstore.errors import MailstoreError
+from proxy.daemon.channel import Channel, Message, text_of
+from proxy.login.homes import Handle, Homes
+from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal
+
+LATER = "the mailbox cannot be reached at the moment, try again later"
+
+
+class DistantGate:
+    """A `proxy.wire.door.Gate`. `told` is given what the daemon says."""
+
+    def __init__(self, channel: Channel, homes: Homes, log: Any) -> None:
+        self._channel = channel
+        self._homes = homes
+        self._log = log
+        self._count = count(1)
+        self._asked: dict[int, tuple[Deferred[Message], Hold]] = {}
+        self._others: set[int] = set()  # accounts that other workers have sessions of
+        self._answers: dict[str, Callable[[Message], None]] = {
+            "home": self._let_in,
+            "refused": self._refused,
+            "hold": self._held,
+            "share": self._share,
+            "alone": lambda message: self._others.discard(message["account"]),
+            "changed": lambda message: self._homes.tell(message["account"], message["folder"]),
+        }
+        homes.also_tell = self._changed
+
+    async def login(self, credentials: Credentials, hold: Hold) -> Home:
+        """See `Gate.login`."""
+        number = next(self._count)
+        answer: Deferred[Message] = Deferred(lambda _deferred: self._cancel(number))
+        self._asked[number] = answer, hold
+        self._channel.tell(
+            "login",
+            id=number,
+            username=text_of(credentials.username),
+            password=text_of(credentials.password.reveal()),
+            protocol=credentials.protocol,
+            peer=credentials.peer,
+        )
+        message = await answer
+        return await self._open(message)
+
+    async def _open(self, message: Message) -> Handle:
+        account = message["account"]
+
+        def left() -> None:
+            self._channel.tell("left", account=account)
+
+        try:
+            return await self._homes.open(account, message["name"], Path(message["maildir"]), left)
+        except MailstoreError as error:
+            self._log.error("login failed", account=message["name"], reason=str(error))
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
+
+    def told(self, kind: str, message: Message) -> bool:
+        """Something that the daemon said; False when it is not the gate's."""
+        answer = self._answers.get(kind)
+        if answer is None:
+            return False
+        answer(message)
+        return True
+
+    def give_up(self) -> None:
+        """The daemon is gone: nobody can be let in any more."""
+        asked, self._asked = self._asked, {}
+        for answer, _ in asked.values():
+            answer.errback(Failure(LoginRefused(Refusal.UNAVAILABLE, LATER)))  # type: ignore[no-untyped-call]
+
+    def _cancel(self, number: int) -> None:
+        del self._asked[number]
+        self._channel.tell("cancel", id=number)
+
+    def _let_in(self, message: Message) -> None:
+        if message["shared"]:
+            self._others.add(message["account"])
+        else:
+            self._others.discard(message["account"])
+        asked = self._asked.pop(message["id"], None)
+        if asked is None:  # the client left while the answer was on its way
+            self._channel.tell("left", account=message["account"])
+        else:
+            asked[0].callback(message)
+
+    def _refused(self, message: Message) -> None:
+        asked = self._asked.pop(message["id"], None)
+        if asked is not None:
+            refused = LoginRefused(Refusal(message["why"]), message["text"])
+            asked[0].errback(Failure(refused))  # type: ignore[no-untyped-call]
+
+    def _held(self, message: Message) -> None:
+        asked = self._asked.get(message["id"])
+        if asked is not None:
+            hold = asked[1]
+            hold.accepted, hold.done, hold.total = message["accepted"], message["done"], message["total"]
+
+    def _share(self, message: Message) -> None:
+        self._others.add(message["account"])
+        self._channel.tell("shared", account=message["account"])
+
+    def _changed(self, account_id: int, folder_id: int) -> None:
+        if account_id in self._others:
+            self._channel.tell("changed", account=account_id, folder=folder_id)

@@ -1,0 +1,66 @@
+"""What answers clients: the protocols of each service, with the gate that they ask. One in each process that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from proxy.config import Config
+from proxy.daemon.listeners import PLAIN, WITH_TLS
+from proxy.daemon.tls import server_tls
+from proxy.imap.server import ImapFactory, spooled
+from proxy.pop3.server import Pop3Factory
+from proxy.wire.arrivals import ALL, EACH, Arrivals
+from proxy.wire.door import Gate, Terms
+
+
+def _unnoticed() -> None:
+    """Nobody counts connections."""
+
+
+class Serving:
+    """The protocol factories of all services, by name."""
+
+    def __init__(
+        self,
+        config: Config,
+        gate: Gate,
+        *,
+        reactor: Any,
+        log: Any,
+        share: int = 1,
+        closed: Callable[[], None] = _unnoticed,
+    ) -> None:
+        """`share`: among how many processes the connections are shared out; `closed` is called when one has ended.
+        Raises ValueError (certificate)."""
+        self._state = config.state
+        self._reactor = reactor
+        self._tls = server_tls(config.tls)
+        arrivals = Arrivals(-(-EACH // share), -(-ALL // share))
+        terms = Terms(config.hostname, self._tls, config.tls.plaintext_login, arrivals=arrivals)
+        self._imap = ImapFactory(gate, terms, log, reactor, self._spool, closed)
+        self._pop3 = Pop3Factory(gate, terms, log, reactor, closed)
+        plain: dict[str, Any] = {"imap": self._imap, "pop3": self._pop3}
+        self._factories = {service: plain[service] for service in PLAIN}
+        if self._tls is not None:
+            for service in WITH_TLS:
+                inner = plain[service.removesuffix("s")]
+                self._factories[service] = TLSMemoryBIOFactory(self._tls, False, inner, reactor)
+
+    def factory(self, service: str) -> IProtocolFactory:
+        """What makes the connections of a service."""
+        factory: IProtocolFactory = self._factories[service]
+        return factory
+
+    def _spool(self) -> IO[bytes]:
+        """On the disk that the message is for: the system's own temporary directory may be memory."""
+        return spooled(Path(self._state))
+
+    def drain(self) -> Deferred[Any]:
+        """Have every session answer its current command, and end. Fires when all have."""
+        return gatherResults([self._imap.drain(), self._pop3.drain()])
