@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from mailstore.database import AccountsDatabase
+from mailstore.prepared import Prepared
 from mailstore.schema import accounts
 
 
@@ -70,6 +71,7 @@ class Totals:
 
 _COLUMNS = [accounts.c[name] for name in Account.__slots__]
 _FIND = select(*_COLUMNS).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
+_LOOK_UP = Prepared(_FIND)
 _GET = select(*_COLUMNS).where(accounts.c.id == bindparam("i"))
 
 _LOGGED_IN = update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now"))
@@ -92,9 +94,11 @@ class Accounts:
         return int(self._clock())
 
     def find(self, local: str, domain: str) -> Account | None:
-        with self._database.read() as connection:
-            row = connection.execute(_FIND, {"d": domain, "l": local}).first()
-        return _account(row) if row else None
+        row = self._database.first(_LOOK_UP, {"d": domain, "l": local})
+        if row is None:
+            return None
+        values = dict(zip(Account.__slots__, row, strict=True))
+        return Account(**values | {"state": State(values["state"])})
 
     def get(self, account_id: int) -> Account:
         with self._database.read() as connection:

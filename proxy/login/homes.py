@@ -10,7 +10,6 @@ are run at once, in the reactor's thread, where the lane is free and the disk is
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from mailstore.database import MailboxEngine
+from mailstore.database import Barriers, MailboxEngine
 from mailstore.errors import TakesLonger
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
@@ -28,43 +27,10 @@ from proxy.migration.pull import InThread
 
 T = TypeVar("T")
 
-QUICK: Final = 0.003  # seconds; brief operations that take longer on the average go to threads
-AVERAGED: Final = 32  # … of about so many,
-SLOW_SECONDS: Final = 5.0  # … for so long
 KEPT_SECONDS: Final = 60.0  # a home that nobody uses stays open so long
 KEPT_MOST: Final = 200  # … if there are no more of them: each is three open files and some 100 KiB
 
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
-
-
-class Pace:
-    """Is the disk quick enough for brief operations to be run in the reactor's thread?
-
-    A hop to a thread and back costs as much as a brief operation does, and two threads that both want to run cost
-    more. But a disk that takes milliseconds for a barrier, or a file system that is not on this machine, would keep
-    every session of the process waiting for each of them. So it is measured.
-    """
-
-    def __init__(self, seconds: Callable[[], float] = time.perf_counter) -> None:
-        self._seconds = seconds
-        self._usual = 0.0  # seconds that a brief operation takes, as a moving average
-        self._slow_until = 0.0
-
-    @property
-    def quick(self) -> bool:
-        return self._seconds() >= self._slow_until
-
-    def run(self, operation: Callable[[], T]) -> T:
-        """Run a brief operation, and learn from it."""
-        begun = self._seconds()
-        try:
-            return operation()
-        finally:
-            now = self._seconds()
-            self._usual += (now - begun - self._usual) / AVERAGED
-            if self._usual > QUICK:
-                self._usual = 0.0
-                self._slow_until = now + SLOW_SECONDS
 
 
 class _Lane:
@@ -122,9 +88,9 @@ class _Open:
 class Handle:
     """A `proxy.wire.door.Home`: one session's, or one move's, use of an account's home."""
 
-    def __init__(self, opened: _Open, pace: Pace, leave: Callable[[], None]) -> None:
+    def __init__(self, opened: _Open, barriers: Barriers, leave: Callable[[], None]) -> None:
         self._opened = opened
-        self._pace = pace
+        self._barriers = barriers
         self._leave = leave
         self._watching: list[Callable[[int], None]] = []
         self._attending: list[Callable[[], None]] = []
@@ -143,9 +109,9 @@ class Handle:
     async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home
         assert home is not None and not self._closed
-        if self._opened.lane.free and self._pace.quick:
+        if self._opened.lane.free and self._barriers.quick:
             try:
-                return self._pace.run(lambda: home.briefly(operation))
+                return home.briefly(operation)
             except TakesLonger:
                 pass
         return await self.run(operation)
@@ -223,7 +189,6 @@ class Homes:
         self._watcher = watcher
         self._report = report
         self._engine = engine
-        self._pace = Pace()
         self._in_thread = in_thread
         self._from_thread = from_thread
         self._clock = clock
@@ -251,7 +216,7 @@ class Homes:
             self._left(account_id, opened)
             closed()
 
-        handle = Handle(opened, self._pace, left)
+        handle = Handle(opened, self._engine.barriers, left)
         if kept:
             return handle
         try:
