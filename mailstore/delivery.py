@@ -17,7 +17,7 @@ from typing import IO
 from mailstore.errors import MessageLost
 from mailstore.index.folders import Pending
 from mailstore.index.rows import Flags, Row
-from mailstore.maildir import DIRECTORY_MODE, Maildir, info, sync_directory, unique_name
+from mailstore.maildir import DIRECTORY_MODE, TMP, Maildir, info, sync_directory, unique_name
 
 _PIECE = 256 * 1024
 
@@ -28,13 +28,14 @@ class Place:
     def __init__(self, maildir: Maildir, directory: str, token: str, now: float) -> None:
         self._maildir = maildir
         self._folder = maildir.folder(directory)
+        self._at = os.fspath(self._folder)
         self._token = token
         self._now = now
-        self._made: list[Path] = []
+        self._made: list[str] = []
 
     def message(self, source: IO[bytes], flags: Flags) -> tuple[str, int]:
         """Write a message and bring its bytes to stable storage; gives back its unique name and size."""
-        passing = self._folder / "tmp" / unique_name(self._token, 0, 0, now=self._now)
+        passing = self._passing(unique_name(self._token, 0, 0, now=self._now))
         size = line_ends = 0
         last = b""
         try:
@@ -50,7 +51,7 @@ class Place:
             unique = unique_name(self._token, size, size + line_ends, now=self._now)
             self._into_cur(passing, unique, flags)
         except BaseException:
-            passing.unlink(missing_ok=True)
+            Path(passing).unlink(missing_ok=True)
             raise
         return unique, size
 
@@ -64,7 +65,7 @@ class Place:
             path = found
         octets = path.stat().st_size if row.native else row.size
         unique = unique_name(self._token, octets, row.size if row.native else _crlf_size(row), now=self._now)
-        target = self._folder / "cur" / (unique + info(row.flags))
+        target = f"{self._at}/cur/{unique}{info(row.flags)}"
         try:
             os.link(path, target)
         except FileNotFoundError as error:  # another program renamed it a moment ago
@@ -76,7 +77,7 @@ class Place:
         return unique
 
     def _copy(self, path: Path, unique: str, flags: Flags) -> None:
-        passing = self._folder / "tmp" / unique
+        passing = self._passing(unique)
         try:
             with path.open("rb") as source, _create(passing) as file:
                 shutil.copyfileobj(source, file, _PIECE)
@@ -84,24 +85,27 @@ class Place:
                 os.fsync(file.fileno())
             self._into_cur(passing, unique, flags)
         except BaseException:
-            passing.unlink(missing_ok=True)
+            Path(passing).unlink(missing_ok=True)
             raise
 
     def settle(self) -> None:
         """The barrier for directory entries; the bytes are on stable storage already."""
         sync_directory(self._folder / "cur")
 
-    def _into_cur(self, passing: Path, unique: str, flags: Flags) -> None:
-        target = self._folder / "cur" / (unique + info(flags))
-        passing.rename(target)
+    def _passing(self, name: str) -> str:
+        return self._at + "/" + TMP + "/" + name
+
+    def _into_cur(self, passing: str, unique: str, flags: Flags) -> None:
+        target = f"{self._at}/cur/{unique}{info(flags)}"
+        os.rename(passing, target)  # noqa: PTH104 - a hot path, as all that handles names as text here
         self._made.append(target)
 
     def take_away(self) -> None:
         for path in self._made:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
 
 
-def _create(path: Path) -> IO[bytes]:
+def _create(path: str) -> IO[bytes]:
     return open(path, "xb", opener=lambda name, mode: os.open(name, mode, 0o600))
 
 

@@ -29,7 +29,8 @@ from typing import Final
 from mailstore.errors import BadFolderName, MessageLost
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags
 
-SUBDIRECTORIES: Final = ("tmp", "new", "cur")
+TMP: Final = "tmp"
+SUBDIRECTORIES: Final = (TMP, "new", "cur")
 DIRECTORY_MODE: Final = 0o700
 FEW_FILES: Final = 4
 
@@ -165,11 +166,12 @@ class Maildir:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._at = os.fspath(root)
 
     def make(self, directory: str = "") -> Path:
         """The folder's directory with its three subdirectories, made where missing and durable when this returns."""
         path = self.root / directory if directory else self.root
-        if (path / "cur").is_dir() and (path / "new").is_dir() and (path / "tmp").is_dir():
+        if all(os.path.isdir(f"{self._at}/{directory}/{name}") for name in SUBDIRECTORIES):  # noqa: PTH112 - hot
             return path
         missing = [p for p in (path, *path.parents) if not p.is_dir()]
         for made in reversed(missing):  # mkdir's own `parents` would leave those above open to others
@@ -186,7 +188,11 @@ class Maildir:
         return self.root / directory if directory else self.root
 
     def path(self, directory: str, unique: str, flags: Iterable[str]) -> Path:
-        return self.folder(directory) / "cur" / (unique + info(flags))
+        return Path(self._file(directory, unique, flags))
+
+    def _file(self, directory: str, unique: str, flags: Iterable[str]) -> str:
+        """As text: nearly every command has some, and a Path costs more than what is done with it."""
+        return f"{self._at}/{directory}/cur/{unique}{info(flags)}"
 
     def find(self, directory: str, unique: str) -> Path | None:
         """Where a message's file is, when it is not where its flags put it: another program may have renamed it."""
@@ -204,7 +210,7 @@ class Maildir:
     def open(self, directory: str, unique: str, flags: Iterable[str]) -> int:
         """A file descriptor of a message. Raises MessageLost."""
         try:
-            return os.open(self.path(directory, unique, flags), os.O_RDONLY)
+            return os.open(self._file(directory, unique, flags), os.O_RDONLY)
         except FileNotFoundError:
             pass
         found = self.find(directory, unique)
@@ -217,16 +223,15 @@ class Maildir:
 
     def rename_flags(self, directory: str, unique: str, old: Iterable[str], new: Iterable[str]) -> None:
         """Put a message's flags into its name. A file that is missing is left to whoever opens it."""
-        before, after = info(old), info(new)
+        before, after = self._file(directory, unique, old), self._file(directory, unique, new)
         if before == after:
             return
-        target = self.folder(directory) / "cur" / (unique + after)
         try:
-            (self.folder(directory) / "cur" / (unique + before)).rename(target)
+            os.rename(before, after)  # noqa: PTH104 - hot
         except FileNotFoundError:
             found = self.find(directory, unique)
-            if found is not None and found != target:
-                found.rename(target)
+            if found is not None and found != Path(after):
+                found.rename(after)
 
     def remove(self, relative: Iterable[str]) -> None:
         """Remove messages, named by their paths below the Maildir. One that is gone already is fine.
@@ -235,10 +240,11 @@ class Maildir:
         files that are not where they should be is looked through, once for all of them.
         """
         missing: dict[Path, set[str]] = {}
-        for path in (self.root / name for name in relative):
+        for name in relative:
             try:
-                path.unlink()
+                os.unlink(f"{self._at}/{name}")  # noqa: PTH108 - hot
             except FileNotFoundError:
+                path = self.root / name
                 missing.setdefault(path.parent.parent, set()).add(unique_of(path.name))
         for folder, uniques in missing.items():
             for sub in ("cur", "new"):

@@ -16,7 +16,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TypeVar
@@ -27,9 +27,17 @@ from mailstore import delivery, schema
 from mailstore.annotations import Annotations
 from mailstore.content import Content, content_of
 from mailstore.database import BRIEF_FILES, BRIEF_OCTETS, BRIEF_ROWS, MailboxEngine, storage_errors
-from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
+from mailstore.errors import (
+    BadFolderName,
+    FolderExists,
+    MailstoreError,
+    NoSuchFolder,
+    NoSuchMessage,
+    StorageCorrupt,
+    StorageFailed,
+)
 from mailstore.index import folders, mailbox, special
-from mailstore.index.folders import INBOX_ID, FolderRow
+from mailstore.index.folders import INBOX_ID, FolderRow, Pending
 from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.rows import (
     DELETED,
@@ -104,6 +112,7 @@ class MailHome:
         self._announce = announce
         self._clock = clock
         self._maildrop_lock: int | None = None
+        self._taken_away: list[Pending] = []  # done, and not yet ticked off
         self._behind = False  # is a folder's directory not yet where the index has it?
         self._maildir = Maildir(maildir)
         with storage_errors():
@@ -170,6 +179,9 @@ class MailHome:
 
     def close(self) -> None:
         self.unlock_maildrop()
+        if self._taken_away:
+            with suppress(MailstoreError), self._database.write_lightly() as connection:
+                self._tick_off(connection)
         self._database.close()
 
     def lock_maildrop(self) -> bool:
@@ -536,23 +548,25 @@ class MailHome:
         if not uids:
             return []
         self._database.at_most(len(uids), BRIEF_FILES)
+        self._catch_up()
         with self._database.write() as connection:
             folder = self._numbered(connection, folder_id)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
             found = [row for row in found if not only_deleted or DELETED in row.flags]
-            if found:
-                self._forget(connection, folder, found)
-        if found:
-            self._announce(folder_id)
-        self._work_off_pending()
+            if not found:
+                return []
+            going = self._forget(connection, folder, found)
+        self._announce(folder_id)
+        self._take_away(going)
         return [row.uid for row in found]
 
-    def _forget(self, connection: Connection, folder: FolderRow, gone: Sequence[Row]) -> None:
+    def _forget(self, connection: Connection, folder: FolderRow, gone: Sequence[Row]) -> list[Pending]:
         """Remove messages from the index, and note that their files are to go."""
+        self._tick_off(connection)
         mailbox.remove(connection, self.account_id, folder, [row.uid for row in gone], self._now())
         folders.save(connection, self.account_id, folder)
         paths = (f"{folder.directory}/cur/{row.file}{info(row.flags)}".lstrip("/") for row in gone)
-        folders.add_pending(connection, self.account_id, [("remove", path, "") for path in paths])
+        return folders.add_pending(connection, self.account_id, [("remove", path, "") for path in paths])
 
     def append(self, name: str, message: IO[bytes], flags: Iterable[str], internal_date: int | None) -> Appended:
         """Store a message, read from the file's position to its end. Raises NoSuchFolder, OverQuota, StorageFailed."""
@@ -597,7 +611,7 @@ class MailHome:
                     gone = mailbox.rows(connection, self.account_id, source.id, [replacing[1]])
                     if not gone:
                         raise NoSuchMessage("the message to be replaced is no longer there")
-                    self._forget(connection, source, gone)  # its room counts for the one that takes its place
+                    going = self._forget(connection, source, gone)  # its room counts for the one that takes its place
                 self._make_room(connection, sum(message.size for message in new), len(new))
                 folder = self._numbered(connection, folder.id)
                 uids = mailbox.add(connection, self.account_id, folder, new)
@@ -605,7 +619,7 @@ class MailHome:
         self._announce(folder.id)
         if replacing is not None:
             self._announce(replacing[0])
-            self._work_off_pending()
+            self._take_away(going)
         return AppendedMany(folder.uidvalidity, uids)
 
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
@@ -655,11 +669,11 @@ class MailHome:
                 targets = mailbox.add(connection, self.account_id, folder, new)
                 folders.save(connection, self.account_id, folder)
                 if moving:
-                    self._forget(connection, self._numbered(connection, folder_id), found)
+                    going = self._forget(connection, self._numbered(connection, folder_id), found)
         self._announce(folder.id)
         if moving:
             self._announce(folder_id)
-            self._work_off_pending()
+            self._take_away(going)
         return Copied(folder.uidvalidity, [row.uid for row in found], targets)
 
     def maildrop(self) -> Sequence[Row]:
@@ -689,17 +703,36 @@ class MailHome:
             self._work_off_pending()
 
     def _work_off_pending(self) -> None:
+        """What a crash, or another process, has left to do in the Maildir."""
         with self._database.read() as connection:
             todo = folders.all_pending(connection, self.account_id)
         self._behind = any(item.action != "remove" for item in todo)
         for step in delivery.steps(todo):
-            with storage_errors():
-                delivery.perform(self._maildir, step)
-            # A removal that is ticked off too late is done twice, without harm; what is done to a directory is not.
-            lightly = step[0].action == "remove"
-            with self._database.write_lightly() if lightly else self._database.write() as connection:
-                folders.clear_pending(connection, self.account_id, step[-1].id)
+            if step[0].action == "remove":
+                self._take_away(step)
+            else:
+                self._arrange(step)
         self._behind = False
+
+    def _take_away(self, going: Sequence[Pending]) -> None:
+        """Remove the files of messages that are gone. Doing it twice does no harm, so it is ticked off with the next
+        change, and not by a transaction of its own."""
+        self._behind = True  # if it fails, the next change tries again
+        with storage_errors():
+            self._maildir.remove(item.path for item in going)
+        self._behind = False
+        self._taken_away += going
+
+    def _arrange(self, step: Sequence[Pending]) -> None:
+        """Do something to a directory and tick it off: one process at a time, and once."""
+        with storage_errors(), self._database.write() as connection:
+            if set(step) <= set(folders.all_pending(connection, self.account_id)):
+                delivery.perform(self._maildir, step)
+                folders.clear_pending(connection, self.account_id, step)
+
+    def _tick_off(self, connection: Connection) -> None:
+        done, self._taken_away = self._taken_away, []
+        folders.clear_pending(connection, self.account_id, done)
 
 
 def _combine(old: Flags, mode: StoreMode, given: Flags) -> Flags:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
@@ -40,7 +39,14 @@ _SUBSCRIPTIONS = Prepared(select(_s.name).where(_s.account_id == bindparam("a"))
 _PENDING = Prepared(select(_p.id, _p.action, _p.path, _p.target).where(_p.account_id == bindparam("a")).order_by(_p.id))
 _LAST_PENDING = Prepared(select(func.max(_p.id)).where(_p.account_id == bindparam("a")))
 _ADD_PENDING = Prepared(insert(schema.pending))
-_CLEAR_PENDING = Prepared(delete(schema.pending).where(_p.account_id == bindparam("a"), _p.id <= bindparam("up_to")))
+_CLEAR_PENDING = Prepared(
+    delete(schema.pending).where(
+        _p.account_id == bindparam("a"),
+        _p.id == bindparam("i"),
+        _p.path == bindparam("p"),
+        _p.target == bindparam("t"),
+    )
+)
 
 
 @dataclass(slots=True)
@@ -163,19 +169,26 @@ class Pending:
     target: str
 
 
-def add_pending(connection: Connection, account_id: int, todo: Iterable[tuple[str, str, str]]) -> None:
+def add_pending(connection: Connection, account_id: int, todo: Iterable[tuple[str, str, str]]) -> list[Pending]:
     """Note (action, path, target) in the transaction that decides it."""
     (highest,) = _LAST_PENDING.first(connection, {"a": account_id})
-    rows: list[dict[str, Any]] = [
-        {"account_id": account_id, "id": n, "action": action, "path": path, "target": target}
-        for n, (action, path, target) in enumerate(todo, (highest or 0) + 1)
-    ]
-    _ADD_PENDING.many(connection, rows)
+    items = [Pending(n, *each) for n, each in enumerate(todo, (highest or 0) + 1)]
+    _ADD_PENDING.many(
+        connection,
+        [
+            {"account_id": account_id, "id": item.id, "action": item.action, "path": item.path, "target": item.target}
+            for item in items
+        ],
+    )
+    return items
 
 
 def all_pending(connection: Connection, account_id: int) -> list[Pending]:
     return [Pending(*row) for row in _PENDING.all(connection, {"a": account_id})]
 
 
-def clear_pending(connection: Connection, account_id: int, up_to: int) -> None:
-    _CLEAR_PENDING.run(connection, {"a": account_id, "up_to": up_to})
+def clear_pending(connection: Connection, account_id: int, done: Iterable[Pending]) -> None:
+    """Tick off what is done. By path too: another process may have ticked it off, and the number been given anew."""
+    _CLEAR_PENDING.many(
+        connection, [{"a": account_id, "i": item.id, "p": item.path, "t": item.target} for item in done]
+    )

@@ -40,12 +40,14 @@ class Mark:
 
 def times(folder: Path) -> Times:
     """Raises OSError."""
-    return os.stat(folder / "new").st_mtime_ns, os.stat(folder / "cur").st_mtime_ns  # noqa: PTH116 - a hot path
+    at = os.fspath(folder)
+    return os.stat(f"{at}/new").st_mtime_ns, os.stat(f"{at}/cur").st_mtime_ns  # noqa: PTH116 - a hot path
 
 
 def extent(folder: Path) -> int:
     """How large the directories are, in octets: some hundred for each name on most file systems. Raises OSError."""
-    return os.stat(folder / "new").st_size + os.stat(folder / "cur").st_size  # noqa: PTH116 - a hot path
+    at = os.fspath(folder)
+    return os.stat(f"{at}/new").st_size + os.stat(f"{at}/cur").st_size  # noqa: PTH116 - a hot path
 
 
 def settled(seen: Times, now: int) -> bool:

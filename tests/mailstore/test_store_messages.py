@@ -91,7 +91,7 @@ def test_bytes_then_name_then_index(home: MailHome, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
     monkeypatch.setattr(os, "link", noted("link", os.link))
-    monkeypatch.setattr(Path, "rename", noted("rename", Path.rename))
+    monkeypatch.setattr(os, "rename", noted("rename", os.rename))
     monkeypatch.setattr(delivery, "sync_directory", noted("directory", maildir.sync_directory))
     monkeypatch.setattr(database, "commit", noted("commit", database.commit))
     append(home, b"x")
