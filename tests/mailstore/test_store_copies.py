@@ -244,5 +244,5 @@ def test_whole_folders_are_handled_in_no_time(home: MailHome) -> None:
     paths = [f"cur/{row.file}:2,gone" for row in rows(home)]
     home.maildir.remove(paths)  # as after a crash: none is where it was noted
     assert files(home) == files(home, "b") == []
-    assert time.process_time() - begun < 30  # processor seconds: not quadratic
+    assert time.process_time() - begun < 60  # processor seconds, those of the file system among them
     assert folder_id(home, "b") == target.id
