@@ -15,12 +15,13 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, exc
 from sqlalchemy.pool import NullPool, QueuePool
@@ -57,8 +58,10 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(BEGIN_WRITE if write else "BEGIN")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=128)
+def _connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """`create`: False for a file that must be there, and is not to come into being behind somebody's back."""
+    address = f"file:{quote(os.fspath(path))}?mode={'rwc' if create else 'rw'}"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=128)
 
 
 def _sqlite_engine(**options: Any) -> Engine:
@@ -213,23 +216,25 @@ class MailboxEngine:
 
     def __init__(self) -> None:
         self.barriers = Barriers()
-        self._engine = _sqlite_engine(creator=lambda: _connect(_opening.get()), poolclass=NullPool)
+        self._engine = _sqlite_engine(creator=lambda: _connect(_opening.get(), create=False), poolclass=NullPool)
 
     def open(self, path: Path) -> MailboxDatabase:
         """Open the file, made from the schema if it is not there; its directory must be. Raises StorageFailed."""
+        with storage_errors():
+            _make_private(path)  # it tells who has which messages
+            database = MailboxDatabase(lambda: self._connect(path), self.barriers)
+            try:
+                with database.write() as connection:
+                    _bring_to_head(connection, mailbox_metadata)
+            except BaseException:
+                database.close()
+                raise
+            return database
+
+    def _connect(self, path: Path) -> Connection:
         token = _opening.set(path)
         try:
-            with storage_errors():
-                _make_private(path)  # it tells who has which messages
-                connection = self._engine.connect()
-                database = MailboxDatabase(connection, self.barriers)
-                try:
-                    with database.write():
-                        _bring_to_head(connection, mailbox_metadata)
-                except BaseException:
-                    connection.close()
-                    raise
-                return database
+            return self._engine.connect()
         finally:
             _opening.reset(token)
 
@@ -242,12 +247,12 @@ class _Transaction:
 
     __slots__ = ("_before", "_begin", "_database", "_driver")
 
-    def __init__(self, database: MailboxDatabase, driver: sqlite3.Connection, begin: str) -> None:
+    def __init__(self, database: MailboxDatabase, begin: str) -> None:
         self._database = database
-        self._driver = driver
         self._begin = begin
 
     def __enter__(self) -> Connection:
+        self._driver = self._database.driver
         self._before = self._driver.total_changes
         try:
             self._driver.execute(self._begin)
@@ -294,20 +299,38 @@ class MailboxDatabase:
     times what SQLite needs. To SQLAlchemy the connection is in one transaction for as long as it is open.
     """
 
-    def __init__(self, connection: Connection, barriers: Barriers) -> None:
-        self.connection = connection
+    def __init__(self, connect: Callable[[], Connection], barriers: Barriers) -> None:
+        self._connect = connect
+        self._open: tuple[Connection, sqlite3.Connection] | None = None
         self.barriers = barriers
         self.lightly = False
         self.hurried = False
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        self._driver = driver
+
+    @property
+    def connection(self) -> Connection:
+        """Opened where it is not. Raises StorageFailed."""
+        return self._awake()[0]
+
+    @property
+    def driver(self) -> sqlite3.Connection:
+        """As `connection`."""
+        return self._awake()[1]
+
+    def _awake(self) -> tuple[Connection, sqlite3.Connection]:
+        if self._open is None:
+            with storage_errors():
+                connection = self._connect()
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            self._open = connection, driver
+            self.hurried = False
+        return self._open
 
     def hurry(self, hurried: bool) -> None:
         """Whether a transaction that has to wait for another process raises TakesLonger instead: so until the first
         one that writes has ended."""
         if hurried is not self.hurried:
-            self._driver.execute(f"PRAGMA busy_timeout={0 if hurried else int(BUSY_TIMEOUT * 1000)}")
+            self.driver.execute(f"PRAGMA busy_timeout={0 if hurried else int(BUSY_TIMEOUT * 1000)}")
             self.hurried = hurried
 
     def at_most(self, count: int, most: int) -> None:
@@ -318,18 +341,18 @@ class MailboxDatabase:
 
     def read(self) -> _Transaction:
         """A transaction that sees one state and changes nothing."""
-        return _Transaction(self, self._driver, "BEGIN")
+        return _Transaction(self, "BEGIN")
 
     def write(self) -> _Transaction:
         """A transaction that is durable when the block has ended, or never was."""
-        return _Transaction(self, self._driver, BEGIN_WRITE)
+        return _Transaction(self, BEGIN_WRITE)
 
     @contextmanager
     def write_lightly(self) -> Iterator[Connection]:
         """A transaction that a loss of power may undo, until the next `write` makes it durable too: for what can be
         computed or claimed again. The log is written in order, so no later change outlives an earlier one."""
         with storage_errors():
-            self._driver.execute("PRAGMA synchronous=NORMAL")
+            self.driver.execute("PRAGMA synchronous=NORMAL")
         self.lightly = True
         try:
             with self.write() as connection:
@@ -337,7 +360,10 @@ class MailboxDatabase:
         finally:
             self.lightly = False
             with storage_errors():
-                self._driver.execute("PRAGMA synchronous=FULL")
+                self.driver.execute("PRAGMA synchronous=FULL")
 
     def close(self) -> None:
-        self.connection.close()
+        """Give back the descriptors and some 300 KiB. Whoever uses it again opens it again."""
+        if self._open is not None:
+            self._open[0].close()
+            self._open = None

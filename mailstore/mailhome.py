@@ -184,6 +184,10 @@ class MailHome:
                 self._tick_off(connection)
         self._database.close()
 
+    def rest(self) -> None:
+        """Give up what costs memory and can be had again at once: nobody is asking for anything at the moment."""
+        self._database.close()
+
     def lock_maildrop(self) -> bool:
         """Take the lock that one POP3 session has (RFC 1939 4), among all processes; False where another one has it.
         It goes with the process, whatever ends that. Raises StorageFailed."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -24,11 +25,15 @@ from mailstore.errors import TakesLonger
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
 from proxy.migration.pull import InThread
+from proxy.wire.faults import kind, where
 
 T = TypeVar("T")
 
 KEPT_SECONDS: Final = 60.0  # a home that nobody uses stays open so long
 KEPT_MOST: Final = 200  # … if there are no more of them: each is three open files and some 100 KiB
+
+REST_SECONDS: Final = 10  # a home that nobody asks for anything gives up its database for the time being
+REST_AT_ONCE: Final = 100  # … so many of them in a second
 
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
 
@@ -79,10 +84,17 @@ class _Open:
         self.lane = lane
         self.home: MailHome | None = None
         self.users = 0
+        self.resting = False
+        self.quiet = 0  # seconds since it was last asked for something, as far as anybody counts them
         self.shutting = False  # is it to be closed, unless somebody comes first?
         self.watchers: list[Callable[[int], None]] = []
         self.maildrop_locked = False
         self.attention: Attention | None = None
+
+    def wake(self) -> None:
+        """Somebody asks for something."""
+        self.quiet = 0
+        self.resting = False
 
 
 class Handle:
@@ -104,11 +116,13 @@ class Handle:
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home
         assert home is not None and not self._closed
+        self._opened.wake()
         return await self._opened.lane.run(lambda: operation(home))
 
     async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home
         assert home is not None and not self._closed
+        self._opened.wake()
         if self._opened.lane.free and self._barriers.quick:
             try:
                 return home.briefly(operation)
@@ -197,6 +211,7 @@ class Homes:
         self.also_tell: Callable[[int, int], None] = _unnoticed  # called with each change made here: account, folder
         self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
         self._closing: IDelayedCall | None = None
+        self._resting: IDelayedCall | None = None
 
     async def open(
         self, account_id: int, account: str, maildir: Path, closed: Callable[[], None] = _unnoticed
@@ -211,6 +226,8 @@ class Homes:
             opened = self._open[account_id] = _Open(account_id, account, _Lane(self._in_thread))
             self._make_attentive(opened)
         opened.users += 1
+        opened.wake()
+        self._plan_resting()
 
         def left() -> None:
             self._left(account_id, opened)
@@ -233,6 +250,9 @@ class Homes:
         self._plan_closing()
         for opened in list(self._open.values()):
             await opened.lane.run(lambda: None)
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
 
     def _ready(self, account_id: int, opened: _Open, maildir: Path) -> None:
         if opened.home is None:
@@ -255,6 +275,8 @@ class Homes:
             return
 
         def run(operation: Callable[[MailHome], Any]) -> Deferred[Any]:
+            opened.wake()
+
             def on_home() -> Any:
                 return operation(opened.home) if opened.home is not None else None
 
@@ -306,6 +328,31 @@ class Homes:
         while self._kept and next(iter(self._kept.values()))[1] <= now:
             self._close_next()
         self._plan_closing()
+
+    # Homes that are open and not asked for anything: sessions that idle
+
+    def _plan_resting(self) -> None:
+        if self._resting is None and self._clock is not None and self._open:
+            self._resting = self._clock.callLater(1, self._let_rest)
+
+    def _let_rest(self) -> None:
+        self._resting = None
+        some = REST_AT_ONCE
+        for opened in self._open.values():
+            opened.quiet += 1
+            if opened.quiet >= REST_SECONDS and some and not opened.resting and opened.lane.free:
+                some -= 1
+                opened.resting = True
+                opened.lane.run(partial(self._rest, opened)).addErrback(self._not_rested)
+        self._plan_resting()
+
+    def _rest(self, opened: _Open) -> None:
+        """In a thread. It wakes by itself, when it is asked for something."""
+        if opened.home is not None:
+            opened.home.rest()
+
+    def _not_rested(self, failure: Failure) -> None:
+        self._report("home cannot rest", error=kind(failure), where=where(failure))
 
     def _close_next(self) -> None:
         account_id, (opened, _) = self._kept.popitem(last=False)

@@ -44,6 +44,7 @@ tls = "none"
 """
 _HEAD = b"From: a@example.org\r\nSubject: saved\r\n\r\nA line.\r\n"
 AT_ONCE = 20  # logins under way
+RESTED = 30  # seconds
 
 
 class Session:
@@ -139,7 +140,9 @@ async def measure(options: argparse.Namespace, process: subprocess.Popen[bytes],
     begun = time.perf_counter()
     await idlers.fill(options.sessions, options.accounts)
     print(f"{options.sessions} sessions of {options.accounts} accounts idle after {time.perf_counter() - begun:.1f} s")
-    _show("idle", process.pid)
+    _show("just now idle", process.pid)
+    await asyncio.sleep(RESTED)
+    _show(f"{RESTED} s later", process.pid)
     took = await idlers.changes(min(100, options.accounts))
     print(f"a new message is told after {1000 * statistics.median(took):.1f} ms, {1000 * max(took):.1f} ms at most")
 
