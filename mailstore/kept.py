@@ -37,6 +37,8 @@ class Kept:
         self._database = database
         self._account_id = account_id
         self._maildir = maildir
+        self._ahead: list[tuple[int, list[int]]] = []  # folders and UIDs that `index_more` has still to see to
+        self._indexed_up_to: dict[int, int] = {}  # by folder: below this UID all are entered, or in `_ahead`
 
     def facts(self, folder_id: int, uids: Collection[int], *, largest: int | None = None) -> dict[int, Facts]:
         """The facts of those messages that are there, by UID; what is missing is computed and kept. Messages that
@@ -87,6 +89,40 @@ class Kept:
             if uid in done:
                 return count
         return len(uids)
+
+    def index_more(self, seconds: float) -> bool:
+        """Enter texts of whatever folder, newest messages first, for about so long; is there more to be done?
+
+        For quiet moments: a search that finds its index filled is answered at once."""
+        end = time.monotonic() + seconds
+        if not self._ahead:
+            self._look_ahead()
+        while self._ahead and time.monotonic() < end:
+            folder_id, uids = self._ahead[-1]
+            some = uids[-PORTION:]
+            try:
+                self.index(folder_id, some, end - time.monotonic())
+            except NoSuchFolder:
+                some = uids
+            del uids[-len(some) :]
+            if not uids:
+                self._ahead.pop()
+        return bool(self._ahead)
+
+    def _look_ahead(self) -> None:
+        """Which messages have come since the last time that all had been entered. Those that cannot be read, and
+        those that were passed over for lack of time, are not tried again: a search sees to them."""
+        with self._database.read() as connection:
+            for folder in folders.every(connection, self._account_id):
+                first = self._indexed_up_to.get(folder.id, 1)
+                if folder.uidnext <= first:
+                    continue
+                known = fulltext.known(connection, self._account_id, folder.id)
+                uids, _ = mailbox.uids_and_flags(connection, self._account_id, folder.id)
+                missing = [uid for uid in uids if uid >= first and uid not in known]
+                self._indexed_up_to[folder.id] = folder.uidnext
+                if missing:
+                    self._ahead.append((folder.id, missing))
 
     def _rows(self, connection: Connection, folder_id: int, uids: Collection[int]) -> tuple[list[Row], str]:
         folder = folders.by_id(connection, self._account_id, folder_id)

@@ -55,8 +55,10 @@ class DistantGate:
             protocol=credentials.protocol,
             peer=credentials.peer,
         )
-        message = await answer
-        return await self._open(message)
+        home = await self._open(await answer)
+        if credentials.protocol == "imap":
+            home.may_search()
+        return home
 
     async def _open(self, message: Message) -> Handle:
         account = message["account"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ctypes
 import gc
 import resource
+import sys
 from typing import Final
 
 _M_MMAP_THRESHOLD: Final = -3  # mallopt(3)
 _M_ARENA_MAX: Final = -8
+SWITCH: Final = 0.001  # seconds that the reactor waits for a thread that computes; usual are five
 
 
 def prepare() -> None:
     """Before anything is opened."""
+    sys.setswitchinterval(SWITCH)
     _allow_many_descriptors()
     _give_memory_back()
 

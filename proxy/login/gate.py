@@ -83,9 +83,12 @@ class LoginGate:
         account = await self.admit(credentials, hold)
         maildir = self._config.maildir_for(account.local, account.domain)
         try:
-            return await self._homes.open(account.id, account.name, maildir)
+            home = await self._homes.open(account.id, account.name, maildir)
         except MailstoreError as error:
             raise self._broken(account.name, error) from error
+        if credentials.protocol == "imap":
+            home.may_search()
+        return home
 
     async def admit(self, credentials: Credentials, hold: Hold) -> Account:
         """Let somebody in whose home will be opened elsewhere. Raises LoginRefused."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -24,16 +23,13 @@ from mailstore.database import Barriers, MailboxEngine
 from mailstore.errors import TakesLonger
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
+from proxy.login.quiet import QuietTimes
 from proxy.migration.pull import InThread
-from proxy.wire.faults import kind, where
 
 T = TypeVar("T")
 
 KEPT_SECONDS: Final = 60.0  # a home that nobody uses stays open so long
 KEPT_MOST: Final = 200  # … if there are no more of them: each is three open files and some 100 KiB
-
-REST_SECONDS: Final = 10  # a home that nobody asks for anything gives up its database for the time being
-REST_AT_ONCE: Final = 100  # … so many of them in a second
 
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
 
@@ -84,8 +80,8 @@ class _Open:
         self.lane = lane
         self.home: MailHome | None = None
         self.users = 0
-        self.resting = False
-        self.quiet = 0  # seconds since it was last asked for something, as far as anybody counts them
+        self.resting = self.searched = self.indexed = False  # see `proxy.login.quiet`
+        self.ticks = 0
         self.shutting = False  # is it to be closed, unless somebody comes first?
         self.watchers: list[Callable[[int], None]] = []
         self.maildrop_locked = False
@@ -93,8 +89,20 @@ class _Open:
 
     def wake(self) -> None:
         """Somebody asks for something."""
-        self.quiet = 0
-        self.resting = False
+        self.ticks = 0
+        self.resting = self.indexed = False
+
+    @property
+    def free(self) -> bool:
+        return self.lane.free
+
+    def run(self, operation: Callable[[MailHome], Any]) -> Deferred[Any]:
+        """An operation that no session has asked for; nothing is done once the home is closed."""
+
+        def on_home() -> Any:
+            return operation(self.home) if self.home is not None else None
+
+        return self.lane.run(on_home)
 
 
 class Handle:
@@ -148,6 +156,10 @@ class Handle:
         end = attention.attend(folder_id)
         self._attending.append(end)
         return end
+
+    def may_search(self) -> None:
+        """It is a session of the kind that searches."""
+        self._opened.searched = True
 
     def lock_maildrop(self) -> bool:
         opened = self._opened
@@ -211,7 +223,7 @@ class Homes:
         self.also_tell: Callable[[int, int], None] = _unnoticed  # called with each change made here: account, folder
         self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
         self._closing: IDelayedCall | None = None
-        self._resting: IDelayedCall | None = None
+        self._quiet = None if clock is None else QuietTimes(clock, self._open.values, report)
 
     async def open(
         self, account_id: int, account: str, maildir: Path, closed: Callable[[], None] = _unnoticed
@@ -227,7 +239,8 @@ class Homes:
             self._make_attentive(opened)
         opened.users += 1
         opened.wake()
-        self._plan_resting()
+        if self._quiet is not None:
+            self._quiet.begin()
 
         def left() -> None:
             self._left(account_id, opened)
@@ -250,9 +263,8 @@ class Homes:
         self._plan_closing()
         for opened in list(self._open.values()):
             await opened.lane.run(lambda: None)
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+        if self._quiet is not None:
+            self._quiet.stop()
 
     def _ready(self, account_id: int, opened: _Open, maildir: Path) -> None:
         if opened.home is None:
@@ -276,11 +288,7 @@ class Homes:
 
         def run(operation: Callable[[MailHome], Any]) -> Deferred[Any]:
             opened.wake()
-
-            def on_home() -> Any:
-                return operation(opened.home) if opened.home is not None else None
-
-            return opened.lane.run(on_home)
+            return opened.run(operation)
 
         opened.attention = Attention(self._watcher, run, self._report)
 
@@ -328,31 +336,6 @@ class Homes:
         while self._kept and next(iter(self._kept.values()))[1] <= now:
             self._close_next()
         self._plan_closing()
-
-    # Homes that are open and not asked for anything: sessions that idle
-
-    def _plan_resting(self) -> None:
-        if self._resting is None and self._clock is not None and self._open:
-            self._resting = self._clock.callLater(1, self._let_rest)
-
-    def _let_rest(self) -> None:
-        self._resting = None
-        some = REST_AT_ONCE
-        for opened in self._open.values():
-            opened.quiet += 1
-            if opened.quiet >= REST_SECONDS and some and not opened.resting and opened.lane.free:
-                some -= 1
-                opened.resting = True
-                opened.lane.run(partial(self._rest, opened)).addErrback(self._not_rested)
-        self._plan_resting()
-
-    def _rest(self, opened: _Open) -> None:
-        """In a thread. It wakes by itself, when it is asked for something."""
-        if opened.home is not None:
-            opened.home.rest()
-
-    def _not_rested(self, failure: Failure) -> None:
-        self._report("home cannot rest", error=kind(failure), where=where(failure))
 
     def _close_next(self) -> None:
         account_id, (opened, _) = self._kept.popitem(last=False)
