@@ -3,8 +3,8 @@
 Invariants:
 
 - A command starts only when the one before it is answered; what a client pipelines waits in the reader.
-- Every command gets exactly one tagged reply, and `_answer` is the only place that makes one. Handlers
-  return `Done` or raise (see `proxy.imap.answers`); they write untagged responses only.
+- Every command gets exactly one tagged reply, and `proxy.imap.answering` is the only place that makes one.
+  Handlers write untagged responses only.
 - What other sessions did is told before the tagged reply and while idling, through `sync` alone.
 - A session that is asked to end (`leave`) answers its current command first, then says BYE.
 
@@ -24,24 +24,20 @@ from twisted.python.failure import Failure
 from mailstore.errors import MailstoreError, NoSuchFolder
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
-from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
+from proxy.imap.answering import Answering
+from proxy.imap.answers import Bad, Leave, No
 from proxy.imap.bell import Bell
-from proxy.imap.compression import BrokenStream, Compression
-from proxy.imap.grammar.parse import parse
-from proxy.imap.grammar.syntax import BadCharset, BadSyntax
+from proxy.imap.compression import BrokenStream
+from proxy.imap.intake import Intake
 from proxy.imap.manner import CONDSTORE, PLAIN, QRESYNC, REV2, UTF8, Manner
 from proxy.imap.outgoing import ClientGone, Outgoing
 from proxy.imap.state import State
 from proxy.imap.surroundings import Connection, Log
-from proxy.imap.table import ENABLED_BY_CLIENT, capabilities, find
-from proxy.imap.uidonly import speaks_of_numbers
-from proxy.imap.view import BadSequence, View
+from proxy.imap.table import ENABLED_BY_CLIENT, capabilities
+from proxy.imap.view import View
 from proxy.wire import faults
-from proxy.wire.commands import UNTAGGED, CommandReader, Continue, Event, RawLine, Ready, Refused
+from proxy.wire.commands import UNTAGGED, Continue, Event, RawLine, Ready, Refused
 from proxy.wire.door import Gate, Home, Terms
-
-HELD_INPUT = 256 * 1024  # octets that a client may send ahead while a command is being answered
-BAD_IN_A_ROW = 20  # so many broken commands, one after the other, are no mail client
 
 T = TypeVar("T")
 
@@ -66,12 +62,11 @@ class Session:
         self.log = log
         self.clock = clock
         self.spool = spool  # a file for a message on its way in
-        self.reader = CommandReader(terms.limits, spool)
+        self.intake = Intake(terms.limits, spool)
         self.state = State.NOT_AUTHENTICATED
         self.view: View | None = None
         self.failed_logins = 0
         self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
-        self.compression: Compression | None = None  # from COMPRESS on (RFC 4978)
         self.stale = False  # the selected mailbox may have changed since the last sync
         self.reason = "the client left"  # why the session ended, for the log
         self.running = False  # a command is being answered
@@ -85,8 +80,7 @@ class Session:
         self._compress_next = False
         self._ended = False
         self._released = False
-        self._bad = 0  # broken commands in all
-        self._bad_in_a_row = 0
+        self._answering = Answering(self)
         self._news = Bell()  # input, a change, or the end
 
     # What the connection calls
@@ -96,13 +90,10 @@ class Session:
         self.out.flush()
 
     def received(self, data: bytes) -> None:
-        if self.compression is None:
-            self.reader.feed(data)
-        else:
-            self.compression.received(data)
+        self.intake.received(data)
         self._news.ring()
         self._go_on()
-        if self.running and (self._held_back or self.reader.pending > HELD_INPUT):
+        if self.running and self.intake.full:
             self.connection.pause()
 
     def input_ended(self) -> None:
@@ -157,13 +148,17 @@ class Session:
             tls=self.tls_offered,
             login=self.login_allowed,
             append_limit=self.terms.limits.message,
-            compress=self.compression is None,
+            compress=not self.compressed,
         )
         return b" ".join((b"CAPABILITY", *names))
 
     @property
     def tls_offered(self) -> bool:
-        return self.terms.tls is not None and not self.connection.secure and self.compression is None
+        return self.terms.tls is not None and not self.connection.secure and not self.compressed
+
+    @property
+    def compressed(self) -> bool:
+        return self.intake.compression is not None
 
     @property
     def login_allowed(self) -> bool:
@@ -237,7 +232,7 @@ class Session:
         self.connection.arrived()
         self._unwatch = home.watch(self._changed)
         self.state = State.AUTHENTICATED
-        self.reader.authenticated = True
+        self.intake.reader.authenticated = True
 
     def logged_out(self) -> None:
         """Nobody is logged in any more, and nothing that the client had switched on counts (RFC 8437 2)."""
@@ -247,7 +242,7 @@ class Session:
         self.manner = PLAIN
         self.stale = False
         self.state = State.NOT_AUTHENTICATED
-        self.reader.authenticated = False
+        self.intake.reader.authenticated = False
         if not self.connection.departed():
             self.leave(b"Too many connections.")
 
@@ -292,7 +287,7 @@ class Session:
                 return
             except MailstoreError as error:
                 self.stale = True  # it is told when the store can be read again
-                self.log.warning("imap changes unreadable", reason=str(error), **self._who())
+                self.log.warning("imap changes unreadable", reason=str(error), **self.who())
                 return
             view.apply(changes)
         self.out.write(view.flush(expunge=expunge, with_uid=with_uid))
@@ -302,7 +297,7 @@ class Session:
 
         `meanwhile` is called before each wait, and so after each change to the account's mail.
         """
-        self.reader.raw_line()
+        self.intake.reader.raw_line()
         while True:
             event = self._next()
             if isinstance(event, RawLine):
@@ -351,16 +346,16 @@ class Session:
                 if isinstance(event, Continue):
                     self.out.write(b"+ OK\r\n")
                 elif isinstance(event, Refused):
-                    self._over_limit(event)
+                    self._answering.over_limit(event)
                 elif isinstance(event, Ready):
-                    await self._answer(event)
+                    await self._answering.answer(event)
                 self.out.flush()
                 if self._tls_next:
                     self._start_tls()
                 if self._compress_next:
                     self._start_compression()
                 await self.out.drained()
-                if not self._held_back:
+                if not self.intake.held_back:
                     self.connection.resume()
             self.connection.resume()
         except ClientGone:
@@ -377,35 +372,26 @@ class Session:
     def _start_tls(self) -> None:
         """Whatever came in plaintext after STARTTLS was not said by who speaks TLS (RFC 3501 6.2.1, RFC 7457)."""
         self._tls_next = False
-        self.reader.clear()
+        self.intake.reader.clear()
         self.connection.start_tls()
 
     def _start_compression(self) -> None:
-        """What came before the client could know that compression is on is not compressed, and should not be there."""
         self._compress_next = False
-        self.reader.clear()
-        self.compression = Compression()
-        self.out.compress(self.compression.deflate)
-
-    @property
-    def _held_back(self) -> bool:
-        """Is there so much compressed input that no more should come?"""
-        return self.compression is not None and self.compression.held > HELD_INPUT
+        self.out.compress(self.intake.compress().deflate)
 
     def _next(self) -> Event | None:
-        """What the client says next. Compressed input is made larger only as far as it is needed."""
-        while (event := self.reader.next()) is None and self.compression is not None and self.compression.waiting:
-            try:
-                self.reader.feed(self.compression.inflate())
-            except BrokenStream:
-                self.leave(b"The compressed data cannot be read.")
-        return event
+        """What the client says next."""
+        try:
+            return self.intake.next()
+        except BrokenStream:
+            self.leave(b"The compressed data cannot be read.")
+            return None
 
     def _say_goodbye(self) -> None:
         self._ended = True
         if self._leaving:
-            if self.reader.unfinished:  # its client would not know whether the rest was taken
-                self._no(self.reader.unfinished, No(self._leaving, b"UNAVAILABLE"))
+            if self.intake.reader.unfinished:  # its client would not know whether the rest was taken
+                self._answering.no(self.intake.reader.unfinished, No(self._leaving, b"UNAVAILABLE"))
             self.out.write(responses.status(UNTAGGED, b"BYE", self._leaving))
         self.out.flush()
         self.connection.close()
@@ -415,91 +401,21 @@ class Session:
         if self._released:
             return
         self._released = True
-        self.log.info("imap session ended", reason=self.reason, broken_commands=self._bad, **self._who())
-        self.reader.close()
+        self.log.info("imap session ended", reason=self.reason, broken_commands=self._answering.broken, **self.who())
+        self.intake.reader.close()
         self.deselect()
         self._let_go_of_home()
 
     def _broken(self, failure: Failure) -> None:
         """An error outside any command: nothing can be trusted any more."""
-        self._report("imap session failed", failure)
+        self.report("imap session failed", failure)
         if not self._ended:
             self._leaving = b"Internal error; it was logged."
             self._say_goodbye()
         self._release()
 
-    def _report(self, event: str, failure: Failure) -> None:
-        self.log.error(event, error=faults.kind(failure), where=faults.where(failure), **self._who())
+    def report(self, event: str, failure: Failure) -> None:
+        self.log.error(event, error=faults.kind(failure), where=faults.where(failure), **self.who())
 
-    def _who(self) -> dict[str, str]:
+    def who(self) -> dict[str, str]:
         return {"peer": self.connection.peer, "account": self._home.account if self._home else ""}
-
-    # Replies
-
-    async def _answer(self, ready: Ready) -> None:
-        """One command and its tagged reply: the only place where errors become replies."""
-        try:
-            await self._perform(ready)
-            self._bad_in_a_row = 0
-        except BadSyntax as error:
-            self._refuse(ready.tag, error.text.encode())
-        except Bad as error:
-            self._refuse(ready.tag, error.text, error.code)
-        except BadSequence:
-            self._refuse(ready.tag, b"Invalid message number.")
-        except Leave as error:
-            self.leave(error.text)
-        except ClientGone:
-            raise
-        except Exception as error:  # noqa: BLE001  whatever a handler did wrong, the client gets a reply
-            self._report("imap command failed", Failure(error))  # type: ignore[no-untyped-call]
-            self._no(ready.tag, server_bug())
-        finally:
-            ready.close()
-
-    async def _perform(self, ready: Ready) -> None:
-        """Parse, check, carry out, tell what changed, and reply with OK or NO."""
-        reply: Done | No
-        expunge = with_uid = False
-        try:
-            command = parse(ready, utf8=self.utf8)
-            entry = find(command, self.state)
-            if not self.manner.numbers and speaks_of_numbers(command):
-                raise Bad(b"Message numbers are not used after ENABLE UIDONLY.", b"UIDREQUIRED")
-            expunge, with_uid = entry.expunge, command.uid
-            reply = await entry.handler(self, command, command.arguments)
-        except BadCharset as error:
-            if error.saves and self.view is not None:
-                self.view.save(())  # RFC 5182 2.1: a SEARCH that fails empties "$"
-            reply = No(error.text.encode(), error.code.encode())
-        except No as error:
-            reply = error
-        except MailstoreError as error:
-            reply = refusal(error)
-            self.log.warning("imap store error", reason=str(error) or type(error).__name__, **self._who())
-        await self.sync(expunge=expunge, with_uid=with_uid)
-        if isinstance(reply, Done):
-            self.out.write(responses.status(ready.tag, b"OK", reply.text, reply.code))
-        else:
-            self._no(ready.tag, reply)
-
-    def _no(self, tag: bytes, error: No) -> None:
-        self.out.write(responses.status(tag, b"NO", error.text, error.code))
-
-    def _refuse(self, tag: bytes, text: bytes, code: bytes | None = None) -> None:
-        """BAD. A client that says nothing else is none."""
-        self.out.write(responses.status(tag, b"BAD", text, code))
-        self._bad += 1
-        self._bad_in_a_row += 1
-        if self._bad_in_a_row >= BAD_IN_A_ROW:
-            self.leave(b"Too many invalid commands.")
-
-    def _over_limit(self, event: Refused) -> None:
-        """A command that the reader did not take (RFC 7888 4, RFC 4469)."""
-        text, code = event.text.encode(), event.code.encode()
-        if event.status == "BAD":
-            self._refuse(event.tag, text, code)
-        else:
-            self._no(event.tag, No(text, code))
-        if event.close:
-            self.leave(text)
