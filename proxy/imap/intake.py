@@ -52,8 +52,3 @@ class Intake:
     def held_back(self) -> bool:
         """Is there so much compressed input that no more should come at all?"""
         return self.compression is not None and self.compression.held > HELD
-
-    @property
-    def amid_command(self) -> bool:
-        """Has part of a command arrived, and not yet the rest?"""
-        return self.reader.pending > 0 or self.reader.unfinished is not None

@@ -5,7 +5,8 @@ Invariants:
 - A command starts only when the one before it is answered; what a client pipelines waits in the reader.
 - Every command gets exactly one tagged reply, and `proxy.imap.answering` is the only place that makes one.
   Handlers write untagged responses only.
-- What other sessions did is told before the tagged reply and while idling, through `sync` alone.
+- What other sessions did is told before the tagged reply, while idling, and after NOTIFY at any time between two
+  commands; through `sync` alone.
 - A session that is asked to end (`leave`) answers its current command first, then says BYE.
 
 The session knows no transport: it writes to an `Outgoing` and asks its `Connection` for the rest.
@@ -21,19 +22,21 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from mailstore.errors import MailstoreError, NoSuchFolder
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
 from proxy.imap.answering import Answering
 from proxy.imap.answers import Bad, Leave, No
 from proxy.imap.bell import Bell
 from proxy.imap.compression import BrokenStream
+from proxy.imap.differences import Own
 from proxy.imap.intake import Intake
 from proxy.imap.manner import CONDSTORE, PLAIN, QRESYNC, REV2, UTF8, Manner
+from proxy.imap.notifying import Notifying
 from proxy.imap.outgoing import ClientGone, Outgoing
 from proxy.imap.state import State
 from proxy.imap.surroundings import Connection, Log
 from proxy.imap.table import ENABLED_BY_CLIENT, capabilities
+from proxy.imap.telling import tell_selected
 from proxy.imap.view import View
 from proxy.wire import faults
 from proxy.wire.commands import UNTAGGED, Continue, Event, RawLine, Ready, Refused
@@ -65,6 +68,7 @@ class Session:
         self.intake = Intake(terms.limits, spool)
         self.state = State.NOT_AUTHENTICATED
         self.view: View | None = None
+        self.notifying: Notifying | None = None  # from NOTIFY on (RFC 5465)
         self.failed_logins = 0
         self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
         self.stale = False  # the selected mailbox may have changed since the last sync
@@ -236,6 +240,7 @@ class Session:
 
     def logged_out(self) -> None:
         """Nobody is logged in any more, and nothing that the client had switched on counts (RFC 8437 2)."""
+        self._end_notifying()
         self.deselect()
         self._let_go_of_home()
         self.enabled.clear()
@@ -254,15 +259,36 @@ class Session:
             self._home.close()
             self._home = None
 
+    def notify(self, notifying: Notifying) -> None:
+        """Tell from here on what this one says, in place of what was told so far."""
+        self._end_notifying()
+        self.notifying = notifying
+        notifying.reselected()
+
+    def _end_notifying(self) -> None:
+        if self.notifying is not None:
+            self.notifying.end()
+            self.notifying = None
+
+    @property
+    def own(self) -> Own:
+        """Where a handler notes what the client did itself, which it is not told again after NOTIFY."""
+        return Own() if self.notifying is None else self.notifying.own
+
     def select(self, view: View) -> None:
         self.view = view
         self.state = State.SELECTED
+        if self.notifying is not None:
+            self.notifying.reselected()
 
     def deselect(self) -> None:
         """No mailbox is selected from here on. Harmless where none was."""
-        self.view = None
+        view, self.view = self.view, None
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
+        if view is not None and self.notifying is not None:
+            self.notifying.left(view)
+            self.notifying.reselected()
 
     async def look(self) -> None:
         """Notice what other programs did to the selected mailbox; `sync` tells it."""
@@ -271,26 +297,11 @@ class Session:
             self.stale = True
 
     async def sync(self, *, expunge: bool, with_uid: bool = False) -> None:
-        """Tell what happened in the selected mailbox (RFC 3501 5.2, 7.4.1)."""
-        view = self.view
-        if view is None:
-            return
-        if self.stale:
-            self.stale = False
-            try:
-                changes = await self.run(
-                    lambda home: home.changes(view.folder.id, view.modseq, claim_recent=view.writable)
-                )
-            except NoSuchFolder:
-                self.deselect()
-                self.leave(b"Selected mailbox was deleted, have to disconnect.")
-                return
-            except MailstoreError as error:
-                self.stale = True  # it is told when the store can be read again
-                self.log.warning("imap changes unreadable", reason=str(error), **self.who())
-                return
-            view.apply(changes)
-        self.out.write(view.flush(expunge=expunge, with_uid=with_uid))
+        """Tell what happened in the selected mailbox, and after NOTIFY elsewhere. `expunge`: may EXPUNGE come now?"""
+        if self.view is not None:
+            await tell_selected(self, self.view, expunge=expunge, with_uid=with_uid)
+        if self.notifying is not None and self._leaving is None:
+            await self.notifying.tell()
 
     async def line(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> bytes:
         """The client's next line as it is: a SASL response, IDLE's end. Raises Bad, Leave, ClientGone.
@@ -325,6 +336,9 @@ class Session:
         if self.view is None or self.view.folder.id == folder_id:
             self.stale = True
             self._news.ring()
+        if self.notifying is not None and self.notifying.changed(folder_id):
+            self._news.ring()
+            self._go_on()
 
     async def _woken(self) -> None:
         """Wait for input, a change or the end. Raises Leave, ClientGone."""
@@ -342,13 +356,7 @@ class Session:
     async def _work(self) -> None:
         """Answer what is there. Ends when more has to arrive, or for good."""
         try:
-            while self._leaving is None and (event := self._next()) is not None:
-                if isinstance(event, Continue):
-                    self.out.write(b"+ OK\r\n")
-                elif isinstance(event, Refused):
-                    self._answering.over_limit(event)
-                elif isinstance(event, Ready):
-                    await self._answering.answer(event)
+            while self._leaving is None and await self._go_one_step():
                 self.out.flush()
                 if self._tls_next:
                     self._start_tls()
@@ -368,6 +376,21 @@ class Session:
             self._say_goodbye()
         if self._ended:
             self._release()
+
+    async def _go_one_step(self) -> bool:
+        """Deal with what the client says next, or tell what it is to be told unasked; False where there is neither."""
+        event = self._next()
+        if event is None:
+            if self.notifying is None or not self.notifying.due:
+                return False
+            await self.notifying.tell_unasked()
+        elif isinstance(event, Continue):
+            self.out.write(b"+ OK\r\n")
+        elif isinstance(event, Refused):
+            self._answering.over_limit(event)
+        elif isinstance(event, Ready):
+            await self._answering.answer(event)
+        return True
 
     def _start_tls(self) -> None:
         """Whatever came in plaintext after STARTTLS was not said by who speaks TLS (RFC 3501 6.2.1, RFC 7457)."""
@@ -403,6 +426,7 @@ class Session:
         self._released = True
         self.log.info("imap session ended", reason=self.reason, broken_commands=self._answering.broken, **self.who())
         self.intake.reader.close()
+        self._end_notifying()
         self.deselect()
         self._let_go_of_home()
 

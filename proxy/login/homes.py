@@ -115,7 +115,13 @@ class Handle:
             return lambda: None
         end = attention.attend(folder_id)
         self._attending.append(end)
-        return end
+
+        def forget() -> None:
+            if end in self._attending:
+                self._attending.remove(end)
+                end()
+
+        return forget
 
     def lock_maildrop(self) -> bool:
         if self._opened.maildrop_locked:
