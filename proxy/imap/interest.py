@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from proxy.imap.grammar.folder_names import INBOX, SEPARATOR
+from proxy.imap.grammar.folder_names import INBOX
 from proxy.imap.grammar.notify import EventGroup, Mailboxes, Notify, NotifyEvent
 from proxy.imap.grammar.syntax import FetchItem
+from proxy.imap.listing import parents
 
 NOTHING: Final[frozenset[NotifyEvent]] = frozenset()
 
@@ -46,7 +47,7 @@ class Interest:
 
 
 def _in_subtree(group: EventGroup, name: str, _subscribed: bool) -> bool:
-    return any(name == top or name.startswith(top + SEPARATOR) for top in group.names)
+    return name in group.names or any(level in group.names for level in parents(name))
 
 
 # What this server delivers goes to INBOX alone, and all mailboxes are personal.

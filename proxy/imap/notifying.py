@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from proxy.imap.session import Session
     from proxy.imap.view import View
 
-MOST_ATTENDED: Final = 100  # folders whose directories are watched for one session: each is two inotify watches
+# Folders of one session whose directories are watched. Each is two inotify watches, of which a kernel gives a user
+# 65,536 or more: enough for a thousand such accounts. What other programs do in the folders beyond is told when
+# anybody asks for it.
+MOST_ATTENDED: Final = 32
 OVERFLOW: Final = b"NOTIFICATIONOVERFLOW"
 
 E = NotifyEvent

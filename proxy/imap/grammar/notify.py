@@ -58,7 +58,7 @@ class EventGroup:
     """
 
     mailboxes: Mailboxes
-    names: tuple[str, ...]
+    names: frozenset[str]
     events: frozenset[NotifyEvent]
     fetch: tuple[FetchItem, ...] = ()
 
@@ -110,7 +110,7 @@ def _group(cursor: Cursor, unsupported: list[bytes]) -> EventGroup:
     if mailboxes is None:
         raise BadSyntax("NOTIFY knows no such mailboxes")
     cursor.space()
-    names: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
     if mailboxes in _NAMED:
         names = _names(cursor)
         cursor.space()
@@ -124,14 +124,14 @@ def _group(cursor: Cursor, unsupported: list[bytes]) -> EventGroup:
     return EventGroup(mailboxes, names, frozenset(events), events.get(_E.MESSAGE_NEW, ()))
 
 
-def _names(cursor: Cursor) -> tuple[str, ...]:
+def _names(cursor: Cursor) -> frozenset[str]:
     """one-or-more-mailbox = mailbox / "(" mailbox *(SP mailbox) ")" """
     if not cursor.next_is(b"("):
-        return (cursor.folder(),)
+        return frozenset({cursor.folder()})
     names = cursor.listed(cursor.folder, MAX_NAMES)
     if not names:
         raise BadSyntax("a list of mailboxes is empty")
-    return tuple(dict.fromkeys(names))
+    return frozenset(names)
 
 
 def _event(cursor: Cursor, unsupported: list[bytes]) -> tuple[NotifyEvent | None, tuple[FetchItem, ...]]:

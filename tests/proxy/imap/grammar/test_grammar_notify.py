@@ -26,18 +26,18 @@ def test_none() -> None:
 def test_groups_of_each_kind() -> None:
     words = "(inboxes NONE) (PERSONAL (MailboxName)) (subscribed (subscriptionCHANGE MailboxMetadataChange))"
     assert parsed(f"SET {words}").groups == (
-        EventGroup(Mailboxes.INBOXES, (), frozenset()),
-        EventGroup(Mailboxes.PERSONAL, (), frozenset({E.MAILBOX_NAME})),
-        EventGroup(Mailboxes.SUBSCRIBED, (), frozenset({E.SUBSCRIPTION_CHANGE, E.MAILBOX_METADATA_CHANGE})),
+        EventGroup(Mailboxes.INBOXES, frozenset(), frozenset()),
+        EventGroup(Mailboxes.PERSONAL, frozenset(), frozenset({E.MAILBOX_NAME})),
+        EventGroup(Mailboxes.SUBSCRIBED, frozenset(), frozenset({E.SUBSCRIPTION_CHANGE, E.MAILBOX_METADATA_CHANGE})),
     )
 
 
 def test_named_mailboxes() -> None:
     words = '(subtree Lists (ServerMetadataChange)) (mailboxes (inbox "a b" &ZTZO9nux- a) NONE)'
     first, second = parsed(f"SET {words}").groups
-    assert first == EventGroup(Mailboxes.SUBTREE, ("Lists",), frozenset({E.SERVER_METADATA_CHANGE}))
-    assert second.names == ("INBOX", "a b", "收件箱", "a")
-    assert parsed('SET (mailboxes "收件箱" NONE)', utf8=True).groups[0].names == ("收件箱",)
+    assert first == EventGroup(Mailboxes.SUBTREE, frozenset({"Lists"}), frozenset({E.SERVER_METADATA_CHANGE}))
+    assert second.names == {"INBOX", "a b", "收件箱", "a"}
+    assert parsed('SET (mailboxes "收件箱" NONE)', utf8=True).groups[0].names == {"收件箱"}
 
 
 @pytest.mark.parametrize("word", ["SELECTED", "Selected-Delayed"])
