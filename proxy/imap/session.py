@@ -1,8 +1,8 @@
-"""One IMAP session: its state, and its commands one after the other (RFC 3501 3 and 5.5).
+"""One IMAP session: its state, and what its connection and its commands ask of it (RFC 3501 3 and 5.5).
 
 Invariants:
 
-- A command starts only when the one before it is answered; what a client pipelines waits in the reader.
+- A command starts only when the one before it is answered (`proxy.imap.turns`).
 - Every command gets exactly one tagged reply, and `proxy.imap.answering` is the only place that makes one.
   Handlers write untagged responses only.
 - What other sessions did is told before the tagged reply, while idling, and after NOTIFY at any time between two
@@ -24,7 +24,6 @@ from twisted.python.failure import Failure
 
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
-from proxy.imap.answering import Answering
 from proxy.imap.answers import Bad, Leave, No
 from proxy.imap.bell import Bell
 from proxy.imap.compression import BrokenStream
@@ -37,9 +36,10 @@ from proxy.imap.state import State
 from proxy.imap.surroundings import Connection, Log
 from proxy.imap.table import ENABLED_BY_CLIENT, capabilities
 from proxy.imap.telling import tell_selected
+from proxy.imap.turns import Turns
 from proxy.imap.view import View
 from proxy.wire import faults
-from proxy.wire.commands import UNTAGGED, Continue, Event, RawLine, Ready, Refused
+from proxy.wire.commands import UNTAGGED, Event, RawLine, Refused
 from proxy.wire.door import Gate, Home, Terms
 
 T = TypeVar("T")
@@ -73,18 +73,15 @@ class Session:
         self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
         self.stale = False  # the selected mailbox may have changed since the last sync
         self.reason = "the client left"  # why the session ended, for the log
-        self.running = False  # a command is being answered
         self.enabled: set[str] = set()  # extensions that the client switched on (RFC 5161)
         self.manner = PLAIN  # what that means for responses
+        self.leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
+        self.input_over = False  # the client says no more
+        self.ended = False  # nothing can be said to the client any more
         self._home: Home | None = None
         self._unwatch: Callable[[], None] | None = None
-        self._leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
-        self._input_over = False
-        self._tls_next = False
-        self._compress_next = False
-        self._ended = False
         self._released = False
-        self._answering = Answering(self)
+        self._turns = Turns(self)
         self._news = Bell()  # input, a change, or the end
 
     # What the connection calls
@@ -96,37 +93,42 @@ class Session:
     def received(self, data: bytes) -> None:
         self.intake.received(data)
         self._news.ring()
-        self._go_on()
-        if self.running and self.intake.full:
+        self._turns.go_on()
+        if self._turns.running and self.intake.full:
             self.connection.pause()
 
     def input_ended(self) -> None:
         """The client says no more and may still read: answer what it has said, then close without a word."""
-        self._input_over = True
+        self.input_over = True
         if self.held_login is not None:
             self.held_login.cancel()
         self._news.ring()
-        self._go_on()
+        self._turns.go_on()
 
     def leave(self, text: bytes) -> None:
         """Answer the command in progress, say BYE and close. A held login is refused for now."""
-        if self._leaving is None:
-            self._leaving = text
+        if self.leaving is None:
+            self.leaving = text
             self.reason = text.decode()
         if self.held_login is not None:
             self.held_login.cancel()
         self._news.ring()
-        self._go_on()
+        self._turns.go_on()
 
     def connection_lost(self) -> None:
-        self._ended = True
+        self.ended = True
         self.out.close()
         if self.held_login is not None:
             self.reason = "the client left while its login was held"
             self.held_login.cancel()
         self._news.ring()
-        if not self.running:
+        if not self._turns.running:
             self._release()
+
+    @property
+    def running(self) -> bool:
+        """Is something being answered or told?"""
+        return self._turns.running
 
     # What handlers use
 
@@ -210,7 +212,7 @@ class Session:
 
     def leave_quietly(self, reason: str) -> None:
         """End after the reply to this command, without another word."""
-        self._leaving = b""
+        self.leaving = b""
         self.reason = reason
 
     def break_off(self) -> None:
@@ -219,10 +221,10 @@ class Session:
         self.leave_quietly("a response was cut short")
 
     def start_tls_after_reply(self) -> None:
-        self._tls_next = True
+        self._turns.tls_next = True
 
     def compress_after_reply(self) -> None:
-        self._compress_next = True
+        self._turns.compress_next = True
 
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         """One whole operation of the store, in a thread."""
@@ -230,6 +232,12 @@ class Session:
 
     def untagged(self, response: bytes) -> None:
         self.out.write(b"* %b\r\n" % response)
+
+    def report(self, event: str, failure: Failure) -> None:
+        self.log.error(event, error=faults.kind(failure), where=faults.where(failure), **self.who())
+
+    def who(self) -> dict[str, str]:
+        return {"peer": self.connection.peer, "account": self._home.account if self._home else ""}
 
     def logged_in(self, home: Home) -> None:
         self._home = home
@@ -300,7 +308,7 @@ class Session:
         """Tell what happened in the selected mailbox, and after NOTIFY elsewhere. `expunge`: may EXPUNGE come now?"""
         if self.view is not None:
             await tell_selected(self, self.view, expunge=expunge, with_uid=with_uid)
-        if self.notifying is not None and self._leaving is None:
+        if self.notifying is not None and self.leaving is None:
             await self.notifying.tell()
 
     async def line(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> bytes:
@@ -310,7 +318,7 @@ class Session:
         """
         self.intake.reader.raw_line()
         while True:
-            event = self._next()
+            event = self.next_event()
             if isinstance(event, RawLine):
                 return event.line
             if isinstance(event, Refused):
@@ -338,71 +346,26 @@ class Session:
             self._news.ring()
         if self.notifying is not None and self.notifying.changed(folder_id):
             self._news.ring()
-            self._go_on()
+            self._turns.go_on()
 
     async def _woken(self) -> None:
         """Wait for input, a change or the end. Raises Leave, ClientGone."""
         await self._news.wait()
-        if self._ended or self._input_over:
+        if self.ended or self.input_over:
             raise ClientGone
-        if self._leaving is not None:
-            raise Leave(self._leaving)
+        if self.leaving is not None:
+            raise Leave(self.leaving)
 
-    def _go_on(self) -> None:
-        if not self.running and not self._ended:
-            self.running = True
-            Deferred.fromCoroutine(self._work()).addErrback(self._broken)
-
-    async def _work(self) -> None:
-        """Answer what is there. Ends when more has to arrive, or for good."""
-        try:
-            while self._leaving is None and await self._go_one_step():
-                self.out.flush()
-                if self._tls_next:
-                    self._start_tls()
-                if self._compress_next:
-                    self._start_compression()
-                await self.out.drained()
-                if not self.intake.held_back:
-                    self.connection.resume()
-            self.connection.resume()
-        except ClientGone:
-            self._input_over = True
-        finally:
-            self.running = False
-        if self._input_over and self._leaving is None:
+    def rest(self) -> None:
+        """Nothing is left to answer for now. A session that is to end does so here."""
+        if self.input_over and self.leaving is None:
             self.leave_quietly(self.reason)
-        if self._leaving is not None and not self._ended:
+        if self.leaving is not None and not self.ended:
             self._say_goodbye()
-        if self._ended:
+        if self.ended:
             self._release()
 
-    async def _go_one_step(self) -> bool:
-        """Deal with what the client says next, or tell what it is to be told unasked; False where there is neither."""
-        event = self._next()
-        if event is None:
-            if self.notifying is None or not self.notifying.due:
-                return False
-            await self.notifying.tell_unasked()
-        elif isinstance(event, Continue):
-            self.out.write(b"+ OK\r\n")
-        elif isinstance(event, Refused):
-            self._answering.over_limit(event)
-        elif isinstance(event, Ready):
-            await self._answering.answer(event)
-        return True
-
-    def _start_tls(self) -> None:
-        """Whatever came in plaintext after STARTTLS was not said by who speaks TLS (RFC 3501 6.2.1, RFC 7457)."""
-        self._tls_next = False
-        self.intake.reader.clear()
-        self.connection.start_tls()
-
-    def _start_compression(self) -> None:
-        self._compress_next = False
-        self.out.compress(self.intake.compress().deflate)
-
-    def _next(self) -> Event | None:
+    def next_event(self) -> Event | None:
         """What the client says next."""
         try:
             return self.intake.next()
@@ -411,11 +374,11 @@ class Session:
             return None
 
     def _say_goodbye(self) -> None:
-        self._ended = True
-        if self._leaving:
+        self.ended = True
+        if self.leaving:
             if self.intake.reader.unfinished:  # its client would not know whether the rest was taken
-                self._answering.no(self.intake.reader.unfinished, No(self._leaving, b"UNAVAILABLE"))
-            self.out.write(responses.status(UNTAGGED, b"BYE", self._leaving))
+                self._turns.answering.no(self.intake.reader.unfinished, No(self.leaving, b"UNAVAILABLE"))
+            self.out.write(responses.status(UNTAGGED, b"BYE", self.leaving))
         self.out.flush()
         self.connection.close()
 
@@ -424,22 +387,17 @@ class Session:
         if self._released:
             return
         self._released = True
-        self.log.info("imap session ended", reason=self.reason, broken_commands=self._answering.broken, **self.who())
+        broken = self._turns.answering.broken
+        self.log.info("imap session ended", reason=self.reason, broken_commands=broken, **self.who())
         self.intake.reader.close()
         self._end_notifying()
         self.deselect()
         self._let_go_of_home()
 
-    def _broken(self, failure: Failure) -> None:
+    def broken(self, failure: Failure) -> None:
         """An error outside any command: nothing can be trusted any more."""
         self.report("imap session failed", failure)
-        if not self._ended:
-            self._leaving = b"Internal error; it was logged."
+        if not self.ended:
+            self.leaving = b"Internal error; it was logged."
             self._say_goodbye()
         self._release()
-
-    def report(self, event: str, failure: Failure) -> None:
-        self.log.error(event, error=faults.kind(failure), where=faults.where(failure), **self.who())
-
-    def who(self) -> dict[str, str]:
-        return {"peer": self.connection.peer, "account": self._home.account if self._home else ""}
