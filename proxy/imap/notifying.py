@@ -4,6 +4,8 @@ Invariants:
 
 - Nothing piles up. An announcement only marks that something changed; what it was is found by comparing the account
   with how it stood when the client was told last. While the client does not read, nobody looks.
+- Whatever happens in a large account, a session looks no more than a fifth of the time: after each look there is a
+  rest. Of the selected mailbox it is told without one.
 - Where one look finds more than `Limits.notified`, the client is told that it is told no more (RFC 5465 5.8).
 - EXPUNGE comes unasked only where the client gave message numbers up for it (SELECTED), and not while a command of
   the client's is on its way here (RFC 5465 5.3, RFC 3501 7.4.1).
@@ -16,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from twisted.internet.interfaces import IDelayedCall
 
 from mailstore.errors import MailstoreError, NoSuchFolder
 from mailstore.index.folders import INBOX_ID
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
 # 65,536 or more: enough for a thousand such accounts. What other programs do in the folders beyond is told when
 # anybody asks for it.
 MOST_ATTENDED: Final = 32
+REST: Final = 4  # times as long as a look and what it told took, until the next
+LONGEST_REST: Final = 2.0  # seconds
 OVERFLOW: Final = b"NOTIFICATIONOVERFLOW"
 
 E = NotifyEvent
@@ -59,6 +65,7 @@ class Notifying:
         self._standing = Standing()  # of what the client knows
         self._stale = False  # may the account stand otherwise by now?
         self._unasked = False  # is there perhaps something to tell?
+        self._resting: IDelayedCall | None = None
         self._attended: dict[int, Callable[[], None]] = {}
 
     async def begin(self, *, status: bool) -> None:
@@ -75,6 +82,9 @@ class Notifying:
 
     def end(self) -> None:
         """Nothing is watched any more. Idempotent."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         for inattentive in self._attended.values():
             inattentive()
         self._attended.clear()
@@ -105,7 +115,8 @@ class Notifying:
         if folder_id == self._selected:
             self._unasked = self._unasked or bool(self.interest.selected)
         elif self._concerns(folder_id):
-            self._stale = self._unasked = True
+            self._stale = True
+            self._unasked = self._unasked or self._resting is None
         return self._unasked
 
     @property
@@ -128,11 +139,13 @@ class Notifying:
 
     async def tell(self) -> None:
         """What changed in the account, but for messages in the selected mailbox."""
+        if self._resting is not None:
+            return
         own, self.own = self.own, Own()
         if not self.interest.anywhere or not (self._stale or own):
             return
         self._stale = False
-        before = self._standing
+        before, begun = self._standing, self._session.clock.seconds()
         try:
             self._standing = await self._look()
             found = differences(before, self._standing, self.interest, own, self._selected)
@@ -145,8 +158,19 @@ class Notifying:
             self._session.log.warning("imap changes unreadable", reason=str(error), **self._session.who())
             return
         self._attend()
+        self._rest(REST * (self._session.clock.seconds() - begun))
 
     # Inside
+
+    def _rest(self, seconds: float) -> None:
+        if seconds > 0 and self._session.notifying is self:
+            self._resting = self._session.clock.callLater(min(seconds, LONGEST_REST), self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        if self._stale or self.own:
+            self._unasked = True
+            self._session.wake()
 
     @property
     def _most(self) -> int:

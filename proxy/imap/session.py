@@ -330,6 +330,11 @@ class Session:
             self.out.flush()
             await self._woken()
 
+    def wake(self) -> None:
+        """There may be something to tell."""
+        self._news.ring()
+        self._turns.go_on()
+
     async def breathe(self) -> None:
         """Let the reactor see to others in the middle of a long computation. Raises ClientGone."""
         pause: Deferred[None] = Deferred()
@@ -345,8 +350,7 @@ class Session:
             self.stale = True
             self._news.ring()
         if self.notifying is not None and self.notifying.changed(folder_id):
-            self._news.ring()
-            self._turns.go_on()
+            self.wake()
 
     async def _woken(self) -> None:
         """Wait for input, a change or the end. Raises Leave, ClientGone."""

@@ -160,6 +160,39 @@ def test_a_client_that_does_not_read_is_told_no_more(rig: Rig, looks: list[bool]
     channel.hang_up()
 
 
+def test_after_a_look_that_took_long_there_is_a_rest(
+    rig: Rig, looks: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = rig.logged_in(select=True)
+    channel.send(b"a NOTIFY SET (PERSONAL %b) (SELECTED %b)\r\n" % (MESSAGES, MESSAGES))
+    lines(channel)
+    status = rig.mail.status
+
+    def slow(name: str) -> object:
+        rig.clock.rightNow += 0.1
+        return status(name)
+
+    monkeypatch.setattr(rig.mail, "status", slow)
+    looks.clear()
+    for _ in range(3):
+        deliver(rig, "Sent")
+        channel.settle()
+    deliver(rig)
+    channel.send(b"b NOOP\r\nc CREATE x\r\n")
+    heard = [line[:29] for line in lines(channel)]
+    assert [line for line in heard if b"STATUS" in line] == [b"* STATUS Sent (MESSAGES 1 UID"]
+    assert b"* 4 EXISTS" in heard
+    rig.clock.advance(0.3)
+    channel.settle()
+    assert len(looks) == 1
+    rig.clock.advance(0.2)
+    channel.settle()
+    assert [line[:29] for line in lines(channel)] == [b"* STATUS Sent (MESSAGES 3 UID"]
+    assert len(looks) == 2
+    channel.hang_up()
+    assert rig.clock.getDelayedCalls() == []
+
+
 def test_expunge_waits_for_all_that_came_with_a_command(rig: Rig) -> None:
     channel = rig.logged_in(select=True)
     channel.send(b"a NOTIFY SET (SELECTED (MessageNew MessageExpunge FlagChange))\r\n")
