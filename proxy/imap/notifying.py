@@ -184,9 +184,8 @@ class Notifying:
     @property
     def _may_expunge(self) -> bool:
         """May EXPUNGE come now, with no command in progress?"""
-        return (
-            bool(self.interest.selected) and not self.interest.delayed and not self._session.intake.reader.amid_command
-        )
+        at_once = bool(self.interest.selected) and not self.interest.delayed
+        return at_once and not self._session.intake.reader.amid_command
 
     def _concerns(self, folder_id: int) -> bool:
         known = self._standing.folders.get(folder_id)
