@@ -63,6 +63,7 @@ from mailstore.maildir import Maildir, folder_directory, info, new_token
 from mailstore.message.facts import Facts
 from mailstore.quota import Limits, Usage
 from mailstore.reconciling import Reconciler, Report
+from mailstore.standing import FolderStanding, MessageChanges, Standing, changes_since, standing
 
 T = TypeVar("T")
 
@@ -104,9 +105,10 @@ class MailHome:
     ) -> None:
         """Open the account's Maildir and index, made where missing. Raises StorageFailed.
 
-        `announce(folder_id)` is called after each change, in the thread that made it; `report(event, **figures)`
-        is told what other programs did to the Maildir, and what was lost. An index that is damaged is set aside,
-        and the folders get a new one, with a new UIDVALIDITY, from what is in the Maildir.
+        `announce(folder_id)` is called after each change to a folder's messages, and with `special.ACCOUNT` after
+        each to which folders, subscriptions and annotations there are, in the thread that made it;
+        `report(event, **figures)` is told what other programs did to the Maildir, and what was lost. An index that is
+        damaged is set aside, and the folders get a new one, with a new UIDVALIDITY, from what is in the Maildir.
         """
         self.account_id = account_id
         self._announce = announce
@@ -253,8 +255,11 @@ class MailHome:
             self._report("maildir cannot be reconciled", reason=str(error))
             return False
 
-    def directories(self, folder_id: int) -> tuple[Path, Path]:
-        """Where other programs deliver into a folder, and where its messages lie. Raises NoSuchFolder."""
+    def directories(self, folder_id: int) -> tuple[Path, ...]:
+        """Where other programs deliver into a folder, and where its messages lie; for `special.ACCOUNT`, where they
+        make folders. Raises NoSuchFolder."""
+        if folder_id == special.ACCOUNT:
+            return (self._maildir.root,)
         with self._database.read() as connection:
             path = self._maildir.folder(self._numbered(connection, folder_id).directory)
         return path / "new", path / "cur"
@@ -280,6 +285,7 @@ class MailHome:
         with self._database.write() as connection:
             if not special.were_made(connection, self.account_id):  # by another process, a moment ago
                 special.make(connection, self.account_id, wanted, self._now())
+        self._announce(special.ACCOUNT)
 
     def create(self, name: str, uses: Collection[str] = ()) -> Folder:
         """Make a folder, for special uses perhaps, and those above it that are missing.
@@ -302,7 +308,9 @@ class MailHome:
             folder = folders.add(connection, self.account_id, name, directories[-1], self._now())
             if uses:
                 special.assign(connection, self.account_id, folder.id, uses)
-            return self._numbered(connection, folder.id).value()
+            made = self._numbered(connection, folder.id).value()
+        self._announce(special.ACCOUNT)
+        return made
 
     def delete(self, name: str) -> None:
         """Delete a folder with its messages; those below it stay. Raises NoSuchFolder, BadFolderName (INBOX)."""
@@ -313,6 +321,7 @@ class MailHome:
             folders.drop(connection, self.account_id, folder.id)
             folders.add_pending(connection, self.account_id, [("delete", folder.directory, "")])
         self._announce(folder.id)
+        self._announce(special.ACCOUNT)
         self._work_off_pending()
 
     def rename(self, old: str, new: str) -> None:
@@ -344,6 +353,7 @@ class MailHome:
                     folders.rename(connection, self.account_id, folder.id, name, directory)
                     todo.append(("rename", folder.directory, directory))
             folders.add_pending(connection, self.account_id, todo)
+        self._announce(special.ACCOUNT)
         self._work_off_pending()
 
     def _make_parents(self, name: str) -> None:
@@ -367,14 +377,28 @@ class MailHome:
         """Add a name to the subscriptions, whether or not the folder is there (RFC 3501 6.3.6)."""
         with self._database.write() as connection:
             folders.subscribe(connection, self.account_id, name)
+        self._announce(special.ACCOUNT)
 
     def unsubscribe(self, name: str) -> None:
         with self._database.write() as connection:
             folders.unsubscribe(connection, self.account_id, name)
+        self._announce(special.ACCOUNT)
 
     def subscriptions(self) -> list[str]:
         with self._database.read() as connection:
             return folders.subscriptions(connection, self.account_id)
+
+    # What changed meanwhile
+
+    def standing(self, *, annotations: bool) -> Standing:
+        """How far everything has come, to be compared with a later one."""
+        with self._database.read() as connection:
+            return standing(connection, self.account_id, annotations=annotations)
+
+    def changes_since(self, before: FolderStanding, uidnext: int) -> MessageChanges:
+        """Which kinds of change there were to a folder's messages; `uidnext` is what it is now."""
+        with self._database.read() as connection:
+            return changes_since(connection, self.account_id, before, uidnext)
 
     # A folder's state
 

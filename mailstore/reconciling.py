@@ -35,6 +35,7 @@ from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
 from mailstore.index.reconcile import Difference, Lying, Renamed, compare
 from mailstore.index.rows import Flags, shared_flags
+from mailstore.index.special import ACCOUNT
 from mailstore.maildir import (
     Maildir,
     flags_of,
@@ -379,7 +380,7 @@ class Reconciler:
                 return False
             changed = self._look_for_folders(root)
         self._root = Mark(seen, marks.settled(seen, now) and not changed)
-        for folder_id in changed:
+        for folder_id in [*changed, ACCOUNT] if changed else []:
             self._announce(folder_id)
         return bool(changed)
 

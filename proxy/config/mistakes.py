@@ -62,12 +62,17 @@ def meant(given: str, known: Iterable[str]) -> str:
     return f', did you mean "{near[0]}"?' if near else ""
 
 
+def printable(text: str) -> str:
+    """Fit for one line of a terminal."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
 def shown(value: object) -> str:
     """A value of the file, short enough for one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        text = "".join(c if c.isprintable() else "�" for c in value[:60])
+        text = printable(value[:60])
         return f'"{text}…"' if len(value) > 60 else f'"{text}"'
     if isinstance(value, (int, float)):
         return str(value)[:40]

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.config.mistakes import Mistake, key_path, meant, shown
+from proxy.config.mistakes import Mistake, key_path, meant, printable, shown
 from proxy.config.model import known_keys
 
 _MUST_BE = {
@@ -43,7 +43,7 @@ def _text(details: ErrorDetails, place: tuple[str | int, ...]) -> str:
     kind, given = details["type"], details["input"]
     context: dict[str, Any] = details.get("ctx", {})
     if kind == "value_error":
-        return str(context["error"])
+        return printable(str(context["error"]))  # it may quote the value
     if kind == "extra_forbidden":
         return _unknown_key(place, given)
     if kind == "missing":

@@ -5,8 +5,9 @@ Pure: folders in, lines out. Names and patterns are Unicode with "/" between lev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from mailstore.index.rows import Folder
 from proxy.imap.grammar.folder_names import FolderPattern
@@ -16,12 +17,17 @@ from proxy.imap.listing import in_order, parents
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """One line. `childinfo` are the selection options that something below it meets (RFC 5258 3.5)."""
+    """One line. `childinfo` are the selection options that something below it meets (RFC 5258 3.5), `old_name` is
+    what the folder was called before (RFC 5465 5.4)."""
 
     name: str
     attributes: tuple[bytes, ...]
     selectable: bool
     childinfo: tuple[bytes, ...] = ()
+    old_name: str | None = None
+
+
+_EVERYTHING: Final = ListExtended(frozenset(), "", (), frozenset(Returned))
 
 
 def chosen(folders: Sequence[Folder], subscriptions: Iterable[str], asked: ListExtended) -> list[Chosen]:
@@ -52,6 +58,19 @@ def chosen(folders: Sequence[Folder], subscriptions: Iterable[str], asked: ListE
         )
         for name in in_order(names | within)
         if any(pattern.matches(name) for pattern in patterns)
+    ]
+
+
+def described(names: Mapping[str, str | None], folders: Sequence[Folder], subscriptions: Iterable[str]) -> list[Chosen]:
+    """Lines that nobody asked for: names, with the old name of a folder that was renamed, and all attributes."""
+    existing = {folder.name: folder for folder in folders}
+    subscribed = set(subscriptions)
+    above = {level for name in existing for level in parents(name)} if names else set()
+    return [
+        Chosen(
+            name, _attributes(name, existing, subscribed, above, _EVERYTHING), name in existing, old_name=names[name]
+        )
+        for name in in_order(names)
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from proxy.imap import responses
-from proxy.imap.grammar.syntax import Returns
+from proxy.imap.grammar.search_syntax import Returns
 
 
 def part(found: Sequence[int], places: tuple[int, int]) -> Sequence[int]:

@@ -21,7 +21,7 @@ from mailstore.index.fulltext import Found
 from mailstore.index.rows import Flags, Row
 from mailstore.message import text
 from mailstore.message.dates import sent_date
-from proxy.imap.grammar.syntax import (
+from proxy.imap.grammar.search_syntax import (
     All,
     And,
     Body,

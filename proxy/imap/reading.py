@@ -58,9 +58,11 @@ _FROM_VIEW = {FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ}
 class Plan:
     """The items of one FETCH, by what they need."""
 
-    def __init__(self, items: Sequence[FetchItem], *, with_uid: bool, with_modseq: bool = False) -> None:
+    def __init__(
+        self, items: Sequence[FetchItem], *, with_uid: bool, with_modseq: bool = False, peek: bool = False
+    ) -> None:
         """`with_uid`: a UID FETCH, which answers with the UID whether or not it was asked for; `with_modseq`:
-        one with CHANGEDSINCE, which answers with MODSEQ (RFC 7162 3.1.4.1)."""
+        one with CHANGEDSINCE, which answers with MODSEQ (RFC 7162 3.1.4.1); `peek`: nothing becomes \\Seen."""
         self.uid = with_uid or FetchAttribute.UID in items
         self.flags = FetchAttribute.FLAGS in items
         self.modseq = with_modseq or FetchAttribute.MODSEQ in items
@@ -72,7 +74,7 @@ class Plan:
         ]
         self.wants_facts = any(_is_fact(item) for item in self.content_items)
         self.large_facts = any(not isinstance(item, BodySection) for item in self.content_items)
-        self.sets_seen = any(
+        self.sets_seen = not peek and any(
             isinstance(item, BodySection | BinarySection) and not item.peek for item in self.content_items
         )
 

@@ -1,11 +1,12 @@
-"""One IMAP session: its state, and its commands one after the other (RFC 3501 3 and 5.5).
+"""One IMAP session: its state, and what its connection and its commands ask of it (RFC 3501 3 and 5.5).
 
 Invariants:
 
-- A command starts only when the one before it is answered; what a client pipelines waits in the reader.
-- Every command gets exactly one tagged reply, and `_answer` is the only place that makes one. Handlers
-  return `Done` or raise (see `proxy.imap.answers`); they write untagged responses only.
-- What other sessions did is told before the tagged reply and while idling, through `sync` alone.
+- A command starts only when the one before it is answered (`proxy.imap.turns`).
+- Every command gets exactly one tagged reply, and `proxy.imap.answering` is the only place that makes one.
+  Handlers write untagged responses only.
+- What other sessions did is told before the tagged reply, while idling, and after NOTIFY at any time between two
+  commands; through `sync` alone.
 - A session that is asked to end (`leave`) answers its current command first, then says BYE.
 
 The session knows no transport: it writes to an `Outgoing` and asks its `Connection` for the rest.
@@ -21,27 +22,25 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from mailstore.errors import MailstoreError, NoSuchFolder
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
-from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
+from proxy.imap.answers import Bad, Leave, No
 from proxy.imap.bell import Bell
-from proxy.imap.compression import BrokenStream, Compression
-from proxy.imap.grammar.parse import parse
-from proxy.imap.grammar.syntax import BadCharset, BadSyntax
+from proxy.imap.compression import BrokenStream
+from proxy.imap.differences import Own
+from proxy.imap.intake import Intake
 from proxy.imap.manner import CONDSTORE, PLAIN, QRESYNC, REV2, UTF8, Manner
+from proxy.imap.notifying import Notifying
 from proxy.imap.outgoing import ClientGone, Outgoing
 from proxy.imap.state import State
 from proxy.imap.surroundings import Connection, Log
-from proxy.imap.table import ENABLED_BY_CLIENT, capabilities, find
-from proxy.imap.uidonly import speaks_of_numbers
-from proxy.imap.view import BadSequence, View
+from proxy.imap.table import ENABLED_BY_CLIENT, capabilities
+from proxy.imap.telling import tell_selected
+from proxy.imap.turns import Turns
+from proxy.imap.view import View
 from proxy.wire import faults
-from proxy.wire.commands import UNTAGGED, CommandReader, Continue, Event, RawLine, Ready, Refused
+from proxy.wire.commands import UNTAGGED, Event, RawLine, Refused
 from proxy.wire.door import Gate, Home, Terms
-
-HELD_INPUT = 256 * 1024  # octets that a client may send ahead while a command is being answered
-BAD_IN_A_ROW = 20  # so many broken commands, one after the other, are no mail client
 
 T = TypeVar("T")
 
@@ -66,27 +65,23 @@ class Session:
         self.log = log
         self.clock = clock
         self.spool = spool  # a file for a message on its way in
-        self.reader = CommandReader(terms.limits, spool)
+        self.intake = Intake(terms.limits, spool)
         self.state = State.NOT_AUTHENTICATED
         self.view: View | None = None
+        self.notifying: Notifying | None = None  # from NOTIFY on (RFC 5465)
         self.failed_logins = 0
         self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
-        self.compression: Compression | None = None  # from COMPRESS on (RFC 4978)
         self.stale = False  # the selected mailbox may have changed since the last sync
         self.reason = "the client left"  # why the session ended, for the log
-        self.running = False  # a command is being answered
         self.enabled: set[str] = set()  # extensions that the client switched on (RFC 5161)
         self.manner = PLAIN  # what that means for responses
+        self.leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
+        self.input_over = False  # the client says no more
+        self.ended = False  # nothing can be said to the client any more
         self._home: Home | None = None
         self._unwatch: Callable[[], None] | None = None
-        self._leaving: bytes | None = None  # the text of BYE, once the session is to end; b"" when it was said
-        self._input_over = False
-        self._tls_next = False
-        self._compress_next = False
-        self._ended = False
         self._released = False
-        self._bad = 0  # broken commands in all
-        self._bad_in_a_row = 0
+        self._turns = Turns(self)
         self._news = Bell()  # input, a change, or the end
 
     # What the connection calls
@@ -96,42 +91,44 @@ class Session:
         self.out.flush()
 
     def received(self, data: bytes) -> None:
-        if self.compression is None:
-            self.reader.feed(data)
-        else:
-            self.compression.received(data)
+        self.intake.received(data)
         self._news.ring()
-        self._go_on()
-        if self.running and (self._held_back or self.reader.pending > HELD_INPUT):
+        self._turns.go_on()
+        if self._turns.running and self.intake.full:
             self.connection.pause()
 
     def input_ended(self) -> None:
         """The client says no more and may still read: answer what it has said, then close without a word."""
-        self._input_over = True
+        self.input_over = True
         if self.held_login is not None:
             self.held_login.cancel()
         self._news.ring()
-        self._go_on()
+        self._turns.go_on()
 
     def leave(self, text: bytes) -> None:
         """Answer the command in progress, say BYE and close. A held login is refused for now."""
-        if self._leaving is None:
-            self._leaving = text
+        if self.leaving is None:
+            self.leaving = text
             self.reason = text.decode()
         if self.held_login is not None:
             self.held_login.cancel()
         self._news.ring()
-        self._go_on()
+        self._turns.go_on()
 
     def connection_lost(self) -> None:
-        self._ended = True
+        self.ended = True
         self.out.close()
         if self.held_login is not None:
             self.reason = "the client left while its login was held"
             self.held_login.cancel()
         self._news.ring()
-        if not self.running:
+        if not self._turns.running:
             self._release()
+
+    @property
+    def running(self) -> bool:
+        """Is something being answered or told?"""
+        return self._turns.running
 
     # What handlers use
 
@@ -157,13 +154,17 @@ class Session:
             tls=self.tls_offered,
             login=self.login_allowed,
             append_limit=self.terms.limits.message,
-            compress=self.compression is None,
+            compress=not self.compressed,
         )
         return b" ".join((b"CAPABILITY", *names))
 
     @property
     def tls_offered(self) -> bool:
-        return self.terms.tls is not None and not self.connection.secure and self.compression is None
+        return self.terms.tls is not None and not self.connection.secure and not self.compressed
+
+    @property
+    def compressed(self) -> bool:
+        return self.intake.compression is not None
 
     @property
     def login_allowed(self) -> bool:
@@ -211,7 +212,7 @@ class Session:
 
     def leave_quietly(self, reason: str) -> None:
         """End after the reply to this command, without another word."""
-        self._leaving = b""
+        self.leaving = b""
         self.reason = reason
 
     def break_off(self) -> None:
@@ -220,10 +221,10 @@ class Session:
         self.leave_quietly("a response was cut short")
 
     def start_tls_after_reply(self) -> None:
-        self._tls_next = True
+        self._turns.tls_next = True
 
     def compress_after_reply(self) -> None:
-        self._compress_next = True
+        self._turns.compress_next = True
 
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         """One whole operation of the store, in a thread."""
@@ -236,22 +237,29 @@ class Session:
     def untagged(self, response: bytes) -> None:
         self.out.write(b"* %b\r\n" % response)
 
+    def report(self, event: str, failure: Failure) -> None:
+        self.log.error(event, error=faults.kind(failure), where=faults.where(failure), **self.who())
+
+    def who(self) -> dict[str, str]:
+        return {"peer": self.connection.peer, "account": self._home.account if self._home else ""}
+
     def logged_in(self, home: Home) -> None:
         self._home = home
         self.connection.arrived()
         self._unwatch = home.watch(self._changed)
         self.state = State.AUTHENTICATED
-        self.reader.authenticated = True
+        self.intake.reader.authenticated = True
 
     def logged_out(self) -> None:
         """Nobody is logged in any more, and nothing that the client had switched on counts (RFC 8437 2)."""
+        self._end_notifying()
         self.deselect()
         self._let_go_of_home()
         self.enabled.clear()
         self.manner = PLAIN
         self.stale = False
         self.state = State.NOT_AUTHENTICATED
-        self.reader.authenticated = False
+        self.intake.reader.authenticated = False
         if not self.connection.departed():
             self.leave(b"Too many connections.")
 
@@ -263,15 +271,36 @@ class Session:
             self._home.close()
             self._home = None
 
+    def notify(self, notifying: Notifying) -> None:
+        """Tell from here on what this one says, in place of what was told so far."""
+        self._end_notifying()
+        self.notifying = notifying
+        notifying.reselected()
+
+    def _end_notifying(self) -> None:
+        if self.notifying is not None:
+            self.notifying.end()
+            self.notifying = None
+
+    @property
+    def own(self) -> Own:
+        """Where a handler notes what the client did itself, which it is not told again after NOTIFY."""
+        return Own() if self.notifying is None else self.notifying.own
+
     def select(self, view: View) -> None:
         self.view = view
         self.state = State.SELECTED
+        if self.notifying is not None:
+            self.notifying.reselected()
 
     def deselect(self) -> None:
         """No mailbox is selected from here on. Harmless where none was."""
-        self.view = None
+        view, self.view = self.view, None
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
+        if view is not None and self.notifying is not None:
+            self.notifying.left(view)
+            self.notifying.reselected()
 
     async def look(self) -> None:
         """Notice what other programs did to the selected mailbox; `sync` tells it."""
@@ -280,35 +309,20 @@ class Session:
             self.stale = True
 
     async def sync(self, *, expunge: bool, with_uid: bool = False) -> None:
-        """Tell what happened in the selected mailbox (RFC 3501 5.2, 7.4.1)."""
-        view = self.view
-        if view is None:
-            return
-        if self.stale:
-            self.stale = False
-            try:
-                changes = await self.run_briefly(
-                    lambda home: home.changes(view.folder.id, view.modseq, claim_recent=view.writable)
-                )
-            except NoSuchFolder:
-                self.deselect()
-                self.leave(b"Selected mailbox was deleted, have to disconnect.")
-                return
-            except MailstoreError as error:
-                self.stale = True  # it is told when the store can be read again
-                self.log.warning("imap changes unreadable", reason=str(error), **self._who())
-                return
-            view.apply(changes)
-        self.out.write(view.flush(expunge=expunge, with_uid=with_uid))
+        """Tell what happened in the selected mailbox, and after NOTIFY elsewhere. `expunge`: may EXPUNGE come now?"""
+        if self.view is not None:
+            await tell_selected(self, self.view, expunge=expunge, with_uid=with_uid)
+        if self.notifying is not None and self.leaving is None:
+            await self.notifying.tell()
 
     async def line(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> bytes:
         """The client's next line as it is: a SASL response, IDLE's end. Raises Bad, Leave, ClientGone.
 
         `meanwhile` is called before each wait, and so after each change to the account's mail.
         """
-        self.reader.raw_line()
+        self.intake.reader.raw_line()
         while True:
-            event = self._next()
+            event = self.next_event()
             if isinstance(event, RawLine):
                 return event.line
             if isinstance(event, Refused):
@@ -319,6 +333,11 @@ class Session:
                 await meanwhile()
             self.out.flush()
             await self._woken()
+
+    def wake(self) -> None:
+        """There may be something to tell."""
+        self._news.ring()
+        self._turns.go_on()
 
     async def breathe(self) -> None:
         """Let the reactor see to others in the middle of a long computation. Raises ClientGone."""
@@ -334,83 +353,40 @@ class Session:
         if self.view is None or self.view.folder.id == folder_id:
             self.stale = True
             self._news.ring()
+        if self.notifying is not None and self.notifying.changed(folder_id):
+            self.wake()
 
     async def _woken(self) -> None:
         """Wait for input, a change or the end. Raises Leave, ClientGone."""
         await self._news.wait()
-        if self._ended or self._input_over:
+        if self.ended or self.input_over:
             raise ClientGone
-        if self._leaving is not None:
-            raise Leave(self._leaving)
+        if self.leaving is not None:
+            raise Leave(self.leaving)
 
-    def _go_on(self) -> None:
-        if not self.running and not self._ended:
-            self.running = True
-            Deferred.fromCoroutine(self._work()).addErrback(self._broken)
-
-    async def _work(self) -> None:
-        """Answer what is there. Ends when more has to arrive, or for good."""
-        try:
-            while self._leaving is None and (event := self._next()) is not None:
-                if isinstance(event, Continue):
-                    self.out.write(b"+ OK\r\n")
-                elif isinstance(event, Refused):
-                    self._over_limit(event)
-                elif isinstance(event, Ready):
-                    await self._answer(event)
-                self.out.flush()
-                if self._tls_next:
-                    self._start_tls()
-                if self._compress_next:
-                    self._start_compression()
-                await self.out.drained()
-                if not self._held_back:
-                    self.connection.resume()
-            self.connection.resume()
-        except ClientGone:
-            self._input_over = True
-        finally:
-            self.running = False
-        if self._input_over and self._leaving is None:
+    def rest(self) -> None:
+        """Nothing is left to answer for now. A session that is to end does so here."""
+        if self.input_over and self.leaving is None:
             self.leave_quietly(self.reason)
-        if self._leaving is not None and not self._ended:
+        if self.leaving is not None and not self.ended:
             self._say_goodbye()
-        if self._ended:
+        if self.ended:
             self._release()
 
-    def _start_tls(self) -> None:
-        """Whatever came in plaintext after STARTTLS was not said by who speaks TLS (RFC 3501 6.2.1, RFC 7457)."""
-        self._tls_next = False
-        self.reader.clear()
-        self.connection.start_tls()
-
-    def _start_compression(self) -> None:
-        """What came before the client could know that compression is on is not compressed, and should not be there."""
-        self._compress_next = False
-        self.reader.clear()
-        self.compression = Compression()
-        self.out.compress(self.compression.deflate)
-
-    @property
-    def _held_back(self) -> bool:
-        """Is there so much compressed input that no more should come?"""
-        return self.compression is not None and self.compression.held > HELD_INPUT
-
-    def _next(self) -> Event | None:
-        """What the client says next. Compressed input is made larger only as far as it is needed."""
-        while (event := self.reader.next()) is None and self.compression is not None and self.compression.waiting:
-            try:
-                self.reader.feed(self.compression.inflate())
-            except BrokenStream:
-                self.leave(b"The compressed data cannot be read.")
-        return event
+    def next_event(self) -> Event | None:
+        """What the client says next."""
+        try:
+            return self.intake.next()
+        except BrokenStream:
+            self.leave(b"The compressed data cannot be read.")
+            return None
 
     def _say_goodbye(self) -> None:
-        self._ended = True
-        if self._leaving:
-            if self.reader.unfinished:  # its client would not know whether the rest was taken
-                self._no(self.reader.unfinished, No(self._leaving, b"UNAVAILABLE"))
-            self.out.write(responses.status(UNTAGGED, b"BYE", self._leaving))
+        self.ended = True
+        if self.leaving:
+            if self.intake.reader.unfinished:  # its client would not know whether the rest was taken
+                self._turns.answering.no(self.intake.reader.unfinished, No(self.leaving, b"UNAVAILABLE"))
+            self.out.write(responses.status(UNTAGGED, b"BYE", self.leaving))
         self.out.flush()
         self.connection.close()
 
@@ -419,91 +395,17 @@ class Session:
         if self._released:
             return
         self._released = True
-        self.log.info("imap session ended", reason=self.reason, broken_commands=self._bad, **self._who())
-        self.reader.close()
+        broken = self._turns.answering.broken
+        self.log.info("imap session ended", reason=self.reason, broken_commands=broken, **self.who())
+        self.intake.reader.close()
+        self._end_notifying()
         self.deselect()
         self._let_go_of_home()
 
-    def _broken(self, failure: Failure) -> None:
+    def broken(self, failure: Failure) -> None:
         """An error outside any command: nothing can be trusted any more."""
-        self._report("imap session failed", failure)
-        if not self._ended:
-            self._leaving = b"Internal error; it was logged."
+        self.report("imap session failed", failure)
+        if not self.ended:
+            self.leaving = b"Internal error; it was logged."
             self._say_goodbye()
         self._release()
-
-    def _report(self, event: str, failure: Failure) -> None:
-        self.log.error(event, error=faults.kind(failure), where=faults.where(failure), **self._who())
-
-    def _who(self) -> dict[str, str]:
-        return {"peer": self.connection.peer, "account": self._home.account if self._home else ""}
-
-    # Replies
-
-    async def _answer(self, ready: Ready) -> None:
-        """One command and its tagged reply: the only place where errors become replies."""
-        try:
-            await self._perform(ready)
-            self._bad_in_a_row = 0
-        except BadSyntax as error:
-            self._refuse(ready.tag, error.text.encode())
-        except Bad as error:
-            self._refuse(ready.tag, error.text, error.code)
-        except BadSequence:
-            self._refuse(ready.tag, b"Invalid message number.")
-        except Leave as error:
-            self.leave(error.text)
-        except ClientGone:
-            raise
-        except Exception as error:  # noqa: BLE001  whatever a handler did wrong, the client gets a reply
-            self._report("imap command failed", Failure(error))  # type: ignore[no-untyped-call]
-            self._no(ready.tag, server_bug())
-        finally:
-            ready.close()
-
-    async def _perform(self, ready: Ready) -> None:
-        """Parse, check, carry out, tell what changed, and reply with OK or NO."""
-        reply: Done | No
-        expunge = with_uid = False
-        try:
-            command = parse(ready, utf8=self.utf8)
-            entry = find(command, self.state)
-            if not self.manner.numbers and speaks_of_numbers(command):
-                raise Bad(b"Message numbers are not used after ENABLE UIDONLY.", b"UIDREQUIRED")
-            expunge, with_uid = entry.expunge, command.uid
-            reply = await entry.handler(self, command, command.arguments)
-        except BadCharset as error:
-            if error.saves and self.view is not None:
-                self.view.save(())  # RFC 5182 2.1: a SEARCH that fails empties "$"
-            reply = No(error.text.encode(), error.code.encode())
-        except No as error:
-            reply = error
-        except MailstoreError as error:
-            reply = refusal(error)
-            self.log.warning("imap store error", reason=str(error) or type(error).__name__, **self._who())
-        await self.sync(expunge=expunge, with_uid=with_uid)
-        if isinstance(reply, Done):
-            self.out.write(responses.status(ready.tag, b"OK", reply.text, reply.code))
-        else:
-            self._no(ready.tag, reply)
-
-    def _no(self, tag: bytes, error: No) -> None:
-        self.out.write(responses.status(tag, b"NO", error.text, error.code))
-
-    def _refuse(self, tag: bytes, text: bytes, code: bytes | None = None) -> None:
-        """BAD. A client that says nothing else is none."""
-        self.out.write(responses.status(tag, b"BAD", text, code))
-        self._bad += 1
-        self._bad_in_a_row += 1
-        if self._bad_in_a_row >= BAD_IN_A_ROW:
-            self.leave(b"Too many invalid commands.")
-
-    def _over_limit(self, event: Refused) -> None:
-        """A command that the reader did not take (RFC 7888 4, RFC 4469)."""
-        text, code = event.text.encode(), event.code.encode()
-        if event.status == "BAD":
-            self._refuse(event.tag, text, code)
-        else:
-            self._no(event.tag, No(text, code))
-        if event.close:
-            self.leave(text)

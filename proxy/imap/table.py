@@ -24,6 +24,7 @@ from proxy.imap.commands import (
     login,
     metadata,
     moving,
+    notify,
     quota,
     search,
     selecting,
@@ -77,6 +78,7 @@ COMMANDS = (
     Entry("REPLACE", SELECTED, appending.replace),
     Entry("UID REPLACE", SELECTED, appending.replace),
     Entry("IDLE", SOMEBODY, idle.idle),
+    Entry("NOTIFY", SOMEBODY, notify.notify),
     Entry("CHECK", SELECTED, selecting.check),
     Entry("CLOSE", SELECTED, selecting.close),
     Entry("UNSELECT", SELECTED, selecting.unselect),
@@ -153,6 +155,7 @@ CAPABILITIES = (
     Capability(b"SORT=DISPLAY", ("SORT", "UID SORT"), SOMEBODY),
     Capability(b"THREAD=ORDEREDSUBJECT", ("THREAD", "UID THREAD"), SOMEBODY),
     Capability(b"THREAD=REFERENCES", ("THREAD", "UID THREAD"), SOMEBODY),
+    Capability(b"NOTIFY", ("NOTIFY",), SOMEBODY),
 )
 APPENDLIMIT = Capability(b"APPENDLIMIT=", ("APPEND", "STATUS"), SOMEBODY)  # … and the number of octets (RFC 7889)
 COMPRESS = Capability(b"COMPRESS=DEFLATE", ("COMPRESS",), SOMEBODY)  # until it is on (RFC 4978 3)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.imap.grammar.syntax import And, Command, Not, NumberSet, Or, SearchKey, Select
+from proxy.imap.grammar.search_syntax import And, Not, NumberSet, Or, SearchKey
+from proxy.imap.grammar.syntax import Command, Select
 
 # Without UID these take numbers, or answer with them.
 _BY_NUMBER = frozenset({"FETCH", "STORE", "COPY", "MOVE", "SEARCH", "SORT", "THREAD", "REPLACE"})

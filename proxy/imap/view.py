@@ -8,6 +8,9 @@ numbers change only when `flush` hands out the responses that say so. Between th
 - a new message has no number until EXISTS was said;
 - a flag is told as it is at the moment of telling.
 
+A client may want to hear of less (`tell_only`, RFC 5465 3.1): then what others did keeps waiting, and what this
+session did itself is told as always.
+
 The view is pure: no I/O, no clock. A session owns one while a mailbox is selected. It holds 20 octets
 a message: the UID, the modseq, and a reference to a flag set shared by all messages that have the same.
 """
@@ -54,8 +57,11 @@ class View:
         "_known",
         "_modseqs_untold",
         "_newest",
+        "_own_gone",
         "_recent",
         "_recent_told",
+        "_tells_flags",
+        "_withheld",
         "flags",
         "folder",
         "keywords",
@@ -64,6 +70,7 @@ class View:
         "modseqs",
         "saved",
         "settled",
+        "tells_messages",
         "uidnext",
         "uids",
         "writable",
@@ -86,6 +93,9 @@ class View:
         self._gone: set[int] = set()  # UIDs expunged and not yet told
         self._flags_untold: set[int] = set()  # UIDs
         self._modseqs_untold: set[int] = set()  # UIDs whose flags are known to the client and whose modseq is not
+        self.tells_messages = self._tells_flags = True  # are others' doings told?
+        self._withheld: set[int] = set()  # UIDs whose flags others changed while that was not to be told
+        self._own_gone: set[int] = set()  # UIDs that this session expunged while others' expunges are not to be told
         self._exists_told = len(self.uids)  # how many messages the client knows of
         self._keywords_untold = False
         self._newest = self.uids[-1] if self.uids else 0  # the highest UID that was ever here
@@ -117,6 +127,11 @@ class View:
     def untold_expunges(self) -> bool:
         """Is a message gone whose EXPUNGE the client was not yet sent?"""
         return bool(self._gone)
+
+    @property
+    def untold(self) -> list[int]:
+        """The UIDs of new messages, of which the client has not heard yet."""
+        return list(self.uids[self._exists_told :])
 
     def is_gone(self, uid: int) -> bool:
         """Was this message, which still has its number, expunged?"""
@@ -159,16 +174,31 @@ class View:
 
     # What happened in the mailbox
 
+    def tell_only(self, *, messages: bool, flags: bool) -> None:
+        """Of others' doings, tell new and expunged messages, and flags, or keep them until they are wanted."""
+        self.tells_messages, self._tells_flags = messages, flags
+        if flags:
+            self._flags_untold |= self._withheld
+            self._withheld.clear()
+
+    def expunged(self, uids: Iterable[int]) -> None:
+        """This session itself expunged these; `apply` is told of them as well."""
+        if not self.tells_messages:
+            self._own_gone.update(uids)
+
     def apply(self, changes: Changes) -> None:
-        """Take in what others, or this session itself, did. Nothing is told before `flush`."""
-        self.modseq = max(self.modseq, changes.highestmodseq)
+        """Take in what others, or this session itself, did. Nothing is told before `flush`.
+
+        New messages of which nothing is to be told are left out: the same changes are asked for again later.
+        """
+        if self.tells_messages or all(message.uid <= self._newest for message in changes.changed):
+            self.modseq = max(self.modseq, changes.highestmodseq)
         self.uidnext = max(self.uidnext, changes.uidnext)
         for uid in changes.gone:
             where = self.index(uid)
             if where is None:
                 continue
-            self._flags_untold.discard(uid)
-            self._modseqs_untold.discard(uid)
+            self._forget_untold(uid)
             if where < self._exists_told:
                 self._gone.add(uid)
             else:  # it came and went, and the client has heard of neither
@@ -176,9 +206,11 @@ class View:
         for message in changes.changed:
             where = self.index(message.uid)
             if where is None:
-                self._arrived(message, changes.recent_from)
+                if self.tells_messages:
+                    self._arrived(message, changes.recent_from)
             elif message.uid not in self._gone:
-                self._changed(where, message, told=self.flags[where] == message.flags)
+                told = self.flags[where] == message.flags
+                self._changed(where, message, told=told, wanted=self._tells_flags)
 
     def _arrived(self, message: Flagged, recent_from: int) -> None:
         if message.uid <= self._newest:
@@ -207,13 +239,14 @@ class View:
             known = self.flags[where]
             self._changed(where, message, told=expected is not None and expected(known) == message.flags)
 
-    def _changed(self, where: int, message: Flagged, *, told: bool) -> None:
-        """A message as it is now. `told`: the client knows these flags, though perhaps not the modseq."""
+    def _changed(self, where: int, message: Flagged, *, told: bool, wanted: bool = True) -> None:
+        """A message as it is now. `told`: the client knows these flags, though perhaps not the modseq; `wanted`: it
+        wants to hear of it."""
         self.flags[where] = self._learn(message.flags)
         if not told:
-            self._flags_untold.add(message.uid)
+            (self._flags_untold if wanted else self._withheld).add(message.uid)
         elif self.manner.modseq and self.modseqs[where] != message.modseq:
-            self._modseqs_untold.add(message.uid)
+            (self._modseqs_untold if wanted else self._withheld).add(message.uid)
         self.modseqs[where] = message.modseq
 
     # What is told
@@ -226,9 +259,9 @@ class View:
         answer to a UID command must (RFC 3501 6.4.8).
         """
         parts: list[bytes] = []
-        if expunge and self._gone:
-            parts.extend(self._expunged())
-        if not self._gone:
+        if expunge and (gone := self._gone if self.tells_messages else self._gone & self._own_gone):
+            parts.extend(self._expunged(gone))
+        if not self._gone and not self._withheld:
             self.settled = self.modseq
         if self._exists_told != len(self.uids):
             self._exists_told = len(self.uids)
@@ -245,22 +278,22 @@ class View:
             parts.extend(self._fetches(with_uid))
         return b"".join(parts)
 
-    def _expunged(self) -> Iterable[bytes]:
+    def _expunged(self, gone: set[int]) -> Iterable[bytes]:
         """Highest number first, so that none of those still to come is shifted; or all in one VANISHED."""
-        gone = sorted(self._gone)
-        indexes = sorted((bisect_left(self.uids, uid) for uid in self._gone), reverse=True)
+        indexes = sorted((bisect_left(self.uids, uid) for uid in gone), reverse=True)
         if len(indexes) <= FEW:
             for index in indexes:
                 del self.uids[index], self.flags[index], self.modseqs[index]
         else:
             left = zip(self.uids, self.modseqs, strict=True)
-            self.modseqs = array("Q", (modseq for uid, modseq in left if uid not in self._gone))
-            self.flags = [flags for uid, flags in zip(self.uids, self.flags, strict=True) if uid not in self._gone]
-            self.uids = array("I", (uid for uid in self.uids if uid not in self._gone))
-        self._gone = set()
+            self.modseqs = array("Q", (modseq for uid, modseq in left if uid not in gone))
+            self.flags = [flags for uid, flags in zip(self.uids, self.flags, strict=True) if uid not in gone]
+            self.uids = array("I", (uid for uid in self.uids if uid not in gone))
+        self._gone = self._gone - gone
+        self._own_gone.clear()
         self._exists_told -= len(gone)
         if self.manner.vanished:
-            return (b"* VANISHED %b\r\n" % responses.numbers(gone),)
+            return (b"* VANISHED %b\r\n" % responses.numbers(sorted(gone)),)
         return (b"* %d EXPUNGE\r\n" % (index + 1) for index in indexes)
 
     def _learn(self, flags: Flags) -> Flags:
@@ -291,5 +324,9 @@ class View:
     def told(self, uid: int, *, modseq: bool = False) -> None:
         """The client was just sent this message's flags, perhaps with its modseq, in a FETCH that it asked for."""
         if modseq or not self.manner.modseq:
-            self._flags_untold.discard(uid)
-            self._modseqs_untold.discard(uid)
+            self._forget_untold(uid)
+
+    def _forget_untold(self, uid: int) -> None:
+        self._flags_untold.discard(uid)
+        self._modseqs_untold.discard(uid)
+        self._withheld.discard(uid)

@@ -1,4 +1,4 @@
-"""Folders that a session is idling in: what other programs do to their directories is looked at as it happens.
+"""Folders that a session idles in or is to be told of: what other programs do to their directories is noticed at once.
 
 One `Attention` an account that is open here. However many sessions attend to a folder, its directories are watched
 once; events that come close together cost one look, and a folder that is slow to look through is looked at less
@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore.errors import MailstoreError
+from mailstore.index.special import ACCOUNT
 from mailstore.mailhome import MailHome
 from proxy.wire.faults import kind, where
 
@@ -48,7 +49,8 @@ class Attention:
         self._attended: dict[int, _Attended] = {}
 
     def attend(self, folder_id: int) -> Callable[[], None]:
-        """Gives back what ends it; harmless to call twice."""
+        """A folder, or with `special.ACCOUNT` which folders there are. Gives back what ends it; harmless to call
+        twice."""
         attended = self._attended.get(folder_id)
         if attended is None:
             attended = self._attended[folder_id] = _Attended(self._watcher, self._run, self._report, folder_id)
@@ -115,8 +117,11 @@ class _Attended:
         self._looking = True
         self._again = False
         begun = self._watcher.clock.seconds()
-        looked = self._run(lambda home: home.reconcile(self._folder_id))
+        looked = self._run(self._reconcile)
         looked.addErrback(self._failed).addCallback(self._looked, begun)
+
+    def _reconcile(self, home: MailHome) -> bool:
+        return home.reconcile_folders() if self._folder_id == ACCOUNT else home.reconcile(self._folder_id)
 
     def _looked(self, _found: Any, begun: float) -> None:
         now = self._watcher.clock.seconds()

@@ -155,7 +155,13 @@ class Handle:
             return lambda: None
         end = attention.attend(folder_id)
         self._attending.append(end)
-        return end
+
+        def forget() -> None:
+            if end in self._attending:
+                self._attending.remove(end)
+                end()
+
+        return forget
 
     def may_search(self) -> None:
         """It is a session of the kind that searches."""

@@ -206,6 +206,11 @@ class CommandReader:
         """The tag of a command of which a literal is still coming."""
         return self._tag if self._incoming is not None else None
 
+    @property
+    def amid_command(self) -> bool:
+        """Has part of a command arrived, and not yet the rest?"""
+        return bool(self._fragments) or self._lines.pending > 0
+
     def clear(self) -> None:
         """Throw away what is here: nothing said before STARTTLS counts after it (RFC 3501 6.2.1)."""
         self._lines.clear()

@@ -89,12 +89,13 @@ class Home(Protocol):
         asked for, and goes to a thread if it turns out not to be (`MailHome.briefly`)."""
 
     def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
-        """Have `changed(folder_id)` called in the reactor's thread after each change to a folder of this
-        account, by whichever session. Gives back what ends the watch."""
+        """Have `changed(folder_id)` called in the reactor's thread after each change to a folder of this account, by
+        whichever session and process, and with `special.ACCOUNT` (0) after each to which folders, subscriptions and
+        annotations there are. What it was is for the store to say. Gives back what ends the watch."""
 
     def attend(self, folder_id: int) -> Callable[[], None]:
-        """Until the end, which this gives back, notice at once what other programs do to a folder's Maildir. What
-        they did before counts as well."""
+        """Until the end, which this gives back, notice at once what other programs do to a folder's Maildir, or with
+        `special.ACCOUNT` which folders they make and remove. What they did before counts as well."""
 
     def lock_maildrop(self) -> bool:
         """Take the account's POP3 lock (RFC 1939 4); False when another POP3 session holds it.
@@ -129,6 +130,7 @@ class Limits:
     idle_timeout: float = 1_800.0  # RFC 3501 5.4, at least 30 minutes
     pop3_idle_timeout: float = 600.0  # RFC 1939 3, at least 10 minutes
     stalled_timeout: float = 120.0  # a client that does not read what it asked for
+    notified: int = 1_000  # mailboxes that one NOTIFY may watch, and responses that it may make of one look at them
     hold_notice: float = 3.0  # how often a held login is told how far it is
 
 

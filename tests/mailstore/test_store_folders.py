@@ -9,6 +9,7 @@ import pytest
 from mailstore.errors import BadFolderName, FolderExists, MailstoreError, MessageLost, NoSuchFolder
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import SEEN
+from mailstore.index.special import ACCOUNT
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import (
     NOW,
@@ -149,7 +150,7 @@ def test_delete_leaves_those_below(home: MailHome, announced: list[int]) -> None
     append(home, b"y", "a/b")
     announced.clear()
     home.delete("a")
-    assert announced == [number]
+    assert announced == [number, ACCOUNT]
     assert names(home) == ["INBOX", "a/b"]
     assert bodies(home, "a/b") == {1: b"y"}
     with pytest.raises(NoSuchFolder):
@@ -158,6 +159,20 @@ def test_delete_leaves_those_below(home: MailHome, announced: list[int]) -> None
         home.delete("INBOX")
     home.create("a")
     assert rows(home, "a") == []
+
+
+def test_what_is_announced_of_the_account(home: MailHome, announced: list[int], tmp_path: Path) -> None:
+    announced.clear()
+    home.create("a/b")
+    home.rename("a", "c")
+    home.subscribe("c/b")
+    home.unsubscribe("c/b")
+    home.annotations.change("c", {"/private/comment": b"x"})
+    assert announced == [ACCOUNT] * 5
+    announced.clear()
+    (home.maildir.root / ".elsewhere" / "cur").mkdir(parents=True)
+    home.reconcile_folders()
+    assert announced == [folder_id(home, "elsewhere"), ACCOUNT]
 
 
 def test_a_folder_whose_directory_others_removed(home: MailHome, tmp_path: Path) -> None:
@@ -263,7 +278,7 @@ def test_rename_of_inbox_gives_its_messages_away(home: MailHome, announced: list
     assert [row.flags for row in rows(home, "old/mail")] == [{SEEN, "Work"}, set()]
     assert (rows(home), files(home)) == ([], [])
     assert (home.status("INBOX").uidvalidity, home.status("INBOX").uidnext) == (uidvalidity, 3)
-    assert set(announced) == {INBOX_ID, folder_id(home, "old/mail")}
+    assert set(announced) == {ACCOUNT, INBOX_ID, folder_id(home, "old/mail")}
     home.rename("INBOX", "empty")
     assert rows(home, "empty") == []
     check_whole(home)

@@ -66,6 +66,7 @@ def test_an_append_reads_from_where_the_file_stands(home: MailHome) -> None:
 
 def test_an_append_says_where(home: MailHome, announced: list[int]) -> None:
     made = home.create("a")
+    announced.clear()
     appended = home.append("a", io.BytesIO(b"x"), [SEEN, "Work"], DATE)
     assert (appended.uidvalidity, appended.uid) == (made.uidvalidity, 1)
     (row,) = rows(home, "a")

@@ -51,7 +51,7 @@ async def compress(session: Session, _command: Command, arguments: Compress) -> 
     """Compressed is what follows the reply (RFC 4978 3)."""
     if arguments.mechanism != "DEFLATE":
         raise Bad(b"Only DEFLATE is known here.")
-    if session.compression is not None:
+    if session.compressed:
         raise No(b"The session is compressed already.", b"COMPRESSIONACTIVE")
     session.compress_after_reply()
     return Done(b"Compressed from here on.")

@@ -45,6 +45,7 @@ async def append(session: Session, _command: Command, arguments: Append | Append
         appended = await run(operation)
     except NoSuchFolder as error:
         raise try_create(error) from None
+    session.own.added(appended.uidvalidity, [appended.uid])
     session.stale = True  # the selected mailbox may be the target
     return Done(b"Append completed.", b"APPENDUID %d %d" % (appended.uidvalidity, appended.uid))
 
@@ -60,6 +61,7 @@ async def replace(session: Session, command: Command, arguments: Replace) -> Don
     stored = await _hand_in(session, arguments.folder, [arguments.message], replacing=(view.folder.id, uids[0]))
     code = b"APPENDUID %d %b" % (stored.uidvalidity, responses.numbers(stored.uids))
     session.out.write(responses.status(UNTAGGED, b"OK", b"The new message is there.", code))
+    view.expunged(uids[:1])
     return Done(b"Replace completed.")
 
 
@@ -92,6 +94,7 @@ async def _hand_in(
         stored = await session.run(operation)
     except NoSuchFolder as error:
         raise try_create(error) from None
+    session.own.added(stored.uidvalidity, stored.uids)
     session.stale = True
     return stored
 
@@ -116,6 +119,7 @@ async def transferred(
         raise try_create(error) from None
     session.stale = True
     if copied.sources:
+        session.own.added(copied.uidvalidity, copied.targets)
         return copied
     if command.uid:
         return None

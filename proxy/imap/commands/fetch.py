@@ -6,6 +6,7 @@ than a piece, however large it is and however slowly the client reads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from proxy.imap import esearch, responses
 from proxy.imap.answers import Bad, Done, No, expunge_issued, unreadable
 from proxy.imap.commands.resync import tell_vanished
 from proxy.imap.decoding import Decoded
-from proxy.imap.grammar.syntax import Command, Fetch
+from proxy.imap.grammar.syntax import Command, Fetch, FetchItem
 from proxy.imap.manner import CONDSTORE, QRESYNC
 from proxy.imap.outgoing import ClientGone
 from proxy.imap.reading import BATCH_MESSAGES, Answer, Plan, read
@@ -58,6 +59,16 @@ async def fetch(session: Session, command: Command, arguments: Fetch) -> Done:
         if not command.uid:
             raise expunge_issued()
     return Done(b"Fetch completed.")
+
+
+async def fetch_new(session: Session, view: View, uids: list[int], items: Sequence[FetchItem]) -> None:
+    """What a client wants of each new message without asking (RFC 5465 5.2). It changes no flag, and what cannot be
+    read is left out."""
+    plan = Plan(items, with_uid=False, peek=True)
+    if plan.from_view:
+        await _from_view(session, view, spans_of(place for uid in uids if (place := view.index(uid)) is not None), plan)
+    else:
+        await _from_store(session, view, uids, plan)
 
 
 async def _from_view(session: Session, view: View, spans: Spans, plan: Plan) -> None:

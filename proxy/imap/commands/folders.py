@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 async def create(session: Session, _command: Command, arguments: FolderName) -> Done:
     uses = arguments.uses if isinstance(arguments, CreateFor) else ()
     mailbox_id = await session.run(lambda home: home.object_id(home.create(arguments.name, uses)))
+    session.own.created(arguments.name)
     return Done(b"Create completed.", b"MAILBOXID (%b)" % mailbox_id.encode())  # RFC 8474 4.1
 
 
@@ -33,6 +34,7 @@ async def delete(session: Session, _command: Command, arguments: FolderName) -> 
         return {folder.id for folder in home.folders()}
 
     left = await session.run(deleted)
+    session.own.deleted(arguments.name)
     if session.view is not None and session.view.folder.id not in left:
         session.deselect()
     return Done(b"Delete completed.")
@@ -40,17 +42,20 @@ async def delete(session: Session, _command: Command, arguments: FolderName) -> 
 
 async def rename(session: Session, _command: Command, arguments: Rename) -> Done:
     await session.run(lambda home: home.rename(arguments.old, arguments.new))
+    session.own.renamed(arguments.old, arguments.new)
     session.stale = True  # INBOX gives its messages away
     return Done(b"Rename completed.")
 
 
 async def subscribe(session: Session, _command: Command, arguments: FolderName) -> Done:
     await session.run(lambda home: home.subscribe(arguments.name))
+    session.own.subscribed(arguments.name)
     return Done(b"Subscribe completed.")
 
 
 async def unsubscribe(session: Session, _command: Command, arguments: FolderName) -> Done:
     await session.run(lambda home: home.unsubscribe(arguments.name))
+    session.own.subscribed(arguments.name)
     return Done(b"Unsubscribe completed.")
 
 

@@ -44,4 +44,6 @@ def list_response(session: Session, line: Chosen) -> bytes:
     told = b'LIST %b "/" %b' % (responses.parenthesized(line.attributes), session.folder_name(line.name))
     if line.childinfo:
         told += b' ("CHILDINFO" %b)' % responses.parenthesized(line.childinfo)
+    if line.old_name is not None:
+        told += b' ("OLDNAME" (%b))' % session.folder_name(line.old_name)
     return told

@@ -58,4 +58,5 @@ async def set_metadata(session: Session, _command: Command, arguments: SetMetada
     if not arguments.folder and any(name.startswith("/shared/") for name, _ in arguments.values):
         raise No(b"The server's own annotations are the administrator's.", b"NOPERM")
     await session.run(lambda home: home.annotations.change(arguments.folder, dict(arguments.values)))
+    session.own.annotated(arguments.folder, (name for name, _ in arguments.values))
     return Done(b"Setmetadata completed.")

@@ -21,4 +21,5 @@ async def move(session: Session, command: Command, arguments: Copy) -> Done:
     if moved is None:
         return Done(b"No messages found.")
     session.untagged(b"OK [%b] Moved UIDs." % copy_uid(moved))
+    session.selected.expunged(moved.sources)
     return Done(b"Move completed.", await session.settled_modseq())

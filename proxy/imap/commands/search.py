@@ -16,7 +16,8 @@ from mailstore.index.fulltext import Found
 from mailstore.mailhome import MailHome
 from proxy.imap import esearch
 from proxy.imap.answers import Bad, Done, No
-from proxy.imap.grammar.syntax import Command, Returns, Search
+from proxy.imap.grammar.search_syntax import Returns, Search
+from proxy.imap.grammar.syntax import Command
 from proxy.imap.manner import CONDSTORE, UTF8
 from proxy.imap.matching import HEADER, WHOLE, Candidate, Compiled, SearchedMessage, TextTerm, compiled
 from proxy.imap.reading import FactsAhead, Opener, OpenMessage

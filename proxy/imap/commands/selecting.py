@@ -82,6 +82,8 @@ async def close(session: Session, _command: Command, _arguments: NoArguments) ->
     view, code = session.selected, None
     if view.writable:
         gone = await session.run(lambda home: home.expunge(view.folder.id))
+        if gone:
+            session.own.changed(view.folder.uidvalidity)
         if gone and session.manner.modseq:
             code = await _modseq_of(session, view, gone)
     session.deselect()
@@ -105,7 +107,7 @@ async def unselect(session: Session, _command: Command, _arguments: NoArguments)
 
 async def expunge(session: Session, _command: Command, _arguments: NoArguments) -> Done:
     view = _writable(session)
-    await session.run_briefly(lambda home: home.expunge(view.folder.id))
+    view.expunged(await session.run_briefly(lambda home: home.expunge(view.folder.id)))
     session.stale = True
     return Done(b"Expunge completed.", await session.settled_modseq())
 
@@ -115,7 +117,7 @@ async def uid_expunge(session: Session, _command: Command, arguments: UidExpunge
     view = _writable(session)
     uids = view.uids_of(view.find(arguments.sequence, uid=True))
     if uids:
-        await session.run_briefly(lambda home: home.expunge(view.folder.id, uids))
+        view.expunged(await session.run_briefly(lambda home: home.expunge(view.folder.id, uids)))
         session.stale = True
     return Done(b"Expunge completed.", await session.settled_modseq())
 

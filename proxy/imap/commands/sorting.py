@@ -14,8 +14,9 @@ from mailstore.mailhome import MailHome
 from mailstore.message.threads import by_references, ordered_subject
 from proxy.imap.answers import Done
 from proxy.imap.commands.search import matching
+from proxy.imap.grammar.search_syntax import Search
 from proxy.imap.grammar.sort_keys import Sort, ThreadBy, Threading
-from proxy.imap.grammar.syntax import Command, Search
+from proxy.imap.grammar.syntax import Command
 from proxy.imap.manner import CONDSTORE
 from proxy.imap.matching import compiled
 from proxy.imap.sorting import BATCH, in_order, read_facts, read_threaded, thread_response

@@ -51,15 +51,20 @@ def fetch(cursor: Cursor) -> Fetch:
     sequence = cursor.sequence_set()
     cursor.space()
     if cursor.next_is(b"("):
-        items = cursor.listed(lambda: _item(cursor), MAX_ITEMS)
-        if not items:
-            raise BadSyntax("FETCH has to ask for something")
-        chosen = tuple(dict.fromkeys(items))
+        chosen = fetch_items(cursor)
     else:
         word = cursor.word()
         chosen = MACROS.get(word) or (_item_of(word, cursor),)
     modifiers = fetch_modifiers(cursor)
     return Fetch(sequence, chosen, modifiers.changed_since, modifiers.vanished, modifiers.partial)
+
+
+def fetch_items(cursor: Cursor) -> tuple[FetchItem, ...]:
+    """ "(" fetch-att *(SP fetch-att) ")": each once, in the order asked"""
+    items = cursor.listed(lambda: _item(cursor), MAX_ITEMS)
+    if not items:
+        raise BadSyntax("FETCH has to ask for something")
+    return tuple(dict.fromkeys(items))
 
 
 def _item(cursor: Cursor) -> FetchItem:

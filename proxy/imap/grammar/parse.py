@@ -17,6 +17,7 @@ from proxy.imap.grammar.folder_names import decode_part
 from proxy.imap.grammar.list_options import create, list_arguments
 from proxy.imap.grammar.metadata import get_metadata, quota_root, set_metadata
 from proxy.imap.grammar.modifiers import select, store_modifiers
+from proxy.imap.grammar.notify import notify
 from proxy.imap.grammar.search_keys import search
 from proxy.imap.grammar.sort_keys import sort, thread
 from proxy.imap.grammar.status_items import status_items
@@ -226,6 +227,7 @@ ARGUMENTS: Final[Mapping[str, Callable[[Cursor], Arguments]]] = {
     "REPLACE": replace,
     "UID REPLACE": replace,
     "IDLE": _nothing,
+    "NOTIFY": notify,
     "CHECK": _nothing,
     "CLOSE": _nothing,
     "UNSELECT": _nothing,

@@ -19,12 +19,10 @@ from typing import Final
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from mailstore.message import charsets
 from proxy.imap.grammar.search_returns import read_returns
-from proxy.imap.grammar.syntax import (
+from proxy.imap.grammar.search_syntax import (
     MAX_SEARCH_DEPTH,
     All,
     And,
-    BadCharset,
-    BadSyntax,
     Body,
     Dated,
     Flag,
@@ -44,6 +42,7 @@ from proxy.imap.grammar.syntax import (
     When,
     Within,
 )
+from proxy.imap.grammar.syntax import BadCharset, BadSyntax
 from proxy.imap.grammar.tokens import Cursor
 
 MAX_KEYS: Final = 2_000  # words of one SEARCH: keys, ORs, NOTs and parentheses together

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.imap.grammar.search_syntax import Returns
 from proxy.imap.grammar.sequences import LAST_NUMBER
-from proxy.imap.grammar.syntax import BadSyntax, Returns
+from proxy.imap.grammar.syntax import BadSyntax
 from proxy.imap.grammar.tokens import Cursor
 
 MAX_OPTIONS: Final = 20

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.imap.grammar.search_keys import search_program
-from proxy.imap.grammar.syntax import Arguments, BadSyntax, Search, SearchKey
+from proxy.imap.grammar.search_syntax import Search, SearchKey
+from proxy.imap.grammar.syntax import Arguments, BadSyntax
 from proxy.imap.grammar.tokens import Cursor
 
 MAX_CRITERIA: Final = 50  # twenty would say all that can be said

@@ -216,6 +216,14 @@ def test_whatever_is_in_the_file_it_is_mistakes_or_a_config(raw: dict[str, objec
         assert all("\n" not in str(mistake) for mistake in error.mistakes)
 
 
+def test_a_mistake_is_one_line_whatever_it_quotes() -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        parse(b'hostname = "a\\nb"\n[migration]\nhold_limit = "1\\u001bm"\n')
+    said = {mistake.key: mistake.text for mistake in caught.value.mistakes}
+    assert said["hostname"] == '"a�b" cannot be a domain name'
+    assert said["migration.hold_limit"].startswith('"1�m" is no duration')
+
+
 def test_the_package_loads_no_twisted() -> None:
     code = "import sys, proxy.config; sys.exit('twisted' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

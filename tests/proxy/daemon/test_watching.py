@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from mailstore.index.special import ACCOUNT
 from proxy.daemon import watching
 from proxy.daemon.watching import DirectoryWatcher
 from proxy.login.attention import Attention
@@ -34,8 +35,7 @@ class Idling(DaemonTestCase):
         await client.ask(b"b SELECT INBOX", b"b OK")
         await client.ask(b"c IDLE", b"+ idling")
         (maildir,) = self.state.rglob("Maildir")
-        (maildir / "tmp" / "1.x.host").write_bytes(b"Subject: x\n\nx\n")
-        (maildir / "tmp" / "1.x.host").rename(maildir / "new" / "1.x.host")
+        deliver(maildir)
         await client.expect(b"* 21 EXISTS")
         await client.expect(b"* 21 RECENT")
         lying = min(maildir.glob("cur/*"))
@@ -51,6 +51,50 @@ class Idling(DaemonTestCase):
         self.patch(watching, "inotify", None)
         self.patch(watching, "POLL", 0.05)
         return Deferred.fromCoroutine(self.idle())
+
+
+class Notified(DaemonTestCase):
+    """What other programs do in any folder reaches a session that said NOTIFY and idles not (RFC 5465)."""
+
+    def test_other_programs(self) -> Deferred[None]:
+        self.patch(watching, "POLL", 1000.0)
+        return Deferred.fromCoroutine(self.notified())
+
+    async def notified(self) -> None:
+        legacy = self.legacy()
+        daemon = await self.daemon(legacy.port)
+        self.addCleanup(lambda: Deferred.fromCoroutine(daemon.stop()))
+        client, other = await self.connect(daemon, 0), await self.connect(daemon, 0)
+        for each in (client, other):
+            await each.expect(b"* OK")
+            await each.ask(b"a " + LOGIN, b"a OK")
+        await client.ask(b"b NOTIFY SET (PERSONAL (MessageNew MessageExpunge FlagChange MailboxName))", b"b OK")
+        (maildir,) = self.state.rglob("Maildir")
+        deliver(maildir)
+        self.assertIn(b"(MESSAGES 21 ", await client.expect(b"* STATUS INBOX"))
+        deliver(maildir / ".Archive")
+        self.assertIn(b"(MESSAGES 1 ", await client.expect(b"* STATUS Archive"))
+        passing = maildir / "tmp" / "folder"
+        (passing / "cur").mkdir(parents=True)
+        (passing / "new").mkdir()
+        passing.rename(maildir / ".Lists.friends")
+        await client.expect(b'* LIST (\\HasChildren) "/" Lists')
+        await client.expect(b'* LIST (\\HasNoChildren) "/" Lists/friends')
+        deliver(maildir / ".Lists.friends")
+        self.assertIn(b"(MESSAGES 1 ", await client.expect(b"* STATUS Lists/friends"))
+        # and what another session does, through threads
+        await other.ask(b"b RENAME Lists/friends Friends", b"b OK")
+        await client.expect(b'* LIST (\\HasNoChildren) "/" Friends ("OLDNAME" (Lists/friends))')
+        await other.ask(b"c SELECT Archive", b"c OK")
+        await other.ask(b"d STORE 1 +FLAGS (\\Seen)", b"d OK")
+        self.assertIn(b" UNSEEN 0 ", await client.expect(b"* STATUS Archive"))
+        await client.ask(b"c LOGOUT", b"c OK")
+
+
+def deliver(folder: Path) -> None:
+    (folder / "tmp").mkdir(exist_ok=True)
+    (folder / "tmp" / "1.x.host").write_bytes(b"Subject: x\n\nx\n")
+    (folder / "tmp" / "1.x.host").rename(folder / "new" / "1.x.host")
 
 
 class Watching(TestCase):
@@ -131,13 +175,18 @@ class Polling(SynchronousTestCase):
 
 class FakeHome:
     def __init__(self) -> None:
-        self.looks = 0
+        self.looks = self.looks_for_folders = 0
 
     def directories(self, _folder_id: int) -> tuple[Path, Path]:
         return Path(os.devnull), Path(os.devnull)
 
-    def reconcile(self, _folder_id: int) -> bool:
+    def reconcile(self, folder_id: int) -> bool:
+        assert folder_id != ACCOUNT
         self.looks += 1
+        return False
+
+    def reconcile_folders(self) -> bool:
+        self.looks_for_folders += 1
         return False
 
 
@@ -169,6 +218,13 @@ class Attending(SynchronousTestCase):
         self.assertEqual(len(self.changed), 1)
         ends[1]()
         self.assertEqual(self.changed, [])
+
+    def test_which_folders_there_are(self) -> None:
+        end = self.attention.attend(ACCOUNT)
+        self.changed[0]()
+        self.clock.advance(0.1)
+        self.assertEqual((self.home.looks, self.home.looks_for_folders), (0, 2))
+        end()
 
     def test_many_events_are_one_look(self) -> None:
         end = self.attention.attend(1)

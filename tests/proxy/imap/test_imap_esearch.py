@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.imap import esearch
-from proxy.imap.grammar.syntax import Returns
+from proxy.imap.grammar.search_syntax import Returns
 
 found = st.lists(st.integers(0, 40), unique=True, max_size=20).map(sorted)
 page = st.tuples(st.integers(1, 25), st.integers(1, 25)).map(lambda ends: (min(ends), max(ends)))

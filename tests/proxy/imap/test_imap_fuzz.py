@@ -19,7 +19,8 @@ WORDS = (
     b"4294967296 INBOX Other NIL () (FLAGS) FLAGS +FLAGS (\\Seen) $Work BODY[] ALL RFC822 OR NOT SUBJECT KEYWORD "
     b'BEFORE 14-Nov-2023 {3} {3+} {0} {99999999} {-1} abc (MESSAGES) = AGEAYg== &AC8- CHARSET UTF-8 "" "unclosed (((( '
     b"\0 \xff\xfe MOVE $ RETURN (SAVE) (PARTIAL 1:2 -1:-2 (CHANGEDSINCE (UNCHANGEDSINCE (QRESYNC (1 MODSEQ VANISHED "
-    b"UNAUTHENTICATE CONDSTORE QRESYNC UIDONLY"
+    b"UNAUTHENTICATE CONDSTORE QRESYNC UIDONLY NOTIFY SET NONE (SELECTED (PERSONAL (MessageNew MessageExpunge) "
+    b"FlagChange) AnnotationChange (SUBTREE"
 ).split(b" ")
 CHOICES = {
     b"<set>": b"1 1:* * 2,4:3 99 4294967295:1 0 $".split(),
@@ -32,6 +33,9 @@ CHOICES = {
     b"BINARY[1] BINARY.PEEK[2.1]<1.5> BINARY.SIZE[2]".split(),
     b"<flags>": b"(\\Seen) \\Deleted ($Work,\\Flagged) () (\\Recent)".split(),
     b"<folder>": b'INBOX inbox Other Other/Deep "" "a,b" &AC8- {3+}'.split(),
+    b"<boxes>": b"SELECTED SELECTED-DELAYED INBOXES PERSONAL SUBSCRIBED SUBTREE,Other MAILBOXES,(INBOX,Other)".split(),
+    b"<events>": b"(MessageNew,MessageExpunge) (MessageNew,MessageExpunge,FlagChange) NONE (MailboxName) () "
+    b"(MessageNew,(UID,BODY[]),MessageExpunge) (MailboxName,SubscriptionChange,ServerMetadataChange) (Other)".split(),
     b"<key>": b"ALL UNSEEN 1:* UID,1:* NOT,SEEN OR,SEEN,BODY,x (FROM,carol) LARGER,5 MODSEQ,2 $ "
     b"SENTON,1-Jan-2020".split(),
 }
@@ -45,6 +49,7 @@ COMMANDS = (
     b"STATUS <folder> (MESSAGES);APPEND <folder> <flags> {5+};IDLE;DONE;CLOSE;UNSELECT;CHECK;NOOP;"
     b"MOVE <set> <folder>;UID MOVE <set> <folder>;FETCH <set> <items> <modifier>;UID FETCH <set> <items> <modifier>;"
     b"STORE <set> (UNCHANGEDSINCE 3) -FLAGS <flags>;SEARCH RETURN <return> <key>;UID SEARCH RETURN <return> <key>;"
+    b"NOTIFY SET (<boxes> <events>);NOTIFY SET STATUS (<boxes> <events>) (<boxes> <events>);NOTIFY NONE;"
     b"SELECT <folder> <param>;ENABLE QRESYNC;ENABLE UIDONLY;UNAUTHENTICATE;STATUS <folder> (HIGHESTMODSEQ SIZE)"
 ).split(b";")
 
@@ -67,8 +72,15 @@ START = {
     "selected": b"in LOGIN user@123.com pass\r\nse SELECT INBOX\r\n",
     "resyncing": b"in LOGIN user@123.com pass\r\nen ENABLE QRESYNC\r\nse SELECT INBOX\r\n",
     "by uid only": b"in LOGIN user@123.com pass\r\nen ENABLE UIDONLY\r\nse SELECT INBOX\r\n",
+    "notified": b"in LOGIN user@123.com pass\r\nno NOTIFY SET (SELECTED (MessageNew (BODY[] FLAGS) MessageExpunge "
+    b"FlagChange)) (PERSONAL (MessageNew MessageExpunge MailboxName SubscriptionChange))\r\nse SELECT INBOX\r\n",
     "read only": b"in LOGIN user@123.com pass\r\nse EXAMINE INBOX\r\n",
 }
+WITNESS = (
+    b"in LOGIN user@123.com pass\r\nno NOTIFY SET STATUS (SELECTED (MessageNew (ENVELOPE) MessageExpunge FlagChange)) "
+    b"(PERSONAL (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange))\r\n"
+    b"se SELECT INBOX\r\n"
+)
 RESPONSE = re.compile(rb"(\* |\+ |[^\s()%\"\\*+{]+ (OK|NO|BAD) )", re.DOTALL)
 
 
@@ -84,13 +96,17 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 @given(sent=pieces, ending=st.sampled_from([b"\r\n", b"\n", b"\r", b""]))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_input_is_answered(rig: Rig, state: str, sent: list[bytes], ending: bytes) -> None:
-    channel = rig.connect()
+    channel, witness = rig.connect(), rig.connect()
+    witness.send(WITNESS)  # is told of all that the other one does
     channel.send(START[state])
     for piece in sent:
         channel.send(piece + b"\r\n")
     channel.send(ending)
     said = channel.leftover()
     channel.hang_up()
+    witness.settle()
+    assert witness.leftover().startswith(b"in OK ")
+    witness.hang_up()
     assert b" NO [SERVERBUG]" not in said
     assert not [entry for entry in rig.log.lines if entry[0] == "error"]
     assert all(home.closed for home in rig.gate.homes)

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstore.index.rows import Folder, Row, Snapshot, shared_flags
-from proxy.imap.grammar.sequences import SequenceSet
-from proxy.imap.grammar.syntax import (
+from proxy.imap.grammar.search_syntax import (
     All,
     And,
     Body,
@@ -25,6 +24,7 @@ from proxy.imap.grammar.syntax import (
     UidSet,
     When,
 )
+from proxy.imap.grammar.sequences import SequenceSet
 from proxy.imap.matching import Candidate, compiled
 from proxy.imap.view import View
 

@@ -3,7 +3,7 @@
 Every client keeps what RFC 3501 lets it keep: a list that EXISTS lengthens, EXPUNGE shortens and FETCH fills
 in. It asks by number and checks that it is answered about the message it means; in the end all agree. One of
 them has enabled QRESYNC (RFC 7162): it keeps modseqs too, and when it selects again it asks only for what it
-has missed.
+has missed. Two have said NOTIFY (RFC 5465): one keeps its numbers from command to command, one is told at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from hypothesis import strategies as st
 
 from tests.proxy.imap.imap_rig import Rig, lines
 
-CLIENTS = 3
+CLIENTS = 4
+NOTIFY = {
+    2: b"NOTIFY SET (SELECTED-DELAYED (MessageNew (UID FLAGS) MessageExpunge FlagChange))",
+    3: b"NOTIFY SET (SELECTED (MessageNew (FLAGS UID) MessageExpunge FlagChange)) (PERSONAL (MailboxName))",
+}
 step = st.tuples(
     st.integers(0, CLIENTS - 1),
     st.one_of(
@@ -33,9 +37,10 @@ step = st.tuples(
 class Client:
     """A mail client that believes what it is told, and checks it."""
 
-    def __init__(self, rig: Rig, *, resyncs: bool = False) -> None:
+    def __init__(self, rig: Rig, who: int) -> None:
         self.channel = rig.logged_in()
-        self.resyncs = resyncs
+        self.resyncs = resyncs = who == 1
+        self.at_once = who == 3  # may be told of an expunge at any time
         self.validity = self.highest = 0  # as it was told last
         self.modseqs: dict[int, int] = {}
         self.uids: list[int | None] = []
@@ -43,6 +48,8 @@ class Client:
         self.idling = False
         if resyncs:
             self.do(b"ENABLE QRESYNC")
+        if who in NOTIFY:
+            self.do(NOTIFY[who])
         self.select()
 
     def select(self) -> None:
@@ -61,16 +68,25 @@ class Client:
     def do(self, command: bytes) -> bytes:
         """Send a command; take in all that comes; its tagged reply."""
         self.stop_idling()
+        self.listen()
         expunge_allowed = not command.startswith((b"FETCH", b"STORE", b"SEARCH"))
         self.channel.send(b"t " + command + b"\r\n")
         heard = lines(self.channel)
-        assert heard, command
-        for line in heard[:-1]:
+        replies = [place for place, line in enumerate(heard) if line.startswith(b"t ")]
+        assert len(replies) == 1, (command, heard)
+        reply = heard[replies[0]]
+        for line in heard[: replies[0]]:
             self.hear(line, expunge_allowed=expunge_allowed)
-        assert heard[-1].startswith(b"t "), heard
-        if found := re.search(rb"\[HIGHESTMODSEQ (\d+)\]", heard[-1]):
+        for line in heard[replies[0] + 1 :]:
+            self.hear(line, expunge_allowed=self.at_once)
+        if found := re.search(rb"\[HIGHESTMODSEQ (\d+)\]", reply):
             self.highest = int(found[1])
-        return heard[-1]
+        return reply
+
+    def listen(self) -> None:
+        """Take in what came unasked."""
+        for line in lines(self.channel):
+            self.hear(line, expunge_allowed=self.idling or self.at_once)
 
     def hear(self, line: bytes, *, expunge_allowed: bool = True) -> None:
         if found := re.fullmatch(rb"\* VANISHED (\(EARLIER\) )?([0-9:,]+)", line):
@@ -139,9 +155,7 @@ class Client:
         self.idling = True
 
     def act(self, name: str, which: int) -> None:
-        if self.idling:
-            for line in lines(self.channel):
-                self.hear(line)
+        self.listen()
         number = which % len(self.uids) + 1 if self.uids else 0
         if name == "idle":
             self.idle()
@@ -180,9 +194,11 @@ def test_all_clients_agree_in_the_end(script: list[tuple[int, tuple[str, int]]])
     with tempfile.TemporaryDirectory() as directory:
         rig = Rig(Path(directory), "letters")
         try:
-            clients = [Client(rig, resyncs=who == 1) for who in range(CLIENTS)]
+            clients = [Client(rig, who) for who in range(CLIENTS)]
             for who, (name, which) in script:
                 clients[who].act(name, which)
+            clients[3].listen()
+            assert len(clients[3].uids) == len(rig.mail.maildrop()), "it was not told at once"
             for client in clients:
                 client.do(b"NOOP")
             modseqs = {row.uid: row.modseq for row in rig.mail.maildrop()}

@@ -264,6 +264,37 @@ def test_silent_store_tells_only_what_another_changed() -> None:
     assert view.flush(expunge=False) == b"* 2 FETCH (FLAGS (\\Flagged \\Seen))\r\n"
 
 
+def test_flags_that_are_not_to_be_told_wait() -> None:
+    view = View(snapshot([1, 2, 3]), writable=True, manner=Manner(modseq=True))
+    view.tell_only(messages=True, flags=False)
+    view.apply(changes([(1, ("\\Seen",)), (2, ("\\Flagged",)), (4, ())], gone=[3]))
+    assert view.flush(expunge=True) == b"* 3 EXPUNGE\r\n* 3 EXISTS\r\n"
+    assert view.settled == 1  # whoever comes back with this modseq is told the flags then
+    view.stored([Flagged(1, 3, frozenset({"\\Answered"}))])
+    assert view.flush(expunge=True) == b"* 1 FETCH (FLAGS (\\Answered) MODSEQ (3))\r\n"
+    view.apply(changes(gone=[1]))
+    view.tell_only(messages=True, flags=True)
+    assert view.flush(expunge=True) == b"* 1 EXPUNGE\r\n* 1 FETCH (FLAGS (\\Flagged) MODSEQ (2))\r\n"
+    assert view.settled == 2
+
+
+def test_messages_that_are_not_to_be_told_wait() -> None:
+    view = View(snapshot([1, 2, 3]), writable=True)
+    view.tell_only(messages=False, flags=False)
+    news = changes([(2, ("\\Seen",)), (4, ())], gone=[1, 3])
+    view.apply(news)
+    view.apply(news)
+    view.expunged([3])
+    assert view.flush(expunge=True) == b"* 3 EXPUNGE\r\n"
+    assert (view.modseq, view.untold_expunges, list(view.uids)) == (1, True, [1, 2])
+    assert "\\Seen" in view.flags[1]  # whoever asks is told
+    view.tell_only(messages=True, flags=True)
+    view.apply(news)
+    assert view.untold == [4]
+    assert view.flush(expunge=True) == b"* 1 EXPUNGE\r\n* 2 EXISTS\r\n* 1 FETCH (FLAGS (\\Seen))\r\n"
+    assert (view.untold, view.modseq, view.settled) == ([], 2, 2)
+
+
 def test_recent_is_counted_by_ranges() -> None:
     view = View(snapshot([1, 2, 3], recent_from=2), writable=True)
     assert view.recent == 2

@@ -259,6 +259,26 @@ class Watching(HomesTestCase):
         handle.close()
 
 
+class Attending(HomesTestCase):
+    def test_each_is_let_go_once(self) -> None:
+        attended: list[int] = []
+
+        class Attention:
+            def attend(self, folder_id: int) -> Callable[[], None]:
+                attended.append(folder_id)
+                return lambda: attended.remove(folder_id)
+
+        handle = self.open()
+        handle._opened.attention = Attention()  # type: ignore[assignment]
+        ends = [handle.attend(1), handle.attend(1), handle.attend(2)]
+        ends[0]()
+        ends[0]()
+        self.assertEqual(attended, [1, 2])
+        handle.close()
+        ends[1]()
+        self.assertEqual((attended, handle._attending), ([], []))
+
+
 class MaildropLock(HomesTestCase):
     def test_one_session_at_a_time_until_it_closes(self) -> None:
         first, second = self.open(), self.open()

@@ -449,6 +449,23 @@ def test_time_grows_with_what_is_sent() -> None:
     assert time.perf_counter() - start < 10
 
 
+def test_amid_a_command() -> None:
+    rig = Rig(Limits())
+    for piece, amid in (
+        (b"a SEARCH", True),
+        (b" SUBJECT {2+}\r\n", True),
+        (b"x", True),
+        (b"y", True),
+        (b" SEEN", True),
+        (b"\r\n", False),
+        (b"b APPEND x {1}\r\n", True),
+        (b"x", True),
+        (b"\r\n", False),
+    ):
+        rig.say(piece)
+        assert rig.reader.amid_command is amid, piece
+
+
 def test_several_messages_and_their_url_literals() -> None:
     """Each message of an APPEND goes to a file (RFC 3502); a URL of CATENATE does not (RFC 4469)."""
     assert said(b"a APPEND x {3+}\r\nabc {2+}\r\nde\r\n") == [

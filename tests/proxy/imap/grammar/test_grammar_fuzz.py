@@ -21,6 +21,7 @@ WORDS = st.sampled_from(
      b"hz", b"TEXT ", b"LARGER", b"UID", b"INBOX", b"&ZTZO9nux-", b"&AEE-", b"NIL", b'" 1-Feb-2020 12:00:00 +0800"',
      b"(MESSAGES)", b"\0", b"\xff", b"\xe6\x94\xb6", b"9" * 30, b"\x1b$B", b"+AGE-", b"~{",
      b"$", b"RETURN (", b"SAVE", b"PARTIAL ", b"-1:-2", b"1:2", b"MODSEQ ", b"(CHANGEDSINCE 5", b"VANISHED",
+     b"SET ", b"STATUS ", b"(SELECTED ", b"(SUBTREE ", b"(MessageNew ", b"MessageExpunge)", b"NONE",
      b"(UNCHANGEDSINCE 5) ", b"(CONDSTORE)", b"(QRESYNC (7 ", b"(1:3 1:3)", b'"/flags/x" all ']
 )  # fmt: skip
 TEXT = st.lists(WORDS | st.binary(max_size=4), max_size=12).map(b"".join)

@@ -5,25 +5,19 @@ from __future__ import annotations
 import pytest
 
 from mailstore.index.rows import StoreMode
+from proxy.imap.grammar.search_syntax import All, And, Flag, Modseq, Returns, Search, UidSet
 from proxy.imap.grammar.sequences import SAVED, SequenceSet
 from proxy.imap.grammar.syntax import (
-    All,
-    And,
     Arguments,
     BadSyntax,
     Copy,
     Fetch,
     FetchAttribute,
-    Flag,
     FolderName,
-    Modseq,
     Resync,
-    Returns,
-    Search,
     Select,
     Store,
     UidExpunge,
-    UidSet,
 )
 from tests.proxy.imap.grammar.spoken import spoken
 

@@ -7,13 +7,10 @@ from datetime import date
 
 import pytest
 
-from proxy.imap.grammar.sequences import SequenceSet
-from proxy.imap.grammar.syntax import (
+from proxy.imap.grammar.search_syntax import (
     MAX_SEARCH_DEPTH,
     All,
     And,
-    BadCharset,
-    BadSyntax,
     Body,
     Dated,
     Flag,
@@ -29,6 +26,8 @@ from proxy.imap.grammar.syntax import (
     UidSet,
     When,
 )
+from proxy.imap.grammar.sequences import SequenceSet
+from proxy.imap.grammar.syntax import BadCharset, BadSyntax
 from tests.proxy.imap.grammar.spoken import spoken
 
 SEEN, UNSEEN, DRAFT = Flag("\\Seen", True), Flag("\\Seen", False), Flag("\\Draft", True)
