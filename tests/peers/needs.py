@@ -18,7 +18,7 @@ PACKAGES = {
     "mbsync": "isync",
     "mpop": "mpop",
     "mutt": "mutt",
-    "offlineimap3": "offlineimap3",
+    "offlineimap": "offlineimap3",
 }
 
 
