@@ -214,6 +214,9 @@ MAILBOXES: Mapping[str, Mailbox] = {
             Sample(letter(5), "letter-5"),
         )
     ),
+    "office": Mailbox(
+        (*letters(3), Sample(ATTACHMENT, "uidl-one")), {"Archive": letters(2), "Drafts": (), "Sent": (), "草稿": ()}
+    ),
     "folders": Mailbox(THREE, {"Archive": letters(2), "Archive/2023": letters(1), "Sent": (), "草稿": ()}),
 }
 
