@@ -8,8 +8,10 @@ from proxy.wire.commands import Literal
 
 
 def utf8_message(cursor: Cursor) -> Literal | None:
-    """utf8-literal = "UTF8" SP "(" literal8 ")", an append-data and a cat-part, if it is next. RFC 9755 has no such form any more, and what is
-    handed in plainly may hold UTF-8 in its header all the same."""
+    """utf8-literal = "UTF8" SP "(" literal8 ")", an append-data and a cat-part, if it is next.
+
+    RFC 9755 has no such form any more, and what is handed in plainly may hold UTF-8 in its header all the same.
+    """
     if not cursor.utf8 or not cursor.next_is_word("UTF8"):
         return None
     cursor.word()
