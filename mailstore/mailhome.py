@@ -300,14 +300,14 @@ class MailHome:
                 raise FolderExists("there is a folder of that name")
         self._catch_up()
         with storage_errors(), self._database.write() as connection:
-            for directory in directories:  # within the transaction, or another process takes them for somebody else's
-                self._maildir.make(directory)
             for above, directory in zip(names[:-1], directories, strict=False):
                 if folders.by_name(connection, self.account_id, above) is None:
                     folders.add(connection, self.account_id, above, directory, self._now())
             folder = folders.add(connection, self.account_id, name, directories[-1], self._now())
             if uses:
                 special.assign(connection, self.account_id, folder.id, uses)
+            for directory in directories:  # nothing refuses from here on, or they would be taken for somebody else's
+                self._maildir.make(directory)
             made = self._numbered(connection, folder.id).value()
         self._announce(special.ACCOUNT)
         return made

@@ -48,6 +48,8 @@ _AS_SECTION = {
     FetchAttribute.RFC822: BodySection((), "", (), False, None, b"RFC822"),
     FetchAttribute.RFC822_HEADER: BodySection((), "HEADER", (), True, None, b"RFC822.HEADER"),
     FetchAttribute.RFC822_TEXT: BodySection((), "TEXT", (), False, None, b"RFC822.TEXT"),
+    FetchAttribute.RFC822_PEEK: BodySection((), "", (), True, None, b"RFC822"),
+    FetchAttribute.RFC822_TEXT_PEEK: BodySection((), "TEXT", (), True, None, b"RFC822.TEXT"),
 }
 _FROM_ROW = {FetchAttribute.INTERNALDATE, FetchAttribute.RFC822_SIZE, FetchAttribute.SAVEDATE}
 _OBJECTS = {FetchAttribute.EMAILID, FetchAttribute.THREADID}

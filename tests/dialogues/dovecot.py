@@ -5,6 +5,7 @@ Each dialogue plays as a user of its own, whose Maildir is written before the fi
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import socket
@@ -12,7 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.dialogues import fixtures
-from tests.dialogues.gate import ACCOUNT
+from tests.dialogues.gate import ACCOUNT, PASSWORD
 from tests.dialogues.script import Dialogue
 from tests.legacy.dovecot import Dovecot
 
@@ -25,6 +26,11 @@ def _modified_utf7(level: str) -> str:
     if level.isascii():
         return level
     return level.encode("utf-7").decode().replace("+", "&").replace("/", ",")
+
+
+def _plain(user: str) -> bytes:
+    """The response of RFC 4616 in base64."""
+    return base64.b64encode(b"\0%b\0%b" % (user.encode(), PASSWORD))
 
 
 def write_maildir(path: Path, setup: str) -> None:
@@ -127,8 +133,9 @@ class DovecotStage:
         raise AssertionError("a dialogue with a real server has no store to tell (M:)")
 
     def localised(self, data: bytes) -> bytes:
-        """The dialogues' account is a user of this dialogue alone."""
-        return data.replace(ACCOUNT.encode(), f"{self._user}@123.com".encode())
+        """The dialogues' account is a user of this dialogue alone, as it stands and as SASL PLAIN says it."""
+        user = f"{self._user}@123.com"
+        return data.replace(_plain(ACCOUNT), _plain(user)).replace(ACCOUNT.encode(), user.encode())
 
     def settle(self) -> None:
         """A real server settles by itself."""

@@ -11,7 +11,7 @@ from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
 from mailstore.mailhome import MailHome
 from mailstore.quota import Limits
 from proxy.login.furnishing import NAMES
-from tests.dialogues.store import deliver, drop, lose, make_home, rename
+from tests.dialogues.store import deliver, drop, lose, make, make_home, rename
 
 FIRST_DATE = 1_700_000_000  # 14-Nov-2023 22:13:20 +0000; each further message is an hour younger
 HOUR = 3_600
@@ -214,6 +214,9 @@ MAILBOXES: Mapping[str, Mailbox] = {
             Sample(letter(5), "letter-5"),
         )
     ),
+    "office": Mailbox(
+        (*letters(3), Sample(ATTACHMENT, "uidl-one")), {"Archive": letters(2), "Drafts": (), "Sent": (), "草稿": ()}
+    ),
     "folders": Mailbox(THREE, {"Archive": letters(2), "Archive/2023": letters(1), "Sent": (), "草稿": ()}),
 }
 
@@ -246,6 +249,7 @@ def told(home: MailHome, words: str) -> None:
     `furnish LANGUAGE`: the account is given its special folders, as at the first login;
     `quota OCTETS`: the account may hold so much from here on, and 7 messages;
     `drop NAME`: another program delivers them into the Maildir, with LF line ends;
+    `make NAME`: another program makes a folder, of Latin letters, with the message of "nested" in it;
     `name N LETTERS`: another program renames INBOX's Nth message to have these flags;
     `notice INBOX`: the kernel tells of what happened in a folder's directories.
     """
@@ -262,6 +266,8 @@ def told(home: MailHome, words: str) -> None:
     elif word == "drop":
         for number, sample in enumerate(MAILBOXES[value].inbox):
             drop(home, f"{FIRST_DATE}.{number}.elsewhere", sample.octets.replace(b"\r\n", b"\n"))
+    elif word == "make":
+        make(home, value, NESTED)
     elif word == "name":
         rename(home, int(value), "".join(rest))
     elif word == "notice":

@@ -50,6 +50,14 @@ def drop(home: MailHome, name: str, octets: bytes) -> None:
     passing.rename(home.maildir.root / "new" / name)
 
 
+def make(home: MailHome, name: str, octets: bytes) -> None:
+    """Make a folder as another program does, with one message in it."""
+    directory = home.maildir.root / ("." + name.replace("/", "."))
+    for part in ("tmp", "new", "cur"):
+        (directory / part).mkdir(parents=True)
+    (directory / "new" / f"{NOW}.1.elsewhere").write_bytes(octets)
+
+
 def rename(home: MailHome, number: int, letters: str) -> None:
     """Give the file of INBOX's message `number` other flags behind the store's back."""
     unique = home.maildrop()[number - 1].file

@@ -12,7 +12,7 @@ import pytest
 
 from tests.legacy.dovecot import Dovecot
 from tests.peers.daemon import Daemon
-from tests.peers.mailboxes import fill
+from tests.peers.mailboxes import fill, write_letters
 from tests.peers.needs import needed
 
 _numbers = count(1)
@@ -71,4 +71,12 @@ def smooth_user(legacy: Dovecot) -> str:
     """A user whose mail every client can carry."""
     name = f"user{next(_numbers)}"
     fill(legacy, name, 46, smooth=True)
+    return name
+
+
+@pytest.fixture
+def letters_user(legacy: Dovecot) -> str:
+    """A user with 8 letters, `Subject: letter 1` to `letter 8`."""
+    name = f"user{next(_numbers)}"
+    write_letters(legacy, name, 8)
     return name

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from imapclient import IMAPClient
 
 from proxy.cli.demo_clients import ImapClient, Mail, Pop3Client, differences
 from proxy.cli.demo_mail import samples
+from tests.dialogues.fixtures import FIRST_DATE, HOUR, letter
 from tests.legacy.dovecot import PASSWORD, Dovecot
 from tests.peers.daemon import Daemon
 
@@ -28,6 +34,18 @@ def fill(legacy: Dovecot, user: str, count: int, *, smooth: bool = False) -> Non
     legacy.own()
 
 
+def write_letters(legacy: Dovecot, user: str, count: int) -> list[bytes]:
+    """Write a mailbox of `Subject: letter N`, an hour after each other; gives them back."""
+    cur = legacy.maildir(user) / "cur"
+    mail = [letter(number) for number in range(1, count + 1)]
+    for number, octets in enumerate(mail):
+        file = cur / f"{FIRST_DATE + number * HOUR}.M{number}P1.old:2,"
+        file.write_bytes(octets)
+        os.utime(file, (FIRST_DATE + number * HOUR,) * 2)
+    legacy.own()
+    return mail
+
+
 def original(legacy: Dovecot, user: str) -> list[Mail]:
     """The mailbox as the legacy server gives it out."""
     with Pop3Client(("127.0.0.1", legacy.pop3)) as client:
@@ -39,6 +57,24 @@ def over_imap(daemon: Daemon, user: str) -> list[Mail]:
     with ImapClient(daemon.imap) as client:
         client.login(f"{user}@123.com", PASSWORD, NOTHING_SAID)
         return client.inbox()
+
+
+@contextmanager
+def looking(port: int, user: str) -> Iterator[IMAPClient]:
+    """Somebody else's session, at mailferry or at the legacy server."""
+    with IMAPClient("127.0.0.1", port, ssl=False, timeout=60) as client:
+        client.login(user, PASSWORD)
+        yield client
+
+
+def flags_of(client: IMAPClient, folder: str) -> dict[bytes, set[bytes]]:
+    """Message-IDs of a folder with their flags, \\Recent left out: what is in it, wherever it is kept."""
+    client.select_folder(folder, readonly=True)
+    found = client.fetch(client.search(["ALL"]), ["FLAGS", "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"])
+    return {
+        message[b"BODY[HEADER.FIELDS (MESSAGE-ID)]"].split()[1]: set(message[b"FLAGS"]) - {b"\\Recent"}
+        for message in found.values()
+    }
 
 
 def over_pop3(daemon: Daemon, user: str) -> list[Mail]:

@@ -9,12 +9,16 @@ import pytest
 
 PACKAGES = {
     "curl": "curl",
+    "doveadm": "dovecot-core",
     "dovecot": "dovecot-imapd dovecot-pop3d",
     "fetchmail": "fetchmail",
     "getmail": "getmail6",
+    "imapfilter": "imapfilter",
+    "interimap": "interimap",
     "mbsync": "isync",
     "mpop": "mpop",
     "mutt": "mutt",
+    "offlineimap": "offlineimap3",
 }
 
 

@@ -79,7 +79,7 @@ async def list_folders(session: Session, _command: Command, arguments: ListPatte
 
 
 async def list_subscribed(session: Session, _command: Command, arguments: ListPattern) -> Done:
-    names, folders = await session.run_briefly(lambda home: (home.subscriptions(), home.folders()))
+    names, folders = await session.run_briefly(lambda home: (home.subscriptions(), _folders_now(home)))
     pattern = arguments.reference + arguments.pattern
     _show(session, b"LSUB", subscribed(names, (folder.name for folder in folders), pattern))
     return Done(b"Lsub completed.")

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 async def list_extended(session: Session, arguments: ListExtended) -> None:
-    """Each folder's STATUS follows its LIST; one that cannot be selected has none (RFC 5819 2)."""
+    """Each folder's STATUS follows its LIST; one that cannot be selected has none (RFC 5819 2).
+
+    What other programs did is noticed as by the plain LIST and by STATUS.
+    """
     note_items(session, arguments.status)
 
     def look(home: MailHome) -> list[tuple[Chosen, Status | None]]:
+        home.reconcile_folders()
         lines = chosen(home.folders(), home.subscriptions(), arguments)
         return [(line, _figures(home, line) if arguments.status else None) for line in lines]
 
@@ -33,6 +37,7 @@ async def list_extended(session: Session, arguments: ListExtended) -> None:
 def _figures(home: MailHome, line: Chosen) -> Status | None:
     if not line.selectable:
         return None
+    home.reconcile_named(line.name)
     try:
         return home.status(line.name)
     except NoSuchFolder:  # another process deleted it since

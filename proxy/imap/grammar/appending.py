@@ -103,7 +103,9 @@ def _message(cursor: Cursor) -> NewMessage:
 
 
 def _part(cursor: Cursor) -> Literal | Url:
-    """cat-part = "URL" SP astring / "TEXT" SP (literal / literal8) (RFC 4469 5)"""
+    """cat-part = "URL" SP astring / "TEXT" SP (literal / literal8) (RFC 4469 5) / utf8-literal (RFC 6855 4)"""
+    if (text := utf8_message(cursor)) is not None:
+        return text
     word = cursor.word()
     cursor.space()
     if word == "URL":

@@ -221,7 +221,8 @@ class Enable(Arguments):
 class FetchAttribute(enum.Enum):
     """A FETCH item without arguments (RFC 3501 6.4.5); the value is its spelling on the wire.
 
-    BODY is the structure without extension data, BODYSTRUCTURE with it. RFC822 and RFC822.TEXT set \\Seen.
+    BODY is the structure without extension data, BODYSTRUCTURE with it. RFC822 and RFC822.TEXT set \\Seen; with
+    PEEK, of which RFC 3501 knows nothing any more, they do not (RFC 1730 6.4.5, RFC 2062).
     """
 
     FLAGS = "FLAGS"
@@ -234,6 +235,8 @@ class FetchAttribute(enum.Enum):
     RFC822 = "RFC822"
     RFC822_HEADER = "RFC822.HEADER"
     RFC822_TEXT = "RFC822.TEXT"
+    RFC822_PEEK = "RFC822.PEEK"
+    RFC822_TEXT_PEEK = "RFC822.TEXT.PEEK"
     PREVIEW = "PREVIEW"  # RFC 8970; with LAZY too, since it is kept
     SAVEDATE = "SAVEDATE"  # RFC 8514 4.2
     EMAILID = "EMAILID"  # RFC 8474 5.1

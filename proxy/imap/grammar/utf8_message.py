@@ -1,4 +1,4 @@
-"""APPEND's message after ENABLE UTF8=ACCEPT (RFC 6855 4)."""
+"""APPEND's message, or a part of it, after ENABLE UTF8=ACCEPT (RFC 6855 4)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from proxy.wire.commands import Literal
 
 
 def utf8_message(cursor: Cursor) -> Literal | None:
-    """append-data =/ "UTF8" SP "(" literal8 ")", if it is next. RFC 9755 has no such form any more, and what is
-    handed in plainly may hold UTF-8 in its header all the same."""
+    """utf8-literal = "UTF8" SP "(" literal8 ")", an append-data and a cat-part, if it is next.
+
+    RFC 9755 has no such form any more, and what is handed in plainly may hold UTF-8 in its header all the same.
+    """
     if not cursor.utf8 or not cursor.next_is_word("UTF8"):
         return None
     cursor.word()

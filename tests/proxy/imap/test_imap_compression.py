@@ -72,6 +72,18 @@ def test_it_is_offered_and_taken_once(rig: Rig) -> None:
     assert client.say(b"c NOOP\r\n") == b"c OK NOOP completed.\r\n"
 
 
+def test_it_goes_on_for_the_next_user_of_the_connection(rig: Rig) -> None:
+    """UNAUTHENTICATE takes back what was enabled; compression belongs to the connection, as TLS does (RFC 8437)."""
+    client = compressed(rig)
+    assert client.say(b"a UNAUTHENTICATE\r\n").startswith(b"a OK ")
+    announced = client.say(b"b CAPABILITY\r\n")
+    assert b"COMPRESS" not in announced
+    assert b"STARTTLS" not in announced  # RFC 4978 3: not inside of compression
+    assert client.say(b"c LOGIN user@123.com pass\r\n").startswith(b"c OK [CAPABILITY ")
+    assert client.say(b"d COMPRESS DEFLATE\r\n").startswith(b"d NO [COMPRESSIONACTIVE] ")
+    assert b"* 50 EXISTS" in client.say(b"e SELECT INBOX\r\n")
+
+
 def test_a_large_message_in_and_out(rig: Rig) -> None:
     client = compressed(rig)
     message = b"Subject: large\r\n\r\n" + b"all work and no play\r\n" * 100_000
