@@ -449,7 +449,10 @@ class MailHome:
         """What happened after modseq `since`. Raises NoSuchFolder when the folder was deleted."""
         with self._database.read() as connection:
             folder = self._numbered(connection, folder_id)
-            found = mailbox.changes(connection, self.account_id, folder, since)
+            if folder.highestmodseq == since:  # as after a session's own STORE
+                found = Changes(since, folder.uidnext, folder.recent_from, (), ())
+            else:
+                found = mailbox.changes(connection, self.account_id, folder, since)
         if claim_recent and folder.recent_from < folder.uidnext:
             start = self._claim_recent(folder_id, folder.uidnext)
             return Changes(found.highestmodseq, found.uidnext, start, found.changed, found.gone)
@@ -522,18 +525,19 @@ class MailHome:
         self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str]
     ) -> list[Flagged]:
         """Change flags; gives back every message of `uids` that is there, as it is afterwards."""
-        return list(self._store(folder_id, uids, mode, flags, None).flagged)
+        return list(self.store(folder_id, uids, mode, flags).flagged)
 
-    def store_flags_if_unchanged(
-        self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str], *, unchanged_since: int
+    def store(
+        self,
+        folder_id: int,
+        uids: Collection[int],
+        mode: StoreMode,
+        flags: Iterable[str],
+        *,
+        unchanged_since: int | None = None,
     ) -> Stored:
-        """Change the flags of those messages whose modseq is at most `unchanged_since` (RFC 7162 3.1.3)."""
-        return self._store(folder_id, uids, mode, flags, unchanged_since)
-
-    def _store(
-        self, folder_id: int, uids: Collection[int], mode: StoreMode, flags: Iterable[str], unchanged_since: int | None
-    ) -> Stored:
-        """Look and change in one transaction: nobody comes between."""
+        """Change the flags of messages, or of those whose modseq is at most `unchanged_since` (RFC 7162 3.1.3). Look
+        and change are one transaction: nobody comes between."""
         self._database.at_most(len(uids), BRIEF_FILES)
         given = named_once(flags)
         with self._database.write() as connection:
@@ -556,7 +560,7 @@ class MailHome:
         flagged = [
             Flagged(row.uid, folder.highestmodseq if new != row.flags else row.modseq, new) for row, new in after
         ]
-        return Stored(flagged, modified)
+        return Stored(flagged, modified, folder.highestmodseq)
 
     def expunge(self, folder_id: int, uids: Collection[int] | None = None) -> list[int]:
         """Remove the messages flagged \\Deleted, all or those among `uids` (UID EXPUNGE); gives back their UIDs."""

@@ -115,10 +115,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a conditional STORE did (RFC 7162 3.1.3)."""
+    """What a STORE did."""
 
     flagged: Sequence[Flagged]  # those that it was free to change, as they are afterwards
-    modified: Sequence[int]  # UIDs left alone, because they had changed since
+    modified: Sequence[int] = ()  # UIDs left alone, because they had changed since (RFC 7162 3.1.3)
+    modseq: int | None = None  # the one that it made; None: nothing was changed
 
 
 class StoreMode(enum.Enum):

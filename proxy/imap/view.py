@@ -225,12 +225,18 @@ class View:
             else:
                 self._recent.append(range(message.uid, message.uid + 1))
 
-    def stored(self, results: Iterable[Flagged], expected: Callable[[Flags], Flags] | None = None) -> None:
+    def stored(
+        self,
+        results: Iterable[Flagged],
+        expected: Callable[[Flags], Flags] | None = None,
+        *,
+        made: int | None = None,
+    ) -> None:
         """Take in what this session's own STORE made of its messages.
 
         With `expected` (a .SILENT store) the client works the outcome out by itself: `expected` says
         what it makes of the flags that it has been told. A message is told only where that is not so,
-        because another session had changed its flags too (RFC 3501 6.4.6).
+        because another session had changed its flags too (RFC 3501 6.4.6). `made` is the modseq of the change.
         """
         for message in results:
             where = self.index(message.uid)
@@ -238,6 +244,8 @@ class View:
                 continue
             known = self.flags[where]
             self._changed(where, message, told=expected is not None and expected(known) == message.flags)
+        if made == self.modseq + 1:  # nobody else has changed anything since: there is nothing to be looked up
+            self.modseq = made
 
     def _changed(self, where: int, message: Flagged, *, told: bool, wanted: bool = True) -> None:
         """A message as it is now. `told`: the client knows these flags, though perhaps not the modseq; `wanted`: it

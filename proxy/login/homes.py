@@ -74,8 +74,9 @@ class _Lane:
 class _Open:
     """An account's home while somebody uses it."""
 
-    def __init__(self, account_id: int, account: str, lane: _Lane) -> None:
-        self.account_id = account_id
+    def __init__(self, account: str, lane: _Lane, also_tell: Callable[[int], None]) -> None:
+        """`also_tell(folder_id)` is called with each change that is made in this process."""
+        self._also_tell = also_tell
         self.account = account
         self.lane = lane
         self.home: MailHome | None = None
@@ -84,6 +85,7 @@ class _Open:
         self.ticks = 0
         self.shutting = False  # is it to be closed, unless somebody comes first?
         self.watchers: list[Callable[[int], None]] = []
+        self.untold: list[int] | None = None  # folders that a brief operation has changed, while it runs
         self.maildrop_locked = False
         self.attention: Attention | None = None
 
@@ -95,6 +97,28 @@ class _Open:
     @property
     def free(self) -> bool:
         return self.lane.free
+
+    def briefly(self, home: MailHome, operation: Callable[[MailHome], T]) -> T:
+        """Run an operation here and now. What it changes is told when it has ended: whoever hears of it may come with
+        an operation of his own."""
+        untold = self.untold = []
+        try:
+            return home.briefly(operation)
+        finally:
+            self.untold = None
+            for folder_id in untold:
+                self.changed(folder_id)
+
+    def changed(self, folder_id: int) -> None:
+        """A folder was changed in this process."""
+        self.tell(folder_id)
+        self._also_tell(folder_id)
+
+    def tell(self, folder_id: int) -> None:
+        """Let this process's sessions know."""
+        for changed in list(self.watchers):
+            if changed in self.watchers:  # the one before may have ended it
+                changed(folder_id)
 
     def run(self, operation: Callable[[MailHome], Any]) -> Deferred[Any]:
         """An operation that no session has asked for; nothing is done once the home is closed."""
@@ -133,7 +157,7 @@ class Handle:
         self._opened.wake()
         if self._opened.lane.free and self._barriers.quick:
             try:
-                return home.briefly(operation)
+                return self._opened.briefly(home, operation)
             except TakesLonger:
                 pass
         return await self.run(operation)
@@ -241,7 +265,9 @@ class Homes:
             self._open[account_id], _ = self._kept.pop(account_id)
         opened = self._open.get(account_id)
         if opened is None:
-            opened = self._open[account_id] = _Open(account_id, account, _Lane(self._in_thread))
+            opened = self._open[account_id] = _Open(
+                account, _Lane(self._in_thread), lambda folder_id: self.also_tell(account_id, folder_id)
+            )
             self._make_attentive(opened)
         opened.users += 1
         opened.wake()
@@ -300,18 +326,16 @@ class Homes:
 
     def _announce(self, opened: _Open, folder_id: int) -> None:
         """Called in whichever thread made the change."""
-
-        def tell() -> None:
-            _tell(opened, folder_id)
-            self.also_tell(opened.account_id, folder_id)
-
-        self._from_thread(tell)
+        if opened.untold is not None:
+            opened.untold.append(folder_id)
+        else:
+            self._from_thread(lambda: opened.changed(folder_id))
 
     def tell(self, account_id: int, folder_id: int) -> None:
         """Another process has changed a folder of an account."""
         opened = self._open.get(account_id)
         if opened is not None:
-            _tell(opened, folder_id)
+            opened.tell(folder_id)
 
     def _left(self, account_id: int, opened: _Open) -> None:
         opened.users -= 1
@@ -361,9 +385,3 @@ class Homes:
         opened.shutting = False
         if opened.users == 0 and self._open.get(account_id) is opened:
             del self._open[account_id]
-
-
-def _tell(opened: _Open, folder_id: int) -> None:
-    for changed in list(opened.watchers):
-        if changed in opened.watchers:  # the one before may have ended it
-            changed(folder_id)

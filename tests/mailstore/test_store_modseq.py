@@ -32,13 +32,13 @@ def test_only_what_is_unchanged_is_changed(home: MailHome, announced: list[int])
     since = home.status("INBOX").highestmodseq
     home.store_flags(INBOX_ID, [2], StoreMode.ADD, [SEEN])
     announced.clear()
-    stored = home.store_flags_if_unchanged(INBOX_ID, [1, 2, 9], StoreMode.ADD, [FLAGGED], unchanged_since=since)
+    stored = home.store(INBOX_ID, [1, 2, 9], StoreMode.ADD, [FLAGGED], unchanged_since=since)
     assert [(each.uid, set(each.flags)) for each in stored.flagged] == [(1, {FLAGGED})]
     assert stored.flagged[0].modseq == home.status("INBOX").highestmodseq == modseqs(home)[1]
     assert list(stored.modified) == [2]
     assert announced == [INBOX_ID]
     announced.clear()
-    stored = home.store_flags_if_unchanged(INBOX_ID, [1, 2, 3], StoreMode.REPLACE, [SEEN], unchanged_since=0)
+    stored = home.store(INBOX_ID, [1, 2, 3], StoreMode.REPLACE, [SEEN], unchanged_since=0)
     assert (list(stored.flagged), list(stored.modified), announced) == ([], [1, 2, 3], [])
     assert [set(row.flags) for row in rows(home)] == [{FLAGGED}, {SEEN}, set()]
 

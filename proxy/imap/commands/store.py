@@ -37,7 +37,7 @@ async def store(session: Session, command: Command, arguments: Store) -> Done:
     modified: list[int] = []
     for start in range(0, len(uids), BATCH):
         results = await session.run_briefly(partial(change, uids=uids[start : start + BATCH]))
-        view.stored(results.flagged, expected)
+        view.stored(results.flagged, expected, made=results.modseq)
         modified.extend(results.modified)
         found += len(results.flagged) + len(results.modified)
     code = _modified(view, modified, uid=command.uid) if modified else None
@@ -53,9 +53,7 @@ async def store(session: Session, command: Command, arguments: Store) -> Done:
 def _change(
     home: MailHome, folder_id: int, uids: list[int], mode: StoreMode, flags: Flags, unchanged_since: int | None
 ) -> Stored:
-    if unchanged_since is None:
-        return Stored(home.store_flags(folder_id, uids, mode, flags), ())
-    return home.store_flags_if_unchanged(folder_id, uids, mode, flags, unchanged_since=unchanged_since)
+    return home.store(folder_id, uids, mode, flags, unchanged_since=unchanged_since)
 
 
 def _modified(view: View, uids: list[int], *, uid: bool) -> bytes:
