@@ -277,7 +277,7 @@ def test_changes(home: MailHome) -> None:
         (uid, frozenset()),
     ]
     assert found.uidnext == 6
-    assert home.changes(INBOX_ID, top, claim_recent=False).changed == []
+    assert not home.changes(INBOX_ID, top, claim_recent=False).changed
     assert list(home.changes(INBOX_ID, top, claim_recent=False).gone) == []
     passing = append(home, b"z", flags=[DELETED])  # comes and goes between two looks
     home.expunge(INBOX_ID, [passing])

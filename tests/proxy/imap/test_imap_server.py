@@ -154,7 +154,7 @@ def test_a_store_that_refuses_is_temporary(rig: Rig, monkeypatch: pytest.MonkeyP
         raise StorageFailed("no space left")
 
     channel = rig.logged_in(select=True)
-    monkeypatch.setattr(MailHome, "store_flags", full)
+    monkeypatch.setattr(MailHome, "store", full)
     monkeypatch.setattr(MailHome, "append", full)
     channel.send(b"a STORE 1 +FLAGS (\\Seen)\r\nb APPEND INBOX {4+}\r\nabcd\r\nc FETCH 1 BODY[]\r\n")
     assert [line[:20] for line in lines(channel)] == [
