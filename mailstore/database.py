@@ -14,7 +14,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -27,6 +26,7 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, event, exc
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from mailstore.barrier import Barriers
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed, TakesLonger
 from mailstore.prepared import Prepared
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
@@ -38,9 +38,6 @@ BEGIN_WRITE = "BEGIN IMMEDIATE"
 BRIEF_ROWS = 2_000
 BRIEF_FILES = 32
 BRIEF_OCTETS = 1024 * 1024
-
-BARRIERS_LOOKED_AT = 16
-QUICK_BARRIER = 0.002  # seconds
 
 _opening: ContextVar[Path] = ContextVar("_opening")
 
@@ -192,25 +189,6 @@ def commit(driver: sqlite3.Connection) -> None:
     driver.commit()
 
 
-class Barriers:
-    """How quick the disk is: what the last few commits took that had to wait for it.
-
-    The quickest of them counts. A machine that has much to do makes some of them slow, a slow disk makes all so.
-    """
-
-    def __init__(self) -> None:
-        self._took: deque[float] = deque(maxlen=BARRIERS_LOOKED_AT)
-
-    def took(self, seconds: float) -> None:
-        self._took.append(seconds)
-
-    @property
-    def quick(self) -> bool:
-        """May others wait for a barrier? A hop to a thread and back costs more than one does on a good disk; one
-        that takes milliseconds, or is on another machine, would keep every session of a process waiting each time."""
-        return len(self._took) < BARRIERS_LOOKED_AT or min(self._took) < QUICK_BARRIER
-
-
 class MailboxEngine:
     """Opens the databases beside the Maildirs."""
 
@@ -222,7 +200,7 @@ class MailboxEngine:
         """Open the file, made from the schema if it is not there; its directory must be. Raises StorageFailed."""
         with storage_errors():
             _make_private(path)  # it tells who has which messages
-            database = MailboxDatabase(lambda: self._connect(path), self.barriers)
+            database = MailboxDatabase(path, lambda: self._connect(path), self.barriers)
             try:
                 with database.write() as connection:
                     _bring_to_head(connection, mailbox_metadata)
@@ -287,8 +265,10 @@ class _Transaction:
         database = self._database
         begun = time.perf_counter()
         commit(self._driver)
-        if not database.lightly:
+        if database.waits:
             database.barriers.took(time.perf_counter() - begun)
+        elif not database.lightly:
+            database.owed = True
         database.hurry(False)  # something has changed: from here on the operation goes to its end
 
 
@@ -299,11 +279,15 @@ class MailboxDatabase:
     times what SQLite needs. To SQLAlchemy the connection is in one transaction for as long as it is open.
     """
 
-    def __init__(self, connect: Callable[[], Connection], barriers: Barriers) -> None:
+    def __init__(self, path: Path, connect: Callable[[], Connection], barriers: Barriers) -> None:
         self._connect = connect
         self._open: tuple[Connection, sqlite3.Connection] | None = None
+        self.log = path.with_name(path.name + "-wal")
         self.barriers = barriers
-        self.lightly = False
+        self.waits = True  # does a commit wait for the disk?
+        self.lightly = False  # … and would nothing be lost if it were undone?
+        self.owing = False  # may a commit be owed?
+        self.owed = False  # has one been made that is not on stable storage yet?
         self.hurried = False
 
     @property
@@ -323,7 +307,7 @@ class MailboxDatabase:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
             self._open = connection, driver
-            self.hurried = False
+            self.hurried, self.waits = False, True
         return self._open
 
     def hurry(self, hurried: bool) -> None:
@@ -344,23 +328,28 @@ class MailboxDatabase:
         return _Transaction(self, "BEGIN")
 
     def write(self) -> _Transaction:
-        """A transaction that is durable when the block has ended, or never was."""
+        """A transaction that is durable when the block has ended, or never was; or `owed`, if that may be."""
+        self._wait(not self.owing)
         return _Transaction(self, BEGIN_WRITE)
+
+    def _wait(self, waits: bool) -> None:
+        driver = self.driver
+        if waits is not self.waits:
+            driver.execute("PRAGMA synchronous=" + ("FULL" if waits else "NORMAL"))
+            self.waits = waits
 
     @contextmanager
     def write_lightly(self) -> Iterator[Connection]:
         """A transaction that a loss of power may undo, until the next `write` makes it durable too: for what can be
         computed or claimed again. The log is written in order, so no later change outlives an earlier one."""
         with storage_errors():
-            self.driver.execute("PRAGMA synchronous=NORMAL")
+            self._wait(False)
         self.lightly = True
         try:
-            with self.write() as connection:
+            with _Transaction(self, BEGIN_WRITE) as connection:
                 yield connection
         finally:
             self.lightly = False
-            with storage_errors():
-                self.driver.execute("PRAGMA synchronous=FULL")
 
     def close(self) -> None:
         """Give back the descriptors and some 300 KiB. Whoever uses it again opens it again."""

@@ -13,8 +13,6 @@ and its name is, before the index says that it exists.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import re
 import secrets
@@ -26,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from mailstore.barrier import sync_file_system
 from mailstore.errors import BadFolderName, MessageLost
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags
 
@@ -42,9 +41,6 @@ _LETTERS: Final = (
     (DELETED, "T"),
 )  # ASCII order, as the rule is
 _LETTER_FLAGS: Final = {letter: flag for flag, letter in _LETTERS}
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_syncfs = getattr(_libc, "syncfs", None)
 
 # A host name goes into file names: "/" and ":" are escaped as the Maildir convention has it.
 _HOST: Final = socket.gethostname().replace("/", "\\057").replace(":", "\\072") or "localhost"
@@ -107,12 +103,8 @@ def sync_files(directory: int, names: Sequence[str]) -> None:
     Raises OSError: since Linux 5.8 syncfs reports what could not be written. It tells each descriptor only of what
     failed after its opening: `directory` must have been opened before the files were written.
     """
-    if _syncfs is not None and len(names) > FEW_FILES:
-        if _syncfs(directory) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}:
-            raise OSError(code, os.strerror(code))
+    if len(names) > FEW_FILES and sync_file_system(directory):
+        return
     for name in names:
         file = os.open(name, os.O_RDONLY, dir_fd=directory)
         try:

@@ -16,7 +16,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TypeVar
@@ -27,6 +27,7 @@ from mailstore import delivery, schema
 from mailstore.annotations import Annotations
 from mailstore.content import Content, content_of
 from mailstore.database import BRIEF_FILES, BRIEF_OCTETS, BRIEF_ROWS, MailboxEngine, storage_errors
+from mailstore.delivery import Place
 from mailstore.errors import (
     BadFolderName,
     FolderExists,
@@ -115,6 +116,7 @@ class MailHome:
         self._clock = clock
         self._maildrop_lock: int | None = None
         self._taken_away: list[Pending] = []  # done, and not yet ticked off
+        self._going: list[Pending] = []  # to be done when what is owed was paid
         self._behind = False  # is a folder's directory not yet where the index has it?
         self._maildir = Maildir(maildir)
         with storage_errors():
@@ -204,14 +206,32 @@ class MailHome:
             os.close(self._maildrop_lock)
             self._maildrop_lock = None
 
-    def briefly(self, operation: Callable[[MailHome], T]) -> T:
+    def briefly(self, operation: Callable[[MailHome], T], *, owing: bool = False) -> T:
         """Run an operation that is not to keep its caller waiting. Raises TakesLonger where it would, because there is
-        much to do or because another process has the mailbox: nothing is changed then, and it may be run as usual."""
+        much to do or because another process has the mailbox: nothing is changed then, and it may be run as usual.
+
+        With `owing` it does not wait for the disk either: `owes` says afterwards which file has to be brought to
+        stable storage before anybody hears of what was changed, and before any other operation; then comes `paid`.
+        """
         self._database.hurry(True)
+        self._database.owing = owing
         try:
             return operation(self)
         finally:
+            self._database.owing = False
             self._database.hurry(False)
+
+    @property
+    def owes(self) -> Path | None:
+        """What an operation that was run `briefly` has left to be brought to stable storage."""
+        return self._database.log if self._database.owed else None
+
+    def paid(self) -> None:
+        """It has been. Raises StorageFailed."""
+        self._database.owed = False
+        going, self._going = self._going, []
+        if going:
+            self._take_away(going)
 
     def reconcile(self, folder_id: int | None = None) -> bool:
         """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
@@ -604,10 +624,9 @@ class MailHome:
         """Store a message, read from the file's position to its end. Raises NoSuchFolder, OverQuota, StorageFailed."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
-        self._catch_up()
         given = named_once(flags)
         now = self._clock()
-        with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
+        with storage_errors(), self._placed(folder, now) as place:
             file, size = place.message(message, given)
             place.settle()
             with self._database.write() as connection:
@@ -627,9 +646,8 @@ class MailHome:
         in the same transaction (RFC 8508). Raises NoSuchFolder, NoSuchMessage (to be replaced), StorageFailed."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
-        self._catch_up()
         now = self._clock()
-        with storage_errors(), delivery.placed(self._maildir, folder.directory, self.token, now) as place:
+        with storage_errors(), self._placed(folder, now) as place:
             new = []
             for message in messages:
                 given = named_once(message.flags)
@@ -676,10 +694,7 @@ class MailHome:
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
         if not found:
             return Copied(folder.uidvalidity, (), ())
-        with (
-            storage_errors(),
-            delivery.placed(self._maildir, folder.directory, self.token, self._clock()) as place,
-        ):
+        with storage_errors(), self._placed(folder, self._clock()) as place:
             files = [place.link(source.directory, row) for row in found]
             place.settle()
             with self._database.write() as connection:
@@ -727,6 +742,13 @@ class MailHome:
             raise NoSuchFolder("the folder was deleted")
         return folder
 
+    def _placed(self, folder: FolderRow, now: float) -> AbstractContextManager[Place]:
+        """Where new files go, which are on stable storage before the index has them."""
+        self._catch_up()
+        if self._database.owing:
+            self._database.at_most(1, 0)
+        return delivery.placed(self._maildir, folder.directory, self.token, now)
+
     def _catch_up(self) -> None:
         """Before files or folders are put in place: the directories must be where the index has them, or what is
         put there now is taken for what was there before."""
@@ -749,6 +771,9 @@ class MailHome:
     def _take_away(self, going: Sequence[Pending]) -> None:
         """Remove the files of messages that are gone. Doing it twice does no harm, so it is ticked off with the next
         change, and not by a transaction of its own."""
+        if self._database.owed:  # a message goes when it is certain that it does
+            self._going += going
+            return
         self._behind = True  # if it fails, the next change tries again
         with storage_errors():
             self._maildir.remove(item.path for item in going)

@@ -1,7 +1,7 @@
 """The gate as a worker has it: it asks the daemon's, and opens the mail of whoever is let in here.
 
 Which sessions the workers have of an account is known to the daemon alone, who tells a worker when others have some
-too. From then on (`Shared.others`) the worker's changes to the account's folders are told there as well.
+too. From then on (`Homes.shared`) the worker's changes to the account's folders are told there as well.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ class DistantGate:
         self._log = log
         self._count = count(1)
         self._asked: dict[int, tuple[Deferred[Message], Hold]] = {}
-        self._others: set[int] = set()  # accounts that other workers have sessions of
         self._answers: dict[str, Callable[[Message], None]] = {
             "home": self._let_in,
             "refused": self._refused,
             "hold": self._held,
             "share": self._share,
-            "alone": lambda message: self._others.discard(message["account"]),
+            "alone": lambda message: self._homes.shared.discard(message["account"]),
             "changed": lambda message: self._homes.tell(message["account"], message["folder"]),
         }
         homes.also_tell = self._changed
@@ -92,9 +91,9 @@ class DistantGate:
 
     def _let_in(self, message: Message) -> None:
         if message["shared"]:
-            self._others.add(message["account"])
+            self._homes.shared.add(message["account"])
         else:
-            self._others.discard(message["account"])
+            self._homes.shared.discard(message["account"])
         asked = self._asked.pop(message["id"], None)
         if asked is None:  # the client left while the answer was on its way
             self._channel.tell("left", account=message["account"])
@@ -114,9 +113,11 @@ class DistantGate:
             hold.accepted, hold.done, hold.total = message["accepted"], message["done"], message["total"]
 
     def _share(self, message: Message) -> None:
-        self._others.add(message["account"])
-        self._channel.tell("shared", account=message["account"])
+        """What was committed and is not on stable storage yet is waited for: others could see it from here on."""
+        account = message["account"]
+        self._homes.shared.add(account)
+        self._homes.settled(account).addBoth(lambda _: self._channel.tell("shared", account=account))
 
     def _changed(self, account_id: int, folder_id: int) -> None:
-        if account_id in self._others:
+        if account_id in self._homes.shared:
             self._channel.tell("changed", account=account_id, folder=folder_id)

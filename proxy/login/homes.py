@@ -10,19 +10,21 @@ are run at once, in the reactor's thread, where the lane is free and the disk is
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from mailstore.database import Barriers, MailboxEngine
+from mailstore.database import MailboxEngine, storage_errors
 from mailstore.errors import TakesLonger
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
+from proxy.login.payments import Payments
 from proxy.login.quiet import QuietTimes
 from proxy.migration.pull import InThread
 
@@ -53,6 +55,13 @@ class _Lane:
     def free(self) -> bool:
         return not self._busy
 
+    def hold(self, until: Deferred[None]) -> Deferred[None]:
+        """Keep the operations that come waiting; the lane must be free. Gives back what fires as `until` does."""
+        self._busy = True
+        result: Deferred[None] = Deferred()
+        until.addBoth(self._done, result)
+        return result
+
     def _next(self) -> None:
         while self._queue:
             operation, result = self._queue.popleft()
@@ -74,9 +83,9 @@ class _Lane:
 class _Open:
     """An account's home while somebody uses it."""
 
-    def __init__(self, account: str, lane: _Lane, also_tell: Callable[[int], None]) -> None:
-        """`also_tell(folder_id)` is called with each change that is made in this process."""
-        self._also_tell = also_tell
+    def __init__(self, homes: Homes, account_id: int, account: str, lane: _Lane) -> None:
+        self._homes = homes
+        self._account_id = account_id
         self.account = account
         self.lane = lane
         self.home: MailHome | None = None
@@ -98,21 +107,27 @@ class _Open:
     def free(self) -> bool:
         return self.lane.free
 
-    def briefly(self, home: MailHome, operation: Callable[[MailHome], T]) -> T:
+    async def briefly(self, home: MailHome, operation: Callable[[MailHome], T]) -> T:
         """Run an operation here and now. What it changes is told when it has ended: whoever hears of it may come with
-        an operation of his own."""
+        an operation of his own. On a disk that is not quick, others have their turn until it has been written; not so
+        where other processes have sessions of the account, who could see it before. Raises TakesLonger."""
         untold = self.untold = []
         try:
-            return home.briefly(operation)
+            owing = not self._homes.barriers.quick and self._account_id not in self._homes.shared
+            value = home.briefly(operation, owing=owing)
         finally:
             self.untold = None
-            for folder_id in untold:
-                self.changed(folder_id)
+        if (log := home.owes) is not None:
+            with storage_errors():
+                await self.lane.hold(self._homes.payments.pay(log).addCallback(lambda _: home.paid()))
+        for folder_id in untold:
+            self.changed(folder_id)
+        return value
 
     def changed(self, folder_id: int) -> None:
         """A folder was changed in this process."""
         self.tell(folder_id)
-        self._also_tell(folder_id)
+        self._homes.also_tell(self._account_id, folder_id)
 
     def tell(self, folder_id: int) -> None:
         """Let this process's sessions know."""
@@ -132,9 +147,8 @@ class _Open:
 class Handle:
     """A `proxy.wire.door.Home`: one session's, or one move's, use of an account's home."""
 
-    def __init__(self, opened: _Open, barriers: Barriers, leave: Callable[[], None]) -> None:
+    def __init__(self, opened: _Open, leave: Callable[[], None]) -> None:
         self._opened = opened
-        self._barriers = barriers
         self._leave = leave
         self._watching: list[Callable[[int], None]] = []
         self._attending: list[Callable[[], None]] = []
@@ -155,9 +169,9 @@ class Handle:
         home = self._opened.home
         assert home is not None and not self._closed
         self._opened.wake()
-        if self._opened.lane.free and self._barriers.quick:
+        if self._opened.lane.free:
             try:
-                return self._opened.briefly(home, operation)
+                return await self._opened.briefly(home, operation)
             except TakesLonger:
                 pass
         return await self.run(operation)
@@ -246,6 +260,9 @@ class Homes:
         self._report = report
         self._engine = engine
         self._in_thread = in_thread
+        self.barriers = engine.barriers
+        self.payments = Payments(in_thread, engine.barriers, time.perf_counter)
+        self.shared: set[int] = set()  # accounts that other processes have sessions of
         self._from_thread = from_thread
         self._clock = clock
         self._open: dict[int, _Open] = {}
@@ -265,9 +282,7 @@ class Homes:
             self._open[account_id], _ = self._kept.pop(account_id)
         opened = self._open.get(account_id)
         if opened is None:
-            opened = self._open[account_id] = _Open(
-                account, _Lane(self._in_thread), lambda folder_id: self.also_tell(account_id, folder_id)
-            )
+            opened = self._open[account_id] = _Open(self, account_id, account, _Lane(self._in_thread))
             self._make_attentive(opened)
         opened.users += 1
         opened.wake()
@@ -278,7 +293,7 @@ class Homes:
             self._left(account_id, opened)
             closed()
 
-        handle = Handle(opened, self._engine.barriers, left)
+        handle = Handle(opened, left)
         if kept:
             return handle
         try:
@@ -336,6 +351,11 @@ class Homes:
         opened = self._open.get(account_id)
         if opened is not None:
             opened.tell(folder_id)
+
+    def settled(self, account_id: int) -> Deferred[None]:
+        """Fires when nothing is under way on the account that was when it was called."""
+        opened = self._open.get(account_id)
+        return succeed(None) if opened is None else opened.lane.run(lambda: None)
 
     def _left(self, account_id: int, opened: _Open) -> None:
         opened.users -= 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mailstore import barrier
 from mailstore import maildir as module
 from mailstore.errors import MessageLost
 from mailstore.index.rows import DELETED, FLAGGED, SEEN
@@ -162,7 +163,7 @@ def test_many_files_are_synced_at_once(
     maildir: Maildir, monkeypatch: pytest.MonkeyPatch, count: int, errno: int, syncfs: int, fsyncs: int
 ) -> None:
     call = Libc(-1 if errno else 0)
-    monkeypatch.setattr(module, "_syncfs", call)
+    monkeypatch.setattr(barrier, "_syncfs", call)
     monkeypatch.setattr(ctypes, "get_errno", lambda: errno)
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
@@ -174,7 +175,7 @@ def test_many_files_are_synced_at_once(
 
 
 def test_what_could_not_be_written_is_an_error(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_syncfs", Libc(-1))
+    monkeypatch.setattr(barrier, "_syncfs", Libc(-1))
     monkeypatch.setattr(ctypes, "get_errno", lambda: 28)
     fd = os.open(maildir.root / "tmp", os.O_RDONLY)
     with pytest.raises(OSError, match="No space left"):
