@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -456,13 +457,14 @@ class MailHome:
             if unchanged_since is not None:
                 modified = [row.uid for row in found if row.modseq > unchanged_since]
                 found = [row for row in found if row.modseq <= unchanged_since]
-            after = [(row, _combine(row.flags, mode, given)) for row in found]
+            # Names first: after a crash in between, a name that differs reads as another program's change of flags.
+            change = partial(_combine, mode=mode, given=given)
+            after = [
+                (row, self._maildir.rename_flags(folder.directory, row.file, row.flags, change)) for row in found
+            ]
             changed = [(row, new) for row, new in after if new != row.flags]
             if not changed:
                 return Stored([Flagged(row.uid, row.modseq, row.flags) for row in found], modified)
-            # Names first: after a crash in between, a name that differs reads as another program's change of flags.
-            for row, new in changed:
-                self._maildir.rename_flags(folder.directory, row.file, row.flags, new)
             mailbox.set_flags(connection, self.account_id, folder, [(row.uid, new) for row, new in changed])
             folders.save(connection, self.account_id, folder)
         self._announce(folder_id)
@@ -592,7 +594,7 @@ class MailHome:
                 folder = self._numbered(connection, folder.id)
                 new = [
                     mailbox.NewMessage(
-                        row.flags,
+                        flags,
                         row.size,
                         row.internal_date,
                         file,
@@ -600,7 +602,7 @@ class MailHome:
                         content_id=row.content_id,
                         native=row.native,
                     )
-                    for row, file in zip(found, files, strict=True)
+                    for row, (file, flags) in zip(found, files, strict=True)
                 ]
                 targets = mailbox.add(connection, self.account_id, folder, new)
                 folders.save(connection, self.account_id, folder)

@@ -64,7 +64,7 @@ class Selecting(Asked):
         self.folder = self.model.folders.get(self.step.folder)
         if self.folder is not None:
             self.model.notice(self.folder)
-            ways, session = self.client.ways, self.client.session
+            ways, session = self.client.ways, self.client.selection()
             self.client.picture = Picture(session, self.folder, not self.step.examine, ways)
 
     def effect(self, reply: Tagged, untagged: Sequence[Heard]) -> None:

@@ -54,6 +54,7 @@ class Participant:
     snapshots: list[Snapshot] = field(default_factory=list)
     transcript: list[str] = field(default_factory=list)
     _sessions: Iterator[int] = field(default_factory=lambda: count(1))
+    _selections: Iterator[int] = field(default_factory=lambda: count(1))
     _tags: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
@@ -70,6 +71,10 @@ class Participant:
         if self.client.enables:
             assert self.ask(b"ENABLE " + " ".join(self.client.enables).encode()).status == b"OK"
             self.enable(*self.client.enables)
+
+    def selection(self) -> str:
+        """A name for the mailbox's being selected this time: \\Recent is for so long (RFC 3501 2.3.2)."""
+        return f"{self.session}-{next(self._selections)}"
 
     def enable(self, *names: str) -> None:
         self.ways = replace(self.ways, enabled=self.ways.enabled | set(names))

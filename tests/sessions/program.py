@@ -304,7 +304,9 @@ def programs(clients: int = 4, steps: int = 40) -> st.SearchStrategy[Program]:
     def of(who: tuple[Client, ...]) -> st.SearchStrategy[Program]:
         mine = st.builds(By, st.integers(0, len(who) - 1), client_steps)
         step = st.one_of(mine, mine, mine, mine, world_steps)
-        return st.builds(Program, st.just(who), st.lists(step, max_size=steps).map(tuple))
+        # Left alone, hypothesis makes lists of five.
+        lists = st.sampled_from((0, steps // 4, steps // 2)).flatmap(lambda n: st.lists(step, min_size=n, max_size=steps))
+        return st.builds(Program, st.just(who), lists.map(tuple))
 
     participant = st.builds(Client, st.sampled_from(MANNERS), st.integers(0, 4).map(lambda n: n == 4))
     return st.lists(participant, min_size=2, max_size=clients).map(tuple).flatmap(of)

@@ -35,6 +35,7 @@ def played(program: Program) -> None:
     max_examples=MANY or 150,
     deadline=None,
     derandomize=not MANY,
+    report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 def test_every_answer_is_what_the_model_says(program: Program) -> None:
