@@ -55,7 +55,7 @@ class OnMessages(Asked):
     def __init__(self, model: Model, client: Participant, pick: Pick) -> None:
         super().__init__(model, client)
         self.by_uid = pick.by == "uid" or not client.ways.numbers
-        self.saved = pick.saved
+        self.saved = pick.saved and self.picture.saved_known
         self.targets: list[int] = []
         self._places = [at % len(self.picture.entries) for at in pick.which] if self.picture.entries else []
         self._uids = self.picture.uids()

@@ -96,13 +96,13 @@ class Selecting(Asked):
 
     def _check_resynced(self, kept: Snapshot, folder: Folder, untagged: Sequence[Heard]) -> None:
         """What the client kept, and what it is told now, make the whole of what is there."""
-        told = [heard for heard in untagged if isinstance(heard, Vanished | Fetched)]
+        said = [heard for heard in untagged if isinstance(heard, Vanished | Fetched)]
         if kept.folder is not folder:
-            assert not told, "another mailbox is resynchronised"
+            assert not said, "another mailbox is resynchronised"
             return
         cache: dict[int, Flags] = dict(kept.flags)
         modseqs: dict[int, int] = {}
-        for heard in told:
+        for heard in said:
             if isinstance(heard, Vanished):
                 assert heard.earlier
                 assert self.parameter == "qresync" or set(heard.uids) <= kept.flags.keys()
@@ -118,13 +118,12 @@ class Selecting(Asked):
             truth = {uid: flags for uid, flags in truth.items() if uid in kept.flags}
         assert cache == truth, f"{self.line!r}: resynchronised to {cache}, not to {truth}"
         if self.parameter == "qresync":
-            for entry, (uid, flags) in zip(self.picture.entries, sorted(cache.items()), strict=True):
-                self._remember(entry, uid, flags)
+            told = {entry.uid: entry for entry in self.picture.entries if entry.uid is not None}
+            self.picture.entries = [told.get(uid) or self._kept(uid, flags) for uid, flags in sorted(cache.items())]
 
-    def _remember(self, entry: Entry, uid: int, flags: Flags) -> None:
-        assert entry.uid in (None, uid)
-        message = self.picture.folder.messages[uid]
-        entry.uid, entry.flags, entry.version = uid, flags, len(message.versions) - 1
+    def _kept(self, uid: int, flags: Flags) -> Entry:
+        """As it is known without having been told again."""
+        return Entry(uid, flags, version=len(self.picture.folder.messages[uid].versions) - 1)
 
 
 class Leaving(Asked):

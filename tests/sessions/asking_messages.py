@@ -316,5 +316,3 @@ class Replacing(OnMessages):
             self.expect(reply, b"NO", b"EXPUNGEISSUED")
         else:
             self.expect(reply, b"OK")
-
-

@@ -6,7 +6,7 @@ what its modseq is where the client has not asked, only the server knows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tests.sessions.asking import Asked, has
@@ -89,9 +89,11 @@ class Searching(Asked):
     def begin(self) -> None:
         if self.by_modseq:
             self.client.enable("CONDSTORE")
-        self._saved_before = list(self.picture.saved)
+        self._saved_before, self._saved_known = list(self.picture.saved), self.picture.saved_known
         entries = self.picture.entries
-        self.answers = [self._test(self.step.key, at, entry) for at, entry in enumerate(entries)]
+        self.answers = [
+            None if entry.uid is None else self._test(self.step.key, at, entry) for at, entry in enumerate(entries)
+        ]
         if self.step.kind != "SEARCH":  # what is gone cannot be sorted
             self.answers = [None if self._lost(e) and a else a for e, a in zip(entries, self.answers, strict=True)]
         self._entries = [Entry(entry.uid, entry.flags, entry.modseq) for entry in entries]
@@ -107,14 +109,14 @@ class Searching(Asked):
             case ("MODSEQ", kind, place):
                 return None if entry.modseq is None else entry.modseq >= self._modseq(kind, place)
             case ("UIDS", places):
-                return None if entry.uid is None else not self._uids or entry.uid in [self._uids[n] for n in self._some(places)]
+                return not self._uids or entry.uid in [self._uids[at] for at in self._some(places)]
             case ("NUMBERS", places):
                 return not self.client.ways.numbers or not self._uids or at in self._some(places)
             case ("BODY", place):
                 message = self.picture.folder.messages.get(entry.uid or 0)
                 return None if message is None or self._lost(entry) else b"body %d" % place in message.body
             case ("SAVED",):
-                return entry.uid in self._saved_before
+                return entry.uid in self._saved_before if self._saved_known else None
             case ("NOT", inner):
                 answer = self._test(inner, at, entry)
                 return None if answer is None else not answer
@@ -126,12 +128,14 @@ class Searching(Asked):
                 return False if False in answers else None if None in answers else True
         return True
 
-    def _said(self, number: int) -> int:
-        """The place of what the server names."""
+    def _said(self, numbers: Iterable[int]) -> list[int]:
+        """The places of what the server names, but for UIDs that the client has not learned yet."""
         if not self.by_uid:
-            assert 1 <= number <= len(self._entries)
-            return number - 1
-        return next(at for at, entry in enumerate(self._entries) if entry.uid == number)
+            assert all(1 <= number <= len(self._entries) for number in numbers)
+            return [number - 1 for number in numbers]
+        places = {entry.uid: at for at, entry in enumerate(self._entries)}
+        assert None in places or places.keys() >= set(numbers)
+        return [places[number] for number in numbers if number in places]
 
     def effect(self, reply: Tagged, untagged: Sequence[Heard]) -> None:
         """`$` is set by this command, before an EXPUNGE that comes with its answer takes from it."""
@@ -139,12 +143,11 @@ class Searching(Asked):
             return
         if reply.status == b"NO" or None in self.answers:
             self.picture.saved = []
-            self.saved_unknown = reply.status == b"OK"
+            self.picture.saved_known = reply.status == b"NO"
             return
         found = [at for at, answer in enumerate(self.answers) if answer]
+        self.picture.saved_known = True
         self.picture.saved = [uid for at in self._of_interest(found) if (uid := self._entries[at].uid) is not None]
-
-    saved_unknown = False
 
     def _of_interest(self, found: list[int]) -> list[int]:
         """RFC 5182 2.1, RFC 9394 3.1"""
@@ -168,16 +171,17 @@ class Searching(Asked):
         self.expect(reply, b"OK")
         if self.step.kind == "THREAD":
             (threads,) = [heard for heard in untagged if isinstance(heard, Threads)]
-            self._check_found([self._said(number) for number in threads.members])
+            self._check_found(self._said(threads.members))
             assert len(threads.members) == len(set(threads.members))
         elif self.step.kind == "SORT":
             (sorted_,) = [heard for heard in untagged if isinstance(heard, Found)]
-            places = [self._said(number) for number in sorted_.numbers]
+            places = self._said(sorted_.numbers)
             self._check_found(places)
+            places = [at for at in places if not self._lost(self._entries[at])]
             assert places == sorted(places, key=lambda at: (self._subject(at), at)), f"{self.line!r} is out of order"
         elif self.returns is None and not self.client.ways.rev2:
             (found,) = [heard for heard in untagged if isinstance(heard, Found)]
-            places = [self._said(number) for number in found.numbers]
+            places = self._said(found.numbers)
             self._check_found(places)
             self._check_modseq(found.modseq, places)
         else:
@@ -195,7 +199,7 @@ class Searching(Asked):
 
     def _check_modseq(self, modseq: int | None, places: list[int]) -> None:
         """The highest of what was found, where the key has MODSEQ (RFC 7162 3.1.5)."""
-        assert (modseq is not None) is (self.by_modseq and bool(places))
+        assert (modseq is not None) is (self.by_modseq and bool(places)) or None in self.answers
         known = [self._entries[at].modseq for at in places]
         if modseq is not None and None not in known:
             assert modseq == max(each for each in known if each is not None)
@@ -213,7 +217,7 @@ class Searching(Asked):
         figures = {name: value for name, value in said.figures.items() if name != b"MODSEQ"}
         if None in self.answers:
             if b"ALL" in figures:
-                self._check_found([self._said(number) for number in figures[b"ALL"]])
+                self._check_found(self._said(figures[b"ALL"]))
             return
         places = [at for at, answer in enumerate(self.answers) if answer]
         named = [self._name(at) for at in places]

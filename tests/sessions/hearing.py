@@ -160,8 +160,12 @@ def understood(response: bytes) -> Heard:
     if status := _STATUS.fullmatch(rest):
         return Tagged(tag, status[1], status[2] or b"", status[3])
     assert tag == b"*", f"neither tagged nor untagged: {response!r}"
-    reader = _Reader(rest)
-    values = reader.to_the_end()
+    values = _Reader(rest).to_the_end()
+    return _of_messages(values) or _of_folders(values) or Other(response)
+
+
+def _of_messages(values: list[Value]) -> Heard | None:
+    """What is said of messages and of how many there are."""
     match values:
         case [bytes(number), b"EXISTS"]:
             return Exists(int(number))
@@ -175,6 +179,12 @@ def understood(response: bytes) -> Heard:
             return Vanished(numbers_of(uids), True)
         case [bytes(number), (b"FETCH" | b"UIDFETCH") as word, list(items)]:
             return Fetched(int(number), word == b"UIDFETCH", _pairs(items))
+    return None
+
+
+def _of_folders(values: list[Value]) -> Heard | None:
+    """What is said of folders, and what was looked for in them."""
+    match values:
         case [b"FLAGS", list(flags)]:
             return KnownFlags(frozenset(flag.decode() for flag in flags))
         case [b"LIST", list(attributes), _, bytes(name), *_]:
@@ -187,7 +197,7 @@ def understood(response: bytes) -> Heard:
             return _found(word, found)
         case [b"THREAD", *threads]:
             return Threads(tuple(_members(threads)))
-    return Other(response)
+    return None
 
 
 def numbers_of(text: bytes) -> tuple[int, ...]:

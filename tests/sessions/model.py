@@ -60,29 +60,6 @@ class Waiting:
     letters: Flags
 
 
-@dataclass(eq=False)
-class Folder:
-    """A folder by whatever name it has now. `order` is what was told of its modseqs."""
-
-    name: str
-    uidvalidity: int = 0  # 0: not told yet
-    uidnext: int = 1
-    messages: dict[int, Message] = field(default_factory=dict)
-    former: dict[int, Message] = field(default_factory=dict)
-    waiting: list[Waiting] = field(default_factory=list)
-    deleted: bool = False
-    parted_recent: bool = True  # does one UID part what is \Recent from what is not?
-    order: ModseqOrder = field(default_factory=lambda: ModseqOrder())
-
-    def message(self, uid: int) -> Message | None:
-        """Also one that is gone."""
-        return self.messages.get(uid) or self.former.get(uid)
-
-    def unlike(self, message: Message) -> bool:
-        """Has another program changed this message since the server last looked?"""
-        return not message.lies or message.letters != on_disk(message.flags)
-
-
 @dataclass
 class ModseqOrder:
     """What clients were told of modseqs, to be held against the order in which things happened."""
@@ -126,6 +103,29 @@ class ModseqOrder:
                     break
             else:
                 raise AssertionError(f"modseq {modseq} of UID {value} is not in the order of what happened")
+
+
+@dataclass(eq=False)
+class Folder:
+    """A folder by whatever name it has now. `order` is what was told of its modseqs."""
+
+    name: str
+    uidvalidity: int = 0  # 0: not told yet
+    uidnext: int = 1
+    messages: dict[int, Message] = field(default_factory=dict)
+    former: dict[int, Message] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
+    deleted: bool = False
+    parted_recent: bool = True  # does one UID part what is \Recent from what is not?
+    order: ModseqOrder = field(default_factory=ModseqOrder)
+
+    def message(self, uid: int) -> Message | None:
+        """Also one that is gone."""
+        return self.messages.get(uid) or self.former.get(uid)
+
+    def unlike(self, message: Message) -> bool:
+        """Has another program changed this message since the server last looked?"""
+        return not message.lies or message.letters != on_disk(message.flags)
 
 
 class Model:
@@ -250,4 +250,3 @@ class Model:
         """After a program: whatever was told of modseqs fits together."""
         for folder in self.folders.values():
             folder.order.check(folder)
-

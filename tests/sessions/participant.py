@@ -106,9 +106,9 @@ class Participant:
         """The next response. Raises Disconnected."""
         return self._understood(self.wire.response())
 
-    def pending(self) -> Iterator[Heard]:
-        """What is there without being asked for. Raises Disconnected."""
-        while (response := self.wire.pending()) is not None:
+    def pending(self, patience: float = 0) -> Iterator[Heard]:
+        """What comes within so many seconds without being asked for. Raises Disconnected."""
+        while (response := self.wire.pending(patience)) is not None:
             yield self._understood(response)
 
     def _understood(self, response: bytes) -> Heard:
@@ -174,9 +174,9 @@ class Participant:
             assert highest >= self.picture.highest, "HIGHESTMODSEQ went back"
             self.picture.highest = highest
 
-    def learn(self) -> None:
-        """Ask for what is missing of the messages that were told of. Raises Disconnected."""
-        picture = self.picture
+    def learn(self) -> bool:
+        """Ask for what is missing of the messages that were told of; whether there was any. Raises Disconnected."""
+        picture, asked = self.picture, False
         while picture is not None and (lacking := picture.unknown()):
             items = b"(UID FLAGS MODSEQ)" if self.ways.modseq else b"(UID FLAGS)"
             if picture.ways.numbers:
@@ -187,11 +187,15 @@ class Participant:
             for heard in untagged:
                 self.hear(heard, expunges=not picture.ways.numbers, flags_alone=True)
             assert reply.status == b"OK"
+            asked = True
+        return asked
 
     def keep(self, tick: int, highest: int | None = None) -> None:
         """Keep a snapshot of all that is known. What came after HIGHESTMODSEQ may be in it."""
         picture = self.picture
         if picture is None or not picture.highest or any(e.uid is None or e.flags is None for e in picture.entries):
             return
-        known = {entry.uid: entry.flags for entry in picture.entries if entry.uid is not None and entry.flags is not None}
+        known = {
+            entry.uid: entry.flags for entry in picture.entries if entry.uid is not None and entry.flags is not None
+        }
         self.snapshots.append(Snapshot(picture.folder, highest or picture.highest, tick, known))

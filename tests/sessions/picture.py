@@ -64,7 +64,8 @@ class Picture:
     entries: list[Entry] = field(default_factory=list)
     recent: int | None = None  # as RECENT said
     known_flags: Flags = frozenset()
-    saved: list[int] = field(default_factory=list)  # what `$` stands for
+    saved: list[int] = field(default_factory=list)  # what `$` stands for …
+    saved_known: bool = True  # … if that is known
     highest: int = 0  # HIGHESTMODSEQ as it was told last
     told: set[int] = field(default_factory=set)  # UIDs whose FLAGS came since the last command began
 
@@ -149,21 +150,21 @@ class Picture:
         assert known == sorted(set(known)), f"UIDs do not ascend: {known}"
 
     def _place(self, uid: int) -> int:
-        """Where a UID is. One that is not known is among the nameless behind the next lower."""
-        below = 0
+        """Where a UID is. One that is not known is among the nameless: behind the next lower, or, where there are no
+        numbers and the nameless may be anywhere, at the place that it gets among the named."""
         for index, entry in enumerate(self.entries):
             if entry.uid == uid:
                 return index
-            if entry.uid is not None and entry.uid < uid:
-                below = index + 1
-        assert below < len(self.entries), f"UID {uid} is spoken of and cannot be there"
-        if not self.ways.numbers and self.entries[below].uid is not None:  # told in any order: the nameless give way
-            nameless = next((n for n, entry in enumerate(self.entries) if entry.uid is None), None)
+        below = [index for index, entry in enumerate(self.entries) if entry.uid is not None and entry.uid < uid]
+        place = below[-1] + 1 if below else 0
+        if not self.ways.numbers:
+            nameless = next((index for index, entry in enumerate(self.entries) if entry.uid is None), None)
             assert nameless is not None, f"UID {uid} is spoken of and cannot be there"
-            self.entries.insert(below - (nameless < below), self.entries.pop(nameless))
-            return below - (nameless < below)
-        assert self.entries[below].uid is None, f"UID {uid} is spoken of and cannot be there"
-        return below
+            place -= nameless < place
+            self.entries.insert(place, self.entries.pop(nameless))
+        assert place < len(self.entries), f"UID {uid} is spoken of and cannot be there"
+        assert self.entries[place].uid is None, f"UID {uid} is spoken of and cannot be there"
+        return place
 
     def _learn(self, entry: Entry, said: Fetched) -> None:
         """Flags as they were at some time, and never older than what was told before."""

@@ -7,7 +7,7 @@ may not be told yet. Elsewhere it has to agree within PATIENCE, while it says NO
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from tests.sessions.asking import Asked, OnMessages
@@ -50,8 +50,24 @@ from tests.sessions.program import (
 )
 from tests.sessions.stage import Stage
 
-PATIENCE: Final = 5.0  # seconds in which what one session does has to be known to another
+PATIENCE: Final = 5.0  # seconds in which what one session does has to be known to another, on a busy machine
+MOMENT: Final = 0.05  # seconds between two looks at whether it is
 SELECTED: Final = (Fetch, Store, Search, Transfer, Expunge, Replace, Leave)
+
+ASKED: Final[dict[type, Callable[[Model, Participant, Any], Asked]]] = {
+    Select: Selecting,
+    Fetch: Fetching,
+    Store: Storing,
+    Search: Searching,
+    Transfer: Transferring,
+    Expunge: Expunging,
+    Replace: Replacing,
+    Append: Appending,
+    Leave: Leaving,
+    OnFolder: OnFolders,
+    Enable: Enabling,
+    Simple: Plain,
+}
 
 
 class Player:
@@ -73,6 +89,11 @@ class Player:
 
     def transcript(self) -> str:
         return "\n".join(line for client in self.clients for line in (f"--- {client.name}", *client.transcript))
+
+    def hang_up(self) -> None:
+        self.neighbours.gone()
+        for client in self.clients:
+            client.wire.hang_up()
 
     def _step(self, step: Any) -> None:
         match step:
@@ -110,14 +131,13 @@ class Player:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             client.until(client.send(b"NOOP"))
-            if self.stage.prompt:
-                client.next()
-            for _ in client.pending():
+            for _ in client.pending(MOMENT):
                 pass
+            assert not self.stage.prompt, "the mailbox was deleted, and nobody says so"
         raise AssertionError("the mailbox was deleted, and the session goes on")
 
     def _perform(self, client: Participant, step: Any) -> None:
-        client.learn()
+        self._learn(client)
         if isinstance(step, Pipelined):
             self._pipeline(client, step.steps)
         elif step == Simple("IDLE"):
@@ -127,40 +147,18 @@ class Player:
         if step == Simple("NOOP") or isinstance(step, Select):
             self._agree(client)
 
-    def _asked(self, client: Participant, step: Any) -> Asked | None:
-        model = self.model
-        match step:
-            case Select():
-                return Selecting(model, client, step)
-            case Fetch():
-                return Fetching(model, client, step)
-            case Store():
-                return Storing(model, client, step)
-            case Search():
-                return Searching(model, client, step)
-            case Transfer():
-                return Transferring(model, client, step)
-            case Expunge():
-                return Expunging(model, client, step)
-            case Replace():
-                return Replacing(model, client, step)
-            case Append():
-                return Appending(model, client, step)
-            case Leave():
-                return Leaving(model, client, step)
-            case Status():
-                return AskingStatus(model, client, step, prompt=self.stage.prompt)
-            case OnFolder():
-                return OnFolders(model, client, step)
-            case Enable():
-                return Enabling(model, client, step)
-            case Simple():
-                return Plain(model, client, step)
-        raise AssertionError(step)
+    def _learn(self, client: Participant) -> None:
+        if client.learn():
+            self._answered(client, expunges=False)
+
+    def _asked(self, client: Participant, step: Any) -> Asked:
+        if isinstance(step, Status):
+            return AskingStatus(self.model, client, step, prompt=self.stage.prompt)
+        return ASKED[type(step)](self.model, client, step)
 
     def _pipeline(self, client: Participant, steps: Sequence[Any]) -> None:
         """Where one of them names messages by number, none before it may bring an EXPUNGE (RFC 3501 5.5)."""
-        if client.picture is None:
+        if client.picture is None or not client.picture.entries:
             return
         *first, last = steps
         by = next((step.pick.by for step in first if isinstance(step, Fetch | Store)), "number")
@@ -170,8 +168,8 @@ class Player:
         several.append(self._asked(client, _named(last, by)))
         self._exchange(client, several)
 
-    def _exchange(self, client: Participant, several: Sequence[Asked | None]) -> None:
-        possible = [a for a in several if a is not None and (not isinstance(a, OnMessages) or a.possible)]
+    def _exchange(self, client: Participant, several: Sequence[Asked]) -> None:
+        possible = [asked for asked in several if not isinstance(asked, OnMessages) or asked.possible]
         if not possible:
             return
         tags = client.send_several([asked.line for asked in possible])
@@ -188,11 +186,11 @@ class Player:
         self._keep(client, (*untagged, reply))
 
     def _keep(self, client: Participant, said: Sequence[Heard]) -> None:
-        """A client that resyncs keeps what it knows when HIGHESTMODSEQ is told; some keep it later, which is as good."""
+        """A client that resyncs keeps what it knows when HIGHESTMODSEQ is told; what is newer may be in it."""
         told = any(isinstance(heard, Tagged) and heard.coded(b"HIGHESTMODSEQ") for heard in said)
         if client.ways.qresync and client.picture is not None and told:
             tick = self.model.tick
-            client.learn()
+            self._learn(client)
             client.keep(tick)
 
     # IDLE
@@ -217,24 +215,31 @@ class Player:
             self._answered(client, expunges=True)
 
     def _hear_idling(self, client: Participant) -> None:
-        for heard in client.pending():
-            client.hear(heard)
+        """What it is told, until it knows all: at once at a prompt stage, elsewhere within PATIENCE."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            for heard in client.pending(0 if self.stage.prompt else MOMENT):
+                client.hear(heard)
+            try:
+                if client.picture is not None:
+                    assert not client.picture.folder.deleted, "the mailbox was deleted, and the idling session not told"
+                    assert_agreed(client.picture, expunges=True)
+            except AssertionError:
+                if self.stage.prompt or time.monotonic() > end:
+                    raise
+            else:
+                return
 
     def _listen(self) -> None:
-        """Those who idle are told; at a prompt stage by now, and none before the one who did something."""
-        idling = [client for client in self.clients if client.idling]
-        for client in idling:
+        """Those who idle are told, and none before the one who did something."""
+        for client in self.clients:
             try:
-                self._hear_idling(client)
+                if client.idling:
+                    self._hear_idling(client)
             except Disconnected:
                 self._left(client)
-        if not self.stage.prompt:
-            return
-        pictures = [client.picture for client in idling if client.idling and client.picture is not None]
-        for picture in pictures:
-            assert not picture.folder.deleted, "the mailbox was deleted, and the idling session is not told"
-            assert_agreed(picture, expunges=True)
-        for picture in pictures:
+        pictures = [client.picture for client in self.clients if client.idling and client.picture is not None]
+        for picture in pictures if self.stage.prompt else ():
             rivals = {each.session for each in pictures if each.folder is picture.folder and each.writable}
             _first_told(picture.folder, rivals)
 
@@ -250,7 +255,7 @@ class Player:
         """Everything is told: NOOP, and that as long as it may take."""
         end = time.monotonic() + PATIENCE
         while True:
-            client.learn()
+            self._learn(client)
             picture = client.picture
             if picture is None:
                 return
@@ -259,6 +264,8 @@ class Player:
             except AssertionError:
                 if self.stage.prompt or time.monotonic() > end:
                     raise
+                for heard in client.pending(MOMENT):
+                    client.hear(heard)
                 self._exchange(client, [Plain(self.model, client, Simple("NOOP"))])
             else:
                 self._check_recent(picture)
@@ -271,9 +278,7 @@ class Player:
     # The whole
 
     def _restart(self) -> None:
-        self.neighbours.gone()
-        for client in self.clients:
-            client.wire.hang_up()
+        self.hang_up()
         self.stage.restart()
         for client in self.clients:
             client.connect()
@@ -321,6 +326,10 @@ def assert_agreed(picture: Picture, *, expunges: bool) -> None:
     messages = list(folder.messages.values())
     known = [entry.uid for entry in picture.entries]
     assert len(entries) == len(messages), f"{picture.session} has {known}, there are {list(folder.messages)}"
+    if not picture.ways.numbers:  # the nameless may be anywhere
+        assert {entry.uid for entry in entries} - {None} <= folder.messages.keys()
+        entries = [entry for entry in entries if entry.uid is not None]
+        messages = [folder.messages[entry.uid] for entry in entries if entry.uid is not None]
     newest = {uid: modseq for modseq, uid in sorted(folder.order.facts)}
     for entry, message in zip(entries, messages, strict=True):
         assert entry.uid in (None, message.uid), f"{picture.session} has {known}, there are {list(folder.messages)}"

@@ -298,14 +298,17 @@ world_steps = st.one_of(
 )
 
 
-def programs(clients: int = 4, steps: int = 40) -> st.SearchStrategy[Program]:
-    """Two to `clients` sessions, up to so many steps."""
+def programs(clients: int = 4, steps: int = 40, *, restarts: bool = True) -> st.SearchStrategy[Program]:
+    """Two to `clients` sessions, up to twice so many steps."""
+    world = world_steps if restarts else world_steps.filter(lambda step: not isinstance(step, Restart))
 
     def of(who: tuple[Client, ...]) -> st.SearchStrategy[Program]:
         mine = st.builds(By, st.integers(0, len(who) - 1), client_steps)
-        step = st.one_of(mine, mine, mine, mine, world_steps)
-        # Left alone, hypothesis makes lists of five.
-        lists = st.sampled_from((0, steps // 4, steps // 2)).flatmap(lambda n: st.lists(step, min_size=n, max_size=steps))
+        step = st.one_of(mine, mine, mine, mine, world)
+        # Lists of lists: left alone, hypothesis makes lists of five.
+        lists = st.lists(st.lists(step, max_size=10), max_size=steps // 5).map(
+            lambda parts: [step for part in parts for step in part]
+        )
         return st.builds(Program, st.just(who), lists.map(tuple))
 
     participant = st.builds(Client, st.sampled_from(MANNERS), st.integers(0, 4).map(lambda n: n == 4))

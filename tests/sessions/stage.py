@@ -11,8 +11,8 @@ import structlog
 from structlog.testing import LogCapture
 from twisted.internet.task import Clock
 
-from mailstore.mailhome import MailHome
 from mailstore.maildir import folder_directory
+from mailstore.mailhome import MailHome
 from proxy.imap.server import ImapFactory
 from proxy.pop3.server import Pop3Factory
 from proxy.wire.door import Limits, Terms
@@ -32,8 +32,8 @@ class Wire(Protocol):
     def response(self) -> bytes:
         """The next one, which has to come: in memory at once, elsewhere within a bound."""
 
-    def pending(self) -> bytes | None:
-        """The next one, if it is there."""
+    def pending(self, patience: float = 0) -> bytes | None:
+        """The next one, if it is there within so many seconds; nothing is waited for in memory."""
 
     def line(self) -> bytes:
         """A line of POP3, which has to come."""
@@ -79,7 +79,7 @@ class MemoryWire:
         assert found is not None, f"no answer; there is {self._channel.leftover()!r}"
         return found
 
-    def pending(self) -> bytes | None:
+    def pending(self, patience: float = 0) -> bytes | None:
         self._channel.settle()
         return take(self._channel.transport.out)
 
@@ -147,7 +147,7 @@ class MemoryStage:
         self._hang_up()
         self.mail.close()
         assert all(home.closed for home in self._gate.homes)
-        faults = [line for line in self._lines.entries if line["log_level"] == "error"]
+        faults = [line for line in self._lines.entries if {"where", "exception", "exc_info"} & line.keys()]
         assert not faults, faults
 
     def _hang_up(self) -> None:
