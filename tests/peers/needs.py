@@ -12,9 +12,11 @@ PACKAGES = {
     "dovecot": "dovecot-imapd dovecot-pop3d",
     "fetchmail": "fetchmail",
     "getmail": "getmail6",
+    "maildrop": "maildrop",
     "mbsync": "isync",
     "mpop": "mpop",
     "mutt": "mutt",
+    "script": "bsdutils",
 }
 
 
