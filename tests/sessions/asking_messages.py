@@ -302,8 +302,9 @@ class Replacing(OnMessages):
         self.model.remove(self.picture.folder, self._there)
         (added,) = self.model.add(self._target, [(self.body, self.step.flags)])
         told = [words for h in untagged if isinstance(h, Tagged) and (words := h.coded(b"APPENDUID"))]
-        assert told == [[b"%d" % self._target.uidvalidity or told[0][0], b"%d" % added.uid]]
-        self.model.validity_told(self._target, int(told[0][0]))
+        ((uidvalidity, uid),) = told
+        self.model.validity_told(self._target, int(uidvalidity))
+        assert int(uid) == added.uid
 
     def check(self, reply: Tagged, untagged: Sequence[Heard]) -> None:
         if not self.picture.writable:

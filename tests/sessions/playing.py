@@ -30,6 +30,7 @@ from tests.sessions.picture import Picture
 from tests.sessions.program import (
     Append,
     By,
+    Deliver,
     Enable,
     Expunge,
     Fetch,
@@ -81,6 +82,10 @@ class Player:
         self.neighbours = Neighbours(self.model, stage)
 
     def play(self) -> None:
+        for name in self.program.folders:
+            self._by(self.clients[0], OnFolder("CREATE", name))
+        for _ in range(self.program.letters):
+            self.neighbours.step(Deliver("INBOX", frozenset()))
         for client in self.clients:
             self._by(client, Select("INBOX"))
         for step in self.program.steps:

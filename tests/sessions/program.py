@@ -186,6 +186,8 @@ class Restart:
 class Program:
     clients: tuple[Client, ...]
     steps: tuple[Any, ...]
+    letters: int = 0  # that are in INBOX from the beginning
+    folders: tuple[str, ...] = ()  # that are there from the beginning
 
 
 place = st.integers(0, 7)
@@ -258,7 +260,7 @@ simple = st.builds(Simple, st.sampled_from(("NOOP", "NOOP", "IDLE", "IDLE", "CHE
 deleted = st.builds(Store, picks, st.just("+"), st.just(frozenset({"\\Deleted"})))
 last = st.one_of(
     st.builds(Transfer, picks, folder, st.booleans()),
-    st.builds(Expunge, st.one_of(st.none(), st.lists(place, min_size=1, max_size=3).map(tuple))),
+    st.builds(Expunge, st.none()),
     simple.filter(lambda step: step.command != "IDLE"),
 )
 pipelines = st.builds(
@@ -266,20 +268,14 @@ pipelines = st.builds(
     st.lists(st.one_of(fetches, stores, searches, appends, deleted), min_size=1, max_size=3),
     st.one_of(fetches, stores, last),
 )
-client_steps = st.one_of(
-    selects,
-    fetches,
-    stores,
-    deleted,
-    searches,
-    appends,
-    simple,
-    simple,
-    last,
-    last,
-    pipelines,
+expunges = st.builds(Expunge, st.one_of(st.none(), st.none(), st.lists(place, min_size=1, max_size=3).map(tuple)))
+transfers = st.builds(Transfer, picks, folder, st.booleans())
+again = st.builds(
+    Select, st.just("INBOX"), st.just(False), st.sampled_from(("", "qresync", "qresync", "known", "matched")), place
+)
+rare = st.one_of(
     st.builds(Replace, by, place, folder, flags),
-    st.builds(Leave, st.sampled_from(("CLOSE", "UNSELECT"))),
+    st.builds(Leave, st.sampled_from(("CLOSE", "CLOSE", "UNSELECT"))),
     st.builds(Status, folder),
     st.builds(
         OnFolder,
@@ -288,6 +284,13 @@ client_steps = st.one_of(
         st.sampled_from(("A", "B")),
     ),
     st.builds(Enable, st.sampled_from(("CONDSTORE", "QRESYNC"))),
+    selects,
+)
+client_steps = st.one_of(
+    *(stores, stores, stores, deleted, deleted, expunges, expunges, expunges, fetches, fetches, fetches),
+    *(searches, searches, transfers, transfers, appends, pipelines, pipelines, simple, simple, again, again),
+    st.deferred(lambda: rare),  # as one of them, not as each of its own
+    st.deferred(lambda: rare),
 )
 world_steps = st.one_of(
     st.builds(Deliver, folder, flags),
@@ -309,7 +312,8 @@ def programs(clients: int = 4, steps: int = 40, *, restarts: bool = True) -> st.
         lists = st.lists(st.lists(step, max_size=10), max_size=steps // 5).map(
             lambda parts: [step for part in parts for step in part]
         )
-        return st.builds(Program, st.just(who), lists.map(tuple))
+        folders = st.lists(st.sampled_from(FOLDERS[1:]), max_size=2).map(tuple)
+        return st.builds(Program, st.just(who), lists.map(tuple), st.integers(0, 6), folders)
 
     participant = st.builds(Client, st.sampled_from(MANNERS), st.integers(0, 4).map(lambda n: n == 4))
     return st.lists(participant, min_size=2, max_size=clients).map(tuple).flatmap(of)
