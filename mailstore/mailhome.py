@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,15 @@ from mailstore import delivery, schema
 from mailstore.annotations import Annotations
 from mailstore.content import Content, content_of
 from mailstore.database import MailboxEngine, storage_errors
-from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
+from mailstore.errors import (
+    BadFolderName,
+    FolderExists,
+    MessageLost,
+    NoSuchFolder,
+    NoSuchMessage,
+    StorageCorrupt,
+    StorageFailed,
+)
 from mailstore.index import folders, mailbox, special
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.opening import mark_damaged, open_index
@@ -459,9 +467,7 @@ class MailHome:
                 found = [row for row in found if row.modseq <= unchanged_since]
             # Names first: after a crash in between, a name that differs reads as another program's change of flags.
             change = partial(_combine, mode=mode, given=given)
-            after = [
-                (row, self._maildir.rename_flags(folder.directory, row.file, row.flags, change)) for row in found
-            ]
+            after = [(row, self._maildir.rename_flags(folder.directory, row.file, row.flags, change)) for row in found]
             changed = [(row, new) for row, new in after if new != row.flags]
             if not changed:
                 return Stored([Flagged(row.uid, row.modseq, row.flags) for row in found], modified)
@@ -575,6 +581,12 @@ class MailHome:
 
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
         """Copy, or move in one transaction: a crash neither loses a message nor leaves it in both folders."""
+        while (copied := self._transferred(folder_id, uids, target, moving=moving)) is None:
+            pass
+        return copied
+
+    def _transferred(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied | None:
+        """None: another process changed or moved some of the messages while their files were put in place."""
         self._catch_up()
         with self._database.read() as connection:
             source = self._numbered(connection, folder_id)
@@ -582,32 +594,30 @@ class MailHome:
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
         if not found:
             return Copied(folder.uidvalidity, (), ())
-        with (
-            storage_errors(),
-            delivery.placed(self._maildir, folder.directory, self.token, self._clock()) as place,
-        ):
-            files = [place.link(source.directory, row) for row in found]
-            place.settle()
-            with self._database.write() as connection:
-                if not moving:
-                    self._make_room(connection, sum(row.size for row in found), len(found))
-                folder = self._numbered(connection, folder.id)
-                new = [
-                    mailbox.NewMessage(
-                        flags,
-                        row.size,
-                        row.internal_date,
-                        file,
-                        save_date=self._now(),
-                        content_id=row.content_id,
-                        native=row.native,
-                    )
-                    for row, (file, flags) in zip(found, files, strict=True)
-                ]
-                targets = mailbox.add(connection, self.account_id, folder, new)
-                folders.save(connection, self.account_id, folder)
-                if moving:
-                    self._forget(connection, self._numbered(connection, folder_id), found)
+        try:
+            with (
+                storage_errors(),
+                delivery.placed(self._maildir, folder.directory, self.token, self._clock()) as place,
+            ):
+                files = [place.link(source.directory, row) for row in found]
+                place.settle()
+                with self._database.write() as connection:
+                    self._still(connection, folder_id, uids, found)
+                    if not moving:
+                        self._make_room(connection, sum(row.size for row in found), len(found))
+                    folder = self._numbered(connection, folder.id)
+                    copies = [_copy_of(row, *each, self._now()) for row, each in zip(found, files, strict=True)]
+                    targets = mailbox.add(connection, self.account_id, folder, copies)
+                    folders.save(connection, self.account_id, folder)
+                    if moving:
+                        self._forget(connection, self._numbered(connection, folder_id), found)
+        except _Overtaken:
+            return None
+        except MessageLost:
+            with suppress(_Overtaken), self._database.read() as connection:
+                self._still(connection, folder_id, uids, found)
+                raise
+            return None
         self._announce(folder.id)
         if moving:
             self._announce(folder_id)
@@ -620,6 +630,11 @@ class MailHome:
             return mailbox.rows(connection, self.account_id, INBOX_ID)
 
     # Within
+
+    def _still(self, connection: Connection, folder_id: int, uids: Collection[int], found: Sequence[Row]) -> None:
+        """Raises _Overtaken unless these messages are what was found of them before the transaction."""
+        if mailbox.rows(connection, self.account_id, folder_id, uids) != found:
+            raise _Overtaken
 
     def _named(self, connection: Connection, name: str) -> FolderRow:
         folder = folders.by_name(connection, self.account_id, name)
@@ -651,6 +666,16 @@ class MailHome:
             with self._database.write_lightly() if lightly else self._database.write() as connection:
                 folders.clear_pending(connection, self.account_id, step[-1].id)
         self._behind = False
+
+
+class _Overtaken(Exception):
+    """What was looked up before a transaction is not so any more within it."""
+
+
+def _copy_of(row: Row, file: str, flags: Flags, now: int) -> mailbox.NewMessage:
+    return mailbox.NewMessage(
+        flags, row.size, row.internal_date, file, save_date=now, content_id=row.content_id, native=row.native
+    )
 
 
 def _combine(old: Flags, mode: StoreMode, given: Flags) -> Flags:

@@ -34,6 +34,7 @@ class Searching(Asked):
         self.returns = returns
         self._uids = self.picture.uids()
         self.by_modseq = False
+        self._modseqs: dict[tuple[str, int], int] = {}
         key = self._written(step.key)
         words = [b"UID"] if self.by_uid else []
         if step.kind == "SORT":
@@ -81,6 +82,10 @@ class Searching(Asked):
         return b"ALL"
 
     def _modseq(self, kind: str, place: int) -> int:
+        """As it was when the line was written."""
+        return self._modseqs.setdefault((kind, place), self._modseq_now(kind, place))
+
+    def _modseq_now(self, kind: str, place: int) -> int:
         if kind == "highest":
             return self.picture.highest
         mine = [entry.modseq or 0 for entry in self.picture.entries]

@@ -190,9 +190,16 @@ class Program:
     folders: tuple[str, ...] = ()  # that are there from the beginning
 
 
+def weighted(*choices: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    """Each as often as its weight says: `one_of` gives branches of branches the weight of branches."""
+    table = [strategy for weight, strategy in choices for _ in range(weight)]
+    return st.integers(0, len(table) - 1).flatmap(table.__getitem__)
+
+
 place = st.integers(0, 7)
 folder = st.sampled_from(("INBOX", "INBOX", "INBOX", "A", "B", "A/c"))
 flags = st.frozensets(st.sampled_from(FLAGS), max_size=3)
+new_names = st.sampled_from(("A", "B"))
 by = st.sampled_from(("number", "uid"))
 picks = st.builds(
     Pick,
@@ -273,45 +280,42 @@ transfers = st.builds(Transfer, picks, folder, st.booleans())
 again = st.builds(
     Select, st.just("INBOX"), st.just(False), st.sampled_from(("", "qresync", "qresync", "known", "matched")), place
 )
-rare = st.one_of(
-    st.builds(Replace, by, place, folder, flags),
-    st.builds(Leave, st.sampled_from(("CLOSE", "CLOSE", "UNSELECT"))),
-    st.builds(Status, folder),
-    st.builds(
-        OnFolder,
-        st.sampled_from(("CREATE", "CREATE", "DELETE", "RENAME")),
-        st.sampled_from(FOLDERS),
-        st.sampled_from(("A", "B")),
-    ),
-    st.builds(Enable, st.sampled_from(("CONDSTORE", "QRESYNC"))),
-    selects,
+client_steps = weighted(
+    (5, simple),
+    (7, stores),
+    (4, deleted),
+    (6, expunges),
+    (7, fetches),
+    (5, searches),
+    (5, transfers),
+    (3, appends),
+    (6, pipelines),
+    (4, again),
+    (2, selects),
+    (1, st.builds(Replace, by, place, folder, flags)),
+    (2, st.builds(Leave, st.sampled_from(("CLOSE", "CLOSE", "UNSELECT")))),
+    (1, st.builds(Status, folder)),
+    (1, st.builds(OnFolder, st.sampled_from(("CREATE", "DELETE", "RENAME")), st.sampled_from(FOLDERS), new_names)),
+    (1, st.builds(Enable, st.sampled_from(("CONDSTORE", "QRESYNC")))),
 )
-client_steps = st.one_of(
-    *(stores, stores, stores, deleted, deleted, expunges, expunges, expunges, fetches, fetches, fetches),
-    *(searches, searches, transfers, transfers, appends, pipelines, pipelines, simple, simple, again, again),
-    st.deferred(lambda: rare),  # as one of them, not as each of its own
-    st.deferred(lambda: rare),
-)
-world_steps = st.one_of(
-    st.builds(Deliver, folder, flags),
-    st.builds(Drop, folder, st.one_of(st.none(), flags)),
-    st.builds(Touch, folder, place, st.one_of(flags, flags, st.none())),
-    st.builds(Pop3, st.sampled_from(("LOGIN", "LOGIN", "DELE", "DELE", "RETR", "QUIT", "QUIT", "DROP")), place),
-    st.just(Restart()),
+touches = st.builds(Touch, folder, place, st.one_of(flags, flags, st.none()))
+world_steps = weighted(
+    (3, st.builds(Deliver, folder, flags)),
+    (2, st.builds(Drop, folder, st.one_of(st.none(), flags))),
+    (3, touches),
+    (3, st.builds(Pop3, st.sampled_from(("LOGIN", "LOGIN", "DELE", "DELE", "RETR", "QUIT", "QUIT", "DROP")), place)),
 )
 
 
 def programs(clients: int = 4, steps: int = 40, *, restarts: bool = True) -> st.SearchStrategy[Program]:
-    """Two to `clients` sessions, up to twice so many steps."""
-    world = world_steps if restarts else world_steps.filter(lambda step: not isinstance(step, Restart))
+    """Two to `clients` sessions, up to so many steps."""
 
     def of(who: tuple[Client, ...]) -> st.SearchStrategy[Program]:
         mine = st.builds(By, st.integers(0, len(who) - 1), client_steps)
-        step = st.one_of(mine, mine, mine, mine, world)
-        # Lists of lists: left alone, hypothesis makes lists of five.
-        lists = st.lists(st.lists(step, max_size=10), max_size=steps // 5).map(
-            lambda parts: [step for part in parts for step in part]
-        )
+        step = weighted((32, mine), (7, world_steps), (int(restarts), st.just(Restart())))
+        # Lists of lists of lists: left alone, hypothesis makes lists of five.
+        parts = st.lists(st.lists(st.lists(step, max_size=10), max_size=4))
+        lists = parts.map(lambda parts: [step for some in parts for few in some for step in few][:steps])
         folders = st.lists(st.sampled_from(FOLDERS[1:]), max_size=2).map(tuple)
         return st.builds(Program, st.just(who), lists.map(tuple), st.integers(0, 6), folders)
 
