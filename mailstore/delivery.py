@@ -17,7 +17,7 @@ from typing import IO
 from mailstore.errors import MessageLost
 from mailstore.index.folders import Pending
 from mailstore.index.rows import Flags, Row
-from mailstore.maildir import DIRECTORY_MODE, TMP, Maildir, info, sync_directory, unique_name
+from mailstore.maildir import DIRECTORY_MODE, TMP, Maildir, flags_now, info, sync_directory, unique_name
 
 _PIECE = 256 * 1024
 
@@ -55,26 +55,27 @@ class Place:
             raise
         return unique, size
 
-    def link(self, directory: str, row: Row) -> str:
-        """Let a message of another folder, or of this one, appear here too: files never change, so both share one."""
-        path = self._maildir.path(directory, row.file, row.flags)
+    def link(self, directory: str, row: Row) -> tuple[str, Flags]:
+        """Let a message of another folder, or of this one, appear here too: files never change, so both share one.
+        Gives back its unique name, and its flags, which another program may have changed a moment ago."""
+        path, flags = self._maildir.path(directory, row.file, row.flags), row.flags
         if not path.exists():
             found = self._maildir.find(directory, row.file)
             if found is None:
                 raise MessageLost("the message's file is missing")
-            path = found
+            path, flags = found, flags_now(found.name, row.flags)
         octets = path.stat().st_size if row.native else row.size
         unique = unique_name(self._token, octets, row.size if row.native else _crlf_size(row), now=self._now)
-        target = f"{self._at}/cur/{unique}{info(row.flags)}"
+        target = f"{self._at}/cur/{unique}{info(flags)}"
         try:
             os.link(path, target)
         except FileNotFoundError as error:  # another program renamed it a moment ago
             raise MessageLost("the message's file is missing") from error
         except OSError:  # no hard links here, or too many of them
-            self._copy(path, unique, row.flags)
+            self._copy(path, unique, flags)
         else:
             self._made.append(target)
-        return unique
+        return unique, flags
 
     def _copy(self, path: Path, unique: str, flags: Flags) -> None:
         passing = self._passing(unique)

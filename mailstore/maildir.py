@@ -19,14 +19,14 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from mailstore.barrier import sync_file_system
 from mailstore.errors import BadFolderName, MessageLost
-from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags
+from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags, shared_flags
 
 TMP: Final = "tmp"
 SUBDIRECTORIES: Final = (TMP, "new", "cur")
@@ -56,6 +56,11 @@ def flags_of(name: str) -> Flags:
     """The flags that a file name carries."""
     _, _, letters = name.partition(":2,")
     return frozenset(_LETTER_FLAGS[letter] for letter in letters if letter in _LETTER_FLAGS)
+
+
+def flags_now(name: str, known: Flags) -> Flags:
+    """A message's flags where its file may have been renamed: the name's, and the keywords, which no name carries."""
+    return shared_flags(flags_of(name) | {flag for flag in known if not flag.startswith("\\")})
 
 
 def unique_of(name: str) -> str:
@@ -213,17 +218,21 @@ class Maildir:
             pass
         raise MessageLost("the message's file is missing")
 
-    def rename_flags(self, directory: str, unique: str, old: Iterable[str], new: Iterable[str]) -> None:
-        """Put a message's flags into its name. A file that is missing is left to whoever opens it."""
+    def rename_flags(self, directory: str, unique: str, old: Flags, change: Callable[[Flags], Flags]) -> Flags:
+        """Put a message's flags into its name: what `change` makes of `old`, or of those that another program has given
+        the file since; gives them back. A file that is missing is left to whoever opens it."""
+        new = change(old)
         before, after = self._file(directory, unique, old), self._file(directory, unique, new)
         if before == after:
-            return
+            return new
         try:
             os.rename(before, after)  # noqa: PTH104 - hot
         except FileNotFoundError:
             found = self.find(directory, unique)
-            if found is not None and found != Path(after):
-                found.rename(after)
+            if found is not None:
+                new = change(flags_now(found.name, old))
+                found.rename(self._file(directory, unique, new))
+        return new
 
     def remove(self, relative: Iterable[str]) -> None:
         """Remove messages, named by their paths below the Maildir. One that is gone already is fine.

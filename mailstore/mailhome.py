@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -32,6 +33,7 @@ from mailstore.errors import (
     BadFolderName,
     FolderExists,
     MailstoreError,
+    MessageLost,
     NoSuchFolder,
     NoSuchMessage,
     StorageCorrupt,
@@ -567,13 +569,12 @@ class MailHome:
             if unchanged_since is not None:
                 modified = [row.uid for row in found if row.modseq > unchanged_since]
                 found = [row for row in found if row.modseq <= unchanged_since]
-            after = [(row, _combine(row.flags, mode, given)) for row in found]
+            # Names first: after a crash in between, a name that differs reads as another program's change of flags.
+            change = partial(_combine, mode=mode, given=given)
+            after = [(row, self._maildir.rename_flags(folder.directory, row.file, row.flags, change)) for row in found]
             changed = [(row, new) for row, new in after if new != row.flags]
             if not changed:
                 return Stored([Flagged(row.uid, row.modseq, row.flags) for row in found], modified)
-            # Names first: after a crash in between, a name that differs reads as another program's change of flags.
-            for row, new in changed:
-                self._maildir.rename_flags(folder.directory, row.file, row.flags, new)
             mailbox.set_flags(connection, self.account_id, folder, [(row.uid, new) for row, new in changed])
             folders.save(connection, self.account_id, folder)
         self._announce(folder_id)
@@ -687,6 +688,12 @@ class MailHome:
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
         """Copy, or move in one transaction: a crash neither loses a message nor leaves it in both folders."""
         self._database.at_most(len(uids), BRIEF_FILES)
+        while (copied := self._transferred(folder_id, uids, target, moving=moving)) is None:
+            pass
+        return copied
+
+    def _transferred(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied | None:
+        """None: another process changed or moved some of the messages while their files were put in place."""
         self._catch_up()
         with self._database.read() as connection:
             source = self._numbered(connection, folder_id)
@@ -694,29 +701,27 @@ class MailHome:
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
         if not found:
             return Copied(folder.uidvalidity, (), ())
-        with storage_errors(), self._placed(folder, self._clock()) as place:
-            files = [place.link(source.directory, row) for row in found]
-            place.settle()
-            with self._database.write() as connection:
-                if not moving:
-                    self._make_room(connection, sum(row.size for row in found), len(found))
-                folder = self._numbered(connection, folder.id)
-                new = [
-                    mailbox.NewMessage(
-                        row.flags,
-                        row.size,
-                        row.internal_date,
-                        file,
-                        save_date=self._now(),
-                        content_id=row.content_id,
-                        native=row.native,
-                    )
-                    for row, file in zip(found, files, strict=True)
-                ]
-                targets = mailbox.add(connection, self.account_id, folder, new)
-                folders.save(connection, self.account_id, folder)
-                if moving:
-                    going = self._forget(connection, self._numbered(connection, folder_id), found)
+        try:
+            with storage_errors(), self._placed(folder, self._clock()) as place:
+                files = [place.link(source.directory, row) for row in found]
+                place.settle()
+                with self._database.write() as connection:
+                    self._still(connection, folder_id, uids, found)
+                    if not moving:
+                        self._make_room(connection, sum(row.size for row in found), len(found))
+                    folder = self._numbered(connection, folder.id)
+                    copies = [_copy_of(row, *each, self._now()) for row, each in zip(found, files, strict=True)]
+                    targets = mailbox.add(connection, self.account_id, folder, copies)
+                    folders.save(connection, self.account_id, folder)
+                    if moving:
+                        going = self._forget(connection, self._numbered(connection, folder_id), found)
+        except _Overtaken:
+            return None
+        except MessageLost:
+            with suppress(_Overtaken), self._database.read() as connection:
+                self._still(connection, folder_id, uids, found)
+                raise
+            return None
         self._announce(folder.id)
         if moving:
             self._announce(folder_id)
@@ -729,6 +734,11 @@ class MailHome:
             return mailbox.rows(connection, self.account_id, INBOX_ID)
 
     # Within
+
+    def _still(self, connection: Connection, folder_id: int, uids: Collection[int], found: Sequence[Row]) -> None:
+        """Raises _Overtaken unless these messages are what was found of them before the transaction."""
+        if mailbox.rows(connection, self.account_id, folder_id, uids) != found:
+            raise _Overtaken
 
     def _named(self, connection: Connection, name: str) -> FolderRow:
         folder = folders.by_name(connection, self.account_id, name)
@@ -790,6 +800,16 @@ class MailHome:
     def _tick_off(self, connection: Connection) -> None:
         done, self._taken_away = self._taken_away, []
         folders.clear_pending(connection, self.account_id, done)
+
+
+class _Overtaken(Exception):
+    """What was looked up before a transaction is not so any more within it."""
+
+
+def _copy_of(row: Row, file: str, flags: Flags, now: int) -> mailbox.NewMessage:
+    return mailbox.NewMessage(
+        flags, row.size, row.internal_date, file, save_date=now, content_id=row.content_id, native=row.native
+    )
 
 
 def _combine(old: Flags, mode: StoreMode, given: Flags) -> Flags:

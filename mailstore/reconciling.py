@@ -34,11 +34,11 @@ from mailstore.index import folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
 from mailstore.index.reconcile import Difference, Lying, Renamed, compare
-from mailstore.index.rows import Flags, shared_flags
+from mailstore.index.rows import Flags
 from mailstore.index.special import ACCOUNT
 from mailstore.maildir import (
     Maildir,
-    flags_of,
+    flags_now,
     folder_directory,
     folder_name,
     info,
@@ -259,8 +259,7 @@ class Reconciler:
     def _rename(self, connection: Connection, look: _Look, renamed: Iterable[Renamed]) -> None:
         changed: list[tuple[int, Flags]] = []
         for each in renamed:
-            keywords = {flag for flag in each.flags if not flag.startswith("\\")}
-            flags = shared_flags(flags_of(each.lying.name) | keywords)
+            flags = flags_now(each.lying.name, each.flags)
             path = look.path / each.lying.sub / each.lying.name
             target = look.path / "cur" / (each.file + info(flags))
             if path != target:

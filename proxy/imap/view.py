@@ -278,13 +278,18 @@ class View:
         if recent != self._recent_told and self.manner.recent:
             self._recent_told = recent
             parts.append(b"* %d RECENT\r\n" % recent)
-        if self._keywords_untold:  # said before such a keyword is used (RFC 3501 7.2.6)
-            self._keywords_untold = False
-            parts.append(responses.flags_known(self.keywords))
-            parts.append(responses.flags_permanent(self.keywords, writable=self.writable))
+        parts.append(self.new_keywords())
         if self._flags_untold or self._modseqs_untold:
             parts.extend(self._fetches(with_uid))
         return b"".join(parts)
+
+    def new_keywords(self) -> bytes:
+        """FLAGS, where there are keywords that the client has not heard of: before they are used (RFC 3501 7.2.6)."""
+        if not self._keywords_untold:
+            return b""
+        self._keywords_untold = False
+        known = responses.flags_known(self.keywords)
+        return known + responses.flags_permanent(self.keywords, writable=self.writable)
 
     def _expunged(self, gone: set[int]) -> Iterable[bytes]:
         """Highest number first, so that none of those still to come is shifted; or all in one VANISHED."""

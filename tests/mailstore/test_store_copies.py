@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mailstore import delivery
 from mailstore.errors import MessageLost, NoSuchFolder, StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
@@ -24,6 +27,7 @@ from tests.mailstore.store_rig import (
     debris,
     files,
     folder_id,
+    open_home,
     rows,
 )
 
@@ -142,6 +146,31 @@ def test_a_move_into_the_same_folder_gives_a_new_uid(home: MailHome) -> None:
     assert home.move(INBOX_ID, [1], "INBOX").targets == [3]
     assert bodies(home) == {2: b"y", 3: b"x"}
     check_whole(home)
+
+
+@pytest.mark.parametrize("moment", ["link", "settle"])
+def test_what_another_process_moves_at_the_same_moment_is_moved_once(
+    home: MailHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    append(home, b"one")
+    append(home, b"two")
+    other = open_home(tmp_path)
+    rest: Callable[..., Any] = getattr(delivery.Place, moment)
+
+    def overtaken(place: delivery.Place, *arguments: Any) -> Any:
+        monkeypatch.setattr(delivery.Place, moment, rest)
+        other.move(INBOX_ID, [1], "INBOX")
+        other.store_flags(INBOX_ID, [2], StoreMode.ADD, [FLAGGED])
+        return rest(place, *arguments)
+
+    monkeypatch.setattr(delivery.Place, moment, overtaken)
+    moved = home.move(INBOX_ID, [1, 2], "INBOX")
+    assert (list(moved.sources), list(moved.targets)) == ([2], [4])
+    assert bodies(home) == {3: b"one", 4: b"two"}
+    assert {row.uid: set(row.flags) for row in rows(home)} == {3: set(), 4: {FLAGGED}}
+    assert debris(home) == []
+    check_whole(home)
+    other.close()
 
 
 def test_the_ledger_knows_what_was_moved_away(home: MailHome) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mailstore import barrier
 from mailstore import maildir as module
 from mailstore.errors import MessageLost
-from mailstore.index.rows import DELETED, FLAGGED, SEEN
+from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
 from mailstore.maildir import Maildir, sync_files
 
 
@@ -114,17 +114,22 @@ def test_a_file_that_vanishes_between_two_looks_is_lost(maildir: Maildir, monkey
 
 def test_flags_are_put_into_the_name(maildir: Maildir) -> None:
     put(maildir, "1.a:2,S")
-    maildir.rename_flags("", "1.a", [SEEN], [SEEN, DELETED, "Work"])
+    given = frozenset({SEEN, DELETED, "Work"})
+    assert maildir.rename_flags("", "1.a", frozenset({SEEN}), lambda old: old | given) == given
     assert listing(maildir) == ["1.a:2,ST"]
-    maildir.rename_flags("", "1.a", [FLAGGED], [])  # it is not where FLAGGED would have it
-    assert listing(maildir) == ["1.a:2,"]
-    maildir.rename_flags("", "1.a", [], [])
-    maildir.rename_flags("", "1.a", [SEEN], [])  # it is where it shall be
-    maildir.rename_flags("", "2.missing", [], [SEEN])
-    assert listing(maildir) == ["1.a:2,"]
+    assert maildir.rename_flags("", "1.a", given, lambda old: old - {"Work"}) == {SEEN, DELETED}
+    assert maildir.rename_flags("", "2.missing", frozenset(), lambda old: old | {SEEN}) == {SEEN}
+    assert listing(maildir) == ["1.a:2,ST"]
+
+
+def test_flags_that_another_program_put_into_the_name_stay(maildir: Maildir) -> None:
+    put(maildir, "1.a:2,ST")  # its flags were {FLAGGED, "Work"}
+    after = maildir.rename_flags("", "1.a", frozenset({FLAGGED, "Work"}), lambda old: (old | {ANSWERED}) - {DELETED})
+    assert after == {ANSWERED, SEEN, "Work"}
+    assert listing(maildir) == ["1.a:2,RS"]
     put(maildir, "3.new", "new")
-    maildir.rename_flags("", "3.new", [SEEN], [FLAGGED])
-    assert listing(maildir) == ["1.a:2,", "3.new:2,F"]
+    assert maildir.rename_flags("", "3.new", frozenset({SEEN}), lambda old: old | {FLAGGED}) == {FLAGGED}
+    assert listing(maildir) == ["1.a:2,RS", "3.new:2,F"]
 
 
 def test_removal_takes_files_that_were_renamed_and_no_others(maildir: Maildir) -> None:

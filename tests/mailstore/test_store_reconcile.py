@@ -167,6 +167,19 @@ def test_flags_in_names(home: MailHome) -> None:
     assert not home.reconcile(INBOX_ID)
 
 
+def test_flags_in_names_that_nobody_has_noticed_yet_are_not_undone(home: MailHome) -> None:
+    append(home, b"one", flags=[SEEN, "Work"])
+    append(home, b"two")
+    for uid, letters in ((1, "F"), (2, "S")):
+        path = the_file(home, uid)
+        path.rename(path.with_name(unique_of(path.name) + ":2," + letters))
+    (one,) = home.store_flags(INBOX_ID, [1], StoreMode.ADD, [ANSWERED])
+    assert one.flags == {ANSWERED, FLAGGED, "Work"}
+    home.move(INBOX_ID, [2], "INBOX")
+    home.reconcile()
+    assert {row.uid: set(row.flags) for row in rows(home)} == {1: {ANSWERED, FLAGGED, "Work"}, 3: {SEEN}}
+
+
 def test_back_in_new(home: MailHome) -> None:
     uid = append(home, b"one", flags=[SEEN])
     path = the_file(home, uid)

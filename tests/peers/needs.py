@@ -15,10 +15,12 @@ PACKAGES = {
     "getmail": "getmail6",
     "imapfilter": "imapfilter",
     "interimap": "interimap",
+    "maildrop": "maildrop",
     "mbsync": "isync",
     "mpop": "mpop",
     "mutt": "mutt",
     "offlineimap": "offlineimap3",
+    "script": "bsdutils",
 }
 
 

@@ -129,6 +129,7 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
         for uid in batch.lost:
             session.log.warning("message unreadable", account=session.home.account, folder=view.folder.id, uid=uid)
         view.stored(batch.flagged)
+        session.out.write(view.new_keywords())
         became_seen = {message.uid for message in batch.flagged}
         try:
             for answer in batch.answers:

@@ -95,11 +95,13 @@ def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
     note_items(session, arguments.items)
 
-    def looked(home: MailHome) -> Status:
-        home.reconcile_named(arguments.folder)
-        return home.status(arguments.folder)
+    def looked(home: MailHome) -> tuple[bool, Status]:
+        return home.reconcile_named(arguments.folder), home.status(arguments.folder)
 
-    tell_status(session, arguments.folder, await session.run_briefly(looked), arguments.items)
+    noticed, figures = await session.run_briefly(looked)
+    tell_status(session, arguments.folder, figures, arguments.items)
+    if noticed:
+        session.stale = True  # the folder may be the selected one
     return Done(b"Status completed.")
 
 
