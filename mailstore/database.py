@@ -74,6 +74,8 @@ def storage_errors() -> Iterator[None]:
         if _is_damage(error):
             raise StorageCorrupt(f"the database is damaged: {error}") from error
         raise StorageFailed(f"the database refused: {error}") from error
+    except UnicodeDecodeError as error:  # SQLite's own words are of what it read
+        raise StorageCorrupt("the database is damaged: what should be text is none") from error
     except OSError as error:
         raise StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}") from error
 

@@ -79,10 +79,16 @@ def unique_name(token: str, size: int, crlf_size: int, *, now: float, ledger_id:
     return f"{int(now)}.{middle}.{_HOST},S={size},W={crlf_size}"
 
 
+def pulled(name: str) -> tuple[int, str] | None:
+    """The ledger row that a move pulled a file for, and the token of the mailbox; None for any other file."""
+    match = _PULLED.match(name)
+    return (int(match[1]), match[2]) if match else None
+
+
 def ledger_of(name: str, token: str) -> int | None:
     """The ledger row that a file of this mailbox was pulled for, None for any other file."""
-    match = _PULLED.match(name)
-    return int(match[1]) if match and match[2] == token else None
+    found = pulled(name)
+    return found[0] if found is not None and found[1] == token else None
 
 
 def crlf_size(data: bytes) -> int:

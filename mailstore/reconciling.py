@@ -42,6 +42,7 @@ from mailstore.maildir import (
     folder_name,
     info,
     ledger_of,
+    pulled,
     sync_directory,
     sync_files,
     unique_of,
@@ -311,7 +312,7 @@ class Reconciler:
         new = []
         for (_, adopted), entry in zip(taken, entries, strict=True):
             outcome, uidl = self._ledger(connection, entry) if entry is not None else ("", "")
-            date = made_at(adopted.name) if entry is not None else adopted.internal_date
+            date = made_at(adopted.name) if pulled(adopted.name) is not None else adopted.internal_date
             new.append(
                 mailbox.NewMessage(
                     adopted.flags,

@@ -1,8 +1,8 @@
 """Opening a mailbox's index, whatever state its file is in.
 
 A file that SQLite calls damaged is set aside as `….corrupt-N` with what belongs to it, never deleted, and a new one
-is made. Its folders then get a new UIDVALIDITY: what clients have kept under the old one is fetched anew, and no UID
-means another message than before (RFC 3501 2.3.1.1).
+is made, which `mailstore.rebuilding` fills. Its folders then get a new UIDVALIDITY: what clients have kept under the
+old one is fetched anew, and no UID means another message than before (RFC 3501 2.3.1.1).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from mailstore.database import MailboxDatabase, MailboxEngine, storage_errors
 from mailstore.errors import StorageCorrupt
+from mailstore.index import salvage
 
 _BESIDE = ("-wal", "-shm")  # SQLite's own files of a database
 
@@ -28,7 +29,7 @@ def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabas
         return _opened(engine, path)
     except StorageCorrupt:
         aside = _set_aside(path)
-        report("index was damaged and is set aside; the folders are read anew", file=aside.name)
+        report("index was damaged and is set aside", file=aside.name)
         return engine.open(path)
 
 
@@ -78,9 +79,7 @@ def _make(path: Path) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
-        number += 1
+    aside = salvage.free_name(path)
     with storage_errors():
         path.rename(aside)
         for suffix in _BESIDE:
