@@ -56,7 +56,9 @@ def _sqlite_engine(**options: Any) -> Engine:
 def _is_damage(error: object) -> bool:
     """Does SQLite say that the file itself is broken, not that it cannot be used now?"""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is the extended code
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return True
+    return "Could not decode to UTF-8" in str(error)  # the driver's own: all text that went in was UTF-8
 
 
 @contextmanager
@@ -78,6 +80,12 @@ def storage_errors() -> Iterator[None]:
         raise StorageCorrupt("the database is damaged: what should be text is none") from error
     except OSError as error:
         raise StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}") from error
+
+
+def contradicts_itself(failed: StorageFailed) -> bool:
+    """Was it a row that should not be there? We look before we write: then an index of the database is damaged."""
+    cause = failed.__cause__
+    return isinstance(getattr(cause, "orig", cause), sqlite3.IntegrityError)
 
 
 def _make_private(path: Path) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, select
 from mailstore import delivery, schema
 from mailstore.annotations import Annotations
 from mailstore.content import Content, content_of
-from mailstore.database import MailboxEngine, storage_errors
+from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
 from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
 from mailstore.index import folders, mailbox, salvage, special
 from mailstore.index.folders import INBOX_ID, FolderRow
@@ -90,6 +90,7 @@ class MailHome:
         self._announce = announce
         self._clock = clock
         self.made_anew = False  # was the index missing or damaged, with mail in the Maildir?
+        self.damaged = False  # did the index turn out to be damaged since?
         self._behind = False  # is a folder's directory not yet where the index has it?
         self._maildir = Maildir(maildir)
         with storage_errors():
@@ -170,6 +171,11 @@ class MailHome:
     def close(self) -> None:
         self._database.close()
 
+    def suspect(self) -> None:
+        """The index turned out to be damaged: the next opening is to look at the whole of it."""
+        self.damaged = True
+        mark_damaged(index_path(self._maildir.root))
+
     # What a move does
 
     def enter(self, landed: Sequence[Landed]) -> Sums:
@@ -230,9 +236,12 @@ class MailHome:
             self._catch_up()
             return look()
         except StorageCorrupt:
-            mark_damaged(index_path(self._maildir.root))
+            self.suspect()
             raise
         except StorageFailed as error:
+            if contradicts_itself(error):
+                self.suspect()
+                raise
             self._report("maildir cannot be reconciled", reason=str(error))
             return False
 

@@ -9,6 +9,8 @@ folders made and removed.
 - A message is missed only where the directory stood still while it was read: readdir may leave out a file that
   is being renamed.
 - UIDs are never reused; what was removed from the INBOX is `deleted` in the ledger (invariant 8).
+- Files that this store made and that the index does not know, and messages without files, are rare: what follows
+  from them is done only when the index was looked at as a whole, once, and is not itself what is wrong.
 - A file whose size is not the index's is another message: the old UID goes, the file gets a new one.
 
 Used by `mailstore.mailhome` alone, in its thread.
@@ -33,6 +35,7 @@ from mailstore.errors import BadFolderName
 from mailstore.index import folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
+from mailstore.index.opening import check
 from mailstore.index.reconcile import Difference, Lying, Renamed, compare
 from mailstore.index.rows import Flags, shared_flags
 from mailstore.maildir import (
@@ -102,6 +105,7 @@ class Reconciler:
         self._report = report
         self._marks: dict[int, Mark] = {}
         self._root: Mark | None = None
+        self._checked = False  # was the index looked at as a whole?
         self._fresh: dict[int, dict[int, tuple[str, int]]] = {}  # folder → UID → unique name, octets of the file
         self._damaged: dict[int, set[int]] = {}
         self._left: deque[str] = deque(maxlen=_REMEMBERED)
@@ -151,6 +155,9 @@ class Reconciler:
             rows = [tuple(row) for row in connection.execute(_NAMES, {"a": self._account_id, "f": folder_id})]
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
+            if not self._checked and (found.missing or any(token_of(each.name) for each in found.unknown)):
+                check(connection)
+                self._checked = True
             if found or look.replaced:
                 self._carry_out(connection, look, found)
                 if look.changed:

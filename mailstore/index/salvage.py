@@ -36,7 +36,8 @@ _HIGHEST: Final = 2**53  # no number here is anywhere near
 _ONE_BY_ONE: Final = 2_000  # rowids tried one after the other behind a damage, more than fit on a page
 _LAST_ROWID: Final = 2**62
 
-_UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)  # names and error texts that are no UTF-8
+# Names and error texts may be no UTF-8; and a length that SQLite makes of nonsense is more memory than there is.
+_UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 
 Row = dict[str, Any]
 

@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from mailstore.errors import MailstoreError, NoSuchFolder
+from mailstore.errors import MailstoreError, NoSuchFolder, StorageCorrupt
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
 from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
@@ -477,6 +477,9 @@ class Session:
         except MailstoreError as error:
             reply = refusal(error)
             self.log.warning("imap store error", reason=str(error) or type(error).__name__, **self._who())
+            if isinstance(error, StorageCorrupt):  # it is mended at the next opening
+                await self.run(lambda home: home.suspect())
+                self.leave(b"The mailbox has to be repaired; log in again.")
         await self.sync(expunge=expunge, with_uid=with_uid)
         if isinstance(reply, Done):
             self.out.write(responses.status(ready.tag, b"OK", reply.text, reply.code))

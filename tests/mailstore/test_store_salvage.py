@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailstore.database import MailboxEngine
+from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, StoreMode
@@ -293,6 +294,31 @@ def test_octets_of_the_index_changed_anywhere(
     for place, data in damage:
         index_damage.overwrite(index_of(path), int(place * (size - 1)), data)
     index_of(path).rename(path / "Maildir.db.corrupt-1")
+    home = reopened(path)
+    check_whole(home)
+    assert sorted(bodies(home).values()) == sorted(old_mail(n) for n in range(1, 31))
+    home.close()
+
+
+@given(damage=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([b"\0", b"\xff"]), st.integers(1, 4096)), min_size=1))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damage_that_is_met_while_the_mailbox_is_open(
+    small: Path, tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[float, bytes, int]]
+) -> None:
+    """It is called damage and nothing else; the opening after that mends it."""
+    path = copied(small, tmp_path_factory.mktemp("met"))
+    size = index_of(path).stat().st_size
+    for place, octet, count in damage[:3]:
+        index_damage.overwrite(index_of(path), int(place * (size - 1)), octet * count)
+    with suppress(StorageCorrupt):
+        home = MailHome(MailboxEngine(), ACCOUNT, path / "Maildir", clock=lambda: LATER)
+        try:
+            home.reconcile()
+            home.status("INBOX")
+            bodies(home)
+        finally:
+            home.suspect()
+            home.close()
     home = reopened(path)
     check_whole(home)
     assert sorted(bodies(home).values()) == sorted(old_mail(n) for n in range(1, 31))
