@@ -1,4 +1,5 @@
-"""ENVELOPE, BODY and BODYSTRUCTURE read back as RFC 3501 9 writes them, and not one octet otherwise.
+"""ENVELOPE, BODY and BODYSTRUCTURE read back as RFC 3501 9 writes them, and not one octet otherwise. Words whose case
+says nothing come in small letters.
 
 `Unfit` is raised for whatever a client with a strict parser would stumble over. Used on our own answers, and on those
 of other servers.
@@ -140,7 +141,7 @@ def _multipart(reader: Reader, extended: bool, deep: int) -> dict[str, Any]:
     while reader.next_is(b"("):
         parts.append(body(reader, extended=extended, deep=deep + 1))
     reader.expect(b" ")
-    found: dict[str, Any] = {"type": b"multipart", "parts": parts, "subtype": reader.string()}
+    found: dict[str, Any] = {"type": b"multipart", "parts": parts, "subtype": reader.string().lower()}
     if extended:
         reader.expect(b" ")
         found["params"] = _params(reader)
@@ -151,14 +152,14 @@ def _multipart(reader: Reader, extended: bool, deep: int) -> dict[str, Any]:
 def _part(reader: Reader, extended: bool, deep: int) -> dict[str, Any]:
     found: dict[str, Any] = {"type": reader.string().lower()}
     reader.expect(b" ")
-    found["subtype"] = reader.string()
+    found["subtype"] = reader.string().lower()
     reader.expect(b" ")
     found["params"] = _params(reader)
     for name in ("id", "description"):
         reader.expect(b" ")
         found[name] = reader.nstring()
     reader.expect(b" ")
-    found["encoding"] = reader.string()
+    found["encoding"] = reader.string().lower()
     reader.expect(b" ")
     found["octets"] = reader.number()
     if found["type"] == b"message" and found["subtype"].lower() in {b"rfc822", b"global"}:
