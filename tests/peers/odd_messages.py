@@ -39,7 +39,7 @@ ODD: Final[Mapping[str, bytes]] = {
     "a type alone": _mail("Content-Type: text\n"),
     "a type that is none": _mail("Content-Type: what is this; x\n"),
     "a type in capitals": _mail('CONTENT-TYPE: TEXT/PLAIN; CHARSET="UTF-8"; Format=Flowed\n'),
-    "a disposition": _mail('Content-Type: application/pdf; name="a b"\nContent-Disposition: attachment; filename="a b"; size=7\n'),
+    "a disposition": _mail('Content-Type: x/y; name="a b"\nContent-Disposition: attachment; filename="a b"; size=7\n'),
     "RFC 2231": _mail("Content-Type: application/x; name*0*=utf-8''%E4%BC; name*1*=%9A; name*2=.txt\n"),
     "id, description, language, location, md5": _mail(
         "Content-Type: image/png\nContent-ID: <x@y>\nContent-Description: a picture\nContent-Language: en, fr\n"
@@ -57,7 +57,7 @@ ODD: Final[Mapping[str, bytes]] = {
     "no parts": _mixed("nothing here\n"),
     "white space behind delimiters": _mixed("--b  \n\none\n--b\t\n\ntwo\n--b-- \n"),
     "nested multiparts": _mixed(
-        "--b\nContent-Type: multipart/alternative; boundary=c\n\n--c\n\none\n--c\nContent-Type: text/html\n\n2\n--c--\n\n"
+        "--b\nContent-Type: multipart/alternative; boundary=c\n\n--c\n\n1\n--c\nContent-Type: text/html\n\n2\n--c--\n\n"
         "--b\nContent-Type: image/gif\nContent-Transfer-Encoding: base64\n\nR0lG\n--b--\n"
     ),
     "an inner multipart that is not closed": _mixed(

@@ -131,12 +131,14 @@ def differences(ours: Any, theirs: Any, place: str = "") -> Iterator[tuple[str, 
 
 
 @pytest.fixture(scope="module")
-def dovecot(legacy: Dovecot) -> Asker:
+def dovecot(legacy: Dovecot) -> Iterator[Asker]:
     cur = legacy.maildir("odd") / "cur"
     for number, message in enumerate(ODD.values(), 1):
         (cur / f"{1_300_000_000 + number}.M{number}P1.old:2,").write_bytes(message)
     legacy.own()
-    return Asker(SocketChannel(legacy.imap), "odd")
+    channel = SocketChannel(legacy.imap)
+    yield Asker(channel, "odd")
+    channel.hang_up()
 
 
 @pytest.fixture(scope="module")
