@@ -37,8 +37,8 @@ def is_linear(work: Callable[[int], object], small: int) -> None:
     assert took(lambda: work(10 * small)) < 30 * little + TOO_SHORT
 
 
-UNITS = (b"(", b")", b'"\\', b"\\\\", b"1,", b"a ", b"1:", b"&-", b"[", b'"" ', b"(NOT ", b"OR ", b"* ", b"a/", b"=", b"{",
-         b"\xe4\xbd\xa0", b"$ ", b"((", b"x (y ", b"UID ", b"TEXT ")  # fmt: skip
+UNITS = (b"(", b")", b'"\\', b"\\\\", b"1,", b"a ", b"1:", b"&-", b"[", b'"" ', b"(NOT ", b"OR ", b"* ", b"a/", b"=",
+         b"{", b"\xe4\xbd\xa0", b"$ ", b"((", b"x (y ", b"UID ", b"TEXT ")  # fmt: skip
 BEGINNINGS = (
     b"",
     b"1 ",
