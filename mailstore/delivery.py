@@ -65,6 +65,8 @@ class Place:
             if found is None:
                 raise MessageLost("the message's file is missing")
             path = found
+        if not path.is_file() or path.is_symlink():
+            raise MessageLost("what should be the message's file is none")
         octets = path.stat().st_size if row.native else row.size
         unique = unique_name(self._token, octets, row.size if row.native else _crlf_size(row), now=self._now)
         target = self._folder / "cur" / (unique + info(row.flags))

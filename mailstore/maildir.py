@@ -166,6 +166,25 @@ def _escape(level: str) -> str:
     return level.replace("%", "%25").replace(".", "%2E")
 
 
+class NotAFile(MessageLost):
+    """A directory, a pipe or a link lies where the message's file should be."""
+
+
+def open_file(path: Path) -> int:
+    """A descriptor of a plain file. A pipe keeps nobody waiting, and what a link leads to is not this account's mail.
+    Raises OSError, NotAFile."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link; a socket
+            raise NotAFile("what should be the message's file is none") from error
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotAFile("what should be the message's file is none")
+    return fd
+
+
 class Maildir:
     """One Maildir tree. Paths only: what is in it is the index's business."""
 
@@ -208,15 +227,15 @@ class Maildir:
         return None
 
     def open(self, directory: str, unique: str, flags: Iterable[str]) -> int:
-        """A file descriptor of a message. Raises MessageLost."""
+        """A file descriptor of a message. Raises MessageLost, and NotAFile for what only has its name."""
         try:
-            return os.open(self.path(directory, unique, flags), os.O_RDONLY)
+            return open_file(self.path(directory, unique, flags))
         except FileNotFoundError:
             pass
         found = self.find(directory, unique)
         try:
             if found is not None:
-                return os.open(found, os.O_RDONLY)
+                return open_file(found)
         except FileNotFoundError:
             pass
         raise MessageLost("the message's file is missing")

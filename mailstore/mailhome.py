@@ -50,7 +50,7 @@ from mailstore.index.rows import (
 from mailstore.index.salvage import Salvage, asides
 from mailstore.kept import Kept
 from mailstore.ledger import Here, Landed, Ledger, Sums
-from mailstore.maildir import Maildir, folder_directory, info, new_token
+from mailstore.maildir import Maildir, NotAFile, folder_directory, info, new_token
 from mailstore.message.facts import Facts
 from mailstore.quota import Limits, Usage
 from mailstore.rebuilding import rebuild
@@ -93,9 +93,11 @@ class MailHome:
         self.damaged = False  # did the index turn out to be damaged since?
         self._behind = False  # is a folder's directory not yet where the index has it?
         self._maildir = Maildir(maildir)
-        with storage_errors():
-            self._maildir.make()
         self._report = report
+        with storage_errors():
+            if index_path(maildir).exists() and not ((maildir / "cur").is_dir() and (maildir / "new").is_dir()):
+                report("maildir directories were missing", folder=INBOX_ID)
+            self._maildir.make()
         self._database = open_index(engine, index_path(maildir), report)
         self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
@@ -474,7 +476,12 @@ class MailHome:
         return f"F{self.token}-{folder.id:x}"
 
     def _content(self, folder: FolderRow, row: Row) -> Content:
-        fd = self._maildir.open(folder.directory, row.file, row.flags)
+        try:
+            fd = self._maildir.open(folder.directory, row.file, row.flags)
+        except NotAFile:
+            self._reconciler.damaged(folder.id, row.uid)
+            self._report("message file is none", folder=folder.id, uid=row.uid)
+            raise
         if not row.native and os.fstat(fd).st_size != row.size:
             self._reconciler.damaged(folder.id, row.uid)
             self._report("message file has another size", folder=folder.id, uid=row.uid)

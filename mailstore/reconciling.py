@@ -354,6 +354,9 @@ class Reconciler:
         """Look for folders made and removed; whether there were any. Raises StorageFailed."""
         root = self._maildir.root
         with storage_errors():
+            if not root.is_dir():
+                self._maildir.make()
+                self._report("maildir directories were missing", folder=INBOX_ID)
             now = time.time_ns()
             seen = (root.stat().st_mtime_ns,) * 2
             if self._root is not None and self._root.settled and self._root.times == seen:
