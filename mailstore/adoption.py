@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from mailstore.index.reconcile import Lying
 from mailstore.index.rows import Flags, shared_flags
-from mailstore.maildir import flags_of, info, unique_name, unique_of
+from mailstore.maildir import NotAFile, flags_of, info, open_file, unique_name, unique_of
 
 _PIECE: Final = 1024 * 1024
 _LONGEST: Final = 255 - len(":2,DFRST")  # octets of a name without flags
@@ -63,13 +62,11 @@ def made_at(name: str) -> int:
 def measure(path: Path) -> Measured | None:
     """Read a file through; None where it is no plain file, cannot be read, is gone, or is just being written."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        fd = open_file(path)
+    except (OSError, NotAFile):
         return None
     try:
         before = os.fstat(fd)
-        if not stat.S_ISREG(before.st_mode):
-            return None
         octets = bare = 0
         last = b""
         while piece := os.read(fd, _PIECE):

@@ -70,7 +70,9 @@ def _sqlite_engine(**options: Any) -> Engine:
 def _is_damage(error: object) -> bool:
     """Does SQLite say that the file itself is broken, not that it cannot be used now?"""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is the extended code
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return True
+    return "Could not decode to UTF-8" in str(error)  # the driver's own: all text that went in was UTF-8
 
 
 def translated(error: BaseException) -> MailstoreError | None:
@@ -85,6 +87,8 @@ def translated(error: BaseException) -> MailstoreError | None:
         return StorageFailed(f"the database refused: {error}")
     if isinstance(error, exc.TimeoutError):
         return StorageFailed("the database is in use by too many at once")
+    if isinstance(error, UnicodeDecodeError):  # SQLite's own words are of what it read
+        return StorageCorrupt("the database is damaged: what should be text is none")
     if isinstance(error, OSError):
         return StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}")
     return None
@@ -103,6 +107,12 @@ class storage_errors:
     ) -> None:
         if error is not None and (failed := translated(error)) is not None:
             raise failed from error
+
+
+def contradicts_itself(failed: StorageFailed) -> bool:
+    """Was it a row that should not be there? We look before we write: then an index of the database is damaged."""
+    cause = failed.__cause__
+    return isinstance(getattr(cause, "orig", cause), sqlite3.IntegrityError)
 
 
 def _make_private(path: Path) -> None:

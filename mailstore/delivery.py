@@ -33,8 +33,9 @@ class Place:
         self._now = now
         self._made: list[str] = []
 
-    def message(self, source: IO[bytes], flags: Flags) -> tuple[str, int]:
-        """Write a message and bring its bytes to stable storage; gives back its unique name and size."""
+    def message(self, source: IO[bytes], flags: Flags, date: int | None = None) -> tuple[str, int]:
+        """Write a message and bring its bytes to stable storage; gives back its unique name and size. The file's time
+        is the internal `date`, as Maildir programs have it: an index that is lost can be made anew from it."""
         passing = self._passing(unique_name(self._token, 0, 0, now=self._now))
         size = line_ends = 0
         last = b""
@@ -47,6 +48,8 @@ class Place:
                     line_ends += joined.count(b"\n") - joined.count(b"\r\n") - (last == b"\n")
                     last = piece[-1:]
                 file.flush()
+                if date is not None:
+                    os.utime(file.fileno(), (date, date))
                 os.fsync(file.fileno())
             unique = unique_name(self._token, size, size + line_ends, now=self._now)
             self._into_cur(passing, unique, flags)
@@ -64,6 +67,8 @@ class Place:
             if found is None:
                 raise MessageLost("the message's file is missing")
             path, flags = found, flags_now(found.name, row.flags)
+        if not path.is_file() or path.is_symlink():
+            raise MessageLost("what should be the message's file is none")
         octets = path.stat().st_size if row.native else row.size
         unique = unique_name(self._token, octets, row.size if row.native else _crlf_size(row), now=self._now)
         target = f"{self._at}/cur/{unique}{info(flags)}"

@@ -12,7 +12,7 @@ may be looking, and a UID must not appear below one that they have seen (RFC 350
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,8 +22,9 @@ from mailstore import schema
 from mailstore.database import MailboxDatabase
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import Flags
+from mailstore.maildir import info
 
-_l = schema.ledger.c
+_l, _m = schema.ledger.c, schema.messages.c
 
 
 class Outcome(enum.StrEnum):
@@ -66,6 +67,15 @@ class Landed:
     sha256: bytes
     internal_date: int
     flags: Flags
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A message that is here already: see `mailstore.recognition`."""
+
+    folder_id: int
+    uid: int
     file: str
 
 
@@ -117,6 +127,13 @@ _ATTEMPT = (
     .where(*_HERE)
     .values(attempts=_l.attempts + 1, reason=bindparam("why"), updated=bindparam("now"))
 )
+_NAMED = (
+    update(schema.messages)
+    .where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"), _m.uid == bindparam("u"))
+    .where(_m.file == bindparam("was"))
+    .values(uidl=bindparam("to"))
+)
+_NONE_HERE: Mapping[int, Here] = {}
 
 
 class Ledger:
@@ -184,14 +201,17 @@ class Ledger:
         folders.save(connection, self._account_id, inbox)
         return [replace(entry, uid=first + n) for n, entry in enumerate(made)]
 
-    def enter(self, landed: Sequence[Landed]) -> Sums:
+    def enter(self, landed: Sequence[Landed], here: Mapping[int, Here] = _NONE_HERE) -> Sums:
         """Make messages that the barrier made durable visible: index and ledger in one transaction (invariant 2).
 
+        Those that are `here` already, by ledger row, are not entered again; their new files are to be removed.
         Gives back what the ledger adds up to afterwards.
         """
         with self._database.write() as connection:
-            if landed:
-                self._enter(connection, landed)
+            new = [message for message in landed if message.entry.id not in here]
+            if new:
+                self._enter(connection, new)
+            self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
             sums = self._add_up(connection)
         if landed:
             self._announce(folders.INBOX_ID)
@@ -213,6 +233,21 @@ class Ledger:
             for m, uid in zip(landed, uids, strict=True)
         ]
         connection.execute(_STORED, values)
+
+    def _find_again(self, connection: Connection, known: Iterable[tuple[Landed, Here]]) -> None:
+        for message, place in known:
+            entry = {"a": self._account_id, "i": message.entry.id, "now": self._now()}
+            uid = None
+            if place.folder_id == folders.INBOX_ID:
+                uid = place.uid
+                if message.entry.uidl:
+                    named = {"a": self._account_id, "f": place.folder_id, "u": uid, "was": place.file}
+                    connection.execute(_NAMED, named | {"to": message.entry.uidl})
+            connection.execute(_STORED, entry | {"new_uid": uid, "new_sha256": message.sha256})
+            if uid is None:  # moved to another folder by the user
+                connection.execute(_OUTCOME, entry | {"new": Outcome.DELETED.value, "why": ""})
+            path = f"cur/{message.file}{info(message.flags)}"
+            folders.add_pending(connection, self._account_id, [("remove", path, "")])
 
     def count_attempt(self, entry_id: int, reason: str) -> None:
         """A message could not be fetched this time; the next move tries again."""

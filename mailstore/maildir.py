@@ -13,6 +13,7 @@ and its name is, before the index says that it exists.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -81,10 +82,16 @@ def unique_name(token: str, size: int, crlf_size: int, *, now: float, ledger_id:
     return f"{int(now)}.{middle}.{_HOST},S={size},W={crlf_size}"
 
 
+def pulled(name: str) -> tuple[int, str] | None:
+    """The ledger row that a move pulled a file for, and the token of the mailbox; None for any other file."""
+    match = _PULLED.match(name)
+    return (int(match[1]), match[2]) if match else None
+
+
 def ledger_of(name: str, token: str) -> int | None:
     """The ledger row that a file of this mailbox was pulled for, None for any other file."""
-    match = _PULLED.match(name)
-    return int(match[1]) if match and match[2] == token else None
+    found = pulled(name)
+    return found[0] if found is not None and found[1] == token else None
 
 
 def crlf_size(data: bytes) -> int:
@@ -158,6 +165,25 @@ def _escape(level: str) -> str:
     return level.replace("%", "%25").replace(".", "%2E")
 
 
+class NotAFile(MessageLost):
+    """A directory, a pipe or a link lies where the message's file should be."""
+
+
+def open_file(path: str | Path) -> int:
+    """A descriptor of a plain file. A pipe keeps nobody waiting, and what a link leads to is not this account's mail.
+    Raises OSError, NotAFile."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link; a socket
+            raise NotAFile("what should be the message's file is none") from error
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotAFile("what should be the message's file is none")
+    return fd
+
+
 class Maildir:
     """One Maildir tree. Paths only: what is in it is the index's business."""
 
@@ -205,15 +231,15 @@ class Maildir:
         return None
 
     def open(self, directory: str, unique: str, flags: Iterable[str]) -> int:
-        """A file descriptor of a message. Raises MessageLost."""
+        """A file descriptor of a message. Raises MessageLost, and NotAFile for what only has its name."""
         try:
-            return os.open(self._file(directory, unique, flags), os.O_RDONLY)
+            return open_file(self._file(directory, unique, flags))
         except FileNotFoundError:
             pass
         found = self.find(directory, unique)
         try:
             if found is not None:
-                return os.open(found, os.O_RDONLY)
+                return open_file(found)
         except FileNotFoundError:
             pass
         raise MessageLost("the message's file is missing")

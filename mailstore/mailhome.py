@@ -22,12 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from mailstore import delivery, schema
 from mailstore.annotations import Annotations
 from mailstore.content import Content, content_of
-from mailstore.database import BRIEF_FILES, BRIEF_OCTETS, BRIEF_ROWS, MailboxEngine, storage_errors
+from mailstore.database import BRIEF_FILES, BRIEF_OCTETS, BRIEF_ROWS, MailboxEngine, contradicts_itself, storage_errors
 from mailstore.delivery import Place
 from mailstore.errors import (
     BadFolderName,
@@ -39,7 +39,7 @@ from mailstore.errors import (
     StorageCorrupt,
     StorageFailed,
 )
-from mailstore.index import folders, mailbox, special
+from mailstore.index import folders, mailbox, salvage, special
 from mailstore.index.folders import INBOX_ID, FolderRow, Pending
 from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.rows import (
@@ -60,11 +60,14 @@ from mailstore.index.rows import (
     named_once,
     shared_flags,
 )
+from mailstore.index.salvage import Salvage, asides
 from mailstore.kept import Kept
-from mailstore.ledger import Ledger
-from mailstore.maildir import Maildir, folder_directory, info, new_token
+from mailstore.ledger import Here, Landed, Ledger, Sums
+from mailstore.maildir import Maildir, NotAFile, folder_directory, info, new_token
 from mailstore.message.facts import Facts
 from mailstore.quota import Limits, Usage
+from mailstore.rebuilding import rebuild
+from mailstore.recognition import Recognition
 from mailstore.reconciling import Reconciler, Report
 from mailstore.standing import FolderStanding, MessageChanges, Standing, changes_since, standing
 
@@ -111,7 +114,8 @@ class MailHome:
         `announce(folder_id)` is called after each change to a folder's messages, and with `special.ACCOUNT` after
         each to which folders, subscriptions and annotations there are, in the thread that made it;
         `report(event, **figures)` is told what other programs did to the Maildir, and what was lost. An index that is
-        damaged is set aside, and the folders get a new one, with a new UIDVALIDITY, from what is in the Maildir.
+        damaged is set aside, and the folders get a new one, with a new UIDVALIDITY, from what it still tells and what
+        is in the Maildir.
         """
         self.account_id = account_id
         self._announce = announce
@@ -119,14 +123,19 @@ class MailHome:
         self._maildrop_lock: int | None = None
         self._taken_away: list[Pending] = []  # done, and not yet ticked off
         self._going: list[Pending] = []  # to be done when what is owed was paid
+        self.made_anew = False  # was the index missing or damaged, with mail in the Maildir?
+        self.damaged = False  # did the index turn out to be damaged since?
         self._behind = False  # is a folder's directory not yet where the index has it?
         self._maildir = Maildir(maildir)
-        with storage_errors():
-            self._maildir.make()
         self._report = report
+        with storage_errors():
+            if index_path(maildir).exists() and not ((maildir / "cur").is_dir() and (maildir / "new").is_dir()):
+                report("maildir directories were missing", folder=INBOX_ID)
+            self._maildir.make()
         self._database = open_index(engine, index_path(maildir), report)
         self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        self.recognition = Recognition(self._database, account_id, self._maildir)
         self.annotations = Annotations(self._database, account_id, announce)
         self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
         try:
@@ -142,27 +151,39 @@ class MailHome:
                 announce=announce,
                 report=report,
             )
+            if self.made_anew:
+                self.reconcile()  # before anything new gets a UID
         except BaseException:
             self._database.close()
             raise
 
     def _begin_mailbox(self) -> str:
         with self._database.read() as connection:
-            table = schema.mailboxes
-            token = connection.scalar(select(table.c.token).where(table.c.account_id == self.account_id))
-        if token is not None:
-            return str(token)
+            token = self._known_token(connection)
+        return token if token is not None else self._make_mailbox()
+
+    def _known_token(self, connection: Connection) -> str | None:
+        table = schema.mailboxes.c
+        return connection.scalar(select(table.token).where(table.account_id == self.account_id))
+
+    def _make_mailbox(self) -> str:
+        """Fill a new index: with what an earlier one still tells, if there was one."""
+        found, kept_from = Salvage(), ""
+        for aside in asides(index_path(self._maildir.root)):
+            found = salvage.read(aside, self.account_id)
+            if found:
+                kept_from = aside.name
+                break
         token = new_token()
-        with self._database.write() as connection:
-            values = {
-                "account_id": self.account_id,
-                "token": token,
-                "last_uidvalidity": 0,
-                "last_folder_id": 0,
-            }
-            connection.execute(insert(schema.mailboxes), values)
-            made = folders.add(connection, self.account_id, "INBOX", "", self._now())
-            assert made.id == INBOX_ID
+        with storage_errors(), self._database.write() as connection:
+            made = self._known_token(connection)
+            if made is not None:  # by another process, a moment ago
+                return made
+            done = rebuild(connection, self._maildir, self.account_id, token, found, self._now())
+        if done.had_mail:
+            self.made_anew = True
+            figures = {"folders": done.folders, "messages": done.messages, "ledger_rows": done.ledger_rows}
+            self._report("index is made anew", kept_from=kept_from, **figures)
         return token
 
     def _sweep(self) -> None:
@@ -235,24 +256,53 @@ class MailHome:
         if going:
             self._take_away(going)
 
+    def suspect(self) -> None:
+        """The index turned out to be damaged: the next opening is to look at the whole of it."""
+        self.damaged = True
+        mark_damaged(index_path(self._maildir.root))
+
+    # What a move does
+
+    def enter(self, landed: Sequence[Landed]) -> Sums:
+        """Make what a move brought visible: see `Ledger.enter`. What is here already, and was lost with an index
+        from the ledger alone, is not stored twice. Raises StorageFailed."""
+        here: Mapping[int, Here] = {}
+        if landed and self.recognition.needed():
+            self._look()  # what is here has to be in the index
+            here = self.recognition.among(landed)
+        sums = self.ledger.enter(landed, here)
+        if here:
+            self._work_off_pending()
+            self._report("messages known again after a loss of the index", messages=len(here))
+        return sums
+
+    def carried_over(self) -> Sums:
+        """A move is done; gives back what the ledger adds up to."""
+        sums = self.ledger.sums()
+        if not sums.quarantined:
+            self.recognition.over()
+        return sums
+
+    # What other programs do
+
     def reconcile(self, folder_id: int | None = None) -> bool:
         """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
         whether they did anything. What cannot be done now (disk full, read-only) is reported and done later.
         Raises StorageFailed for an index that is damaged."""
 
-        def look() -> bool:
-            changed = folder_id is None and self._reconciler.folders()
-            with self._database.read() as connection:
-                if folder_id is None:
-                    found = folders.every(connection, self.account_id)
-                else:
-                    one = folders.by_id(connection, self.account_id, folder_id)
-                    found = [one] if one is not None else []
-            for folder in found:
-                changed |= self._reconciler.folder(folder)
-            return changed
+        return self._noticed(lambda: self._look(folder_id))
 
-        return self._noticed(look)
+    def _look(self, folder_id: int | None = None) -> bool:
+        changed = folder_id is None and self._reconciler.folders()
+        with self._database.read() as connection:
+            if folder_id is None:
+                found = folders.every(connection, self.account_id)
+            else:
+                one = folders.by_id(connection, self.account_id, folder_id)
+                found = [one] if one is not None else []
+        for folder in found:
+            changed |= self._reconciler.folder(folder)
+        return changed
 
     def reconcile_named(self, name: str) -> bool:
         """The same for one folder by its name, or, where there is none, which folders there are by now."""
@@ -271,9 +321,12 @@ class MailHome:
             self._catch_up()
             return look()
         except StorageCorrupt:
-            mark_damaged(index_path(self._maildir.root))
+            self.suspect()
             raise
         except StorageFailed as error:
+            if contradicts_itself(error):
+                self.suspect()
+                raise
             self._report("maildir cannot be reconciled", reason=str(error))
             return False
 
@@ -535,7 +588,12 @@ class MailHome:
 
     def _content(self, folder: FolderRow, row: Row) -> Content:
         self._database.at_most(row.size, BRIEF_OCTETS)
-        fd = self._maildir.open(folder.directory, row.file, row.flags)
+        try:
+            fd = self._maildir.open(folder.directory, row.file, row.flags)
+        except NotAFile:
+            self._reconciler.damaged(folder.id, row.uid)
+            self._report("message file is none", folder=folder.id, uid=row.uid)
+            raise
         if not row.native and os.fstat(fd).st_size != row.size:
             self._reconciler.damaged(folder.id, row.uid)
             self._report("message file has another size", folder=folder.id, uid=row.uid)
@@ -628,12 +686,12 @@ class MailHome:
         given = named_once(flags)
         now = self._clock()
         with storage_errors(), self._placed(folder, now) as place:
-            file, size = place.message(message, given)
+            date = int(now) if internal_date is None else internal_date
+            file, size = place.message(message, given, date)
             place.settle()
             with self._database.write() as connection:
                 self._make_room(connection, size, 1)
                 folder = self._numbered(connection, folder.id)
-                date = int(now) if internal_date is None else internal_date
                 new = mailbox.NewMessage(given, size, date, file, save_date=int(now))
                 (uid,) = mailbox.add(connection, self.account_id, folder, [new])
                 folders.save(connection, self.account_id, folder)
@@ -652,8 +710,8 @@ class MailHome:
             new = []
             for message in messages:
                 given = named_once(message.flags)
-                file, size = place.message(message.source, given)
                 date = int(now) if message.internal_date is None else message.internal_date
+                file, size = place.message(message.source, given, date)
                 new.append(mailbox.NewMessage(given, size, date, file, save_date=int(now)))
             place.settle()
             with self._database.write() as connection:

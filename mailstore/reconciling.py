@@ -9,6 +9,8 @@ folders made and removed.
 - A message is missed only where the directory stood still while it was read: readdir may leave out a file that
   is being renamed.
 - UIDs are never reused; what was removed from the INBOX is `deleted` in the ledger (invariant 8).
+- Files that this store made and that the index does not know, and messages without files, are rare: what follows
+  from them is done only when the index was looked at as a whole, once, and is not itself what is wrong.
 - A file whose size is not the index's is another message: the old UID goes, the file gets a new one.
 
 Used by `mailstore.mailhome` alone, in its thread.
@@ -33,6 +35,7 @@ from mailstore.errors import BadFolderName
 from mailstore.index import folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
+from mailstore.index.opening import check
 from mailstore.index.reconcile import Difference, Lying, Renamed, compare
 from mailstore.index.rows import Flags
 from mailstore.index.special import ACCOUNT
@@ -43,6 +46,7 @@ from mailstore.maildir import (
     folder_name,
     info,
     ledger_of,
+    pulled,
     sync_directory,
     sync_files,
     unique_of,
@@ -105,6 +109,7 @@ class Reconciler:
         self._report = report
         self._marks: dict[int, Mark] = {}
         self._root: Mark | None = None
+        self._checked = False  # was the index looked at as a whole?
         self._fresh: dict[int, dict[int, tuple[str, int]]] = {}  # folder → UID → unique name, octets of the file
         self._damaged: dict[int, set[int]] = {}
         self._left: deque[str] = deque(maxlen=_REMEMBERED)
@@ -178,6 +183,9 @@ class Reconciler:
             rows = self._rows(connection, folder_id)
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
+            if not self._checked and (found.missing or any(token_of(each.name) for each in found.unknown)):
+                check(connection)
+                self._checked = True
             if found or look.replaced:
                 self._carry_out(connection, look, found)
                 if look.changed:
@@ -338,7 +346,7 @@ class Reconciler:
         new = []
         for (_, adopted), entry in zip(taken, entries, strict=True):
             outcome, uidl = self._ledger(connection, entry) if entry is not None else ("", "")
-            date = made_at(adopted.name) if entry is not None else adopted.internal_date
+            date = made_at(adopted.name) if pulled(adopted.name) is not None else adopted.internal_date
             new.append(
                 mailbox.NewMessage(
                     adopted.flags,
@@ -373,6 +381,9 @@ class Reconciler:
         """Look for folders made and removed; whether there were any. Raises StorageFailed."""
         root = self._maildir.root
         with storage_errors():
+            if not root.is_dir():
+                self._maildir.make()
+                self._report("maildir directories were missing", folder=INBOX_ID)
             now = time.time_ns()
             seen = (root.stat().st_mtime_ns,) * 2
             if self._root is not None and self._root.settled and self._root.times == seen:

@@ -94,17 +94,19 @@ def save(connection: Connection, account_id: int, folder: FolderRow) -> None:
     )
 
 
-def add(connection: Connection, account_id: int, name: str, directory: str, now: int) -> FolderRow:
-    """A new folder. UIDVALIDITY grows with each one made, so that a name that comes back is a new folder to
-    clients (RFC 3501 2.3.1.1)."""
+def add(
+    connection: Connection, account_id: int, name: str, directory: str, now: int, *, folder_id: int | None = None
+) -> FolderRow:
+    """A new folder, with an id that is given only where an index is made anew. UIDVALIDITY grows with each one made,
+    so that a name that comes back is a new folder to clients (RFC 3501 2.3.1.1)."""
     mailbox = schema.mailboxes
     row = connection.execute(
         select(mailbox.c.last_uidvalidity, mailbox.c.last_folder_id).where(mailbox.c.account_id == account_id)
     ).one()
-    uidvalidity, folder_id = max(now, row[0] + 1), row[1] + 1
+    uidvalidity, folder_id = max(now, row[0] + 1), folder_id or row[1] + 1
     connection.execute(
         update(mailbox).where(mailbox.c.account_id == account_id),
-        {"last_uidvalidity": uidvalidity, "last_folder_id": folder_id},
+        {"last_uidvalidity": uidvalidity, "last_folder_id": max(folder_id, row[1])},
     )
     folder = FolderRow(folder_id, name, directory, uidvalidity, 1, 1, 1)
     connection.execute(

@@ -1,8 +1,8 @@
 """Opening a mailbox's index, whatever state its file is in.
 
 A file that SQLite calls damaged is set aside as `….corrupt-N` with what belongs to it, never deleted, and a new one
-is made. Its folders then get a new UIDVALIDITY: what clients have kept under the old one is fetched anew, and no UID
-means another message than before (RFC 3501 2.3.1.1).
+is made, which `mailstore.rebuilding` fills. Its folders then get a new UIDVALIDITY: what clients have kept under the
+old one is fetched anew, and no UID means another message than before (RFC 3501 2.3.1.1).
 """
 
 from __future__ import annotations
@@ -13,10 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from mailstore.database import MailboxDatabase, MailboxEngine, storage_errors
 from mailstore.errors import StorageCorrupt
+from mailstore.index import salvage
 
 _BESIDE = ("-wal", "-shm")  # SQLite's own files of a database
+_WITHOUT_INBOX = """
+    SELECT 1 FROM mailboxes AS m
+    WHERE NOT EXISTS (SELECT 1 FROM folders AS f WHERE f.account_id = m.account_id AND f.id = 1 AND f.directory = '')
+    OR NOT EXISTS (SELECT 1 FROM folders AS f WHERE f.account_id = m.account_id AND f.name = 'INBOX' AND +f.id = 1)
+"""
 
 
 def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabase:
@@ -28,7 +36,7 @@ def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabas
         return _opened(engine, path)
     except StorageCorrupt:
         aside = _set_aside(path)
-        report("index was damaged and is set aside; the folders are read anew", file=aside.name)
+        report("index was damaged and is set aside", file=aside.name)
         return engine.open(path)
 
 
@@ -37,15 +45,25 @@ def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
     database = engine.open(path)
     try:
         if _damaged_marker(path).exists():
-            _check(database, path)
+            with database.read() as connection:
+                check(connection)
+            _damaged_marker(path).unlink(missing_ok=True)
+        with database.read() as connection:
+            _look_for_inbox(connection)
     except BaseException:
         database.close()
         raise
     return database
 
 
+def _look_for_inbox(connection: Connection) -> None:
+    """By either way to it: of all that may be damaged, this is what nothing works without. Raises StorageCorrupt."""
+    if connection.exec_driver_sql(_WITHOUT_INBOX).first() is not None:
+        raise StorageCorrupt("the database is damaged: there is no INBOX")
+
+
 def mark_damaged(path: Path) -> None:
-    """An open index turned out to be damaged: the next opening is to look at the whole of it."""
+    """The next opening is to look at the whole of it."""
     with suppress(OSError):
         _damaged_marker(path).touch(mode=0o600)
 
@@ -54,13 +72,11 @@ def _damaged_marker(path: Path) -> Path:
     return path.with_name(path.name + ".suspect")
 
 
-def _check(database: MailboxDatabase, path: Path) -> None:
-    """Raises StorageCorrupt."""
-    with database.read() as connection:
-        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+def check(connection: Connection) -> None:
+    """Look at the whole of an index, within a transaction. Raises StorageCorrupt."""
+    said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
     if said != "ok":
         raise StorageCorrupt("the database is damaged")
-    _damaged_marker(path).unlink(missing_ok=True)
 
 
 def _make(path: Path) -> None:
@@ -78,9 +94,7 @@ def _make(path: Path) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
-        number += 1
+    aside = salvage.free_name(path)
     with storage_errors():
         path.rename(aside)
         for suffix in _BESIDE:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.python.failure import Failure
 
-from mailstore.errors import MailstoreError
+from mailstore.errors import MailstoreError, StorageCorrupt
 from proxy.imap import responses
 from proxy.imap.answers import Bad, Done, Leave, No, refusal, server_bug
 from proxy.imap.grammar.parse import parse
@@ -78,6 +78,9 @@ class Answering:
         except MailstoreError as error:
             reply = refusal(error)
             session.log.warning("imap store error", reason=str(error) or type(error).__name__, **session.who())
+            if isinstance(error, StorageCorrupt):  # it is mended at the next opening
+                await session.run(lambda home: home.suspect())
+                session.leave(b"The mailbox has to be repaired; log in again.")
         await session.sync(expunge=expunge, with_uid=with_uid)
         if isinstance(reply, Done):
             session.out.write(responses.status(ready.tag, b"OK", reply.text, reply.code))

@@ -281,6 +281,8 @@ class Homes:
         if kept:
             self._open[account_id], _ = self._kept.pop(account_id)
         opened = self._open.get(account_id)
+        if opened is not None and opened.home is not None and opened.home.damaged:
+            opened = None  # who still has it is on the way out
         if opened is None:
             opened = self._open[account_id] = _Open(self, account_id, account, _Lane(self._in_thread))
             self._make_attentive(opened)
@@ -361,7 +363,7 @@ class Homes:
         opened.users -= 1
         if opened.users:
             return
-        if self._clock is None or opened.home is None or opened.shutting:
+        if self._clock is None or opened.home is None or opened.home.damaged or opened.shutting:
             self._close(account_id, opened)
             return
         del self._open[account_id]

@@ -204,7 +204,7 @@ class Move:
         self._enter(Stage.CLOSING)
         await source.close()
         self._source = None
-        sums = await self._home.run(lambda home: home.ledger.sums())
+        sums = await self._home.run(lambda home: home.carried_over())
         self._step_forward(sums)
         self._enter(Stage.DONE)
         return sums

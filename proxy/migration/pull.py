@@ -149,7 +149,7 @@ class Pull:
     async def _settle(self, batch: list[Written]) -> None:
         await self._in_thread(self._landing.settle, batch)
         landed = [message.landed for message in batch]
-        sums = await self._home.run(lambda home: home.ledger.enter(landed))
+        sums = await self._home.run(lambda home: home.enter(landed))
         self._settling = False
         self._last_barrier = self._clock.seconds()
         self.stored += len(landed)

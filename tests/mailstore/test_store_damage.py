@@ -1,10 +1,8 @@
-"""Maildirs and indexes damaged in every way another program can: the mailbox opens, what is there is served, what was
-lost is said, and no UID means another message than before."""
+"""Indexes that are lost or damaged, sizes in names that are wrong, disks that refuse: the mailbox opens, what is there
+is served, and no UID means another message than before. Damage to the Maildir: test_store_maildir_damage."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,99 +44,6 @@ def reopened(path: Path, said: Reports | None = None, now: float = NOW + 100) ->
 
 def in_cur(path: Path) -> list[Path]:
     return sorted((path / "Maildir" / "cur").iterdir())
-
-
-def lose_one(path: Path) -> None:
-    in_cur(path)[0].unlink()
-
-
-def cut_one(path: Path) -> None:
-    os.truncate(in_cur(path)[0], 1)
-
-
-def empty_one(path: Path) -> None:
-    os.truncate(in_cur(path)[0], 0)
-
-
-def rename_one(path: Path) -> None:
-    in_cur(path)[0].rename(path / "Maildir" / "cur" / "renamed by hand")
-
-
-def copy_into_new(path: Path) -> None:
-    lying = in_cur(path)[0]
-    shutil.copy(lying, path / "Maildir" / "new" / unique_of(lying.name))
-
-
-def two_flag_sets(path: Path) -> None:
-    lying = in_cur(path)[0]
-    shutil.copy(lying, lying.with_name(unique_of(lying.name) + ":2,FRS"))
-
-
-def wrong_sizes(path: Path) -> None:
-    (path / "Maildir" / "new" / "1.a.host,S=9999,W=1").write_bytes(b"x\ny\n")
-
-
-def no_numbers(path: Path) -> None:
-    (path / "Maildir" / "new" / "1.a.host,S=,W=x").write_bytes(b"x\ny\n")
-
-
-def no_new(path: Path) -> None:
-    (path / "Maildir" / "new").rmdir()
-
-
-def no_cur(path: Path) -> None:
-    shutil.rmtree(path / "Maildir" / "cur")
-
-
-def no_folder(path: Path) -> None:
-    shutil.rmtree(path / "Maildir" / ".a")
-
-
-def no_maildir(path: Path) -> None:
-    shutil.rmtree(path / "Maildir")
-
-
-DAMAGE: list[tuple[Callable[[Path], None], int]] = [
-    (lose_one, 2),
-    (cut_one, 3),
-    (empty_one, 3),
-    (rename_one, 3),
-    (copy_into_new, 4),
-    (two_flag_sets, 4),
-    (wrong_sizes, 4),
-    (no_numbers, 4),
-    (no_new, 3),
-    (no_cur, 0),
-    (no_folder, 3),
-    (no_maildir, 0),
-]
-
-
-@pytest.mark.parametrize(("damage", "left"), DAMAGE, ids=[damage.__name__ for damage, _ in DAMAGE])
-def test_what_is_there_is_served(filled: Path, damage: Callable[[Path], None], left: int) -> None:
-    home = open_home(filled)
-    before = {row.uid: row.file for row in rows(home)}
-    uidvalidity = home.status("INBOX").uidvalidity
-    home.close()
-    damage(filled)
-    home = reopened(filled)
-    read_all(home)
-    home.reconcile()  # what turned out to be of another size when it was read
-    assert len(bodies(home)) == left
-    status = home.status("INBOX")
-    assert (status.uidvalidity, status.messages) == (uidvalidity, left)
-    assert {uid for uid, file in ((row.uid, row.file) for row in rows(home)) if before.get(uid, file) != file} == set()
-    assert append(home, b"new") == status.uidnext >= 4
-    lying = files(home)
-    assert all(row.file in {unique_of(name) for name in lying} for row in rows(home))
-    assert not home.reconcile(INBOX_ID)
-    home.close()
-
-
-def read_all(home: MailHome) -> None:
-    for row in rows(home):
-        with home.open(INBOX_ID, row.uid) as content:
-            content.size  # noqa: B018 - opening is enough to see that a file has another size
 
 
 @pytest.mark.parametrize("name", ["1.a.host,S=9999,W=1", "1.a.host,S=,W=x", "1.a.host,S=4", "1.a.host"])

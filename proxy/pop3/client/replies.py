@@ -112,21 +112,26 @@ class Listing:
         self._what = what
         self._entries: list[tuple[int, bytes]] = []
         self._seen: set[int] = set()
-        self._rest = b""
+        self._rest = bytearray()  # a line without its end
 
     def feed(self, data: bytes) -> None:
         """Take some more of the block. Raises LegacyProtocolError."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._line(line)
+        if b"\n" in data:
+            first, *lines = data.split(b"\n")
+            self._line(bytes(self._rest + first))
+            self._rest = bytearray(lines.pop())
+            for line in lines:
+                self._line(line)
+        else:
+            self._rest += data
         if len(self._rest) > LINE_LIMIT:
             raise self._junk("is too long")
 
     def entries(self) -> list[tuple[int, bytes]]:
         """All of them, in the server's order. Raises LegacyProtocolError."""
         if self._rest:
-            self._line(self._rest)
-            self._rest = b""
+            self._line(bytes(self._rest))
+            self._rest.clear()
         return self._entries
 
     def _line(self, line: bytes) -> None:

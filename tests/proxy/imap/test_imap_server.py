@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mailstore.content import Content
-from mailstore.errors import MessageLost, StorageFailed
+from mailstore.errors import MessageLost, StorageCorrupt, StorageFailed
 from mailstore.mailhome import MailHome
 from tests.proxy.imap.imap_rig import Rig, lines
 
@@ -64,6 +64,23 @@ def test_drain_answers_an_append_that_is_still_coming(rig: Rig) -> None:
         b"* BYE Server is shutting down.",
     ]
     assert channel.server_has_closed()
+
+
+def test_a_damaged_index_ends_the_session(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next login opens it anew; to go on would be NO after NO."""
+
+    def damaged(_name: str) -> None:
+        raise StorageCorrupt("the database is damaged")
+
+    channel = rig.logged_in()
+    monkeypatch.setattr(rig.mail, "status", damaged)
+    channel.send(b"s STATUS INBOX (MESSAGES)\r\nn NOOP\r\n")
+    assert lines(channel) == [
+        b"s NO [UNAVAILABLE] The mail cannot be reached at the moment; try again later.",
+        b"* BYE The mailbox has to be repaired; log in again.",
+    ]
+    assert channel.server_has_closed()
+    assert rig.mail.damaged
 
 
 def test_drain_finishes_a_slow_fetch(rig: Rig) -> None:

@@ -107,6 +107,21 @@ class OpeningAndClosing(HomesTestCase):
         patch.restore()
         self.open().close()
 
+    def test_a_home_whose_index_is_damaged_is_given_to_nobody_else(self) -> None:
+        """And it is not kept open: the next opening mends it."""
+        first = self.open()
+        self.run_in(first, lambda home: home.suspect())
+        self.threads.work_off()
+        second = self.open()
+        self.assertIsNot(second._opened.home, first._opened.home)
+        third = self.open()
+        self.assertIs(third._opened.home, second._opened.home)
+        for handle in (first, second, third):
+            handle.close()
+            self.threads.work_off()
+            self.assertIsNone(handle._opened.home if handle is not second else None)
+        self.assertEqual(self.homes._open, {})
+
     def test_closed_waits_for_those_that_nobody_uses(self) -> None:
         self.open().close()
         waiting = Deferred.fromCoroutine(self.homes.closed())

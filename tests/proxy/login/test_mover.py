@@ -14,6 +14,7 @@ from proxy.login.legacy import name_of
 from proxy.migration import pull
 from proxy.pop3.client.errors import LegacyUnreachable, MaildropInUse
 from proxy.wire.door import Refusal
+from tests.mailstore import index_damage
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
 from tests.proxy.migration.scripted import mail
 
@@ -56,6 +57,25 @@ class Refresh(LoginTestCase):
         for _ in range(3):
             self.admitted()
         self.assertEqual(len(self.legacy.asked), 1)
+
+    def test_an_index_that_is_lost_brings_no_message_twice(self) -> None:
+        """The ledger is lost with it: all that the legacy server lists seems to be new."""
+        directory = self.config.maildir_for("user", "123.com").parent
+        for damage in (index_damage.deleted, index_damage.something_else, index_damage.table("ledger")):
+            with self.subTest(damage=damage.__name__):
+                self.successResultOf(Deferred.fromCoroutine(self.homes.closed()))
+                damage(directory)
+                (directory / "Maildir.db.suspect").touch()
+                self.pass_refresh()
+                home = self.admitted()
+                self.successResultOf(Deferred.fromCoroutine(home.run(lambda mail: mail.reconcile())))
+                self.assertEqual(self.inbox(home), [mail(1), mail(2)])
+                uidls = self.successResultOf(Deferred.fromCoroutine(home.run(lambda mail: mail.maildrop())))
+                self.assertEqual([row.uidl for row in uidls], ["u1", "u2"])
+                home.close()
+                account = self.account()
+                self.assertIs(account.state, State.MOVED)
+                self.assertEqual((account.messages_done, account.messages_total), (2, 2))
 
     def test_what_was_deleted_here_stays_deleted(self) -> None:
         home = self.admitted()

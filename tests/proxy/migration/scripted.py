@@ -28,9 +28,14 @@ ALWAYS = 1_000_000
 _MEMORY = "/dev/shm"
 
 
+def in_memory() -> str | None:
+    """Where tests that sync a lot make their directories: in memory if that can be."""
+    return _MEMORY if os.access(_MEMORY, os.W_OK) else None
+
+
 def folder(case: SynchronousTestCase) -> Path:
-    """A directory for the length of a test; in memory where it can be, since these tests sync a lot."""
-    directory = tempfile.TemporaryDirectory(dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+    """A directory for the length of a test."""
+    directory = tempfile.TemporaryDirectory(dir=in_memory())
     case.addCleanup(directory.cleanup)
     return Path(directory.name)
 

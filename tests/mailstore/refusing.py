@@ -1,0 +1,72 @@
+"""A disk that is full, or may not be written, from a chosen step on: whatever would need room is refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+
+from mailstore import database
+
+_GROWING: Final = ("write", "fsync", "mkdir", "link", "rename", "utime")
+_REMOVING: Final = ("unlink", "remove", "rmdir")
+FULL, READ_ONLY = errno.ENOSPC, errno.EROFS
+
+
+class Steps:
+    """How many of them there were, and whether any was refused."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.refused = False
+
+
+@contextmanager
+def refusing(first: int, reason: int = FULL) -> Iterator[Steps]:
+    """Refuse the `first` step that needs room, counted from 1, and all behind it."""
+    steps = Steps()
+
+    def refuse() -> None:
+        steps.count += 1
+        if steps.count >= first:
+            steps.refused = True
+            raise OSError(reason, os.strerror(reason))
+
+    def guarded(call: Callable[..., Any]) -> Callable[..., Any]:
+        def instead(*arguments: Any, **named: Any) -> Any:
+            refuse()
+            return call(*arguments, **named)
+
+        return instead
+
+    opened = os.open
+
+    def opening(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
+        if flags & os.O_CREAT and not os.access(path, os.F_OK, dir_fd=named.get("dir_fd")):
+            refuse()
+        return opened(path, flags, *arguments, **named)
+
+    committed = database.commit
+
+    def committing(driver: sqlite3.Connection) -> None:
+        changed = driver.total_changes != seen.get(id(driver), 0)
+        seen[id(driver)] = driver.total_changes
+        if changed:
+            try:
+                refuse()
+            except OSError:
+                raise sqlite3.OperationalError("database or disk is full") from None
+        committed(driver)
+
+    seen: dict[int, int] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*_GROWING, *(_REMOVING if reason == READ_ONLY else ())):
+            patch.setattr(os, name, guarded(getattr(os, name)))
+        patch.setattr(os, "open", opening)
+        patch.setattr(database, "commit", committing)
+        yield steps
