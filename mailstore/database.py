@@ -195,7 +195,7 @@ class AccountsDatabase:
 
 
 def commit(driver: sqlite3.Connection) -> None:
-    """The end of every transaction on a mailbox: the moment from which it is kept."""
+    """The end of every transaction that changed something in a mailbox: the moment from which it is kept."""
     driver.commit()
 
 
@@ -258,7 +258,7 @@ class _Transaction:
         try:
             if error is None:
                 if self._driver.total_changes == self._before:
-                    commit(self._driver)
+                    self._driver.commit()
                 else:
                     self._commit_changes()
             else:

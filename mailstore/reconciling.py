@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +56,6 @@ GRACE: Final = 60  # seconds from a file's making to the end of its transaction,
 LARGE: Final = 1_000  # messages from which on it pays to keep a folder's mark in the index
 _READINGS: Final = 5  # of a directory that others change all the time
 _FRESH: Final = 2.0  # seconds; a file changed so lately may still be growing
-_REMEMBERED: Final = 10_000  # names of messages that left a folder, to know them where they turn up
 
 Report = Callable[..., None]  # report(event, **figures): for the log; no names, no bytes of mail
 
@@ -65,7 +63,6 @@ _m, _l = schema.messages.c, schema.ledger.c
 _NAMES = Prepared(
     select(_m.uid, _m.flags, _m.file).where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 )
-_KNOWN = select(_m.uid).where(_m.account_id == bindparam("a"), _m.file == bindparam("n")).limit(1)
 _LEDGER = select(_l.outcome, _l.uidl).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
 _LEDGER_UID = (
     update(schema.ledger).where(_l.account_id == bindparam("a"), _l.id == bindparam("i")).values(uid=bindparam("u"))
@@ -112,7 +109,6 @@ class Reconciler:
         self._checked = False  # was the index looked at as a whole?
         self._fresh: dict[int, dict[int, tuple[str, int]]] = {}  # folder → UID → unique name, octets of the file
         self._damaged: dict[int, set[int]] = {}
-        self._left: deque[str] = deque(maxlen=_REMEMBERED)
 
     def damaged(self, folder_id: int, uid: int) -> None:
         """A message's file does not have its size any more: the next look takes it for another message."""
@@ -247,8 +243,6 @@ class Reconciler:
         self._adopt(connection, look, found.unknown, extra)
 
     def _expunge(self, connection: Connection, look: _Look, uids: list[int]) -> None:
-        rows = mailbox.rows(connection, self._account_id, look.folder.id, uids)
-        self._left.extend(row.file for row in rows)
         mailbox.remove(connection, self._account_id, look.folder, uids, int(self._clock()))
         for uid in uids:
             self._fresh.get(look.folder.id, {}).pop(uid, None)
@@ -330,7 +324,7 @@ class Reconciler:
         if not 0 <= age < GRACE:
             return True
         unique = unique_of(lying.name)
-        if unique in self._left or connection.scalar(_KNOWN, {"a": self._account_id, "n": unique}) is not None:
+        if mailbox.was_here(connection, self._account_id, unique):
             return True  # moved or copied here by another program
         look.mark.again = self._clock() + GRACE - age
         return False

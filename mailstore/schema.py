@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -153,6 +153,7 @@ expunged = Table(
     Column("folder_id", BigInteger, primary_key=True, autoincrement=False),
     Column("uid", BigInteger, primary_key=True, autoincrement=False),
     Column("modseq", BigInteger, nullable=False),
+    Column("file", Text, nullable=False, server_default=""),  # as in `messages`; "" for those of former versions
     Index("expunged_modseq", "account_id", "folder_id", "modseq"),
 )
 

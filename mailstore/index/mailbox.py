@@ -52,7 +52,9 @@ _SET_FLAGS = Prepared(
     .values(flags=bindparam("new_flags"), modseq=bindparam("new_modseq"))
 )
 _DELETE = Prepared(delete(schema.messages).where(*_HERE, _m.uid == bindparam("u")))
-_CONTENT_OF = Prepared(select(_m.content_id).where(*_HERE, _m.uid == bindparam("u"), _m.content_id.is_not(None)))
+_CONTENT_OF = Prepared(select(_m.content_id, _m.file).where(*_HERE, _m.uid == bindparam("u")))
+_WAS_HERE = Prepared(select(_e.uid).where(_e.account_id == bindparam("a"), _e.file == bindparam("n")).limit(1))
+_IS_HERE = Prepared(select(_m.uid).where(_m.account_id == bindparam("a"), _m.file == bindparam("n")).limit(1))
 _ADD_EXPUNGED = Prepared(insert(schema.expunged))
 _LEDGER_DELETED = Prepared(
     update(schema.ledger)
@@ -226,15 +228,27 @@ def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Seq
     that no later move brings them back (invariant 8). The caller saves the folder."""
     folder.highestmodseq += 1
     keys = [{"a": account_id, "f": folder.id, "u": uid} for uid in uids]
-    used = [row[0] for key in keys if (row := _CONTENT_OF.first(connection, key))]
+    found = [(uid, *row) for uid, key in zip(uids, keys, strict=True) if (row := _CONTENT_OF.first(connection, key))]
     _DELETE.many(connection, keys)
-    contents.let_go(connection, account_id, used)
+    contents.let_go(connection, account_id, [content_id for _, content_id, _ in found if content_id is not None])
     if folder.id == INBOX_ID:
         _LEDGER_DELETED.many(connection, [{"a": account_id, "u": uid, "now": now} for uid in uids])
     _ADD_EXPUNGED.many(
         connection,
         [
-            {"account_id": account_id, "folder_id": folder.id, "uid": uid, "modseq": folder.highestmodseq}
-            for uid in uids
+            {
+                "account_id": account_id,
+                "folder_id": folder.id,
+                "uid": uid,
+                "modseq": folder.highestmodseq,
+                "file": file,
+            }
+            for uid, _, file in found
         ],
     )
+
+
+def was_here(connection: Connection, account_id: int, file: str) -> bool:
+    """Is, or was, there a message of this unique name in any folder?"""
+    key = {"a": account_id, "n": file}
+    return _IS_HERE.first(connection, key) is not None or _WAS_HERE.first(connection, key) is not None

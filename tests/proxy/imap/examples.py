@@ -110,13 +110,6 @@ EXAMPLES: Final[Mapping[str, Sequence[bytes]]] = {
     "GETQUOTAROOT": _with(b"GETQUOTAROOT", b"INBOX", b"nowhere"),
     "APPEND": _with(b"APPEND", *_APPENDS),
     **_both(b"REPLACE", *(b"1 " + each for each in _APPENDS[:4])),
-    "NOTIFY": (
-        b"NOTIFY NONE",
-        b"NOTIFY SET (SELECTED (MessageNew (UID BODY[]) MessageExpunge FlagChange))",
-        b"NOTIFY SET STATUS (SELECTED-DELAYED (MessageNew MessageExpunge)) (PERSONAL (MailboxName SubscriptionChange))",
-        b"NOTIFY SET (INBOXES (MessageNew MessageExpunge)) (SUBTREE Other NONE) (MAILBOXES (INBOX Other) (MailboxName))",
-        b"NOTIFY SET (SUBSCRIBED (MailboxMetadataChange ServerMetadataChange)) (PERSONAL (AnnotationChange Other))",
-    ),
     "IDLE": (b"IDLE\r\nDONE", b"IDLE\r\nnot done"),
     "CHECK": (b"CHECK",),
     "CLOSE": (b"CLOSE",),

@@ -194,7 +194,7 @@ def talk(template: Path, engine: MailboxEngine, state: str, data: bytes, *, byte
             assert probes < PROBES, f"the session does not answer any more: {bytes(client.heard)[-300:]!r}"
             client.say(b"\r\nzz%d NOOP\r\n" % probes)
         assert not [line for line in world.log.lines if line[0] == "error"]
-        pending = world.channel.protocol.session.reader.pending
+        pending = world.channel.protocol.session.intake.reader.pending
         assert client.closed or pending < LIMITS.line + 100, "more is kept than may be"
         said = bytes(client.heard)
         check_replies(said, data, probes, closed=client.closed)
