@@ -69,6 +69,9 @@ class _Worker(ProcessProtocol):
     def start(self, reactor: Any) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         sending, receiving = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sending.setblocking(False)
+        ours.setblocking(False)
+        self.handing_over = sending
         nothing = os.open(os.devnull, os.O_RDWR)
         try:
             reactor.spawnProcess(
@@ -82,10 +85,8 @@ class _Worker(ProcessProtocol):
             theirs.close()
             receiving.close()
             os.close(nothing)
-        sending.setblocking(False)
-        ours.setblocking(False)
-        self.handing_over = sending
-        reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: self.channel))
+        if not self.ended.called:  # not dead before it was even started
+            reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: self.channel))
         ours.close()
 
     def _told(self, said: str, message: Message) -> None:
@@ -154,7 +155,6 @@ class Crew:
         worker.ended.callback(None)
         if not worker.ready.called:
             worker.ready.errback(WorkerFailed())
-            worker.ready.addErrback(lambda _failure: None)
             if worker.number not in self._replacing and self._holds is None:
                 return  # the daemon itself does not start
         if not self._stopping:
