@@ -28,7 +28,7 @@ from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
 from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
 from mailstore.index import folders, mailbox, salvage, special
 from mailstore.index.folders import INBOX_ID, FolderRow
-from mailstore.index.opening import mark_damaged, open_index
+from mailstore.index.opening import close_index, mark_damaged, open_index
 from mailstore.index.rows import (
     DELETED,
     Appended,
@@ -119,8 +119,10 @@ class MailHome:
             )
             if self.made_anew:
                 self.reconcile()  # before anything new gets a UID
-        except BaseException:
-            self._database.close()
+        except BaseException as error:
+            if isinstance(error, StorageCorrupt):
+                mark_damaged(index_path(maildir))
+            close_index(self._database)
             raise
 
     def _begin_mailbox(self) -> str:
@@ -171,7 +173,7 @@ class MailHome:
         return self._clock
 
     def close(self) -> None:
-        self._database.close()
+        close_index(self._database)
 
     def suspect(self) -> None:
         """The index turned out to be damaged: the next opening is to look at the whole of it."""

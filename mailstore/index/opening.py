@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary, finalize
 
 from sqlalchemy import Connection
 
@@ -20,24 +22,84 @@ from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
 
 _BESIDE = ("-wal", "-shm")  # SQLite's own files of a database
+_LOG_HEADER = 32  # octets (SQLite's file format, 4.1)
+_LOG_MAGIC = {b"\x37\x7f\x06\x82": "<", b"\x37\x7f\x06\x83": ">"}  # … and the byte order of its check sums
 _WITHOUT_INBOX = """
     SELECT 1 FROM mailboxes AS m
-    WHERE NOT EXISTS (SELECT 1 FROM folders AS f WHERE f.account_id = m.account_id AND f.id = 1 AND f.directory = '')
+    WHERE m.token = ''
+    OR NOT EXISTS (SELECT 1 FROM folders AS f WHERE f.account_id = m.account_id AND f.id = 1 AND f.directory = '')
     OR NOT EXISTS (SELECT 1 FROM folders AS f WHERE f.account_id = m.account_id AND f.name = 'INBOX' AND +f.id = 1)
 """
 
 
+_open: WeakKeyDictionary[MailboxDatabase, finalize[[Path], MailboxDatabase]] = WeakKeyDictionary()
+
+
 def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabase:
-    """Raises StorageFailed."""
+    """Close it with `close_index`. Raises StorageFailed."""
+    if path.exists() and _log_is_lost(path):
+        aside = _set_aside(path)
+        report("index has lost its log and is set aside", file=aside.name)
     if not path.exists():
         with storage_errors():
             _make(path)
     try:
-        return _opened(engine, path)
+        database = _opened(engine, path)
     except StorageCorrupt:
         aside = _set_aside(path)
         report("index was damaged and is set aside", file=aside.name)
-        return engine.open(path)
+        database = engine.open(path)
+    with suppress(OSError):  # a disk that is full keeps nobody from the mail that is there
+        _open_marker(path).touch(mode=0o600)
+        _open[database] = finalize(database, _forget_marker, _open_marker(path))
+    return database
+
+
+def close_index(database: MailboxDatabase) -> None:
+    """First the marker, then the database: SQLite removes the log as the last one closes."""
+    ending = _open.pop(database, None)
+    if ending is not None:
+        ending()
+    database.close()
+
+
+def _log_is_lost(path: Path) -> bool:
+    """Was the index not closed, and is its log not there all the same?
+
+    What was committed last is in the log alone. Without it the index would be as it was before, and give UIDs out a
+    second time.
+    """
+    if not _open_marker(path).exists():
+        return False
+    try:
+        with path.with_name(path.name + "-wal").open("rb") as log:
+            header = log.read(_LOG_HEADER)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return len(header) == _LOG_HEADER and not _is_log(header)
+
+
+def _is_log(header: bytes) -> bool:
+    """Would SQLite take it for one? An empty log has no header yet."""
+    order = _LOG_MAGIC.get(header[:4])
+    if order is None:
+        return False
+    one = other = 0
+    for first, second in struct.iter_unpack(f"{order}2I", header[:24]):
+        one = (one + first + other) & 0xFFFFFFFF
+        other = (other + second + one) & 0xFFFFFFFF
+    return struct.unpack(">2I", header[24:]) == (one, other)
+
+
+def _open_marker(path: Path) -> Path:
+    return path.with_name(path.name + ".open")
+
+
+def _forget_marker(marker: Path) -> None:
+    with suppress(OSError):
+        marker.unlink()
 
 
 def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
@@ -88,6 +150,7 @@ def _make(path: Path) -> None:
         if not path.exists():
             for suffix in _BESIDE:
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
+            _open_marker(path).unlink(missing_ok=True)
             path.touch(mode=0o600)
     finally:
         os.close(directory)
@@ -101,4 +164,5 @@ def _set_aside(path: Path) -> Path:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
         _damaged_marker(path).unlink(missing_ok=True)
+        _open_marker(path).unlink(missing_ok=True)
     return aside

@@ -478,7 +478,6 @@ class Session:
             reply = refusal(error)
             self.log.warning("imap store error", reason=str(error) or type(error).__name__, **self._who())
             if isinstance(error, StorageCorrupt):  # it is mended at the next opening
-                await self.run(lambda home: home.suspect())
                 self.leave(b"The mailbox has to be repaired; log in again.")
         await self.sync(expunge=expunge, with_uid=with_uid)
         if isinstance(reply, Done):

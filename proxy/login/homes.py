@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore.database import MailboxEngine
+from mailstore.errors import StorageCorrupt
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
 from proxy.migration.pull import InThread
@@ -96,7 +97,11 @@ class Handle:
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home
         assert home is not None and not self._closed
-        return await self._opened.lane.run(lambda: operation(home))
+        try:
+            return await self._opened.lane.run(lambda: operation(home))
+        except StorageCorrupt:
+            home.suspect()
+            raise
 
     def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
         self._opened.watchers.append(changed)

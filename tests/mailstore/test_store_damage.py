@@ -1,5 +1,5 @@
-"""Indexes that are lost or damaged, sizes in names that are wrong, disks that refuse: the mailbox opens, what is there is
-served, and no UID means another message than before. Damage to the Maildir: test_store_maildir_damage."""
+"""Indexes that are lost or damaged, sizes in names that are wrong, disks that refuse: the mailbox opens, what is there
+is served, and no UID means another message than before. Damage to the Maildir: test_store_maildir_damage."""
 
 from __future__ import annotations
 
