@@ -43,7 +43,16 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+def _only_readable(path: Path) -> bool:
+    """Is the database on a disk that may not be written, and was it closed? SQLite would want to make a log for it."""
+    if not os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        return False
+    return not path.with_name(path.name + "-wal").exists()
+
+
 def _connect(path: Path) -> sqlite3.Connection:
+    if _only_readable(path):
+        return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
     return sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=64)
 
 
@@ -176,7 +185,8 @@ class MailboxEngine:
                 connection = self._engine.connect()
                 database = MailboxDatabase(connection)
                 try:
-                    with database.write():
+                    read_only = os.statvfs(path.parent).f_flag & os.ST_RDONLY
+                    with database.read() if read_only else database.write():
                         _bring_to_head(connection, mailbox_metadata)
                 except BaseException:
                     connection.close()
