@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -203,6 +203,8 @@ class MailboxDatabase:
     times what SQLite needs. To SQLAlchemy the connection is in one transaction for as long as it is open.
     """
 
+    closing: Callable[[], object] = staticmethod(lambda: None)  # called before each close
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
@@ -249,4 +251,5 @@ class MailboxDatabase:
                 self._driver.execute("PRAGMA synchronous=FULL")
 
     def close(self) -> None:
+        self.closing()
         self._connection.close()

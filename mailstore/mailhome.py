@@ -28,7 +28,7 @@ from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
 from mailstore.errors import BadFolderName, FolderExists, NoSuchFolder, NoSuchMessage, StorageCorrupt, StorageFailed
 from mailstore.index import folders, mailbox, salvage, special
 from mailstore.index.folders import INBOX_ID, FolderRow
-from mailstore.index.opening import close_index, mark_damaged, open_index
+from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.rows import (
     DELETED,
     Appended,
@@ -121,7 +121,7 @@ class MailHome:
         except BaseException as error:
             if isinstance(error, StorageCorrupt):
                 mark_damaged(index_path(maildir))
-            close_index(self._database)
+            self._database.close()
             raise
 
     def _begin_mailbox(self) -> str:
@@ -182,7 +182,7 @@ class MailHome:
         return self._clock
 
     def close(self) -> None:
-        close_index(self._database)
+        self._database.close()
 
     def suspect(self) -> None:
         """The index turned out to be damaged: the next opening is to look at the whole of it."""

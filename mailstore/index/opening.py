@@ -13,7 +13,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary, finalize
+from weakref import finalize
 
 from sqlalchemy import Connection
 
@@ -32,11 +32,8 @@ _WITHOUT_INBOX = """
 """
 
 
-_open: WeakKeyDictionary[MailboxDatabase, finalize[[Path], MailboxDatabase]] = WeakKeyDictionary()
-
-
 def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabase:
-    """Close it with `close_index`. Raises StorageFailed."""
+    """Raises StorageFailed."""
     if path.exists() and _log_is_lost(path):
         aside = _set_aside(path)
         report("index has lost its log and is set aside", file=aside.name)
@@ -51,16 +48,9 @@ def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabas
         database = engine.open(path)
     with suppress(OSError):  # a disk that is full keeps nobody from the mail that is there
         _open_marker(path).touch(mode=0o600)
-        _open[database] = finalize(database, _forget_marker, _open_marker(path))
+        # Before SQLite removes the log, which it does as the last one closes; at the program's end as well.
+        database.closing = finalize(database, _forget_marker, _open_marker(path))
     return database
-
-
-def close_index(database: MailboxDatabase) -> None:
-    """First the marker, then the database: SQLite removes the log as the last one closes."""
-    ending = _open.pop(database, None)
-    if ending is not None:
-        ending()
-    database.close()
 
 
 def _log_is_lost(path: Path) -> bool:
