@@ -55,10 +55,23 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(BEGIN_WRITE if write else "BEGIN")
 
 
+def _only_readable(path: Path) -> bool:
+    """Is the database on a disk that may not be written, and was it closed? SQLite would want to make a log for it."""
+    if not os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        return False
+    return not path.with_name(path.name + "-wal").exists()
+
+
 def _connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     """`create`: False for a file that must be there, and is not to come into being behind somebody's back."""
-    address = f"file:{quote(os.fspath(path))}?mode={'rwc' if create else 'rw'}"
-    return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False, cached_statements=128)
+    mode = "immutable=1" if _only_readable(path) else f"mode={'rwc' if create else 'rw'}"
+    return sqlite3.connect(
+        f"file:{quote(os.fspath(path))}?{mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        check_same_thread=False,
+        cached_statements=128,
+    )
 
 
 def _sqlite_engine(**options: Any) -> Engine:
@@ -212,7 +225,8 @@ class MailboxEngine:
             _make_private(path)  # it tells who has which messages
             database = MailboxDatabase(path, lambda: self._connect(path), self.barriers)
             try:
-                with database.write() as connection:
+                read_only = os.statvfs(path.parent).f_flag & os.ST_RDONLY
+                with database.read() if read_only else database.write() as connection:
                     _bring_to_head(connection, mailbox_metadata)
             except BaseException:
                 database.close()
@@ -293,6 +307,7 @@ class MailboxDatabase:
         self._connect = connect
         self._open: tuple[Connection, sqlite3.Connection] | None = None
         self.log = path.with_name(path.name + "-wal")
+        self.marker: Path | None = None  # a file that is there as long as the database is open
         self.barriers = barriers
         self.waits = True  # does a commit wait for the disk?
         self.lightly = False  # … and would nothing be lost if it were undone?
@@ -317,8 +332,15 @@ class MailboxDatabase:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
             self._open = connection, driver
+            self.mark()
             self.hurried, self.waits = False, True
         return self._open
+
+    def mark(self) -> None:
+        """Have the marker be there. A disk that is full keeps nobody from the mail that is there."""
+        if self.marker is not None:
+            with suppress(OSError):
+                self.marker.touch(mode=0o600)
 
     def hurry(self, hurried: bool) -> None:
         """Whether a transaction that has to wait for another process raises TakesLonger instead: so until the first
@@ -363,6 +385,10 @@ class MailboxDatabase:
 
     def close(self) -> None:
         """Give back the descriptors and some 300 KiB. Whoever uses it again opens it again."""
-        if self._open is not None:
-            self._open[0].close()
-            self._open = None
+        if self._open is None:
+            return
+        if self.marker is not None:  # before SQLite removes the log, which it does as the last one closes
+            with suppress(OSError):
+                self.marker.unlink(missing_ok=True)
+        self._open[0].close()
+        self._open = None

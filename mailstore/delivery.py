@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -67,9 +68,13 @@ class Place:
             if found is None:
                 raise MessageLost("the message's file is missing")
             path, flags = found, flags_now(found.name, row.flags)
-        if not path.is_file() or path.is_symlink():
+        try:
+            about = path.lstat()
+        except FileNotFoundError as error:  # another program renamed it a moment ago
+            raise MessageLost("the message's file is missing") from error
+        if not stat.S_ISREG(about.st_mode):
             raise MessageLost("what should be the message's file is none")
-        octets = path.stat().st_size if row.native else row.size
+        octets = about.st_size if row.native else row.size
         unique = unique_name(self._token, octets, row.size if row.native else _crlf_size(row), now=self._now)
         target = f"{self._at}/cur/{unique}{info(flags)}"
         try:

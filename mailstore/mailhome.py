@@ -140,8 +140,7 @@ class MailHome:
         self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
         try:
             self.token = self._begin_mailbox()
-            self._work_off_pending()
-            self._sweep()
+            self._put_in_order()
             self._reconciler = Reconciler(
                 self._maildir,
                 self._database,
@@ -153,7 +152,9 @@ class MailHome:
             )
             if self.made_anew:
                 self.reconcile()  # before anything new gets a UID
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StorageCorrupt):
+                mark_damaged(index_path(maildir))
             self._database.close()
             raise
 
@@ -185,6 +186,16 @@ class MailHome:
             figures = {"folders": done.folders, "messages": done.messages, "ledger_rows": done.ledger_rows}
             self._report("index is made anew", kept_from=kept_from, **figures)
         return token
+
+    def _put_in_order(self) -> None:
+        """Do what was left to do. A disk that is full or read-only keeps nobody from the mail that is there."""
+        try:
+            self._work_off_pending()
+            self._sweep()
+        except StorageCorrupt:
+            raise
+        except StorageFailed as error:
+            self._report("maildir cannot be put in order", reason=str(error))
 
     def _sweep(self) -> None:
         with self._database.read() as connection:

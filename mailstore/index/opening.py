@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 from sqlalchemy import Connection
 
@@ -20,24 +23,83 @@ from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
 
 _BESIDE = ("-wal", "-shm")  # SQLite's own files of a database
+_LOG_HEADER = 32  # octets (SQLite's file format, 4.1)
+_LOG_MAGIC = {b"\x37\x7f\x06\x82": "<", b"\x37\x7f\x06\x83": ">"}  # … and the byte order of its check sums
 _WITHOUT_INBOX = """
     SELECT 1 FROM mailboxes AS m
-    WHERE NOT EXISTS (SELECT 1 FROM folders AS f WHERE f.account_id = m.account_id AND f.id = 1 AND f.directory = '')
+    WHERE m.token = ''
+    OR NOT EXISTS (SELECT 1 FROM folders AS f WHERE f.account_id = m.account_id AND f.id = 1 AND f.directory = '')
     OR NOT EXISTS (SELECT 1 FROM folders AS f WHERE f.account_id = m.account_id AND f.name = 'INBOX' AND +f.id = 1)
 """
 
 
 def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabase:
     """Raises StorageFailed."""
+    found = _inode(path)
+    if found is not None and _log_is_lost(path):
+        _set_aside(path, found, "index has lost its log and is set aside", report)
     if not path.exists():
         with storage_errors():
             _make(path)
+    found = _inode(path)
     try:
-        return _opened(engine, path)
+        database = _opened(engine, path)
     except StorageCorrupt:
-        aside = _set_aside(path)
-        report("index was damaged and is set aside", file=aside.name)
-        return engine.open(path)
+        _set_aside(path, found, "index was damaged and is set aside", report)
+        database = engine.open(path)
+    database.marker = _open_marker(path)
+    database.mark()
+    finalize(database, _forget_marker, database.marker)  # where the program ends without having closed it
+    return database
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def _log_is_lost(path: Path) -> bool:
+    """Was the index not closed, and is its log not there all the same?
+
+    What was committed last is in the log alone. Without it the index would be as it was before, and give UIDs out a
+    second time. Other processes open and close the index meanwhile: the log is there before the marker is, and goes
+    after it, so what is seen twice in this order is so.
+    """
+    return all(_looks_lost(path) and _open_marker(path).exists() for _ in range(2))
+
+
+def _looks_lost(path: Path) -> bool:
+    try:
+        with path.with_name(path.name + "-wal").open("rb") as log:
+            header = log.read(_LOG_HEADER)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return len(header) == _LOG_HEADER and not _is_log(header)
+
+
+def _is_log(header: bytes) -> bool:
+    """Would SQLite take it for one? An empty log has no header yet."""
+    order = _LOG_MAGIC.get(header[:4])
+    if order is None:
+        return False
+    one = other = 0
+    for first, second in struct.iter_unpack(f"{order}2I", header[:24]):
+        one = (one + first + other) & 0xFFFFFFFF
+        other = (other + second + one) & 0xFFFFFFFF
+    return struct.unpack(">2I", header[24:]) == (one, other)
+
+
+def _open_marker(path: Path) -> Path:
+    return path.with_name(path.name + ".open")
+
+
+def _forget_marker(marker: Path) -> None:
+    with suppress(OSError):
+        marker.unlink()
 
 
 def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
@@ -82,23 +144,35 @@ def check(connection: Connection) -> None:
 def _make(path: Path) -> None:
     """An empty file. A database that somebody removed may have left its log, which is no other's: that goes first,
     under a lock, since another process may be opening the same mailbox."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+    with _alone_in(path.parent):
         if not path.exists():
             for suffix in _BESIDE:
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
+            _open_marker(path).unlink(missing_ok=True)
             path.touch(mode=0o600)
-    finally:
-        os.close(directory)
 
 
-def _set_aside(path: Path) -> Path:
-    aside = salvage.free_name(path)
-    with storage_errors():
+def _set_aside(path: Path, found: int | None, why: str, report: Any) -> None:
+    """Unless another process has done so: then there is another file by now than was `found`. Raises StorageFailed."""
+    with storage_errors(), _alone_in(path.parent):
+        if _inode(path) != found:
+            return
+        aside = salvage.free_name(path)
         path.rename(aside)
         for suffix in _BESIDE:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
         _damaged_marker(path).unlink(missing_ok=True)
-    return aside
+        _open_marker(path).unlink(missing_ok=True)
+    report(why, file=aside.name)
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """No other process opens an index there for the first time, or sets one aside, within the block."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

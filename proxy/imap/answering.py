@@ -79,7 +79,6 @@ class Answering:
             reply = refusal(error)
             session.log.warning("imap store error", reason=str(error) or type(error).__name__, **session.who())
             if isinstance(error, StorageCorrupt):  # it is mended at the next opening
-                await session.run(lambda home: home.suspect())
                 session.leave(b"The mailbox has to be repaired; log in again.")
         await session.sync(expunge=expunge, with_uid=with_uid)
         if isinstance(reply, Done):

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore.database import MailboxEngine, storage_errors
-from mailstore.errors import TakesLonger
+from mailstore.errors import StorageCorrupt, TakesLonger
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
 from proxy.login.payments import Payments
@@ -163,7 +163,11 @@ class Handle:
         home = self._opened.home
         assert home is not None and not self._closed
         self._opened.wake()
-        return await self._opened.lane.run(lambda: operation(home))
+        try:
+            return await self._opened.lane.run(lambda: operation(home))
+        except StorageCorrupt:
+            home.suspect()
+            raise
 
     async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home
@@ -174,6 +178,9 @@ class Handle:
                 return await self._opened.briefly(home, operation)
             except TakesLonger:
                 pass
+            except StorageCorrupt:
+                home.suspect()
+                raise
         return await self.run(operation)
 
     def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:

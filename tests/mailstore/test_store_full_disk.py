@@ -4,13 +4,16 @@ goes on, and when there is room again everything works as before, without a rest
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mailstore.errors import MailstoreError
+from mailstore.index import folders
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, FLAGGED, SEEN, HandedIn, StoreMode
 from mailstore.landing import Landing
@@ -18,11 +21,11 @@ from mailstore.ledger import Listed
 from mailstore.mailhome import MailHome
 from tests.mailstore.refusing import FULL, READ_ONLY, refusing
 from tests.mailstore.store_rig import (
+    ACCOUNT,
     NOW,
     append,
     bodies,
     check_whole,
-    cur,
     names,
     open_descriptors,
     open_home,
@@ -134,14 +137,28 @@ def test_done_or_refused(template: Path, tmp_path: Path, name: str, reason: int)
 
 
 @pytest.mark.parametrize("reason", [FULL, READ_ONLY], ids=["full", "read-only"])
-def test_it_opens_and_is_read(template: Path, tmp_path: Path, reason: int) -> None:
-    shutil.copytree(template, tmp_path / "account")
+def test_it_opens_and_is_read(template: Path, tmp_path: Path, reason: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With work that was left to do, which has to wait."""
+    path = tmp_path / "account"
+    shutil.copytree(template, path)
+    passing = path / "Maildir" / "tmp" / "1.dead.host"
+    passing.touch()
+    os.utime(passing, (0, 0))
+    home = open_home(path)
+    with home._database.write() as connection:
+        folders.add_pending(connection, ACCOUNT, [("remove", "cur/gone", ""), ("rename", ".x", ".y")])
+    home.close()
+    if reason == READ_ONLY:
+        monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    passing.touch()
+    os.utime(passing, (0, 0))
     with refusing(1, reason):
-        home = open_home(tmp_path / "account")
-        (cur(home).parent / "new").stat()
+        home = open_home(path)
         home.reconcile()
         assert list(home.select("INBOX", writable=True).uids) == [1, 2, 3]
         assert list(bodies(home).values()) == [b"one", b"two", b"three"]
         assert len(home.facts(INBOX_ID, [1, 2, 3])) == 3
         assert home.status("INBOX").messages == 3
+        with pytest.raises(MailstoreError):
+            append(home, b"new")
         home.close()

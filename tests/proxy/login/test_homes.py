@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailstore.database import MailboxEngine
-from mailstore.errors import StorageFailed
+from mailstore.errors import StorageCorrupt, StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import SEEN, StoreMode
 from mailstore.mailhome import MailHome
@@ -109,9 +109,14 @@ class OpeningAndClosing(HomesTestCase):
 
     def test_a_home_whose_index_is_damaged_is_given_to_nobody_else(self) -> None:
         """And it is not kept open: the next opening mends it."""
+
+        def damaged(_home: MailHome) -> None:
+            raise StorageCorrupt("the database is damaged")
+
         first = self.open()
-        self.run_in(first, lambda home: home.suspect())
+        failing = self.run_in(first, damaged)
         self.threads.work_off()
+        self.failureResultOf(failing, StorageCorrupt)
         second = self.open()
         self.assertIsNot(second._opened.home, first._opened.home)
         third = self.open()

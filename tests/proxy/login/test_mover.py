@@ -77,6 +77,18 @@ class Refresh(LoginTestCase):
                 self.assertIs(account.state, State.MOVED)
                 self.assertEqual((account.messages_done, account.messages_total), (2, 2))
 
+    def test_damage_to_the_ledger_is_met_by_one_move_and_mended_for_the_next(self) -> None:
+        directory = self.config.maildir_for("user", "123.com").parent
+        self.successResultOf(Deferred.fromCoroutine(self.homes.closed()))
+        index_damage.table("ledger")(directory)
+        self.pass_refresh()
+        self.admitted().close()
+        self.assertIn("damaged", self.account().reason)
+        self.pass_refresh()
+        home = self.admitted()
+        self.assertEqual(self.inbox(home), [mail(1), mail(2)])
+        self.assertEqual(self.account().reason, "")
+
     def test_what_was_deleted_here_stays_deleted(self) -> None:
         home = self.admitted()
         self.successResultOf(Deferred.fromCoroutine(home.run(lambda store: store.remove([1]))))
