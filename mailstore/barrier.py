@@ -18,7 +18,7 @@ from typing import Final
 
 LOOKED_AT: Final = 16  # of the last barriers
 QUICK: Final = 0.0003  # seconds; what a hop to a thread and back costs, several times
-FEW: Final = 4  # files that are synced one by one
+FEW: Final = 1  # logs that are synced one by one: each would wait for the disk
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syncfs = getattr(_libc, "syncfs", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.proxy.login.test_homes import HomesTestCase
 
 class Joined(SynchronousTestCase):
     def setUp(self) -> None:
+        self.patch(payments, "AT_ONCE", 1)
         self.clock = Clock()
         self.under_way: list[tuple[set[Path], Deferred[float]]] = []
         self.barriers = Barriers()
@@ -84,8 +86,6 @@ class Owed(HomesTestCase):
         return Deferred.fromCoroutine(handle.run_briefly(operation))
 
     def with_a_message(self) -> Any:
-        import io
-
         handle = self.open()
         handle._opened.home.append("INBOX", io.BytesIO(b"a: b\r\n\r\n"), (), None)
         self.hear()
