@@ -153,9 +153,12 @@ class MailHome:
             if self.made_anew:
                 self.reconcile()  # before anything new gets a UID
         except BaseException as error:
-            if isinstance(error, StorageCorrupt):
+            contradictory = isinstance(error, StorageFailed) and contradicts_itself(error)
+            if contradictory or isinstance(error, StorageCorrupt):
                 mark_damaged(index_path(maildir))
             self._database.close()
+            if contradictory:
+                raise StorageCorrupt("the database is damaged: it contradicts itself") from error
             raise
 
     def _begin_mailbox(self) -> str:

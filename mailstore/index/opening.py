@@ -23,6 +23,8 @@ from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
 
 _BESIDE = ("-wal", "-shm")  # SQLite's own files of a database
+_HEADER = 100  # octets
+_SCHEMA_FORMAT = 4  # the highest there is
 _LOG_HEADER = 32  # octets (SQLite's file format, 4.1)
 _LOG_MAGIC = {b"\x37\x7f\x06\x82": "<", b"\x37\x7f\x06\x83": ">"}  # … and the byte order of its check sums
 _WITHOUT_INBOX = """
@@ -104,6 +106,8 @@ def _forget_marker(marker: Path) -> None:
 
 def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
     """Raises StorageCorrupt, with the database closed."""
+    if not _header_is_sound(path):
+        raise StorageCorrupt("the database is damaged: its header is none")
     database = engine.open(path)
     try:
         if _damaged_marker(path).exists():
@@ -116,6 +120,25 @@ def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
         database.close()
         raise
     return database
+
+
+def _header_is_sound(path: Path) -> bool:
+    """As SQLite writes it here (its file format, 1.3). What it makes of another one is not always called damage: a
+    version that it does not know, a file that may only be read."""
+    with storage_errors(), path.open("rb") as file:
+        header = file.read(_HEADER)
+    if not header:
+        return True  # new
+    versions, fractions = set(header[18:20]), header[21:24]
+    schema_format, encoding = int.from_bytes(header[44:48], "big"), int.from_bytes(header[56:60], "big")
+    return (
+        len(header) == _HEADER
+        and header.startswith(b"SQLite format 3\0")
+        and versions <= {1, 2}
+        and fractions == bytes((64, 32, 32))
+        and schema_format <= _SCHEMA_FORMAT
+        and encoding <= 1  # UTF-8
+    )
 
 
 def _look_for_inbox(connection: Connection) -> None:
