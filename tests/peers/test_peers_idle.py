@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -186,7 +185,17 @@ def test_a_message_removed_by_rm(account: Account) -> None:
 def test_a_message_moved_to_another_folder_by_mv(account: Account) -> None:
     say(account.worker, b"CREATE Elsewhere")
     target = account.stage.directory("Elsewhere") / "cur"
-    told_within_a_second(account, lambda _: shutil.move(account.first_file(), target), EXPUNGE)
+    for number in range(3):
+        passing = account.new.with_name("tmp") / f"1600000000.{number}.elsewhere"
+        passing.write_bytes(MAIL)
+        passing.rename(account.new / passing.name)
+        account.idler.told(re.compile(EXISTS))
+
+    def move(attempt: int) -> None:
+        (path,) = account.cur.glob(f"1600000000.{attempt}.elsewhere*")
+        subprocess.run(["mv", path, target], check=True)
+
+    told_within_a_second(account, move, EXPUNGE)
     assert say(account.worker, b"STATUS Elsewhere (MESSAGES)")[0] == b"* STATUS Elsewhere (MESSAGES 1)"
 
 

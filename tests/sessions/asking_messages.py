@@ -110,11 +110,12 @@ class Fetching(OnMessages):
         return uid
 
     def _check_vanished(self, untagged: Sequence[Heard]) -> None:
-        """All that went after that modseq, and nothing that is there or never was."""
+        """All that this client ever knew and that went after that modseq."""
         told = {uid for heard in untagged if isinstance(heard, Vanished) and heard.earlier for uid in heard.uids}
         asked = set(self._uids) if not self.all else self.picture.folder.former.keys()
         gone = {u for u, m in self.picture.folder.former.items() if m.gone is not None and m.gone > self._tick}
-        missing = (gone & asked) - told - self._before.keys()
+        kept = (each.flags.keys() for each in self.client.snapshots if each.folder is self.picture.folder)
+        missing = (gone & asked & set().union(*kept)) - told - self._before.keys()
         assert not missing, f"{self.line!r}: {missing} went, and nobody says so"
 
     def _check_reply(self, reply: Tagged, *, lost: bool) -> None:

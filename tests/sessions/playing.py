@@ -162,16 +162,22 @@ class Player:
         return ASKED[type(step)](self.model, client, step)
 
     def _pipeline(self, client: Participant, steps: Sequence[Any]) -> None:
-        """Where one of them names messages by number, none before it may bring an EXPUNGE (RFC 3501 5.5)."""
+        """Where one of them names messages by number, none before it may bring an EXPUNGE (RFC 3501 5.5). All messages
+        are known before, so that it is known what a search finds and what `$` stands for."""
         if client.picture is None or not client.picture.entries:
             return
         *first, last = steps
         by = next((step.pick.by for step in first if isinstance(step, Fetch | Store)), "number")
-        if by == "number":
+        saves = any(isinstance(step, Search) and step.returns is not None and "SAVE" in step.returns for step in first)
+        if by == "number" or saves:
             first = [step for step in first if not isinstance(step, Append)]
-        several = [self._asked(client, _named(step, by)) for step in first]
-        several.append(self._asked(client, _named(last, by)))
-        self._exchange(client, several)
+        if self.stage.prompt:
+            self._exchange(client, [self._asked(client, Fetch(Pick(which=(0,)), "flags"))])
+            self._learn(client)
+        else:
+            self._agree(client)
+        if client.picture.entries:
+            self._exchange(client, [self._asked(client, _named(step, by)) for step in (*first, last)])
 
     def _exchange(self, client: Participant, several: Sequence[Asked]) -> None:
         possible = [asked for asked in several if not isinstance(asked, OnMessages) or asked.possible]

@@ -9,10 +9,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from tests.sessions.playing import Player
-from tests.sessions.program import Program, programs
+from tests.sessions.program import By, Client, Leave, Pick, Program, Select, Store, Transfer, programs
 from tests.sessions.stage import MemoryStage
 
 MANY = int(os.environ.get("MAILFERRY_SESSIONS", "0"))
@@ -30,6 +30,22 @@ def played(program: Program) -> None:
         stage.close()
 
 
+DELETED = frozenset({"\\Deleted"})
+# CLOSE by a client that was not told yet of a message that went: HIGHESTMODSEQ would keep that from it for ever.
+UNTOLD_AT_CLOSE = Program(
+    (Client(("QRESYNC",)), Client()),
+    (
+        By(1, Transfer(Pick(which=(1,)), "A", move=True)),
+        By(0, Store(Pick(which=(0,)), "+", DELETED)),
+        By(0, Leave("CLOSE")),
+        By(0, Select("INBOX", parameter="qresync", snapshot=1)),
+    ),
+    letters=3,
+    folders=("A",),
+)
+
+
+@example(UNTOLD_AT_CLOSE)
 @given(programs(steps=100 if MANY else 40))
 @settings(
     max_examples=MANY or 150,

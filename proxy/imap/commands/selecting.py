@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailstore.index.rows import DELETED
 from proxy.imap import responses
 from proxy.imap.answers import Bad, Done, read_only
 from proxy.imap.commands.resync import tell_flags, tell_vanished
@@ -91,10 +92,11 @@ async def close(session: Session, _command: Command, _arguments: NoArguments) ->
 
 
 async def _modseq_of(session: Session, view: View, gone: list[int]) -> bytes | None:
-    """HIGHESTMODSEQ after CLOSE (RFC 7162 3.2.8), unless it covers more than this expunge, of which the client
-    would then never hear."""
+    """HIGHESTMODSEQ after CLOSE (RFC 7162 3.2.8), unless it covers more than what the client knows to go by it: of the
+    rest it would never hear."""
+    known = all(DELETED in view.flags[place] for uid in gone if (place := view.index(uid)) is not None)
     changes = await session.run(lambda home: home.changes(view.folder.id, view.settled, claim_recent=False))
-    if changes.changed or sorted(changes.gone) != sorted(gone):
+    if not known or changes.changed or sorted(changes.gone) != sorted(gone):
         return None
     return b"HIGHESTMODSEQ %d" % changes.highestmodseq
 
