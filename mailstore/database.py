@@ -153,7 +153,9 @@ def _bring_to_head(connection: Connection, metadata: MetaData) -> None:
             connection.exec_driver_sql(statement)
         return
     row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
-    if row is None or row[0] != HEAD:
+    if row is None or not str(row[0]).isdigit():
+        raise StorageCorrupt("the database is damaged: it does not say which version it is")
+    if row[0] != HEAD:
         from mailstore.migrations.carry import carry_forward  # noqa: PLC0415 - alembic costs half a second
 
         carry_forward(connection, metadata)
