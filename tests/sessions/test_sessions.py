@@ -1,6 +1,6 @@
 """Two to four sessions, a POP3 client, deliveries and other programs on one account: every answer against a model.
 
-`MAILFERRY_SESSIONS=N` plays N programs, longer ones, and others each time; without it the same few hundred.
+`MAILFERRY_SESSIONS=N` plays N programs, longer ones, and others each time; without it always the same ones.
 """
 
 from __future__ import annotations
