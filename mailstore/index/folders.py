@@ -1,6 +1,6 @@
 """The rows of folders and subscriptions, and what is pending in the Maildir.
 
-Functions over an open transaction; `mailstore.mailhome` decides what belongs into one.
+Functions over an open transaction; `mailstore.mailhome` and its parts decide what belongs into one.
 """
 
 from __future__ import annotations

@@ -91,7 +91,8 @@ def test_what_would_take_long_is_not_begun(
     append(home, b"one", flags=[DELETED])
     home.create("a")
     announced.clear()
-    monkeypatch.setattr("mailstore.mailhome.BRIEF_ROWS", 1)
+    monkeypatch.setattr("mailstore.reading.BRIEF_ROWS", 1)
+    monkeypatch.setattr("mailstore.messages.BRIEF_ROWS", 1)
     monkeypatch.setattr("mailstore.reconciling.BRIEF_ROWS", 1)
     with pytest.raises(TakesLonger):
         home.briefly(operation)

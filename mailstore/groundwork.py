@@ -1,0 +1,115 @@
+"""What all parts of a `MailHome` stand on: its index and its Maildir, and what is pending between the two.
+
+The index is right about what exists and with which flags; the Maildir follows. Files are put in place before
+the transaction that shows them, and taken away after the transaction that lets go of them: what that leaves to
+do is noted as `pending` in the same transaction, and worked off at once or at the next opening.
+
+Used by the parts of `mailstore.mailhome.MailHome` alone, in its thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from mailstore import delivery
+from mailstore.database import MailboxDatabase, storage_errors
+from mailstore.errors import NoSuchFolder
+from mailstore.index import folders
+from mailstore.index.folders import FolderRow, Pending
+from mailstore.maildir import Maildir
+from mailstore.reconciling import Report
+
+
+class Groundwork:
+    """The state that the parts of a `MailHome` share. From outside, `MailHome` alone is used."""
+
+    token: str  # of the mailbox, in the names of its files; `MailHome` looks it up
+
+    def __init__(
+        self,
+        database: MailboxDatabase,
+        account_id: int,
+        maildir: Maildir,
+        *,
+        announce: Callable[[int], None],
+        clock: Callable[[], float],
+        report: Report,
+    ) -> None:
+        self.account_id = account_id
+        self._database = database
+        self._maildir = maildir
+        self._announce = announce
+        self._clock = clock
+        self._report = report
+        self._taken_away: list[Pending] = []  # done, and not yet ticked off
+        self._going: list[Pending] = []  # to be done when what is owed was paid
+        self._behind = False  # is a folder's directory not yet where the index has it?
+
+    @property
+    def maildir(self) -> Maildir:
+        return self._maildir
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self._clock
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def _named(self, connection: Connection, name: str) -> FolderRow:
+        folder = folders.by_name(connection, self.account_id, name)
+        if folder is None:
+            raise NoSuchFolder("there is no such folder")
+        return folder
+
+    def _numbered(self, connection: Connection, folder_id: int) -> FolderRow:
+        folder = folders.by_id(connection, self.account_id, folder_id)
+        if folder is None:
+            raise NoSuchFolder("the folder was deleted")
+        return folder
+
+    # Pending work
+
+    def _catch_up(self) -> None:
+        """Before files or folders are put in place: the directories must be where the index has them, or what is
+        put there now is taken for what was there before."""
+        if self._behind:
+            self._database.at_most(1, 0)
+            self._work_off_pending()
+
+    def _work_off_pending(self) -> None:
+        """What a crash, or another process, has left to do in the Maildir."""
+        with self._database.read() as connection:
+            todo = folders.all_pending(connection, self.account_id)
+        self._behind = any(item.action != "remove" for item in todo)
+        for step in delivery.steps(todo):
+            if step[0].action == "remove":
+                self._take_away(step)
+            else:
+                self._arrange(step)
+        self._behind = False
+
+    def _take_away(self, going: Sequence[Pending]) -> None:
+        """Remove the files of messages that are gone. Doing it twice does no harm, so it is ticked off with the next
+        change, and not by a transaction of its own."""
+        if self._database.owed:  # a message goes when it is certain that it does
+            self._going += going
+            return
+        self._behind = True  # if it fails, the next change tries again
+        with storage_errors():
+            self._maildir.remove(item.path for item in going)
+        self._behind = False
+        self._taken_away += going
+
+    def _arrange(self, step: Sequence[Pending]) -> None:
+        """Do something to a directory and tick it off: one process at a time, and once."""
+        with storage_errors(), self._database.write() as connection:
+            if set(step) <= set(folders.all_pending(connection, self.account_id)):
+                delivery.perform(self._maildir, step)
+                folders.clear_pending(connection, self.account_id, step)
+
+    def _tick_off(self, connection: Connection) -> None:
+        done, self._taken_away = self._taken_away, []
+        folders.clear_pending(connection, self.account_id, done)
