@@ -20,7 +20,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, gatherResults
 from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
@@ -127,7 +127,7 @@ class Crew:
         done = DeferredList(ready, fireOnOneErrback=True, consumeErrors=True)
         try:
             await done
-        except Exception as error:
+        except FirstError as error:
             raise WorkerFailed("a worker did not start") from error
 
     def _begin(self, number: int) -> Deferred[None]:
