@@ -47,7 +47,7 @@ _CONTAIN = "SELECT rowid FROM fulltext WHERE fulltext MATCH :query"
 _BEGIN = "SELECT DISTINCT doc FROM fulltext_terms WHERE term >= :low AND term < :high"
 _CANDIDATES = (
     "SELECT m.uid, t.{column} FROM ({found}) AS f "  # CROSS JOIN: SQLite keeps the order
-    "CROSS JOIN messages AS m ON m.account_id = :a AND m.content_id = f.{key} AND m.folder_id = :f "
+    "CROSS JOIN messages AS m ON m.account_id = :a AND m.content_id = f.{key} AND +m.folder_id = :f "  # by content
     "CROSS JOIN texts AS t ON t.account_id = :a AND t.content_id = f.{key}"
 )
 _LONG = (
