@@ -68,10 +68,6 @@ class Answering:
             if not session.manner.numbers and speaks_of_numbers(command):
                 raise Bad(b"Message numbers are not used after ENABLE UIDONLY.", b"UIDREQUIRED")
             expunge, with_uid = entry.expunge, command.uid
-            if session.view is not None and session.home.shared:
-                # What another process has answered its client is so here too, though not told yet.
-                session.stale = True
-                await session.sync(expunge=False)
             reply = await entry.handler(session, command, command.arguments)
         except BadCharset as error:
             if error.saves and session.view is not None:

@@ -107,17 +107,13 @@ class _Open:
     def free(self) -> bool:
         return self.lane.free
 
-    @property
-    def shared(self) -> bool:
-        return self._account_id in self._homes.shared
-
     async def briefly(self, home: MailHome, operation: Callable[[MailHome], T]) -> T:
         """Run an operation here and now. What it changes is told when it has ended: whoever hears of it may come with
         an operation of his own. On a disk that is not quick, others have their turn until it has been written; not so
         where other processes have sessions of the account, who could see it before. Raises TakesLonger."""
         untold = self.untold = []
         try:
-            owing = not self._homes.barriers.quick and not self.shared
+            owing = not self._homes.barriers.quick and self._account_id not in self._homes.shared
             value = home.briefly(operation, owing=owing)
         finally:
             self.untold = None
@@ -162,10 +158,6 @@ class Handle:
     @property
     def account(self) -> str:
         return self._opened.account
-
-    @property
-    def shared(self) -> bool:
-        return self._opened.shared
 
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home

@@ -81,10 +81,6 @@ class Home(Protocol):
     def account(self) -> str:
         """`local@domain`, for log lines."""
 
-    @property
-    def shared(self) -> bool:
-        """Have other processes sessions of the account, whose changes may have happened before they are told here?"""
-
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         """Run one whole operation of the synchronous store in a thread; those of one account run in order."""
 

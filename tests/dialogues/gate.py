@@ -29,7 +29,6 @@ class ScriptedHome:
     """A session's handle on the one account; operations are run where they stand."""
 
     account = ACCOUNT
-    shared = False
 
     def __init__(self, gate: ScriptedGate) -> None:
         self._gate = gate

@@ -29,7 +29,6 @@ class ThreadedHome:
     """A home whose operations run in threads, one at a time."""
 
     account = "user@123.com"
-    shared = False
 
     def __init__(self, mail: MailHome, lock: DeferredLock, homes: list[ThreadedHome]) -> None:
         self._mail = mail
