@@ -13,7 +13,8 @@ and ends the channel. Passwords pass here on their way to the gate; nothing of a
              its changes
     alone    … not any more                   closed   a client's connection has ended
     changed  another worker, or a move,       changed  a session of this worker changed a folder of an account
-             changed a folder of an account            that others have open
+             changed a folder of an account            that others have open, as `id`
+    heard    the others know of a change      noted    … understood, where it has a number (`news`)
     stop     answer what is under way, end
 """
 

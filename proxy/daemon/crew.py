@@ -5,7 +5,8 @@
 
 Any worker serves any account, so one account's sessions may be in several. Before a session is let in, the workers
 that have others of the same account are told to share, and have said that they understood: so each change that is
-committed after the new session has looked is told to it. Changes reach the other workers by way of the daemon.
+committed after the new session has looked is told to it. Changes reach the other workers by way of the daemon, and a
+command that made one is answered when they have: so it is as in one process.
 
 A worker that dies takes its own sessions with it and nothing else; another takes its place, after a moment that grows
 where they keep dying.
@@ -18,6 +19,8 @@ import socket
 import sys
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, gatherResults
@@ -34,7 +37,7 @@ from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Secret
 from proxy.wire.faults import kind, where
 
 HOLD_SECONDS: Final = 0.5  # how often workers are told how far held logins are
-SHARE_SECONDS: Final = 2.0  # how long a worker may take to say that it shares an account
+SHARE_SECONDS: Final = 2.0  # how long a worker may take to say that it shares an account, or knows of a change
 AGAIN_SECONDS: Final = 0.2  # after a worker's death, and twice as long after each that follows
 AGAIN_MOST: Final = 30.0
 WELL_SECONDS: Final = 60.0  # a worker that has lived so long was well
@@ -104,6 +107,16 @@ class _Worker(ProcessProtocol):
         self._crew.lost(self, reason)
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """A change on its way to other workers."""
+
+    by: _Worker
+    id: int  # what `by` calls it
+    untold: set[_Worker]
+    late: Any  # the delayed call after which nobody is waited for
+
+
 class Crew:
     """All workers."""
 
@@ -116,6 +129,8 @@ class Crew:
         self._workers: list[_Worker] = []
         self._waiting: deque[tuple[socket.socket, str]] = deque()
         self._stopping = False
+        self._count = count(1)
+        self._news: dict[int, _News] = {}
         self._again = AGAIN_SECONDS
         self._began: dict[int, float] = {}
         self._replacing: dict[int, Any] = {}  # delayed calls by the worker's number
@@ -149,6 +164,8 @@ class Crew:
         for acknowledged in [each for waiting in worker.acknowledging.values() for each in waiting]:
             acknowledged.callback(None)
         worker.acknowledging.clear()
+        for number in list(self._news):
+            self._noted(worker, number)
         for account in list(worker.sessions):
             del worker.sessions[account]
             self._left(account)
@@ -199,7 +216,9 @@ class Crew:
             case "closed":
                 worker.connections -= 1
             case "changed":
-                self.changed(message["account"], message["folder"], by=worker)
+                self._pass_on(worker, message)
+            case "noted":
+                self._noted(worker, message["news"])
             case "login":
                 self._login(worker, message)
             case "left":
@@ -228,11 +247,37 @@ class Crew:
         worker.ready.callback(None)
         self._hand_over_waiting()
 
-    def changed(self, account_id: int, folder_id: int, by: _Worker | None = None) -> None:
-        """A folder has changed: by a worker's session, or here by a move."""
-        for worker in self._workers:
-            if worker is not by and worker.sessions.get(account_id):
-                worker.channel.tell("changed", account=account_id, folder=folder_id)
+    def changed(self, account_id: int, folder_id: int) -> None:
+        """A move has changed a folder."""
+        for worker in self._having(account_id):
+            worker.channel.tell("changed", account=account_id, folder=folder_id, news=None)
+
+    def _having(self, account_id: int) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.sessions.get(account_id)]
+
+    def _pass_on(self, by: _Worker, message: Message) -> None:
+        """A worker's session has changed a folder: it is answered when the others know."""
+        news, others = next(self._count), set(self._having(message["account"])) - {by}
+        late = self._reactor.callLater(SHARE_SECONDS, self._known, news)
+        self._news[news] = _News(by, message["id"], others, late)
+        for worker in others:
+            worker.channel.tell("changed", account=message["account"], folder=message["folder"], news=news)
+        if not others:
+            self._known(news)
+
+    def _noted(self, worker: _Worker, number: int) -> None:
+        news = self._news.get(number)
+        if news is not None:
+            news.untold.discard(worker)
+            if not news.untold:
+                self._known(number)
+
+    def _known(self, number: int) -> None:
+        """All that had to know do, or have had time enough: a worker that hangs keeps nobody else waiting."""
+        news = self._news.pop(number)
+        if news.late.active():
+            news.late.cancel()
+        news.by.channel.tell("heard", id=news.id)
 
     # Logins
 
@@ -277,7 +322,7 @@ class Crew:
 
     async def _share(self, worker: _Worker, account_id: int) -> bool:
         """Have the other workers that have sessions of the account tell of its changes; are there any?"""
-        others = [each for each in self._workers if each is not worker and each.sessions.get(account_id)]
+        others = [each for each in self._having(account_id) if each is not worker]
         if not others:
             worker.sharing.discard(account_id)
             return False
@@ -304,7 +349,7 @@ class Crew:
 
     def _left(self, account_id: int) -> None:
         """A session has ended: is there one worker left that has any?"""
-        having = [worker for worker in self._workers if worker.sessions.get(account_id)]
+        having = self._having(account_id)
         if len(having) == 1 and account_id in having[0].sharing:
             having[0].sharing.discard(account_id)
             having[0].channel.tell("alone", account=account_id)
@@ -331,5 +376,7 @@ class Crew:
         for worker in workers:
             worker.channel.tell("stop")
         await gatherResults([worker.ended for worker in workers])
+        for number in list(self._news):
+            self._known(number)
         if self._holds is not None and self._holds.running:
             self._holds.stop()

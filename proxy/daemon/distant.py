@@ -31,15 +31,19 @@ class DistantGate:
         self._log = log
         self._count = count(1)
         self._asked: dict[int, tuple[Deferred[Message], Hold]] = {}
+        self._last: dict[int, int] = {}  # by account, the number of the last change that not all others know of
+        self._unheard: dict[int, list[Deferred[None]]] = {}  # who waits until they do, by that number
         self._answers: dict[str, Callable[[Message], None]] = {
             "home": self._let_in,
             "refused": self._refused,
             "hold": self._held,
             "share": self._share,
-            "alone": lambda message: self._homes.shared.discard(message["account"]),
-            "changed": lambda message: self._homes.tell(message["account"], message["folder"]),
+            "alone": self._alone,
+            "changed": self._told,
+            "heard": self._heard,
         }
         homes.also_tell = self._changed
+        homes.others_know = self._others_know
 
     async def login(self, credentials: Credentials, hold: Hold) -> Home:
         """See `Gate.login`."""
@@ -81,6 +85,8 @@ class DistantGate:
 
     def give_up(self) -> None:
         """The daemon is gone: nobody can be let in any more."""
+        for number in list(self._unheard):
+            self._heard({"id": number})
         asked, self._asked = self._asked, {}
         for answer, _ in asked.values():
             answer.errback(Failure(LoginRefused(Refusal.UNAVAILABLE, LATER)))  # type: ignore[no-untyped-call]
@@ -120,4 +126,28 @@ class DistantGate:
 
     def _changed(self, account_id: int, folder_id: int) -> None:
         if account_id in self._homes.shared:
-            self._channel.tell("changed", account=account_id, folder=folder_id)
+            number = self._last[account_id] = next(self._count)
+            self._unheard[number] = []
+            self._channel.tell("changed", id=number, account=account_id, folder=folder_id)
+
+    def _alone(self, message: Message) -> None:
+        self._homes.shared.discard(message["account"])
+        self._last.pop(message["account"], None)
+
+    def _told(self, message: Message) -> None:
+        self._homes.tell(message["account"], message["folder"])
+        if message["news"] is not None:
+            self._channel.tell("noted", news=message["news"])
+
+    def _others_know(self, account_id: int) -> Deferred[None] | None:
+        """See `Homes.others_know`."""
+        waiting = self._unheard.get(self._last.get(account_id, 0))
+        if waiting is None:
+            return None
+        heard: Deferred[None] = Deferred()
+        waiting.append(heard)
+        return heard
+
+    def _heard(self, message: Message) -> None:
+        for heard in self._unheard.pop(message["id"], ()):
+            heard.callback(None)

@@ -122,7 +122,13 @@ class _Open:
                 await self.lane.hold(self._homes.payments.pay(log).addCallback(lambda _: home.paid()))
         for folder_id in untold:
             self.changed(folder_id)
+        await self.known_to_others()
         return value
+
+    async def known_to_others(self) -> None:
+        """A client that is answered may ask about it over another connection, whichever process that is in."""
+        if (known := self._homes.others_know(self._account_id)) is not None:
+            await known
 
     def changed(self, folder_id: int) -> None:
         """A folder was changed in this process."""
@@ -164,10 +170,12 @@ class Handle:
         assert home is not None and not self._closed
         self._opened.wake()
         try:
-            return await self._opened.lane.run(lambda: operation(home))
+            value = await self._opened.lane.run(lambda: operation(home))
         except StorageCorrupt:
             home.suspect()
             raise
+        await self._opened.known_to_others()
+        return value
 
     async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home
@@ -243,6 +251,10 @@ def _unnoticed(*_about: int) -> None:
     """Nobody has to know."""
 
 
+def _nobody_else(_account_id: int) -> None:
+    """There is one process."""
+
+
 def _as_it_is(_account: str, _home: MailHome) -> None:
     """A home without anything of its own."""
 
@@ -275,6 +287,8 @@ class Homes:
         self._open: dict[int, _Open] = {}
         self.furnish: Callable[[str, MailHome], None] = _as_it_is  # called with each home that is opened, in a thread
         self.also_tell: Callable[[int, int], None] = _unnoticed  # called with each change made here: account, folder
+        # What fires when other processes know of all changes made here to an account; None where they do.
+        self.others_know: Callable[[int], Deferred[None] | None] = _nobody_else
         self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
         self._closing: IDelayedCall | None = None
         self._quiet = None if clock is None else QuietTimes(clock, self._open.values, report)

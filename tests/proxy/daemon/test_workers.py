@@ -80,6 +80,42 @@ class BetweenWorkers(WithWorkers):
 
         return self.run_async(test())
 
+    def test_what_one_has_answered_the_other_knows(self) -> Deferred[None]:
+        async def test() -> None:
+            daemon = await self.daemon(self.legacy().port)
+            first, second = await self.imap(daemon), await self.imap(daemon)
+            for client in (first, second):
+                await client.ask(b"a " + LOGIN, b"a OK")
+                await client.ask(b"b SELECT INBOX", b"b OK")
+            for n in range(1, 21):
+                await first.ask(b"c STORE %d +FLAGS.SILENT (\\Flagged)" % n, b"c OK")
+                told = await second.ask(b"d NOOP", b"")
+                self.assertTrue(told.startswith(b"* %d FETCH" % n), told)
+                await second.expect(b"d OK")
+            self.assertEqual(daemon._crew._news, {})  # type: ignore[union-attr]
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
+    def test_a_worker_that_hangs_keeps_no_other_waiting_for_long(self) -> Deferred[None]:
+        async def test() -> None:
+            self.patch(crew, "SHARE_SECONDS", 0.1)
+            daemon = await self.daemon(self.legacy().port)
+            first, second = await self.imap(daemon), await self.imap(daemon)
+            for client in (first, second):
+                await client.ask(b"a " + LOGIN, b"a OK")
+                await client.ask(b"b SELECT INBOX", b"b OK")
+            _, other = self.workers(daemon)
+            assert other.transport is not None
+            pid = other.transport.pid  # type: ignore[attr-defined]
+            os.kill(pid, signal.SIGSTOP)
+            await first.ask(b"c STORE 3 +FLAGS (\\Flagged)", b"c OK")
+            os.kill(pid, signal.SIGCONT)
+            await second.ask(b"d NOOP", b"* 3 FETCH")
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
     def test_they_say_nothing_of_an_account_that_only_one_has_open(self) -> Deferred[None]:
         async def test() -> None:
             daemon = await self.daemon(self.legacy().port)
