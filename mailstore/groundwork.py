@@ -83,8 +83,8 @@ class Groundwork:
         """What a crash, or another process, has left to do in the Maildir."""
         with self._database.read() as connection:
             todo = folders.all_pending(connection, self.account_id)
-        self._behind = any(item.action != "remove" for item in todo)
         for step in delivery.steps(todo):
+            self._behind = True  # until all of it is done
             if step[0].action == "remove":
                 self._take_away(step)
             else:

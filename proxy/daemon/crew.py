@@ -33,6 +33,7 @@ from proxy.config import Config
 from proxy.daemon import handover
 from proxy.daemon.channel import Channel, Message, octets_of, text_of
 from proxy.daemon.worker import CHANNEL, CONNECTIONS
+from proxy.login.gate import LATER
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Secret
 from proxy.wire.faults import kind, where
 
@@ -42,7 +43,6 @@ AGAIN_SECONDS: Final = 0.2  # after a worker's death, and twice as long after ea
 AGAIN_MOST: Final = 30.0
 WELL_SECONDS: Final = 60.0  # a worker that has lived so long was well
 WAITING: Final = 1_000  # connections that wait for a worker while there is none
-LATER: Final = "the mailbox cannot be reached at the moment, try again later"
 
 Admit = Callable[[Credentials, Hold], Awaitable[Account]]
 

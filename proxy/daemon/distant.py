@@ -16,10 +16,9 @@ from twisted.python.failure import Failure
 
 from mailstore.errors import MailstoreError
 from proxy.daemon.channel import Channel, Message, text_of
+from proxy.login.gate import LATER
 from proxy.login.homes import Handle, Homes
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal
-
-LATER = "the mailbox cannot be reached at the moment, try again later"
 
 
 class DistantGate:

@@ -43,7 +43,7 @@ from proxy.pop3.client.errors import LegacyError, LoginNotPossible, LoginRejecte
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 
 _WRONG = "wrong user name or password"
-_LATER = "the mailbox cannot be reached at the moment, try again later"
+LATER = "the mailbox cannot be reached at the moment, try again later"
 
 
 class LoginGate:
@@ -121,15 +121,15 @@ class LoginGate:
             return await entering
         except DeferredTimeout as error:
             carried = f"your old mail is still being carried over, {hold.done} of {hold.total} messages"
-            raise LoginRefused(Refusal.UNAVAILABLE, carried if hold.total else _LATER) from error
+            raise LoginRefused(Refusal.UNAVAILABLE, carried if hold.total else LATER) from error
         except SourceError as error:
-            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         except MailstoreError as error:
             raise self._broken(str(name), error) from error
 
     def _broken(self, account: str, error: MailstoreError) -> LoginRefused:
         self._log.error("login failed", account=account, reason=str(error))
-        return LoginRefused(Refusal.UNAVAILABLE, _LATER)
+        return LoginRefused(Refusal.UNAVAILABLE, LATER)
 
     async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
         """Check the password, and wait until the old mailbox is here."""
@@ -231,7 +231,7 @@ class LoginGate:
             raise LoginRefused(Refusal.IN_USE, "the old mailbox is in use by another program") from error
         except LoginNotPossible as error:
             self._log.warning("legacy login not possible", account=str(name), reason=error.text)
-            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         except LegacyError as error:
             self._log.warning("legacy server unavailable", account=str(name), reason=error.text)
-            raise LoginRefused(Refusal.UNAVAILABLE, _LATER) from error
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error

@@ -112,16 +112,18 @@ class _Open:
         an operation of his own. On a disk that is not quick, others have their turn until it has been written; not so
         where other processes have sessions of the account, who could see it before. Raises TakesLonger."""
         untold = self.untold = []
+        owing = not self._homes.barriers.quick and self._account_id not in self._homes.shared
         try:
-            owing = not self._homes.barriers.quick and self._account_id not in self._homes.shared
-            value = home.briefly(operation, owing=owing)
+            try:
+                value = home.briefly(operation, owing=owing)
+            finally:
+                self.untold = None  # before anybody else's operation can begin
+            if (log := home.owes) is not None:
+                with storage_errors():
+                    await self.lane.hold(self._homes.payments.pay(log).addCallback(lambda _: home.paid()))
         finally:
-            self.untold = None
-        if (log := home.owes) is not None:
-            with storage_errors():
-                await self.lane.hold(self._homes.payments.pay(log).addCallback(lambda _: home.paid()))
-        for folder_id in untold:
-            self.changed(folder_id)
+            for folder_id in untold:
+                self.changed(folder_id)
         await self.known_to_others()
         return value
 

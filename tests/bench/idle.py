@@ -13,11 +13,9 @@ import argparse
 import asyncio
 import resource
 import shutil
-import signal
 import ssl
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,8 +23,9 @@ from pathlib import Path
 from mailstore import secrets
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
+from tests.bench.ferry import served
 from tests.legacy.certificates import Authority
-from tests.legacy.dovecot import free_port, wait_for_port
+from tests.legacy.dovecot import free_port
 
 DOMAIN = "bench.example"
 PASSWORD = b"pass"
@@ -166,16 +165,10 @@ def main() -> None:
         trust = ssl.create_default_context(cadata=authority.certificate.decode())
     port = free_port()
     settings = _CONFIGURATION.format(state=root / "state", imap=port, domain=DOMAIN, workers=options.workers, tls=tls)
-    (root / "mailferry.toml").write_text(settings)
-    command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(root / "mailferry.toml")]
-    with (root / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        wait_for_port(port, process)
-        asyncio.run(measure(options, process, Idlers(port, trust)))
+        with served(root, settings, port) as process:
+            asyncio.run(measure(options, process, Idlers(port, trust)))
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(120)
         shutil.rmtree(root)
 
 

@@ -21,7 +21,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,8 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import corpus
-from tests.legacy.dovecot import Dovecot, free_port, program, wait_for_port
+from tests.bench.ferry import served
+from tests.legacy.dovecot import Dovecot, free_port, program
 
 Counted = dict[str, float]
 
@@ -49,24 +49,6 @@ port = {legacy}
 tls = "none"
 connections = 60
 """
-
-
-class Mailferry:
-    """A daemon of its own, that has the accounts of the Dovecot behind `legacy`."""
-
-    def __init__(self, root: Path, legacy: int, users: list[str]) -> None:
-        self.imap = free_port()
-        config = root / "mailferry.toml"
-        config.write_text(_CONFIGURATION.format(state=root / "state", imap=self.imap, legacy=legacy, domain=DOMAIN))
-        command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(config)]
-        with (root / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for_port(self.imap, self.process)
-        _client(self.imap, users, 0, seconds=0.0)  # first logins: the mail comes over
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
 
 
 def _fill(server: Dovecot, user: str, messages: int) -> None:
@@ -125,28 +107,29 @@ def measure(options: argparse.Namespace, root: Path) -> float:
     accounts = options.clients // 2 if options.shared else options.clients
     users = [f"load{n}" for n in range(accounts)]
     addresses = [f"{user}@{DOMAIN}" for user in users]
-    dovecot = Dovecot(root)
-    ferry: Mailferry | None = None
+    dovecot, port = Dovecot(root), free_port()
+    settings = _CONFIGURATION.format(state=root / "state", imap=port, legacy=dovecot.pop3, domain=DOMAIN)
     try:
         for user in users:
             _fill(dovecot, user, options.messages)
         dovecot.own()
-        ferry = Mailferry(root, dovecot.pop3, addresses)
-        print(f"{options.clients} clients, {accounts} accounts of {options.messages} messages, {os.cpu_count()} cores")
-        ratios = []
-        for n in range(options.rounds + 1):  # the first warms both up
-            seconds = options.seconds if n else 1.0
-            pace = {
-                "mailferry": _round(ferry.process, ferry.imap, addresses, options.clients, seconds),
-                "dovecot": _round(dovecot.process, dovecot.imap, users, options.clients, seconds),
-            }
-            if n:
-                ours, theirs = (_say(name, counted) for name, counted in pace.items())
-                ratios.append(ours / theirs)
+        with served(root, settings, port) as ferry:
+            _client(port, addresses, 0, seconds=0.0)  # first logins: the mail comes over
+            print(
+                f"{options.clients} clients, {accounts} accounts of {options.messages} messages, {os.cpu_count()} cores"
+            )
+            ratios = []
+            for n in range(options.rounds + 1):  # the first warms both up
+                seconds = options.seconds if n else 1.0
+                pace = {
+                    "mailferry": _round(ferry, port, addresses, options.clients, seconds),
+                    "dovecot": _round(dovecot.process, dovecot.imap, users, options.clients, seconds),
+                }
+                if n:
+                    ours, theirs = (_say(name, counted) for name, counted in pace.items())
+                    ratios.append(ours / theirs)
         return statistics.median(ratios)
     finally:
-        if ferry is not None:
-            ferry.stop()
         dovecot.stop()
 
 

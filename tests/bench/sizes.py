@@ -11,16 +11,15 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.bench import corpus, idle
-from tests.legacy.dovecot import Dovecot, free_port, program, wait_for_port
+from tests.bench.ferry import served
+from tests.legacy.dovecot import Dovecot, free_port, program
 
 COMMANDS = (b"SELECT INBOX", b"FETCH 1:* (FLAGS UID)", b"FETCH 1:5000 (ENVELOPE)", b"UID SEARCH UNSEEN")
 
@@ -71,20 +70,12 @@ def measure(root: Path, messages: int) -> None:
         os.link(path, ours / "cur" / path.name)
     dovecot.own()
     port = free_port()
-    config = root / "mailferry.toml"
-    config.write_text(
-        idle._CONFIGURATION.format(state=root / "ferry", imap=port, domain=idle.DOMAIN, workers=1, tls="")
-    )
-    with (root / "log").open("wb") as log:
-        command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(config)]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    settings = idle._CONFIGURATION.format(state=root / "ferry", imap=port, domain=idle.DOMAIN, workers=1, tls="")
     try:
-        wait_for_port(port, process)
-        mailferry = figures(port, f"user0@{idle.DOMAIN}")
+        with served(root, settings, port):
+            mailferry = figures(port, f"user0@{idle.DOMAIN}")
         beside = figures(dovecot.imap, "big")
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
         dovecot.stop()
     names = ["LOGIN and SELECT INBOX, the first time", *(command.decode() for command in COMMANDS)]
     print(f"{messages} messages {'':22} mailferry    Dovecot")

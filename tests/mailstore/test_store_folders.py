@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mailstore.errors import BadFolderName, FolderExists, MailstoreError, MessageLost, NoSuchFolder
+from mailstore.errors import BadFolderName, FolderExists, MailstoreError, MessageLost, NoSuchFolder, StorageFailed
+from mailstore.index import folders as index_folders
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import SEEN
 from mailstore.index.special import ACCOUNT
@@ -314,3 +315,20 @@ def test_subscriptions_are_names(home: MailHome, tmp_path: Path) -> None:
     home.unsubscribe("b")
     assert home.subscriptions() == ["INBOX", "missing/é"]
     home.close()
+
+
+def test_a_directory_that_cannot_be_moved_yet_is_waited_for(home: MailHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where messages were removed before it: what is put into the folder then has to go where it will be."""
+    home.create("a")
+    append(home, b"one", "a")
+    with home._database.write() as connection:
+        index_folders.add_pending(connection, home.account_id, [("remove", "cur/gone", "")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        with pytest.raises(StorageFailed):
+            home.rename("a", "b")
+        with pytest.raises(StorageFailed):
+            append(home, b"two", "b")
+    assert append(home, b"two", "b") == 2
+    assert list(bodies(home, "b").values()) == [b"one", b"two"]
+    check_whole(home)
