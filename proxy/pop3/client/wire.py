@@ -30,7 +30,7 @@ from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.settings import Legacy
 from proxy.pop3.client.tls import client_options, explain
 
-READ = 256 * 1024  # octets that are read at once, where there are so many
+READ = 192 * 1024  # octets that are read at once, where there are so many
 
 
 @implementer(IHandshakeListener)
