@@ -151,6 +151,7 @@ class Ledger:
         self._account_id = account_id
         self._announce = announce
         self._clock = clock
+        self._sums: Sums | None = None  # as of the last batch: to add up a large ledger after each takes too long
 
     def _now(self) -> int:
         return int(self._clock())
@@ -212,7 +213,8 @@ class Ledger:
             if new:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
-            sums = self._add_up(connection)
+            sums = self._with(landed) or self._add_up(connection)
+        self._sums = sums
         if landed:
             self._announce(folders.INBOX_ID)
         return sums
@@ -264,7 +266,29 @@ class Ledger:
 
     def sums(self) -> Sums:
         with self._database.read() as connection:
-            return self._add_up(connection)
+            self._sums = self._add_up(connection)
+            return self._sums
+
+    def _with(self, landed: Sequence[Landed]) -> Sums | None:
+        """What the last sums become with these, None where there are none that still hold."""
+        if self._sums is None:
+            return None
+        done, octets, owed, owed_octets, quarantined = 0, 0, 0, 0, 0
+        for message in landed:
+            done += 1
+            octets += message.entry.octets
+            quarantined += message.entry.outcome is Outcome.QUARANTINED
+            if message.entry.outcome is Outcome.GONE:
+                owed += 1
+                owed_octets += message.entry.octets
+        last = self._sums
+        return Sums(
+            last.messages_done + done,
+            last.messages_total + owed,
+            last.bytes_done + octets,
+            last.bytes_total + owed_octets,
+            last.quarantined - quarantined,
+        )
 
     def _inbox(self, connection: Connection) -> folders.FolderRow:
         inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)
@@ -272,6 +296,7 @@ class Ledger:
         return inbox
 
     def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
+        self._sums = None
         now = self._now()
         values = [{"a": self._account_id, "i": i, "new": outcome.value, "why": reason, "now": now} for i in ids]
         if values:
