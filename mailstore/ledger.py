@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
@@ -23,6 +23,8 @@ from mailstore.database import MailboxDatabase
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
+
+AT_ONCE: Final = 5_000  # rows that are handed to the database together
 
 _l, _m = schema.ledger.c, schema.messages.c
 
@@ -179,21 +181,22 @@ class Ledger:
             ]
             if hold_uids:
                 made = self._hold_uids(connection, made)
-            values = [
-                {
-                    "account_id": self._account_id,
-                    "id": entry.id,
-                    "position": entry.position,
-                    "uidl": entry.uidl,
-                    "octets": entry.octets,
-                    "outcome": entry.outcome.value,
-                    "uid": entry.uid,
-                    "updated": entry.updated,
-                }
-                for entry in made
-            ]
-            connection.execute(insert(schema.ledger), values)
+            for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
+                rows = [self._row(entry) for entry in made[start : start + AT_ONCE]]
+                connection.execute(insert(schema.ledger), rows)
         return made
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "account_id": self._account_id,
+            "id": entry.id,
+            "position": entry.position,
+            "uidl": entry.uidl,
+            "octets": entry.octets,
+            "outcome": entry.outcome.value,
+            "uid": entry.uid,
+            "updated": entry.updated,
+        }
 
     def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
         inbox = self._inbox(connection)
