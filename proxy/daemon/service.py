@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase, MailboxEngine
 from mailstore.errors import MailstoreError
+from mailstore.queue import Queue
 from mailstore.secrets import Sealer, load_key
 from proxy.config import Config
 from proxy.daemon import logs, process
@@ -36,6 +37,7 @@ from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.notes import LoginNotes
+from proxy.login.rounds import Rounds
 from proxy.wire.faults import kind, where
 
 
@@ -63,8 +65,17 @@ class Daemon:
             report=log.warning,
         )
         self._homes.furnish = Furnishing(config)
-        door = LegacyDoor(config, reactor)
+        door = LegacyDoor(config, reactor, log.warning)
         self._mover = Mover(config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=in_thread, log=log)
+        self._rounds = Rounds(
+            door.hosts,
+            Queue(self._database),
+            self._mover,
+            clock=reactor,
+            in_thread=in_thread,
+            log=log,
+            every=config.migration.round,
+        )
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)
         gate = LoginGate(
             config,
@@ -101,12 +112,13 @@ class Daemon:
         self._log.info("listening", on=listening, domains=sorted(self._config.domains), workers=workers)
         for warning in self._config.warnings:
             self._log.warning("configuration", about=str(warning))
-        await self._mover.resume()
+        await self._rounds.start()
 
     async def stop(self) -> None:
         """Take no more, answer what is under way, end moves at their last barriers."""
         self._log.info("stopping")
         await self._listening.close()
+        await self._rounds.stop()
         await self._mover.stop()
         if self._serving is not None:
             await self._serving.drain()

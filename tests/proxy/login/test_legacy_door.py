@@ -35,6 +35,7 @@ class Connected:
 
     def __init__(self) -> None:
         self.user = b""
+        self.capabilities: dict[str, tuple[str, ...]] = {}
         self.login_result: Deferred[None] = Deferred()
         self.aborted = False
 
@@ -65,9 +66,9 @@ class LegacyDoorTest(SynchronousTestCase):
         return Deferred.fromCoroutine(self.door.open(USER, Secret(b"secret")))
 
     def slots_free(self) -> int:
-        slots = self.door._servers["123.com"].slots
-        self.assertEqual(slots.waiting, 0)
-        return slots._free
+        schedule = self.door.host_of("123.com").schedule
+        self.assertEqual(schedule.waiting, 0)
+        return 2 - schedule.in_use
 
     def test_settings_and_the_login_name_are_the_configuration_s(self) -> None:
         self.open()

@@ -1,74 +1,13 @@
-"""Whose turn it is: connections to a legacy server, work for one account, results that several wait for."""
+"""Whose turn it is: work for one account, results that several wait for."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from proxy.migration.schedule import Slots, Turns
 from proxy.migration.shared import Shared
-
-
-class SlotsTest(SynchronousTestCase):
-    def taken(self, slots: Slots, count: int) -> list[Callable[[], None]]:
-        return [self.successResultOf(slots.acquire()) for _ in range(count)]
-
-    def test_first_come_first_served(self) -> None:
-        slots = Slots(2)
-        first, second = self.taken(slots, 2)
-        third, fourth = slots.acquire(), slots.acquire()
-        self.assertEqual(slots.waiting, 2)
-        second()
-        self.successResultOf(third)
-        self.assertNoResult(fourth)
-        first()
-        self.successResultOf(fourth)
-        self.assertEqual(slots.waiting, 0)
-
-    def test_giving_back_twice_does_no_harm(self) -> None:
-        slots = Slots(1)
-        (release,) = self.taken(slots, 1)
-        release()
-        release()
-        self.taken(slots, 1)
-        self.assertNoResult(slots.acquire())
-
-    def test_giving_back_twice_does_not_take_it_from_the_next(self) -> None:
-        slots = Slots(1)
-        (release,) = self.taken(slots, 1)
-        second, third = slots.acquire(), slots.acquire()
-        release()
-        release()
-        self.successResultOf(second)
-        self.assertNoResult(third)
-
-    def test_who_gives_up_waiting_loses_the_place_and_nothing_else(self) -> None:
-        slots = Slots(1)
-        (release,) = self.taken(slots, 1)
-        second, third = slots.acquire(), slots.acquire()
-        second.cancel()
-        self.failureResultOf(second, CancelledError)
-        self.assertEqual(slots.waiting, 1)
-        release()
-        self.successResultOf(third)()
-        self.taken(slots, 1)
-
-    def test_as_many_as_the_limit_after_any_order_of_events(self) -> None:
-        slots = Slots(3)
-        held = self.taken(slots, 3)
-        waiting = [slots.acquire() for _ in range(6)]
-        for deferred in waiting[::2]:
-            deferred.cancel()
-            self.failureResultOf(deferred, CancelledError)
-        for release in held:
-            release()
-        for deferred in waiting[1::2]:
-            self.successResultOf(deferred)()
-        self.taken(slots, 3)
-        self.assertNoResult(slots.acquire())
+from proxy.migration.turns import Turns
 
 
 class TurnsTest(SynchronousTestCase):
