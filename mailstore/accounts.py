@@ -215,6 +215,10 @@ class Accounts:
             bytes_total=octets[1],
         )
 
+    def begun(self, account_id: int) -> None:
+        """A move is under way: none is due until it has ended."""
+        self._change(account_id, due=None)
+
     def moved(self, account_id: int, reason: str = "", next_in: float | None = None) -> None:
         """Everything that the legacy server listed is here. `reason` warns, for instance of quarantined messages.
         `next_in`: seconds until it is looked for mail that arrived since; None: never by itself."""

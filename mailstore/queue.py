@@ -10,6 +10,7 @@ Every method is one transaction, or one for each batch of rows, and may be calle
 
 from __future__ import annotations
 
+import enum
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
@@ -51,6 +52,14 @@ _DUE = Prepared(
     .order_by(_a.due)
     .limit(bindparam("n"))
 )
+
+
+class Waits(enum.Enum):
+    """What an account that was asked for waits for."""
+
+    TURN = "its turn"
+    END = "the end of its move"
+    PAUSED = "the end of a pause"
 
 
 class Queue:
@@ -149,15 +158,17 @@ class Queue:
             with self._database.write() as connection:
                 connection.execute(update(accounts).where(_a.id.in_(some)).values(asked=None, again=0))
 
-    def asked(self, domains: Iterable[str]) -> dict[int, bool]:
-        """The accounts that were asked for and are not done: is the move under way?"""
-        found: dict[int, bool] = {}
+    def asked(self, domains: Iterable[str]) -> dict[int, Waits]:
+        """The accounts that were asked for and are not done, and what they wait for."""
+        found: dict[int, Waits] = {}
         with self._database.read() as connection:
+            closed = set(connection.scalars(select(paused_domains.c.domain)))
             for domain in domains:
                 for paused in (0, 1):
                     where = (_a.domain == domain, _a.paused == paused, _a.asked.is_not(None))
-                    rows = connection.execute(select(_a.id, _a.due).where(*where))
-                    found.update((row.id, row.due is None) for row in rows)
+                    waits = Waits.PAUSED if paused or domain in closed else Waits.TURN
+                    for number, due in connection.execute(select(_a.id, _a.due).where(*where)):
+                        found[number] = waits if due is not None else Waits.END
         return found
 
     def of(self, account_ids: Iterable[int]) -> Iterator[Account]:

@@ -1,4 +1,4 @@
-"""One daemon for a state directory.
+"""One daemon for a state directory, or one `mailferry migrate` that does a daemon's work.
 
 Two would each carry the same mailboxes over, and clear away each other's files. The lock is the kernel's: it goes
 with the process, whatever ends it.
@@ -15,7 +15,7 @@ LOCK: Final = "serve.lock"
 
 
 class NotAlone(Exception):
-    """Another daemon uses the directory. The text is for the administrator."""
+    """Another process uses the directory. The text is for the administrator."""
 
 
 class Alone:
@@ -27,7 +27,7 @@ class Alone:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._descriptor)
-            raise NotAlone(f"another mailferry serve is running with state = {state}") from None
+            raise NotAlone(f"another mailferry serve or migrate is running with state = {state}") from None
         except BaseException:
             os.close(self._descriptor)
             raise

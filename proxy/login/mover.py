@@ -92,12 +92,14 @@ class Mover:
         if self._stopping:
             home.close()
             raise Stopped("the daemon is stopping")
-        if account.again:
-            try:
+        try:
+            if account.due is not None:
+                await self._in_thread(self._accounts.begun, account.id)
+            if account.again:
                 await home.run(lambda mail: mail.ledger.retry())
-            except BaseException:
-                home.close()
-                raise
+        except BaseException:
+            home.close()
+            raise
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
         started = written = self._reactor.seconds()
         writing: Deferred[None] | None = None
