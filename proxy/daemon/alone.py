@@ -31,6 +31,20 @@ class Alone:
         except BaseException:
             os.close(self._descriptor)
             raise
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode())
 
     def end(self) -> None:
         os.close(self._descriptor)
+
+
+def somebody_is_there(state: Path) -> bool:
+    """Is the process that had the directory last still there? Asks without trying the lock, which could keep another
+    one from starting."""
+    try:
+        os.kill(int((state / LOCK).read_text()), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True

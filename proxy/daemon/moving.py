@@ -41,7 +41,7 @@ class Moving:
     def __init__(
         self, config: Config, database: AccountsDatabase, reactor: Any, log: Any, *, asked_only: bool = False
     ) -> None:
-        """`asked_only`: of what waits in the background, only what an administrator asked for. Raises MailstoreError."""
+        """`asked_only`: of what waits, only what an administrator asked for. Raises MailstoreError."""
         self.threads = Threads(THREADS, reactor.callFromThread)
         self.accounts = Accounts(database)
         self.sealer = Sealer(load_key(config.key_file))
