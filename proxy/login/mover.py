@@ -103,11 +103,13 @@ class Mover:
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
         started = written = self._reactor.seconds()
         writing: Deferred[None] | None = None
+        last: Sums | None = None
 
         def make(told: Told) -> Move:
             def tell(sums: Sums) -> None:
-                nonlocal written, writing
+                nonlocal written, writing, last
                 told(sums)
+                last = sums
                 over = writing is None or writing.called
                 if over and self._reactor.seconds() - written >= PROGRESS_SECONDS:
                     written = self._reactor.seconds()
@@ -119,6 +121,8 @@ class Mover:
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
+            if last is not None and isinstance(result, Exception) and not self._stopping:
+                await self._write_progress(account, last)
             await self._write_down(account, result, self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
