@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -65,7 +65,9 @@ class Mover:
         reactor: Any,
         in_thread: InThread,
         log: Log,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        """`now` is the time of day, as `accounts` has it."""
         self.moves = Moves()
         self.turns: Turns[Name] = Turns()  # one check or start at a time for each account
         self._config = config
@@ -76,6 +78,7 @@ class Mover:
         self._reactor = reactor
         self._in_thread = in_thread
         self._log = log
+        self._now = now
         self._refreshing: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
         self._errands: dict[Name, list[Errand]] = {}  # of this process, but for first logins'
@@ -176,7 +179,7 @@ class Mover:
         """Look for what is new at the legacy server, if the last look was long enough ago. Nobody waits for it."""
         last = account.refreshed
         every = max(self._config.migration.refresh, self._legacy.host_of(account.domain).login_delay)
-        due = last is None or not 0 <= time.time() - last < every
+        due = last is None or not 0 <= self._now() - last < every
         # A server that is down is left alone for a while; a password that it no longer takes is not sent to it at
         # every login, which would lock out whoever has the new one (invariant 10).
         rejected = account.password_state is PasswordState.REJECTED
