@@ -174,7 +174,8 @@ class LegacyDoor:
                 wait = _worth_waiting(attempt, error)
                 if wait is None or now + wait > until:
                     raise
-            await deferLater(self._reactor, wait)
+            if wait:
+                await deferLater(self._reactor, wait)
 
     async def _attempt(self, attempt: _Attempt, password: Secret, *, again: bool) -> Source:
         server, name = attempt.server, attempt.name

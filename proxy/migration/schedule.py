@@ -198,8 +198,12 @@ class Schedule:
         self._promised.pop(errand, None)
 
     def acquire(self, errand: Errand, *, first: bool = False) -> Deferred[Place]:
-        """A Deferred of a place. `first`: before those of the domain that wait with the same urgency."""
+        """A Deferred of a place. `first`: before those of the domain that wait with the same urgency. Fails with
+        CancelledError when there are no more places to come."""
         waiting: Deferred[Place] = Deferred(lambda _: self._give_up(errand))
+        if self.stopped:
+            waiting.cancel()
+            return waiting
         errand.waiting = waiting
         self.kept(errand)
         self._lines[errand.urgency].add(errand, first=first)

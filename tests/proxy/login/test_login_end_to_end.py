@@ -69,7 +69,7 @@ class EndToEnd(TestCase):
         sealer = Sealer(b"k" * secrets.KEY_OCTETS)
         self.homes = Homes(MailboxEngine(), in_thread=deferToThread, from_thread=reactor.callFromThread)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.homes.closed()))
-        self.door = LegacyDoor(settings, reactor)
+        self.door = LegacyDoor(settings, reactor, self.log.warning)
         shared: dict[str, Any] = {"reactor": reactor, "in_thread": deferToThread, "log": self.log}
         self.mover = Mover(settings, self.accounts, sealer, self.homes, self.door, **shared)
         self.queue = Queue(database)
