@@ -74,9 +74,7 @@ class Watch:
         asked = self._queue.asked(self._domains)
         ended = [self._end(account, None) for account in self._queue.of(sorted(self.pending - asked.keys()))]
         paused = [n for n, waits in asked.items() if waits is Waits.PAUSED and n in self.pending]
-        ended += [
-            self._end(account, "it was paused; `mailferry resume` ends that") for account in self._queue.of(paused)
-        ]
+        ended += [self._end(account, PAUSED) for account in self._queue.of(paused)]
         moving = [n for n, waits in asked.items() if waits is Waits.END and n in self.pending]
         under_way = sorted(self._queue.of(moving), key=lambda account: account.name)
         self.pending &= asked.keys()

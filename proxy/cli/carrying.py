@@ -27,7 +27,7 @@ from proxy.config import Config
 from proxy.daemon.alone import Alone, NotAlone, somebody_is_there
 
 INTERVAL: Final = 1.0  # seconds between two looks
-ABSENT: Final = 15.0  # seconds that a daemon may take to be started again
+ABSENT: Final = 5.0  # seconds that a daemon may take to be started again
 
 
 class CannotCarry(Exception):
