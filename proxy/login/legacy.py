@@ -64,6 +64,7 @@ class LegacyHost:
         self.login_delay = 0  # seconds that it wants between two logins of one account (RFC 2449 6.5)
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
+        self._expires = False  # does it delete what was fetched?
 
     def left(self, name: Name) -> None:
         """A connection of ours to this mailbox has ended."""
@@ -82,6 +83,10 @@ class LegacyHost:
         delay = connection.capabilities.get("LOGIN-DELAY", ())
         if delay and delay[0].isascii() and delay[0].isdigit():
             self.login_delay = min(int(delay[0]), 86_400)
+        if connection.capabilities.get("EXPIRE", ())[:1] == ("0",) and not self._expires:
+            self._expires = True
+            reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
+            self._report("legacy server deletes mail", host=self.name, port=self.port, reason=reason)
 
     def refused(self, place: Place, error: LegacyError) -> bool:
         """Take in what went wrong; was the host busy?"""

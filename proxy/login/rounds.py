@@ -63,8 +63,8 @@ class Rounds:
         self._earliest: dict[str, int] = {}  # by domain: when somebody is due there
         self._version = -1
         self._timer: IDelayedCall | None = None
-        self._looking: Deferred[None] | None = None
-        self._again = self._stopped = False
+        self._looking = self._again = self._stopped = False
+        self._looked: Deferred[None] | None = None  # for the end of a look, at the end
         for host in self._hosts:
             host.schedule.spare_place = self._room
 
@@ -79,10 +79,9 @@ class Rounds:
         self._stopped = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        if self._looking is not None:
-            looked: Deferred[None] = Deferred()
-            self._looking.addBoth(lambda _: looked.callback(None))
-            await looked
+        if self._looking:
+            self._looked = Deferred()
+            await self._looked
 
     def _tick(self) -> None:
         self._timer = self._clock.callLater(LOOK, self._tick)
@@ -108,13 +107,12 @@ class Rounds:
             self.look()
 
     def look(self) -> None:
-        """See what is due, and begin as much as there is room for."""
-        if self._looking is not None:
+        """See what is due, and begin as much as there is room for. What comes up meanwhile is seen by the same look."""
+        if self._looking:
             self._again = True
         elif not self._stopped:
-            self._looking = self._mover.apart(self._look())
-            if self._looking.called:
-                self._looking = None
+            self._looking = True
+            self._mover.apart(self._look())
 
     async def _look(self) -> None:
         try:
@@ -126,7 +124,9 @@ class Rounds:
                 begun = [await self._fill(host) for host in self._hosts if self._wanted(host)]
                 more = any(begun) or self._again
         finally:
-            self._looking = None
+            self._looking = False
+            if self._looked is not None:
+                self._looked.callback(None)
 
     async def _stop_paused(self) -> None:
         running = self._mover.moves.accounts()
@@ -137,11 +137,12 @@ class Rounds:
     async def _fill(self, host: LegacyHost) -> bool:
         """Begin what there is room for at a host. Has anything been begun?"""
         taken = await self._in_thread(self._take, list(host.domains), host.schedule.spare)
-        for account in taken:
-            host.domains.remove(account.domain)  # its turn comes when all the others have had theirs
-            host.domains.append(account.domain)
-            errand = Errand(account.domain, Urgency.ROUND if account.asked is None else Urgency.ASKED)
+        errands = [Errand(a.domain, Urgency.ROUND if a.asked is None else Urgency.ASKED) for a in taken]
+        for errand in errands:
+            host.domains.remove(errand.domain)  # its turn comes when all the others have had theirs
+            host.domains.append(errand.domain)
             host.schedule.promise(errand)
+        for account, errand in zip(taken, errands, strict=True):
             self._mover.apart(self._carry(host, account, errand))
         return bool(taken)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -56,7 +57,8 @@ class DoorCase(SynchronousTestCase):
         self.capabilities: dict[str, tuple[str, ...]] = {}
         self.clock = Clock()
         self.patch(connection, "connect", self.connect)
-        self.door = LegacyDoor(config.parse(CONFIG), self.clock)
+        self.said: list[str] = []
+        self.door = LegacyDoor(config.parse(CONFIG), self.clock, lambda event, **_: self.said.append(event))
 
     async def connect(self, _reactor: Any, _settings: Any) -> Connected:
         self.settings = _settings
@@ -272,6 +274,16 @@ class Busy(DoorCase):
         self.refuse(LegacyBusy("[LOGIN-DELAY] wait", "LOGIN-DELAY"))
         self.failureResultOf(opening, LegacyBusy)  # nobody is kept waiting for so long
 
+    def test_a_server_that_deletes_what_was_fetched_is_reported_once(self) -> None:
+        self.capabilities = {"EXPIRE": ("0",)}
+        self.refuse(LoginRejected("no"))
+        self.failureResultOf(self.opening, LoginRejected)
+        for _ in range(3):
+            opening = self.open()
+            self.refuse(LoginRejected("no"))
+            self.failureResultOf(opening, LoginRejected)
+        self.assertEqual(self.said, ["legacy server deletes mail"])
+
     def test_a_mailbox_that_somebody_else_holds_is_said_at_once(self) -> None:
         self.refuse(MaildropInUse("locked"))
         self.failureResultOf(self.opening, MaildropInUse)
@@ -314,6 +326,24 @@ bandwidth = "2M"
 host = "pop.old.example"
 port = 110
 """
+
+
+class Many(DoorCase):
+    def test_ten_thousand_logins_that_wait_cost_no_more_each_than_a_thousand(self) -> None:
+        def come(count: int) -> float:
+            began = time.process_time()
+            logins = [self.open() for _ in range(count)]
+            done = len(self.connections) - 2
+            while done < len(self.connections):
+                self.connections[done].login_result.callback(None)
+                done += 1
+                self.successResultOf(logins[done - 1 - self.before]).abort()
+            self.before += count
+            return (time.process_time() - began) / count
+
+        self.before = 0
+        few = min(come(1_000) for _ in range(2))
+        self.assertLess(come(10_000), 3 * few)
 
 
 class Hosts(SynchronousTestCase):
