@@ -14,6 +14,7 @@ from proxy.cli.demo import demo
 from proxy.cli.options import config_option
 from proxy.cli.serve import serve
 from proxy.cli.status import status
+from proxy.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +24,7 @@ def main() -> None:
     """A POP3 and IMAP server that carries each user's old mailbox over at the first login."""
 
 
-for command in (serve, check, status, demo):
+for command in (serve, check, status, verify, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -34,3 +34,15 @@ class Alone:
 
     def end(self) -> None:
         os.close(self._descriptor)
+
+
+def at_work(state: Path) -> bool:
+    """Is a daemon using the directory? The kernel's list of locks is read: to try the lock, if only for a moment, could
+    keep a daemon from its start."""
+    try:
+        number = (state / LOCK).stat().st_ino
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+    except OSError:
+        return False
+    held = (line.split() for line in locks.splitlines() if " FLOCK " in line)
+    return any(part.endswith(f":{number}") for line in held for part in line)

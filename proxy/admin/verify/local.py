@@ -1,0 +1,122 @@
+"""Ledger, index and files of one account, held against each other. No I/O: what was read is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mailstore.audit import Audited, Condition, Examined, Kept, Picture
+from mailstore.index.folders import INBOX_ID
+from mailstore.ledger import Listed, Outcome
+from proxy.admin.verify.kinds import Finding, Kind
+from proxy.admin.verify.order import out_of_order
+from proxy.admin.verify.outcome import AccountOutcome
+
+
+@dataclass(slots=True)
+class Files:
+    """What the files turned out to be: of ledger rows, by their id, and of other messages, by folder and UID."""
+
+    rows: dict[int, Examined] = field(default_factory=dict)
+    others: dict[tuple[int, int], Examined] = field(default_factory=dict)
+
+
+def is_here(row: Audited) -> bool:
+    """Is there a file that ought to be the message?"""
+    return row.entry.outcome is Outcome.STORED and row.kept is not None
+
+
+def about(kind: Kind, what: str, row: Audited, listed: Listed | None = None) -> Finding:
+    """A finding about a message of the ledger."""
+    entry = row.entry
+    if listed is None:
+        return Finding(kind, what, entry.position, entry.uidl, entry.octets, entry.uid)
+    return Finding(kind, what, listed.position, listed.uidl or entry.uidl, listed.octets, entry.uid)
+
+
+def judge_local(outcome: AccountOutcome, picture: Picture, files: Files, listed: Mapping[int, Listed]) -> None:
+    """`listed` is where the legacy server has a row's message now, by ledger id."""
+    outcome.ledger = len(picture.rows)
+    for row in picture.rows:
+        if row.entry.outcome is Outcome.STORED:
+            outcome.stored += 1
+            for finding in _row(row, files.rows.get(row.entry.id), listed.get(row.entry.id)):
+                outcome.found(finding)
+    _order(outcome, picture.rows, listed)
+    _others(outcome, picture, files)
+
+
+def _row(row: Audited, examined: Examined | None, listed: Listed | None) -> Iterator[Finding]:
+    kept, still = row.kept, _still(listed)
+    if kept is None:
+        yield about(Kind.INDEX_ROW_MISSING, f"the ledger has it as stored, the index knows no such message{still}", row)
+        return
+    if row.entry.uidl and kept.uidl != row.entry.uidl:
+        yield about(Kind.UIDL_DIFFERS, f"POP3 clients are told {kept.uidl}, the ledger has {row.entry.uidl}", row)
+    if examined is None:
+        return
+    if examined.condition is Condition.MISSING:
+        yield about(Kind.FILE_MISSING, f"the index has it, its file is not there{still}", row, listed)
+    elif examined.condition is Condition.UNREADABLE:
+        yield about(Kind.FILE_UNREADABLE, f"its file cannot be read: {examined.why}{still}", row, listed)
+    elif not kept.native and examined.size != kept.size:
+        what = f"its file has {examined.size} octets instead of {kept.size}{still}"
+        yield about(Kind.FILE_ALTERED, what, row, listed)
+    elif row.sha256 is not None and examined.sha256 != row.sha256:
+        what = f"its file has the right size and another SHA-256 than the ledger{still}"
+        yield about(Kind.FILE_ALTERED, what, row, listed)
+
+
+def _still(listed: Listed | None) -> str:
+    return f"; the legacy server still lists it, as message {listed.position}" if listed is not None else ""
+
+
+def _order(outcome: AccountOutcome, rows: Sequence[Audited], listed: Mapping[int, Listed]) -> None:
+    """By UID they are to stand as the legacy server listed them first. What comes at a later attempt gets a higher UID,
+    for one must not appear below those that clients have seen (RFC 3501 2.3.1.1)."""
+    here = [row for row in rows if is_here(row) and row.entry.uid is not None]
+    wrong = set(out_of_order([row.entry.uid or 0 for row in here]))
+    after: Audited | None = None  # the next one that stands in order
+    found: list[Finding] = []
+    for place in range(len(here) - 1, -1, -1):
+        row = here[place]
+        if place not in wrong:
+            after = row
+            continue
+        kind = Kind.CAME_LATE if _came_late(row, after) else Kind.WRONG_ORDER
+        what = f"it has UID {row.entry.uid}"
+        if after is not None:
+            what += f", and the message that was listed after it has {after.entry.uid}"
+        found.append(about(kind, what, row, listed.get(row.entry.id)))
+    for finding in reversed(found):
+        outcome.found(finding)
+
+
+def _came_late(row: Audited, after: Audited | None) -> bool:
+    if after is None or (row.entry.uid or 0) < (after.entry.uid or 0):
+        return False
+    return row.entry.attempts > 0 or row.entry.updated > after.entry.updated
+
+
+def _others(outcome: AccountOutcome, picture: Picture, files: Files) -> None:
+    named = {row.kept.uidl for row in picture.rows if row.kept is not None and row.entry.uidl}
+    for message in picture.others:
+        if message.folder_id == INBOX_ID and message.uidl in named:
+            what = f"the index has two messages of this UIDL, with UIDs {message.uid} and another"
+            outcome.found(_other(Kind.DOUBLED, what, message, picture))
+        else:
+            outcome.count(Kind.EXTRA_HERE)
+        examined = files.others.get((message.folder_id, message.uid))
+        if examined is None:
+            continue
+        if examined.condition is not Condition.READ:
+            outcome.found(_other(Kind.FILE_MISSING, "the index has it, its file is not there", message, picture))
+        elif not message.native and examined.size != message.size:
+            what = f"its file has {examined.size} octets instead of {message.size}"
+            outcome.found(_other(Kind.FILE_ALTERED, what, message, picture))
+
+
+def _other(kind: Kind, what: str, message: Kept, picture: Picture) -> Finding:
+    """About a message that the legacy server never listed."""
+    folder = picture.folders[message.folder_id].name
+    return Finding(kind, what, 0, message.uidl, message.size, message.uid, folder)
