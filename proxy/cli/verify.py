@@ -258,7 +258,7 @@ def _tell(
     messages: bool,
 ) -> None:
     from proxy.admin.verify.exported import accounts_table, messages_table  # noqa: PLC0415
-    from proxy.admin.verify.exported import as_json as exported
+    from proxy.admin.verify.exported import as_json as exported  # noqa: PLC0415
     from proxy.admin.verify.text import report as lines  # noqa: PLC0415
     from proxy.cli.verify_screen import conclusion  # noqa: PLC0415
 
