@@ -15,7 +15,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,9 +101,10 @@ class Examined:
 
 @dataclass(slots=True)
 class _Names:
-    """The files of one folder, by unique name, as they were called when they were listed."""
+    """The files of one folder, as they were called when they were listed: by unique name the subdirectory and what
+    follows the unique name, of which few differ."""
 
-    paths: dict[str, str]
+    rests: dict[str, tuple[str, str]]
     times: marks.Times | None  # of the directories before that
     listed: int = 1  # how often
 
@@ -147,10 +148,11 @@ class Audit:
         statement = statement.where(_l.account_id == self._account_id).order_by(_l.id)
         rows = []
         for *values, sha256, reason in connection.execution_options(yield_per=_ROWS).execute(statement):
-            entry = _entry(*values)
-            message = None
+            entry, message = _entry(*values), None
             if entry.outcome is Outcome.STORED and entry.uid is not None:
                 message = kept.pop((INBOX_ID, entry.uid), None)
+            if message is not None and message.uidl == entry.uidl:  # nearly always: kept once
+                message = replace(message, uidl=entry.uidl)
             rows.append(Audited(entry, sha256, reason, message))
         return rows
 
@@ -209,7 +211,7 @@ class Audit:
         known: dict[str, set[str]] = {folder.directory: set() for folder in picture.folders.values()}
         for message in (*picture.others, *(row.kept for row in picture.rows if row.kept is not None)):
             known.setdefault(message.directory, set()).add(message.file)
-        return sum(len(self._named(directory).paths.keys() - files) for directory, files in known.items())
+        return sum(len(self._named(directory).rests.keys() - files) for directory, files in known.items())
 
     def _open(self, message: Kept) -> int:
         """Raises FileNotFoundError, NotAFile, OSError."""
@@ -222,12 +224,16 @@ class Audit:
         """Where the file was, and, if it has been renamed since, where it is. A folder is not listed for each message
         that is missing from it."""
         names = self._named(message.directory)
-        if message.file in names.paths:
-            yield names.paths[message.file]
+        if message.file in names.rests:
+            yield self._path(message, names)
         if names.times != self._times(message.directory) and names.listed < _LISTINGS:
             again = self._names[message.directory] = self._list(message.directory, names.listed + 1)
-            if message.file in again.paths:
-                yield again.paths[message.file]
+            if message.file in again.rests:
+                yield self._path(message, again)
+
+    def _path(self, message: Kept, names: _Names) -> str:
+        sub, rest = names.rests[message.file]
+        return f"{self._maildir.folder(message.directory)}/{sub}/{message.file}{rest}"
 
     def _named(self, directory: str) -> _Names:
         names = self._names.get(directory)
@@ -237,12 +243,15 @@ class Audit:
 
     def _list(self, directory: str, listed: int) -> _Names:
         names = _Names({}, self._times(directory), listed)
+        shared: dict[tuple[str, str], tuple[str, str]] = {}
         for sub in ("new", "cur"):
             path = self._maildir.folder(directory) / sub
             with storage_errors(), suppress(FileNotFoundError), os.scandir(path) as entries:
                 for entry in entries:
                     if not entry.name.startswith("."):
-                        names.paths[unique_of(entry.name)] = entry.path
+                        unique = unique_of(entry.name)
+                        rest = (sub, entry.name[len(unique) :])
+                        names.rests[unique] = shared.setdefault(rest, rest)
         return names
 
     def _times(self, directory: str) -> marks.Times | None:

@@ -241,13 +241,14 @@ class Check:
 
     async def _read_here(self, picture: Picture, files: Files) -> None:
         """Read every file that a ledger row stands for, and look whether the others are there."""
-        rows = [row for row in picture.rows if is_here(row) and row.entry.id not in files.rows]
+        rows = [row for row in picture.rows if is_here(row) and row.entry.id not in files.read]
         for start in range(0, len(rows), BATCH):
             self._told(Progress("reading files", start, len(rows)))
             batch = rows[start : start + BATCH]
             kept = [row.kept for row in batch if row.kept is not None]
             examined = await self._around.in_thread(self._audit.examine, kept)
-            files.rows.update(zip((row.entry.id for row in batch), examined, strict=True))
+            for row, found in zip(batch, examined, strict=True):
+                files.add(row, found)
         others = [other for other in picture.others if (other.folder_id, other.uid) not in files.others]
         seen = await self._around.in_thread(self._audit.glance, others)
         files.others.update(zip(((other.folder_id, other.uid) for other in others), seen, strict=True))
@@ -256,22 +257,22 @@ class Check:
         self, picture: Picture, files: Files, matching: Matching | None, contents: Contents | None
     ) -> None:
         first = AccountOutcome("", "", "")
-        judge_local(first, picture, files, {})
+        judge_local(first, picture, files, {}, {})
         if any(first.counts[kind] for kind in _SUSPICIOUS) or any(_owed(row) for row in picture.rows):
             picture, matching = await self._look_again(picture, files, matching, first)
         outcome = self._outcome
         listed = {pair.row.entry.id: pair.listed for pair in matching.pairs} if matching is not None else {}
-        judge_local(outcome, picture, files, listed)
-        outcome.files = len(files.rows)
-        outcome.file_octets = sum(max(examined.size, 0) for examined in files.rows.values())
-        outcome.count(Kind.UNNOTICED, await self._around.in_thread(self._audit.unnoticed, picture))
-        compared: Collection[int] = ()
+        compared: Mapping[int, bool] = {}
         if matching is None or contents is None:
             judge_ledger_alone(outcome, picture.rows)
         else:
             compared = await self._around.in_thread(judge_given, outcome, matching, contents, files, self._audit)
             judge_listing(outcome, matching, compared)
             outcome.contents, outcome.content_octets = len(compared), contents.octets
+        judge_local(outcome, picture, files, listed, compared)
+        outcome.files = len(files.read)
+        outcome.file_octets = sum(files.read.values())
+        outcome.count(Kind.UNNOTICED, await self._around.in_thread(self._audit.unnoticed, picture))
         self._without_digest(picture.rows, compared)
         self._under_way(picture.rows)
 
@@ -288,12 +289,12 @@ class Check:
         wrong = {finding.uid for finding in first.findings if finding.kind in _SUSPICIOUS}
         for row in picture.rows:
             if row.entry.uid in wrong:
-                files.rows.pop(row.entry.id, None)
+                files.forget(row.entry.id)
         files.others.clear()
         picture = await self._around.in_thread(self._audit.picture)
         rows = {row.entry.id: row for row in picture.rows}
-        for entry_id in [entry_id for entry_id in files.rows if not is_here(rows[entry_id])]:
-            del files.rows[entry_id]  # deleted meanwhile
+        for entry_id in [entry_id for entry_id in files.read if not is_here(rows[entry_id])]:
+            files.forget(entry_id)  # deleted meanwhile
         await self._read_here(picture, files)
         if matching is not None:
             pairs = [replace(pair, row=rows[pair.row.entry.id]) for pair in matching.pairs]

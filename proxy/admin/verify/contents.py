@@ -15,12 +15,12 @@ from mailstore.message.rewritten import Essence, essence
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A message as the legacy server gave it. `essence` (`mailstore.message.rewritten`) only where its digest was not
-    what was expected."""
+    """A message as the legacy server gave it, where its digest was not what was expected. `essence`: see
+    `mailstore.message.rewritten`."""
 
     size: int
     sha256: bytes
-    essence: bytes = b""
+    essence: bytes
 
 
 class Contents:
@@ -28,7 +28,8 @@ class Contents:
 
     def __init__(self, expected: Mapping[int, bytes], told: Callable[[int], None]) -> None:
         """`expected` are the ledger's digests; `told` hears of how many were given, as they are."""
-        self.given: dict[int, Given] = {}
+        self.same: set[int] = set()  # given as expected
+        self.given: dict[int, Given] = {}  # given otherwise
         self.refusals: dict[int, str] = {}
         self.octets = 0
         self._expected = expected
@@ -40,16 +41,15 @@ class Contents:
 
     @property
     def done(self) -> int:
-        return len(self.given) + len(self.refusals)
+        return len(self.same) + len(self.given) + len(self.refusals)
 
     def settled(self, asked: Entry) -> bool:
         """Is it not to be asked for again?"""
-        return asked.id in self.given or asked.id in self.refusals
+        return asked.id in self.same or asked.id in self.given or asked.id in self.refusals
 
     def message(self, entry: Entry, data: bytes) -> None:
         digest = hashlib.sha256(data).digest()
-        same = digest == self._expected.get(entry.id)
-        self._took(entry, Given(len(data), digest, b"" if same else essence(data)))
+        self._took(entry, len(data), digest, lambda: essence(data))
 
     def begin(self, entry: Entry) -> None:
         self._entry, self._digest, self._essence, self._size = entry, hashlib.sha256(), Essence(), 0
@@ -61,15 +61,18 @@ class Contents:
 
     def end(self) -> None:
         assert self._entry is not None
-        self._took(self._entry, Given(self._size, self._digest.digest(), self._essence.digest()))
+        self._took(self._entry, self._size, self._digest.digest(), self._essence.digest)
         self._entry = None
 
     def refused(self, entry: Entry, text: str) -> None:
         self.refusals[entry.id] = text
 
-    def _took(self, entry: Entry, given: Given) -> None:
-        self.given[entry.id] = given
-        self.octets += given.size
+    def _took(self, entry: Entry, size: int, digest: bytes, essence_of: Callable[[], bytes]) -> None:
+        self.octets += size
+        if digest == self._expected.get(entry.id):
+            self.same.add(entry.id)
+        else:
+            self.given[entry.id] = Given(size, digest, essence_of())
         self._told(self.done)
 
 

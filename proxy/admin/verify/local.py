@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from mailstore.audit import Audited, Condition, Examined, Kept, Picture
 from mailstore.index.folders import INBOX_ID
@@ -13,12 +12,23 @@ from proxy.admin.verify.order import out_of_order
 from proxy.admin.verify.outcome import AccountOutcome
 
 
-@dataclass(slots=True)
 class Files:
     """What the files turned out to be: of ledger rows, by their id, and of other messages, by folder and UID."""
 
-    rows: dict[int, Examined] = field(default_factory=dict)
-    others: dict[tuple[int, int], Examined] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.read: dict[int, int] = {}  # octets of each row's file
+        self.odd: dict[int, Examined] = {}  # those that are not what ledger and index say, or that these say nothing of
+        self.others: dict[tuple[int, int], Examined] = {}
+
+    def add(self, row: Audited, examined: Examined) -> None:
+        self.read[row.entry.id] = max(examined.size, 0)
+        kept = row.kept
+        if kept is None or row.sha256 is None or examined.sha256 != row.sha256 or examined.size != kept.size:
+            self.odd[row.entry.id] = examined
+
+    def forget(self, entry_id: int) -> None:
+        self.read.pop(entry_id, None)
+        self.odd.pop(entry_id, None)
 
 
 def is_here(row: Audited) -> bool:
@@ -34,22 +44,31 @@ def about(kind: Kind, what: str, row: Audited, listed: Listed | None = None) -> 
     return Finding(kind, what, listed.position, listed.uidl or entry.uidl, listed.octets, entry.uid)
 
 
-def judge_local(outcome: AccountOutcome, picture: Picture, files: Files, listed: Mapping[int, Listed]) -> None:
-    """`listed` is where the legacy server has a row's message now, by ledger id."""
+def judge_local(
+    outcome: AccountOutcome,
+    picture: Picture,
+    files: Files,
+    listed: Mapping[int, Listed],
+    compared: Mapping[int, bool],
+) -> None:
+    """`listed` is where the legacy server has a row's message now, and `compared` whether it gives what it gave at the
+    move, as far as it was asked; both by ledger id."""
     outcome.ledger = len(picture.rows)
     for row in picture.rows:
         if row.entry.outcome is Outcome.STORED:
             outcome.stored += 1
-            for finding in _row(row, files.rows.get(row.entry.id), listed.get(row.entry.id)):
+            id_ = row.entry.id
+            for finding in _row(row, files.odd.get(id_), listed.get(id_), same=compared.get(id_, False)):
                 outcome.found(finding)
     _order(outcome, picture.rows, listed)
     _others(outcome, picture, files)
 
 
-def _row(row: Audited, examined: Examined | None, listed: Listed | None) -> Iterator[Finding]:
-    kept, still = row.kept, _still(listed)
+def _row(row: Audited, examined: Examined | None, listed: Listed | None, *, same: bool) -> Iterator[Finding]:
+    kept, still = row.kept, _still(listed, same=same)
     if kept is None:
-        yield about(Kind.INDEX_ROW_MISSING, f"the ledger has it as stored, the index knows no such message{still}", row)
+        what = f"the ledger has it as stored, the index knows no such message{still}"
+        yield about(Kind.INDEX_ROW_MISSING, what, row, listed)
         return
     if row.entry.uidl and kept.uidl != row.entry.uidl:
         yield about(Kind.UIDL_DIFFERS, f"POP3 clients are told {kept.uidl}, the ledger has {row.entry.uidl}", row)
@@ -67,8 +86,10 @@ def _row(row: Audited, examined: Examined | None, listed: Listed | None) -> Iter
         yield about(Kind.FILE_ALTERED, what, row, listed)
 
 
-def _still(listed: Listed | None) -> str:
-    return f"; the legacy server still lists it, as message {listed.position}" if listed is not None else ""
+def _still(listed: Listed | None, *, same: bool) -> str:
+    if listed is None:
+        return ""
+    return f"; the legacy server still {'gives it unchanged' if same else 'lists it'}, as message {listed.position}"
 
 
 def _order(outcome: AccountOutcome, rows: Sequence[Audited], listed: Mapping[int, Listed]) -> None:

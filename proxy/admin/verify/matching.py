@@ -36,13 +36,18 @@ class Matching:
 
 def match(listing: Sequence[Listed], rows: Sequence[Audited]) -> Matching:
     """`rows` are oldest first."""
+    by_name = {row.entry.uidl: row for row in rows}
+    names = {message.uidl for message in listing}
+    if "" not in names and len(by_name) == len(rows) and len(names) == len(listing):  # as it usually is, and should be
+        pairs = [Pair(message, by_name[message.uidl]) for message in listing if message.uidl in by_name]
+        return _matching(listing, rows, pairs)
     known: defaultdict[str, list[Audited]] = defaultdict(list)
     for row in rows:
         known[row.entry.uidl].append(row)
     named: defaultdict[str, list[Listed]] = defaultdict(list)
     for listed in listing:
         named[listed.uidl].append(listed)
-    pairs: list[Pair] = []
+    pairs = []
     for uidl, messages in named.items():
         pairs += align(messages, known.get(uidl, ()))
     pairs.sort(key=lambda pair: pair.listed.position)

@@ -73,13 +73,17 @@ def _totals(found: Verification) -> Iterator[str]:
     accounts = found.accounts
     asked = [account for account in accounts if account.listed is not None]
     listed, octets = sum(a.listed or 0 for a in asked), sum(a.listed_octets for a in asked)
-    yield from _labelled("At the legacy", f"{listed:,} messages of {len(asked):,} accounts, {octets:,} octets by LIST")
+    yield from _labelled("At the legacy", f"{listed:,} messages, {octets:,} octets by LIST, of {_accounts(len(asked))}")
     ledger, stored = sum(a.ledger for a in accounts), sum(a.stored for a in accounts)
     yield from _labelled("In the ledgers", f"{ledger:,} messages ever listed, of which {stored:,} are here")
     files, read = sum(a.files for a in accounts), sum(a.file_octets for a in accounts)
     yield from _labelled("Files read", f"{files:,}, {read:,} octets")
     contents, given = sum(a.contents for a in accounts), sum(a.content_octets for a in accounts)
     yield from _labelled("Fetched again", f"{contents:,} messages, {given:,} octets")
+
+
+def _accounts(count: int) -> str:
+    return f"{count:,} account" + ("s" if count != 1 else "")
 
 
 def _kinds(counts: Counter[Kind]) -> Iterator[str]:

@@ -238,7 +238,7 @@ class Here(VerifyCase):
         outcome = await self.verified()
         found = self.only(outcome, Kind.FILE_MISSING)
         self.assertEqual((found.position, found.uid), (4, 4))
-        self.assertIn("the legacy server still lists it, as message 4", found.what)
+        self.assertIn("the legacy server still gives it unchanged, as message 4", found.what)
         self.assertIs(outcome.verdict, Verdict.INCOMPLETE)
 
     @from_coroutine
