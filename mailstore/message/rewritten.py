@@ -51,8 +51,9 @@ class Essence:
 
     def _close(self) -> None:
         whole, self._head = bytes(self._head or b""), None
-        end = header_end(whole)
-        self._digest.update(_without(whole[:end]))
+        end = header_end(whole[:_HEADER_LIMIT])  # however the pieces were cut
+        longer = end == _HEADER_LIMIT < len(whole)
+        self._digest.update(whole[:end] if longer else _without(whole[:end]))
         self._digest.update(whole[end:])
 
 
