@@ -241,7 +241,7 @@ class Check:
 
     async def _read_here(self, picture: Picture, files: Files) -> None:
         """Read every file that a ledger row stands for, and look whether the others are there."""
-        rows = [row for row in picture.rows if is_here(row) and row.entry.id not in files.read]
+        rows = [row for row in picture.rows if is_here(row) and not files.known(row.entry.id)]
         for start in range(0, len(rows), BATCH):
             self._told(Progress("reading files", start, len(rows)))
             batch = rows[start : start + BATCH]
@@ -293,8 +293,9 @@ class Check:
         files.others.clear()
         picture = await self._around.in_thread(self._audit.picture)
         rows = {row.entry.id: row for row in picture.rows}
-        for entry_id in [entry_id for entry_id in files.read if not is_here(rows[entry_id])]:
-            files.forget(entry_id)  # deleted meanwhile
+        for entry_id, row in rows.items():
+            if not is_here(row):
+                files.forget(entry_id)  # deleted meanwhile
         await self._read_here(picture, files)
         if matching is not None:
             pairs = [replace(pair, row=rows[pair.row.entry.id]) for pair in matching.pairs]

@@ -16,15 +16,19 @@ class Files:
     """What the files turned out to be: of ledger rows, by their id, and of other messages, by folder and UID."""
 
     def __init__(self) -> None:
-        self.read: dict[int, int] = {}  # octets of each row's file
+        self.read: dict[int, int] = {}  # octets of each row's file, of those that could be read
         self.odd: dict[int, Examined] = {}  # those that are not what ledger and index say, or that these say nothing of
         self.others: dict[tuple[int, int], Examined] = {}
 
     def add(self, row: Audited, examined: Examined) -> None:
-        self.read[row.entry.id] = max(examined.size, 0)
         kept = row.kept
+        if examined.condition is Condition.READ:
+            self.read[row.entry.id] = examined.size
         if kept is None or row.sha256 is None or examined.sha256 != row.sha256 or examined.size != kept.size:
             self.odd[row.entry.id] = examined
+
+    def known(self, entry_id: int) -> bool:
+        return entry_id in self.read or entry_id in self.odd
 
     def forget(self, entry_id: int) -> None:
         self.read.pop(entry_id, None)

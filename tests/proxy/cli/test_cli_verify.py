@@ -102,7 +102,7 @@ class Commands(VerifyCase):
         self.assertEqual(ran.err, b"mailferry: of 1 account, 1 incomplete\n")
         self.assertEqual(
             ran.lines[0],
-            "user@123.com  incomplete  legacy 31  ledger 30  here 30  files 30  fetched again 30  missing 1"
+            "user@123.com  incomplete  legacy 31  ledger 30  here 30  files 29  fetched again 30  missing 1"
             "  file-missing 1",
         )
         self.assertIn("  FAULT  missing here (message 31, UIDL ", ran.lines[1])
