@@ -35,6 +35,7 @@ from mailstore.onlooking import column_of, look
 
 _PIECE: Final = 1024 * 1024
 _ROWS: Final = 5_000  # fetched from the database at a time
+_IN_THE_INDEX: Final = {Outcome.STORED, Outcome.LISTED, Outcome.QUARANTINED}  # or to be there under the row's UID
 _LISTINGS: Final = 20  # of one folder whose files others rename all the time, between two pictures
 
 _l, _m, _f = schema.ledger.c, schema.messages.c, schema.folders.c
@@ -148,9 +149,8 @@ class Audit:
         statement = statement.where(_l.account_id == self._account_id).order_by(_l.id)
         rows = []
         for *values, sha256, reason in connection.execution_options(yield_per=_ROWS).execute(statement):
-            entry, message = _entry(*values), None
-            if entry.outcome is Outcome.STORED and entry.uid is not None:
-                message = kept.pop((INBOX_ID, entry.uid), None)
+            entry = _entry(*values)
+            message = kept.pop(_place(entry), None) if entry.outcome in _IN_THE_INDEX else None
             if message is not None and message.uidl == entry.uidl:  # nearly always: kept once
                 message = replace(message, uidl=entry.uidl)
             rows.append(Audited(entry, sha256, reason, message))
@@ -259,6 +259,11 @@ class Audit:
             return marks.times(self._maildir.folder(directory))
         except OSError:
             return None
+
+
+def _place(entry: Entry) -> tuple[int, int]:
+    """Where in the index the message of a row is, or is to be: POP3 knows one folder."""
+    return INBOX_ID, entry.uid or 0
 
 
 def _entry(id_: int, position: int, uidl: str, octets: int, outcome: str, *rest: Any) -> Entry:

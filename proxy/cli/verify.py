@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -31,18 +32,67 @@ if TYPE_CHECKING:
     from proxy.wire.door import Secret
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line says."""
+
+    named: tuple[str, ...]
+    full: bool
+    sample: int | None
+    seed: int | None
+    local: bool
+    password_file: str | None
+    ask_password: bool
+    connections: int | None
+    as_json: bool
+    csv_file: str | None
+    messages: bool
+    output: str | None
+
+    @property
+    def to_stdout(self) -> bool:
+        """Is what is printed for a program?"""
+        return self.as_json or self.csv_file == "-"
+
+    def check(self) -> None:
+        """What makes no sense together is usage."""
+        wrong = {
+            "--full is every message, --sample some: give one of them": self.full and self.sample is not None,
+            "--local asks no legacy server: leave out --full and --sample": self.local
+            and (self.full or self.sample is not None),
+            "--local asks no legacy server: it needs no password": self.local
+            and (self.password_file or self.ask_password),
+            "--password-file and --ask-password: give one of them": self.password_file and self.ask_password,
+            "--ask-password is for one account": self.ask_password
+            and (len(self.named) != 1 or "@" not in self.named[0]),
+            "--messages is for --csv": self.messages and not self.csv_file,
+            "--json and --csv - both go to standard output: give one of them": self.as_json and self.csv_file == "-",
+        }
+        for text, is_so in wrong.items():
+            if is_so:
+                raise click.UsageError(text)
+
+    def how(self) -> How:
+        from proxy.admin.verify.sample import USUAL, How  # noqa: PLC0415
+
+        return How(
+            "full" if self.full else "sample" if self.sample != 0 else "none",
+            USUAL if self.sample is None else self.sample,
+            secrets.randbelow(1_000_000) if self.seed is None else self.seed,
+            legacy=not self.local,
+        )
+
+
 @click.command()
 @click.argument("named", metavar="DOMAIN|ACCOUNT…", nargs=-1, required=True)
-@click.option(
-    "--full", is_flag=True, help="Have the legacy server give every message once more, and compare its SHA-256."
-)
+@click.option("--full", is_flag=True, help="Have the legacy server give every message again, and compare its SHA-256.")
 @click.option("--sample", type=click.IntRange(0), metavar="N", help="… or so many of each account (20 if not said).")
-@click.option(
-    "--seed", type=click.IntRange(0), metavar="N", help="Choose the same sample as a report with this seed did."
-)
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Choose the sample that a report with this seed had.")
 @click.option("--local", is_flag=True, help="Compare what is here, and ask no legacy server.")
 @click.option(
-    "--password-file", metavar="FILE", help="Lines user@domain:password, for passwords not known here; - reads them."
+    "--password-file",
+    metavar="FILE",
+    help="Lines user@domain:password, for passwords that are not known here; - reads them from standard input.",
 )
 @click.option("--ask-password", is_flag=True, help="Ask for the password of the one account that is named.")
 @click.option(
@@ -56,77 +106,31 @@ if TYPE_CHECKING:
 @click.option("--messages", is_flag=True, help="With --csv: a row a message that there is something to say of.")
 @click.option("--output", metavar="FILE", help="A report to be filed, as text.")
 @config_option
-def verify(
-    named: tuple[str, ...],
-    *,
-    full: bool,
-    sample: int | None,
-    seed: int | None,
-    local: bool,
-    password_file: str | None,
-    ask_password: bool,
-    connections: int | None,
-    as_json: bool,
-    csv_file: str | None,
-    messages: bool,
-    output: str | None,
-) -> None:
+def verify(**options: Any) -> None:
     """Compare what is here with the legacy server, message by message.
 
     For each account of DOMAIN, or for each ACCOUNT (user@domain): the ledger, the index, every file of the Maildir,
     and the legacy server's UIDLs, order and octets; and the SHA-256 of some messages (or with --full of all) as the
     legacy server gives them now.
     """
-    _together(full, sample, local, password_file, ask_password, as_json, csv_file, messages)
+    wanted = Wanted(**options)
+    wanted.check()
     config = configuration()
-    from proxy.admin.verify.sample import USUAL, How  # noqa: PLC0415 - SQLAlchemy takes a third of a second
     from proxy.cli.filing import Filing, NotFiled  # noqa: PLC0415
 
-    accounts = _accounts(config, named)
-    if ask_password and (len(accounts) != 1 or "@" not in named[0]):
-        raise click.UsageError("--ask-password is for one account")
-    how = How(
-        "full" if full else "sample" if sample != 0 else "none",
-        USUAL if sample is None else sample,
-        secrets.randbelow(1_000_000) if seed is None else seed,
-        legacy=not local,
-    )
-    passwords = _passwords(config, accounts, password_file, ask_password=ask_password)
+    accounts = _accounts(config, wanted.named)
+    passwords = _passwords(config, accounts, wanted)
     try:
         with ExitStack() as files:
-            report = files.enter_context(Filing(output)) if output else None
-            table = files.enter_context(Filing(csv_file)) if csv_file and csv_file != "-" else None
-            quiet = as_json or csv_file == "-"
-            found = _run(config, named, accounts, passwords, how, connections, quiet=quiet)
-            _tell(found, report, table, as_json=as_json, csv_out=csv_file == "-", messages=messages)
+            report = files.enter_context(Filing(wanted.output)) if wanted.output else None
+            to_file = wanted.csv_file if wanted.csv_file != "-" else None
+            table = files.enter_context(Filing(to_file)) if to_file else None
+            found = _run(config, accounts, passwords, wanted)
+            _tell(found, report, table, wanted)
     except NotFiled as error:
         raise give_up(str(error)) from None
     if found.shortcoming:
         raise give_up(found.shortcoming)
-
-
-def _together(
-    full: bool,
-    sample: int | None,
-    local: bool,
-    password_file: str | None,
-    ask_password: bool,
-    as_json: bool,
-    csv_file: str | None,
-    messages: bool,
-) -> None:
-    """What makes no sense together is usage."""
-    wrong = {
-        "--full is every message, --sample some: give one of them": full and sample is not None,
-        "--local asks no legacy server: leave out --full and --sample": local and (full or sample is not None),
-        "--local asks no legacy server: it needs no password": local and (password_file or ask_password),
-        "--password-file and --ask-password: give one of them": password_file and ask_password,
-        "--messages is for --csv": messages and not csv_file,
-        "--json and --csv - both go to standard output: give one of them": as_json and csv_file == "-",
-    }
-    for text, is_so in wrong.items():
-        if is_so:
-            raise click.UsageError(text)
 
 
 def _accounts(config: Config, named: Sequence[str]) -> list[Account]:
@@ -172,18 +176,16 @@ def _meant(config: Config, named: Sequence[str], accounts: Any) -> list[Account]
     return list(found.values())
 
 
-def _passwords(
-    config: Config, accounts: Sequence[Account], password_file: str | None, *, ask_password: bool
-) -> Passwords:
+def _passwords(config: Config, accounts: Sequence[Account], wanted: Wanted) -> Passwords:
     from mailstore.errors import StorageFailed  # noqa: PLC0415
     from mailstore.secrets import Sealer, load_key  # noqa: PLC0415
     from proxy.admin.verify.passwords import Passwords  # noqa: PLC0415
     from proxy.wire.door import Secret  # noqa: PLC0415
 
     given: dict[str, Secret] = {}
-    if password_file is not None:
-        given = _given(password_file)
-    elif ask_password:
+    if wanted.password_file is not None:
+        given = _given(wanted.password_file)
+    elif wanted.ask_password:
         typed = click.prompt(f"Password of {accounts[0].name} at the legacy server", hide_input=True, err=True)
         given = {accounts[0].name: Secret(typed.encode())}
     try:
@@ -202,16 +204,7 @@ def _given(file: str) -> dict[str, Secret]:
         raise click.UsageError(str(error)) from None
 
 
-def _run(
-    config: Config,
-    named: Sequence[str],
-    accounts: Sequence[Account],
-    passwords: Passwords,
-    how: How,
-    connections: int | None,
-    *,
-    quiet: bool,
-) -> Verification:
+def _run(config: Config, accounts: Sequence[Account], passwords: Passwords, wanted: Wanted) -> Verification:
     from twisted.internet import reactor as _installed_reactor  # noqa: PLC0415
 
     from proxy.admin.verify.account import Surroundings  # noqa: PLC0415
@@ -225,18 +218,20 @@ def _run(
     reactor: Any = _installed_reactor
     daemon = at_work(config.state)
     threads = Threads(THREADS, reactor.callFromThread)
+    how = wanted.how()
     around = Surroundings(how, LegacyDoor(config, reactor), reactor, threads.run, daemon)
     domains = {account.domain for account in accounts}
-    most = {name: connections_for(config.domains[name], connections, daemon=daemon) for name in domains}
+    most = {name: connections_for(config.domains[name], wanted.connections, daemon=daemon) for name in domains}
     began = time.time()
-    with _screen(len(accounts), quiet=quiet) as told:
+    with _screen(len(accounts), quiet=wanted.to_stdout) as told:
         run = Run(config, passwords, around, told, connections=most)
         outcomes = run_to_end(reactor, run.run(accounts))
     if outcomes is None:
         raise give_up("interrupted: there is no report")
+    threads.stop()
     legacy = [(name, reached(config.domains[name])) for name in sorted(domains)]
     host = f"{config.hostname} ({socket.gethostname()})"
-    said = Circumstances(version("mailferry"), host, named, how, legacy, began, time.time())
+    said = Circumstances(version("mailferry"), host, wanted.named, how, legacy, began, time.time())
     return Verification(said, outcomes)
 
 
@@ -248,29 +243,21 @@ def _screen(accounts: int, *, quiet: bool) -> Any:
     return Bars(accounts) if sys.stdout.isatty() else Lines()
 
 
-def _tell(
-    found: Verification,
-    report: Filing | None,
-    table: Filing | None,
-    *,
-    as_json: bool,
-    csv_out: bool,
-    messages: bool,
-) -> None:
+def _tell(found: Verification, report: Filing | None, table: Filing | None, wanted: Wanted) -> None:
     from proxy.admin.verify.exported import accounts_table, messages_table  # noqa: PLC0415
     from proxy.admin.verify.exported import as_json as exported  # noqa: PLC0415
     from proxy.admin.verify.text import report as lines  # noqa: PLC0415
     from proxy.cli.verify_screen import conclusion  # noqa: PLC0415
 
-    rows: Iterable[Sequence[Any]] = messages_table(found) if messages else accounts_table(found)
+    rows: Iterable[Sequence[Any]] = messages_table(found) if wanted.messages else accounts_table(found)
     if report is not None:
         for line in lines(found):
             report.write(f"{line}\n")
     if table is not None:
         csv.writer(table).writerows(rows)
-    if csv_out:
+    if wanted.csv_file == "-":
         csv.writer(sys.stdout).writerows(rows)
-    elif as_json:
+    elif wanted.as_json:
         click.echo(json.dumps(exported(found), ensure_ascii=False))
     else:
         conclusion(found)

@@ -71,15 +71,22 @@ class Bars(Nothing):
         self._bars.stop()
 
     def began(self, account: str) -> None:
-        self._tasks[account] = self._bars.add_task(printable(account), total=None)
+        self._tasks[account] = self._bars.add_task(_plain(account), total=None)
 
     def progress(self, account: str, progress: Progress) -> None:
-        described = f"{printable(account)}: {progress.step}"
+        described = f"{_plain(account)}: {progress.step}"
         self._bars.update(self._tasks[account], description=described, completed=progress.done, total=progress.total)
 
     def ended(self, outcome: AccountOutcome) -> None:
         self._bars.remove_task(self._tasks.pop(outcome.account))
         self._bars.advance(self._all)
+
+
+def _plain(account: str) -> str:
+    """A name as it is, whatever rich would make of brackets in it."""
+    from rich.markup import escape  # noqa: PLC0415
+
+    return escape(printable(account))
 
 
 def account_lines(outcome: AccountOutcome) -> Iterator[str]:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.bench import corpus
-from tests.bench.first_login import Mailferry
+from tests.bench.mover import DOMAIN, Mailferry
 from tests.legacy.dovecot import Dovecot, program
 
 USER = "wang"
@@ -39,7 +39,7 @@ def fill(maildir: Path, count: int) -> int:
 
 def verify(root: Path, *options: str) -> tuple[float, int, str]:
     """Seconds, MiB at most, and what it printed."""
-    command = [sys.executable, "-m", "proxy.cli.main", "verify", f"{USER}@bench.example", *options]
+    command = [sys.executable, "-m", "proxy.cli.main", "verify", f"{USER}@{DOMAIN}", *options]
     command += ["--config", str(root / "mailferry.toml")]
     begun = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -57,7 +57,7 @@ def verify(root: Path, *options: str) -> tuple[float, int, str]:
 
 def damage(root: Path, legacy: Dovecot) -> None:
     """A file gone, a file altered, a message that came since, one that was deleted at the legacy server."""
-    files = sorted((root / "state" / "mail" / "bench.example" / USER / "Maildir" / "cur").iterdir())
+    files = sorted((root / "state" / "mail" / DOMAIN / USER / "Maildir" / "cur").iterdir())
     files[17].unlink()
     data = files[18].read_bytes()
     files[18].write_bytes(data[:-20] + b"x" * 18 + data[-2:])

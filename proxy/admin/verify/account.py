@@ -25,7 +25,7 @@ from proxy.admin.verify.given import judge_given
 from proxy.admin.verify.kinds import Finding, Kind
 from proxy.admin.verify.listing import judge_ledger_alone, judge_listing
 from proxy.admin.verify.local import Files, about, is_here, judge_local
-from proxy.admin.verify.matching import Matching, by_content, match
+from proxy.admin.verify.matching import Matching, by_content, match, name_of
 from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.verify.sample import How, to_fetch
 from proxy.login.names import Name
@@ -36,6 +36,7 @@ from proxy.wire.door import Secret
 
 PAUSES: Final = (5.0, 15.0, 40.0)  # seconds before a mailbox in use, or a server that is busy, is tried again
 REOPENED: Final = 3  # times that a connection which broke is replaced
+TELLS: Final = 64  # messages, between two tellings how many were given
 BATCH: Final = 256  # messages whose files are read in one go of a thread
 
 _SUSPICIOUS: Final = (Kind.FILE_MISSING, Kind.FILE_ALTERED, Kind.FILE_UNREADABLE, Kind.INDEX_ROW_MISSING)
@@ -186,7 +187,8 @@ class Check:
         expected = {pair.listed.position: pair.row.sha256 for pair in pairs if pair.row.sha256 is not None}
 
         def told(done: int) -> None:
-            self._told(Progress("comparing with the legacy server", done, len(wanted)))
+            if done % TELLS == 0:
+                self._told(Progress("comparing with the legacy server", done, len(wanted)))
 
         contents = Contents(expected, told)
         try:
@@ -319,4 +321,5 @@ def _owed(row: Audited) -> bool:
 
 def _key(message: Listed) -> tuple[str, int, int]:
     """What a message is known again by in another session: where it has no UIDL, its number and octets."""
-    return (message.uidl, 0, 0) if message.uidl else ("", message.position, message.octets)
+    name = name_of(message)
+    return (name, 0, 0) if name else ("", message.position, message.octets)

@@ -40,6 +40,11 @@ def is_here(row: Audited) -> bool:
     return row.entry.outcome is Outcome.STORED and row.kept is not None
 
 
+def shown(row: Audited) -> str:
+    """What POP3 clients are to be told as its UIDL; "" where it has one of our own."""
+    return row.entry.uidl
+
+
 def about(kind: Kind, what: str, row: Audited, listed: Listed | None = None) -> Finding:
     """A finding about a message of the ledger."""
     entry = row.entry
@@ -74,8 +79,8 @@ def _row(row: Audited, examined: Examined | None, listed: Listed | None, *, same
         what = f"the ledger has it as stored, the index knows no such message{still}"
         yield about(Kind.INDEX_ROW_MISSING, what, row, listed)
         return
-    if row.entry.uidl and kept.uidl != row.entry.uidl:
-        yield about(Kind.UIDL_DIFFERS, f"POP3 clients are told {kept.uidl}, the ledger has {row.entry.uidl}", row)
+    if shown(row) and kept.uidl != shown(row):
+        yield about(Kind.UIDL_DIFFERS, f"POP3 clients are told {kept.uidl}, the ledger has {shown(row)}", row)
     if examined is None:
         return
     if examined.condition is Condition.MISSING:
@@ -124,7 +129,7 @@ def _came_late(row: Audited, after: Audited | None) -> bool:
 
 
 def _others(outcome: AccountOutcome, picture: Picture, files: Files) -> None:
-    named = {row.kept.uidl for row in picture.rows if row.kept is not None and row.entry.uidl}
+    named = {row.kept.uidl for row in picture.rows if is_here(row) and row.kept is not None and shown(row)}
     for message in picture.others:
         if message.folder_id == INBOX_ID and message.uidl in named:
             what = f"the index has two messages of this UIDL, with UIDs {message.uid} and another"

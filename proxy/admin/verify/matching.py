@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mailstore.audit import Audited
-from mailstore.ledger import Listed
+from mailstore.ledger import Entry, Listed
+
+
+def name_of(message: Listed | Entry) -> str:
+    """What a message is known by from one session to the next: over POP3 its UIDL; "" where there is none."""
+    return message.uidl
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +41,20 @@ class Matching:
 
 def match(listing: Sequence[Listed], rows: Sequence[Audited]) -> Matching:
     """`rows` are oldest first."""
-    by_name = {row.entry.uidl: row for row in rows}
-    names = {message.uidl for message in listing}
+    by_name = {name_of(row.entry): row for row in rows}
+    names = {name_of(message) for message in listing}
     if "" not in names and len(by_name) == len(rows) and len(names) == len(listing):  # as it usually is, and should be
-        pairs = [Pair(message, by_name[message.uidl]) for message in listing if message.uidl in by_name]
+        pairs = [Pair(message, row) for message in listing if (row := by_name.get(name_of(message))) is not None]
         return _matching(listing, rows, pairs)
     known: defaultdict[str, list[Audited]] = defaultdict(list)
     for row in rows:
-        known[row.entry.uidl].append(row)
+        known[name_of(row.entry)].append(row)
     named: defaultdict[str, list[Listed]] = defaultdict(list)
     for listed in listing:
-        named[listed.uidl].append(listed)
+        named[name_of(listed)].append(listed)
     pairs = []
-    for uidl, messages in named.items():
-        pairs += align(messages, known.get(uidl, ()))
+    for name, messages in named.items():
+        pairs += align(messages, known.get(name, ()))
     pairs.sort(key=lambda pair: pair.listed.position)
     return _matching(listing, rows, pairs)
 
@@ -65,7 +70,7 @@ def align(messages: Sequence[Listed], rows: Sequence[Audited]) -> list[Pair]:
     """Those of one name. One of each is the usual case, whatever their octets."""
     if not rows:
         return []
-    if len(messages) == len(rows) == 1 and messages[0].uidl:
+    if len(messages) == len(rows) == 1 and name_of(messages[0]):
         return [Pair(messages[0], rows[0])]
     places: defaultdict[int, list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
@@ -77,7 +82,9 @@ def align(messages: Sequence[Listed], rows: Sequence[Audited]) -> list[Pair]:
         if at < len(same):
             pairs.append(Pair(message, rows[same[at]]))
             after = same[at] + 1
-    if messages[0].uidl and len(pairs) < min(len(messages), len(rows)):  # of this name they are, whatever LIST counts
+    if name_of(messages[0]) and len(pairs) < min(
+        len(messages), len(rows)
+    ):  # of this name they are, whatever LIST counts
         listed, met = {pair.listed.position for pair in pairs}, {pair.row.entry.id for pair in pairs}
         left = (message for message in messages if message.position not in listed)
         pairs += map(Pair, left, (row for row in rows if row.entry.id not in met))
@@ -124,4 +131,4 @@ def by_content(matching: Matching, digests: Mapping[int, bytes], wanted: Callabl
 
 
 def _known(listed: Listed, row: Audited) -> Pair:
-    return Pair(listed, row, renamed=listed.uidl != row.entry.uidl)
+    return Pair(listed, row, renamed=name_of(listed) != name_of(row.entry))
