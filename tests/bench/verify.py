@@ -1,6 +1,6 @@
 """`mailferry verify` of a real Dovecot mailbox: its report, and what it costs.
 
-    tests/bench/run verify [--messages 20000] [--damage]
+    tests/bench/run verify [--messages 20000] [--most 8000] [--damage]
 
 A first login carries the mailbox over; then verify compares it, beside the running daemon: what is here alone, a
 sample, and everything. `--damage` does harm to some messages before the last, on both sides, so that there is
@@ -27,11 +27,11 @@ from tests.legacy.dovecot import Dovecot, program
 USER = "wang"
 
 
-def fill(maildir: Path, count: int) -> int:
-    """A mailbox of ordinary mail, 300 to 8,000 octets each; gives back its octets."""
+def fill(maildir: Path, count: int, most: int) -> int:
+    """A mailbox of ordinary mail, of 300 octets and more each; gives back its octets."""
     random_, octets = random.Random(count), 0
     for n in range(count):
-        data = corpus.message(random_, n, random_.randint(300, 8_000))
+        data = corpus.message(random_, n, random_.randint(300, most))
         (maildir / "cur" / f"{1230768000 + n * 3600}.M{n}P1.bench:2,").write_bytes(data)
         octets += len(data)
     return octets
@@ -70,6 +70,7 @@ def damage(root: Path, legacy: Dovecot) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests/bench/run verify", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--most", type=int, default=8_000, help="octets of a message")
     parser.add_argument("--damage", action="store_true")
     options = parser.parse_args()
     if program() is None:
@@ -79,7 +80,7 @@ def main() -> None:
     (root / "old").mkdir()
     legacy = Dovecot(root / "old")
     try:
-        octets = fill(legacy.maildir(USER), options.messages)
+        octets = fill(legacy.maildir(USER), options.messages, options.most)
         legacy.own()
         ferry = Mailferry(root, legacy.pop3)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,11 +21,10 @@ from mailstore.audit import Audit, Audited, Picture
 from mailstore.errors import StorageFailed
 from mailstore.ledger import Entry, Listed, Outcome
 from proxy.admin.verify.contents import Contents, asked_for
-from proxy.admin.verify.given import judge_given
+from proxy.admin.verify.judging import doubtful, judge, matched
 from proxy.admin.verify.kinds import Finding, Kind
-from proxy.admin.verify.listing import judge_ledger_alone, judge_listing
-from proxy.admin.verify.local import Files, about, is_here, judge_local
-from proxy.admin.verify.matching import Matching, by_content, match, name_of
+from proxy.admin.verify.local import Files, is_here
+from proxy.admin.verify.matching import Matching, name_of
 from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.verify.sample import How, to_fetch
 from proxy.login.names import Name
@@ -38,8 +37,6 @@ PAUSES: Final = (5.0, 15.0, 40.0)  # seconds before a mailbox in use, or a serve
 REOPENED: Final = 3  # times that a connection which broke is replaced
 TELLS: Final = 64  # messages, between two tellings how many were given
 BATCH: Final = 256  # messages whose files are read in one go of a thread
-
-_SUSPICIOUS: Final = (Kind.FILE_MISSING, Kind.FILE_ALTERED, Kind.FILE_UNREADABLE, Kind.INDEX_ROW_MISSING)
 
 
 class Door(Protocol):
@@ -99,6 +96,7 @@ class Check:
         self._source: Source | None = None
         self._reopened = 0
         self._broke_at = 0  # which message it broke at last
+        self._wanted = 0  # messages that it is asked to give
 
     async def run(self) -> AccountOutcome:
         began = self._around.reactor.seconds()
@@ -115,15 +113,22 @@ class Check:
             outcome.not_compared = "nobody has logged in here yet, so nothing was carried over"
             return
         listing = await self._list()
+        in_thread = self._around.in_thread
         try:
-            picture = await self._around.in_thread(self._audit.picture)
-            files = Files()
-            matching, contents = None, None
+            picture, files = await in_thread(self._audit.picture), Files()
+            contents, matching = Contents(self._given), None
             if listing is not None:
-                matching = match(listing, picture.rows)
-                matching, contents = await self._read_there(matching)
+                matching = await in_thread(matched, listing, picture, contents)
+                await self._read_there(matching, contents)
+                matching = await in_thread(matched, listing, picture, contents)
             await self._read_here(picture, files)
-            await self._conclude(picture, files, matching, contents)
+            again = await in_thread(doubtful, picture, files, matching)
+            if again is not None:
+                picture = await self._look_again(files, again)
+                if listing is not None:
+                    matching = await in_thread(matched, listing, picture, contents)
+            await in_thread(judge, outcome, picture, files, matching, contents, self._audit)
+            self._under_way(picture.rows)
         except FileNotFoundError:
             self._unreadable("there is no index (Maildir.db) beside the Maildir")
         except StorageFailed as error:
@@ -178,26 +183,23 @@ class Check:
             self._source.abort()
             self._source = None
 
-    async def _read_there(self, matching: Matching) -> tuple[Matching, Contents]:
+    async def _read_there(self, matching: Matching, contents: Contents) -> None:
         """Have the legacy server give what is to be compared; the connection is over afterwards."""
         pairs, unknown = to_fetch(self._around.how, self._outcome.account, matching)
         wanted = [(pair.listed, asked_for(pair.listed, pair.row.entry)) for pair in pairs]
         wanted += [(listed, asked_for(listed)) for listed in unknown]
         wanted.sort(key=lambda item: item[0].position)
-        expected = {pair.listed.position: pair.row.sha256 for pair in pairs if pair.row.sha256 is not None}
-
-        def told(done: int) -> None:
-            if done % TELLS == 0:
-                self._told(Progress("comparing with the legacy server", done, len(wanted)))
-
-        contents = Contents(expected, told)
+        contents.expected = {pair.listed.position: pair.row.sha256 for pair in pairs if pair.row.sha256 is not None}
+        self._wanted = len(wanted)
         try:
             await self._fetch(wanted, contents)
         except (NotCompared, SourceError) as error:
             of = f"the bytes of {contents.done} of {len(wanted)} messages were compared"
             self._outcome.not_compared = f"{of}, then: {error}"
-        digests = {position: given.sha256 for position, given in contents.given.items()}
-        return by_content(matching, digests, lambda row: row.sha256), contents
+
+    def _given(self, done: int) -> None:
+        if done % TELLS == 0:
+            self._told(Progress("comparing with the legacy server", done, self._wanted))
 
     async def _fetch(self, wanted: Sequence[tuple[Listed, Entry]], contents: Contents) -> None:
         """Raises SourceError, NotCompared."""
@@ -255,55 +257,16 @@ class Check:
         seen = await self._around.in_thread(self._audit.glance, others)
         files.others.update(zip(((other.folder_id, other.uid) for other in others), seen, strict=True))
 
-    async def _conclude(
-        self, picture: Picture, files: Files, matching: Matching | None, contents: Contents | None
-    ) -> None:
-        first = AccountOutcome("", "", "")
-        judge_local(first, picture, files, {}, {})
-        if any(first.counts[kind] for kind in _SUSPICIOUS) or any(_owed(row) for row in picture.rows):
-            picture, matching = await self._look_again(picture, files, matching, first)
-        outcome = self._outcome
-        listed = {pair.row.entry.id: pair.listed for pair in matching.pairs} if matching is not None else {}
-        compared: Mapping[int, bool] = {}
-        if matching is None or contents is None:
-            judge_ledger_alone(outcome, picture.rows)
-        else:
-            compared = await self._around.in_thread(judge_given, outcome, matching, contents, files, self._audit)
-            judge_listing(outcome, matching, compared)
-            outcome.contents, outcome.content_octets = len(compared), contents.octets
-        judge_local(outcome, picture, files, listed, compared)
-        outcome.files = len(files.read)
-        outcome.file_octets = sum(files.read.values())
-        outcome.count(Kind.UNNOTICED, await self._around.in_thread(self._audit.unnoticed, picture))
-        self._without_digest(picture.rows, compared)
-        self._under_way(picture.rows)
-
-    def _without_digest(self, rows: Sequence[Audited], compared: Collection[int]) -> None:
-        for row in rows:
-            if is_here(row) and row.sha256 is None and row.entry.id not in compared:
-                what = "the ledger has no SHA-256 of it since the index was made anew"
-                self._outcome.found(about(Kind.NO_DIGEST, what, row))
-
-    async def _look_again(
-        self, picture: Picture, files: Files, matching: Matching | None, first: AccountOutcome
-    ) -> tuple[Picture, Matching | None]:
-        """The picture as it is now, and the files of what seemed wrong read once more."""
-        wrong = {finding.uid for finding in first.findings if finding.kind in _SUSPICIOUS}
-        for row in picture.rows:
-            if row.entry.uid in wrong:
-                files.forget(row.entry.id)
+    async def _look_again(self, files: Files, again: Collection[int]) -> Picture:
+        """Ledger and index as they are now, and the files of these rows, and of what is new, read once more."""
+        for entry_id in again:
+            files.forget(entry_id)
         files.others.clear()
         picture = await self._around.in_thread(self._audit.picture)
-        rows = {row.entry.id: row for row in picture.rows}
-        for entry_id, row in rows.items():
-            if not is_here(row):
-                files.forget(entry_id)  # deleted meanwhile
+        here = {row.entry.id for row in picture.rows if is_here(row)}
+        files.keep(here)
         await self._read_here(picture, files)
-        if matching is not None:
-            pairs = [replace(pair, row=rows[pair.row.entry.id]) for pair in matching.pairs]
-            unlisted = [rows[row.entry.id] for row in matching.unlisted]
-            matching = Matching(pairs, matching.unknown, unlisted)
-        return picture, matching
+        return picture
 
     def _under_way(self, rows: Sequence[Audited]) -> None:
         """Is a move, or was one interrupted? What was compared is as of its last barrier."""
@@ -313,10 +276,6 @@ class Check:
         barrier = f"{datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M:%S} UTC" if last else "none yet"
         how = "a move is under way" if self._around.daemon else "a move was interrupted"
         self._outcome.under_way = f"{how}; compared as of its last barrier ({barrier})"
-
-
-def _owed(row: Audited) -> bool:
-    return row.entry.outcome in {Outcome.LISTED, Outcome.QUARANTINED}
 
 
 def _key(message: Listed) -> tuple[str, int, int]:

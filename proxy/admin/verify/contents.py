@@ -26,13 +26,13 @@ class Given:
 class Contents:
     """What has been given so far, and refused, by the id of what was asked for (`asked_for`)."""
 
-    def __init__(self, expected: Mapping[int, bytes], told: Callable[[int], None]) -> None:
-        """`expected` are the ledger's digests; `told` hears of how many were given, as they are."""
+    def __init__(self, told: Callable[[int], None]) -> None:
+        """`told` hears of how many were given, as they are."""
+        self.expected: Mapping[int, bytes] = {}  # the ledger's digests
         self.same: set[int] = set()  # given as expected
         self.given: dict[int, Given] = {}  # given otherwise
         self.refusals: dict[int, str] = {}
         self.octets = 0
-        self._expected = expected
         self._told = told
         self._entry: Entry | None = None
         self._digest = hashlib.sha256()
@@ -69,7 +69,7 @@ class Contents:
 
     def _took(self, entry: Entry, size: int, digest: bytes, essence_of: Callable[[], bytes]) -> None:
         self.octets += size
-        if digest == self._expected.get(entry.id):
+        if digest == self.expected.get(entry.id):
             self.same.add(entry.id)
         else:
             self.given[entry.id] = Given(size, digest, essence_of())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mailstore.audit import Audited, Condition, Examined, Kept, Picture
 from mailstore.index.folders import INBOX_ID
@@ -29,6 +29,11 @@ class Files:
 
     def known(self, entry_id: int) -> bool:
         return entry_id in self.read or entry_id in self.odd
+
+    def keep(self, entry_ids: Collection[int]) -> None:
+        """Forget all others."""
+        for entry_id in [id_ for id_ in (*self.read, *self.odd) if id_ not in entry_ids]:
+            self.forget(entry_id)
 
     def forget(self, entry_id: int) -> None:
         self.read.pop(entry_id, None)

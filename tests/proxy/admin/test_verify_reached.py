@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred
 from mailstore.accounts import State
 from mailstore.database import MailboxEngine
 from mailstore.index.opening import open_index
+from mailstore.landing import Landing
+from mailstore.ledger import Listed
 from mailstore.mailhome import MailHome
 from proxy.admin.verify.account import Surroundings
 from proxy.admin.verify.kinds import Kind
@@ -19,6 +21,7 @@ from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.migration.source import Source
 from proxy.wire.door import Secret
+from tests.legacy.server import unique_id
 from tests.proxy.admin.test_verify_found import from_coroutine
 from tests.proxy.admin.verify_rig import FULL, VerifyCase, reactor
 from tests.proxy.login.login_rig import PASSWORD
@@ -183,6 +186,32 @@ class Here(VerifyCase):
         outcome = await self.verified()
         self.assertEqual(self.kinds(outcome), {Kind.DELETED_HERE: 2})
         self.assertEqual((outcome.files, outcome.verdict), (28, Verdict.WHOLE))
+
+    @from_coroutine
+    async def test_what_the_daemon_fetches_while_it_is_compared_is_not_missing(self) -> None:
+        server = await self.carried(SMALL)
+        server.messages.append(mail(31))
+        told = self.told.progress
+
+        def fetch(home: MailHome) -> None:
+            listed = Listed(31, unique_id(mail(31)).decode(), len(mail(31)))
+            landing = Landing(home.maildir, home.token, seen="none", clock=home.clock)
+            written = landing.write([(*home.ledger.record_listing([listed], (), hold_uids=False), mail(31))])
+            landing.settle(written)
+            landing.close()
+            home.enter([message.landed for message in written])
+
+        def meddle(account: str, progress: Any) -> None:
+            told(account, progress)
+            if progress.step == "reading files":
+                self.patch(self.told, "progress", told)
+                self.at_home(fetch)
+
+        self.patch(self.told, "progress", meddle)
+        self.patch(self, "files", dict)
+        outcome = await self.verified()
+        self.assertEqual((outcome.verdict, outcome.listed, outcome.stored), (Verdict.WHOLE, 31, 31))
+        self.assertEqual(outcome.files, 31)
 
     @from_coroutine
     async def test_a_damaged_index(self) -> None:
