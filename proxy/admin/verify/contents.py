@@ -26,14 +26,13 @@ class Given:
 class Contents:
     """What has been given so far, and refused, by the id of what was asked for (`asked_for`)."""
 
-    def __init__(self, told: Callable[[int], None]) -> None:
-        """`told` hears of how many were given, as they are."""
-        self.expected: Mapping[int, bytes] = {}  # the ledger's digests
+    def __init__(self) -> None:
+        self.told: Callable[[], None] = lambda: None  # called when one more was given
+        self.expected: Mapping[int, bytes] = {}  # the ledger's digests of those that are asked for now
         self.same: set[int] = set()  # given as expected
         self.given: dict[int, Given] = {}  # given otherwise
         self.refusals: dict[int, str] = {}
         self.octets = 0
-        self._told = told
         self._entry: Entry | None = None
         self._digest = hashlib.sha256()
         self._essence = Essence()
@@ -73,7 +72,7 @@ class Contents:
             self.same.add(entry.id)
         else:
             self.given[entry.id] = Given(size, digest, essence_of())
-        self._told(self.done)
+        self.told()
 
 
 def asked_for(listed: Listed, entry: Entry | None = None) -> Entry:

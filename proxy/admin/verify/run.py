@@ -1,6 +1,6 @@
 """All accounts that were asked for, several at a time: so many as their legacy server's `connections` allow.
 
-Memory is bounded by messages, not by accounts: a mailbox costs some 1,200 octets a message while it is compared, so
+Memory is bounded by messages, not by accounts: a mailbox costs some 1,600 octets a message while it is compared, so
 no more than ROOM messages are compared at once, however many connections there are.
 
 A server that does not answer for SILENT accounts in a row is not waited for by all the others.

@@ -17,7 +17,7 @@ from mailstore.database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.secrets import Sealer
 from proxy import config
-from proxy.admin.verify import account as account_check
+from proxy.admin.verify import asking
 from proxy.admin.verify.account import Progress, Surroundings
 from proxy.admin.verify.kinds import Finding, Kind
 from proxy.admin.verify.outcome import AccountOutcome
@@ -61,7 +61,7 @@ class VerifyCase(EndToEnd):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(account_check, "PAUSES", (0.0, 0.0, 0.0))
+        self.patch(asking, "PAUSES", (0.0, 0.0, 0.0))
         self.told = Told()
 
     @property
