@@ -148,7 +148,7 @@ class Check:
     # Here
 
     async def _read_here(self, picture: Picture, files: Files) -> None:
-        """Read every file that a ledger row stands for, and look whether the others are there."""
+        """Read every file that a ledger row stands for, and look whether the others are there; or read those too."""
         rows = [row for row in picture.rows if is_here(row) and not files.known(row.entry.id)]
         for start in range(0, len(rows), BATCH):
             self._told(Progress("reading files", start, len(rows)))
@@ -158,8 +158,12 @@ class Check:
             for row, found in zip(batch, examined, strict=True):
                 files.add(row, found)
         others = [other for other in picture.others if (other.folder_id, other.uid) not in files.others]
-        seen = await self._around.in_thread(self._audit.glance, others)
-        files.others.update(zip(((other.folder_id, other.uid) for other in others), seen, strict=True))
+        look = self._audit.examine if self._around.how.content == "full" else self._audit.glance
+        for start in range(0, len(others), BATCH):
+            self._told(Progress("looking at other mail", start, len(others)))
+            some = others[start : start + BATCH]
+            seen = await self._around.in_thread(look, some)
+            files.others.update(zip(((other.folder_id, other.uid) for other in some), seen, strict=True))
 
     async def _look_again(self, files: Files, again: Collection[int]) -> Picture:
         """Ledger and index as they are now, and the files of these rows, and of what is new, read once more."""

@@ -167,9 +167,15 @@ class Kind(enum.Enum):
 
     # Counted
 
-    DELETED_HERE = ("deleted-here", Weight.FINE, "deleted or moved to another folder here by the user", "")
+    DELETED_HERE = ("deleted-here", Weight.FINE, "deleted here by the user, or moved to another folder", "")
+    MOVED_HERE = ("moved-here", Weight.FINE, "moved to another folder here by the user, the same bytes", "")
     NO_LONGER_LISTED = ("no-longer-listed", Weight.FINE, "here, and no longer at the legacy server", "")
-    EXTRA_HERE = ("extra-here", Weight.FINE, "here besides: delivered, stored or moved to other folders", "")
+    EXTRA_HERE = (
+        "extra-here",
+        Weight.FINE,
+        "here besides: delivered or stored here, or moved or copied to other folders",
+        "",
+    )
     UNNOTICED = ("unnoticed", Weight.FINE, "files that the index does not know yet", "")
 
 

@@ -56,8 +56,6 @@ def _owed(outcome: AccountOutcome, row: Audited, listed: Listed | None) -> None:
     elif entry.outcome is Outcome.QUARANTINED:
         what = f"{row.reason or 'no reason is noted'} (attempts: {entry.attempts})"
         outcome.found(about(Kind.QUARANTINED, what, row, listed))
-    elif entry.outcome is Outcome.DELETED:
-        outcome.count(Kind.DELETED_HERE)
     elif entry.outcome is Outcome.GONE and listed is not None:
         what = "it vanished from the listing before it was fetched, and is listed again"
         outcome.found(about(Kind.MISSING, what, row, listed))
@@ -68,9 +66,7 @@ def _owed(outcome: AccountOutcome, row: Audited, listed: Listed | None) -> None:
 def _unlisted(outcome: AccountOutcome, row: Audited) -> None:
     if row.entry.outcome is Outcome.STORED:
         outcome.count(Kind.NO_LONGER_LISTED)
-    elif row.entry.outcome is Outcome.DELETED:
-        outcome.count(Kind.DELETED_HERE)
-    else:
+    elif row.entry.outcome is not Outcome.DELETED:
         _gone(outcome, row)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mailstore.audit import Audited, Condition, Examined, Kept, Picture
@@ -76,6 +77,7 @@ def judge_local(
                 outcome.found(finding)
     _order(outcome, picture.rows, listed)
     _others(outcome, picture, files)
+    _deleted(outcome, picture.rows, files)
 
 
 def _row(row: Audited, examined: Examined | None, listed: Listed | None, *, same: bool) -> Iterator[Finding]:
@@ -144,11 +146,30 @@ def _others(outcome: AccountOutcome, picture: Picture, files: Files) -> None:
         examined = files.others.get((message.folder_id, message.uid))
         if examined is None:
             continue
-        if examined.condition is not Condition.READ:
+        if examined.condition is Condition.MISSING:
             outcome.found(_other(Kind.FILE_MISSING, "the index has it, its file is not there", message, picture))
+        elif examined.condition is Condition.UNREADABLE:
+            what = f"its file cannot be read: {examined.why}"
+            outcome.found(_other(Kind.FILE_UNREADABLE, what, message, picture))
         elif not message.native and examined.size != message.size:
             what = f"its file has {examined.size} octets instead of {message.size}"
             outcome.found(_other(Kind.FILE_ALTERED, what, message, picture))
+
+
+def _deleted(outcome: AccountOutcome, rows: Sequence[Audited], files: Files) -> None:
+    """What the user removed from its folder. Where the other files were read too, what was moved is told apart."""
+    elsewhere = Counter(examined.sha256 for examined in files.others.values() if examined.sha256 is not None)
+    moved = 0
+    for row in rows:
+        if row.entry.outcome is Outcome.DELETED:
+            if row.sha256 is not None and elsewhere[row.sha256]:
+                elsewhere[row.sha256] -= 1
+                moved += 1
+            else:
+                outcome.count(Kind.DELETED_HERE)
+    outcome.count(Kind.MOVED_HERE, moved)
+    outcome.counts[Kind.EXTRA_HERE] -= moved
+    outcome.counts += Counter()  # leaves out what is none
 
 
 def _other(kind: Kind, what: str, message: Kept, picture: Picture) -> Finding:

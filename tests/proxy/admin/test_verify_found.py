@@ -332,8 +332,10 @@ class Here(VerifyCase):
 
         self.at_home(use)
         outcome = await self.verified()
-        self.assertEqual(self.kinds(outcome), {Kind.DELETED_HERE: 3, Kind.EXTRA_HERE: 2})
+        self.assertEqual(self.kinds(outcome), {Kind.DELETED_HERE: 2, Kind.MOVED_HERE: 1, Kind.EXTRA_HERE: 1})
         self.assertEqual((outcome.verdict, outcome.stored, outcome.contents), (Verdict.WHOLE, 27, 27))
+        outcome = await self.verified(How("sample"))  # other mail is not read then
+        self.assertEqual(self.kinds(outcome), {Kind.DELETED_HERE: 3, Kind.EXTRA_HERE: 2})
 
     @from_coroutine
     async def test_a_file_missing_in_another_folder(self) -> None:
