@@ -75,7 +75,8 @@ class Bars(Nothing):
 
     def progress(self, account: str, progress: Progress) -> None:
         described = f"{_plain(account)}: {progress.step}"
-        self._bars.update(self._tasks[account], description=described, completed=progress.done, total=progress.total)
+        total = progress.total or None  # None leaves it as it was: not known
+        self._bars.update(self._tasks[account], description=described, completed=progress.done, total=total)
 
     def ended(self, outcome: AccountOutcome) -> None:
         self._bars.remove_task(self._tasks.pop(outcome.account))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mailstore.audit import Audited, Condition, Examined, Kept, Picture
 from mailstore.index.folders import INBOX_ID
 from mailstore.ledger import Listed, Outcome
-from proxy.admin.verify.kinds import Finding, Kind
+from proxy.admin.verify.kinds import INBOX, Finding, Kind
 from proxy.admin.verify.order import out_of_order
 from proxy.admin.verify.outcome import AccountOutcome
 
@@ -53,10 +53,15 @@ def shown(row: Audited) -> str:
 
 def about(kind: Kind, what: str, row: Audited, listed: Listed | None = None) -> Finding:
     """A finding about a message of the ledger."""
-    entry = row.entry
+    entry, folder = row.entry, folder_of(row)
     if listed is None:
-        return Finding(kind, what, entry.position, entry.uidl, entry.octets, entry.uid)
-    return Finding(kind, what, listed.position, listed.uidl or entry.uidl, listed.octets, entry.uid)
+        return Finding(kind, what, entry.position, entry.uidl, entry.octets, entry.uid, folder)
+    return Finding(kind, what, listed.position, listed.uidl or entry.uidl, listed.octets, entry.uid, folder)
+
+
+def folder_of(_row: Audited) -> str:
+    """Which folder of the legacy server listed it: POP3 knows one."""
+    return INBOX
 
 
 def judge_local(
@@ -111,7 +116,16 @@ def _still(listed: Listed | None, *, same: bool) -> str:
 def _order(outcome: AccountOutcome, rows: Sequence[Audited], listed: Mapping[int, Listed]) -> None:
     """By UID they are to stand as the legacy server listed them first. What comes at a later attempt gets a higher UID,
     for one must not appear below those that clients have seen (RFC 3501 2.3.1.1)."""
-    here = [row for row in rows if is_here(row) and row.entry.uid is not None]
+    by_folder: defaultdict[int, list[Audited]] = defaultdict(list)
+    for row in rows:
+        if is_here(row) and row.kept is not None and row.entry.uid is not None:
+            by_folder[row.kept.folder_id].append(row)
+    for here in by_folder.values():
+        _order_of(outcome, here, listed)
+
+
+def _order_of(outcome: AccountOutcome, here: Sequence[Audited], listed: Mapping[int, Listed]) -> None:
+    """One folder."""
     wrong = set(out_of_order([row.entry.uid or 0 for row in here]))
     after: Audited | None = None  # the next one that stands in order
     found: list[Finding] = []
