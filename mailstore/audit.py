@@ -15,9 +15,9 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, select
 
@@ -39,6 +39,8 @@ _IN_THE_INDEX: Final = {Outcome.STORED, Outcome.LISTED, Outcome.QUARANTINED}  # 
 _LISTINGS: Final = 20  # of one folder whose files others rename all the time, between two pictures
 
 _l, _m, _f = schema.ledger.c, schema.messages.c, schema.folders.c
+_ENTRY: Final = [field.name for field in fields(Entry) if field.name in _l]  # what the ledger keeps of it
+_OUTCOME: Final = _ENTRY.index("outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +146,12 @@ class Audit:
 
     def _ledger(self, connection: Connection, kept: dict[tuple[int, int], Kept]) -> list[Audited]:
         """The rows; the messages that they stand for are taken out of `kept`."""
-        columns = (_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated)
+        columns = [column_of(connection, _l[name]).label(name) for name in _ENTRY]
         statement = select(*columns, _l.sha256, _l.reason)
         statement = statement.where(_l.account_id == self._account_id).order_by(_l.id)
         rows = []
         for *values, sha256, reason in connection.execution_options(yield_per=_ROWS).execute(statement):
-            entry = _entry(*values)
+            entry = Entry(**dict(zip(_ENTRY, values, strict=True)) | {"outcome": Outcome(values[_OUTCOME])})
             message = kept.pop(_place(entry), None) if entry.outcome in _IN_THE_INDEX else None
             if message is not None and message.uidl == entry.uidl:  # nearly always: kept once
                 message = replace(message, uidl=entry.uidl)
@@ -264,8 +266,3 @@ class Audit:
 def _place(entry: Entry) -> tuple[int, int]:
     """Where in the index the message of a row is, or is to be: POP3 knows one folder."""
     return INBOX_ID, entry.uid or 0
-
-
-def _entry(id_: int, position: int, uidl: str, octets: int, outcome: str, *rest: Any) -> Entry:
-    uid, attempts, updated = rest
-    return Entry(id_, position, uidl, octets, Outcome(outcome), uid, attempts, updated)
