@@ -156,6 +156,17 @@ class Here(VerifyCase):
         self.assertEqual(outcome.under_way, f"a move is under way; {last}")
 
     @from_coroutine
+    async def test_a_message_that_is_in_the_index_before_it_is_here_is_missing_once(self) -> None:
+        await self.carried(SMALL)
+        self.file_of(30).unlink()
+        self.sql(
+            "UPDATE ledger SET outcome = 'listed', sha256 = NULL WHERE uid = 30",
+            "UPDATE messages SET file = '' WHERE uid = 30",
+        )
+        outcome = await self.verified()
+        self.assertEqual((self.kinds(outcome), outcome.stored), ({Kind.MISSING: 1}, 29))
+
+    @from_coroutine
     async def test_beside_an_open_mailbox_with_changes_in_its_log(self) -> None:
         await self.carried(SMALL)
         account = self.accounts.find("user", "123.com")

@@ -168,6 +168,18 @@ class Commands(VerifyCase):
         self.assertEqual(ran.status, 0)
 
     @from_coroutine
+    async def test_a_password_that_is_asked_for(self) -> None:
+        server = await self.carried(SMALL)
+        server.behaviour.password = b"new"
+        running = self.start("user@123.com", "--ask-password", terminal=True)
+        await self.until(lambda: b"Password of user@123.com at the legacy server: " in running.out)
+        running.transport.write(b"new\n")
+        ran = await running.ended
+        self.assertEqual(ran.status, 0)
+        self.assertNotIn(b"new", ran.out)
+        await self.until(lambda: not server.open)
+
+    @from_coroutine
     async def test_bars_and_a_table_on_a_terminal(self) -> None:
         await self.carried(SMALL)
         self.file_of(4).unlink()
