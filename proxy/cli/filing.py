@@ -5,6 +5,7 @@ Made before the work begins, so that an hour's work is not lost to a directory t
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -25,8 +26,10 @@ class Filing:
     def __init__(self, name: str) -> None:
         self._name = name
         self._target = Path(name)
-        self._passing = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}")
         with self._failures():
+            if self._target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self._passing = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}")
             self._file = self._passing.open("x", encoding="utf-8", newline="")
 
     def write(self, text: str) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.accounts import Account
@@ -135,8 +135,11 @@ class Run:
             for _ in range(min(host.connections, len(host.accounts)))
         ]
         done: dict[str, AccountOutcome] = {}
-        for outcomes in await gatherResults(workers, consumeErrors=True):
-            done.update((outcome.account, outcome) for outcome in outcomes)
+        try:
+            for outcomes in await gatherResults(workers, consumeErrors=True):
+                done.update((outcome.account, outcome) for outcome in outcomes)
+        except FirstError as error:  # of who is told how far it is: of an account it would be that account's
+            raise cast(Exception, error.subFailure.value) from None
         return [done[account.name] for account in sorted(accounts, key=lambda a: (a.domain, a.local))]
 
     async def _work(self, host: _Host) -> list[AccountOutcome]:

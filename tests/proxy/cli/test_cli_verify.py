@@ -190,6 +190,14 @@ class Commands(VerifyCase):
         self.assertIn("FAULT  file missing (message 4", ran.out.decode())
 
     @from_coroutine
+    async def test_nobody_reads_on(self) -> None:
+        await self.carried(SMALL)
+        running = self.start("123.com", "--local")
+        running.transport.closeStdout()
+        ran = await running.ended
+        self.assertEqual((ran.status, ran.err), (1, b""))
+
+    @from_coroutine
     async def test_ctrl_c_leaves_no_report(self) -> None:
         server = await self.carried(SMALL)
         server.behaviour.stop_in = 20
@@ -236,9 +244,12 @@ def test_all_that_is_not_known_is_told_at_once(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
     with_accounts(tmp_path, lambda accounts: accounts.add("wang", "123.com"))
+    file = configuration(tmp_path)
     target = tmp_path / "nowhere" / "report.txt"
-    result = mailferry("verify", "123.com", "--output", target, "--config", configuration(tmp_path))
+    result = mailferry("verify", "123.com", "--output", target, "--config", file)
     assert (result.exit_code, result.stderr) == (1, f"mailferry: {target}: No such file or directory\n")
+    result = mailferry("verify", "123.com", "--csv", tmp_path, "--config", file)
+    assert (result.exit_code, result.stderr) == (1, f"mailferry: {tmp_path}: Is a directory\n")
 
 
 def test_a_password_file_that_others_may_read_is_usage(tmp_path: Path) -> None:
