@@ -233,13 +233,15 @@ class MailHome(Hierarchy, Reading):
     def enter(self, landed: Sequence[Landed]) -> Sums:
         """Make what a move brought visible: see `Ledger.enter`. What is here already, and was lost with an index
         from the ledger alone, is not stored twice. Raises StorageFailed."""
+        renamed = self.ledger.renamed
         here: Mapping[int, Here] = {}
         if landed and self.recognition.needed():
             self._look()  # what is here has to be in the index
             here = self.recognition.among(landed)
         sums = self.ledger.enter(landed, here)
-        if here:
+        if here or self.ledger.renamed > renamed:
             self._work_off_pending()
+        if here:
             self._report("messages known again after a loss of the index", messages=len(here))
         return sums
 
@@ -248,6 +250,9 @@ class MailHome(Hierarchy, Reading):
         sums = self.ledger.sums()
         if not sums.quarantined:
             self.recognition.over()
+        renamed = self.ledger.conclude()
+        if renamed.messages:
+            self._report("legacy server changed UIDLs; messages recognised by content", messages=renamed.messages)
         return sums
 
     # What other programs do
