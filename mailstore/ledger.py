@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, case, func, insert, select, union_all, update
 
 from mailstore import renaming, schema
 from mailstore.database import MailboxDatabase
@@ -192,6 +192,10 @@ _RELISTED = (
     )
 )
 _LISTED_NOW = select(func.count()).where(_l.account_id == bindparam("a"), _DONE, _l.unlisted.is_(None))
+_HIGHEST = union_all(
+    select(func.max(_l.id)).where(_l.account_id == bindparam("a")),
+    select(schema.mailboxes.c.last_ledger_id).where(schema.mailboxes.c.account_id == bindparam("a")),
+)
 _MARKS = select(_l.id, _l.likeness).where(_l.account_id == bindparam("a"), _l.likeness.is_not(None))
 _LIKE = select(_l.sha256, _l.likeness).where(*_HERE)
 _OF_DIGESTS = (
@@ -311,7 +315,7 @@ class Ledger:
             self._relist(connection, relisted)
             if not listed:
                 return []
-            highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
+            highest = max(number or 0 for (number,) in connection.execute(_HIGHEST, {"a": self._account_id}))
             now = self._now()
             made = [
                 Entry(highest + n, m.position, m.uidl, m.octets, Outcome.LISTED, None, 0, now, shown=m.shown)

@@ -98,6 +98,9 @@ class _Rebuilding:
             "last_folder_id": max(
                 (r["last_folder_id"] for r in before if 0 < r["last_folder_id"] < _HIGHEST), default=0
             ),
+            "last_ledger_id": max(
+                (r["last_ledger_id"] for r in before if 0 < r["last_ledger_id"] < _HIGHEST), default=0
+            ),
         }
         self._connection.execute(insert(schema.mailboxes), mailbox)
         for row in kept:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CHANGING: Final = "uidls-changing"  # an annotation of the account that no client can name: those begin with "/"
 TOGETHER: Final = 24 * 3600  # seconds within which a name that went may be the one that came
 
-_l, _n = schema.ledger.c, schema.metadata.c
+_l, _n, _b = schema.ledger.c, schema.metadata.c, schema.mailboxes.c
 _MINE = _l.account_id == bindparam("a")
 _ANY = select(_l.id).where(_MINE, _l.unlisted.is_not(None)).limit(1)
 _FORMER = (
@@ -55,6 +55,11 @@ _TAKE_OVER = (
     )
 )
 _GO = delete(schema.ledger).where(_MINE, _l.id == bindparam("i"))
+_GONE = (
+    update(schema.mailboxes)
+    .where(_b.account_id == bindparam("a"), _b.last_ledger_id < bindparam("i"))
+    .values(last_ledger_id=bindparam("i"))
+)
 _NOTED = (_n.account_id == bindparam("a"), _n.folder_id == ACCOUNT, _n.entry == CHANGING)
 _IS_NOTED = select(_n.entry).where(*_NOTED)
 _FORGET = delete(schema.metadata).where(*_NOTED)
@@ -111,7 +116,8 @@ def _among(
 
 
 def carry(connection: Connection, account_id: int, known: Iterable[tuple[Landed, Former]]) -> None:
-    """The older rows take over how the messages are listed now, and those that were made for it go."""
+    """The older rows take over how the messages are listed now, and those that were made for it go. Their numbers stand
+    in the names of files that are still to be removed: no other row gets them."""
     values: list[Mapping[str, Any]] = []
     going: list[Mapping[str, Any]] = []
     for message, row in known:
@@ -129,6 +135,7 @@ def carry(connection: Connection, account_id: int, known: Iterable[tuple[Landed,
         going.append({"a": account_id, "i": entry.id})
     connection.execute(_TAKE_OVER, values)
     connection.execute(_GO, going)
+    connection.execute(_GONE, {"a": account_id, "i": max(row["i"] for row in going)})
 
 
 def kept_name(uidl: str, shown: str | None, now: str) -> str | None:

@@ -61,6 +61,7 @@ mailboxes = Table(
     Column("token", String(16), nullable=False),  # marks the files that this index made
     Column("last_uidvalidity", BigInteger, nullable=False),
     Column("last_folder_id", BigInteger, nullable=False),
+    Column("last_ledger_id", BigInteger, nullable=False, server_default="0"),  # of rows that went: none is given twice
 )
 
 folders = Table(

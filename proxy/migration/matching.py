@@ -1,10 +1,9 @@
 """Which message of a listing is which row of the ledger, as far as names, sizes and headers tell. No I/O.
 
-A message is known again by its UIDL, if that is the name of one message: there, and here of those that were listed
-last. What has no UIDL, or one that several share, or its number for a UIDL, is *nameless*, and so is everything on a
-server whose names change from session to session or wander from message to message. The nameless are told apart by
-their headers, and where those do not help by their order: `aligned` says what would be what if mail was only added
-since, which somebody has to check.
+A message is known again by its UIDL, if that has never been the name of two. What has no UIDL, or one that several
+share or shared, or its number for a UIDL, is *nameless*, and so is everything on a server whose names change from
+session to session or wander from message to message. The nameless are told apart by their headers, and where those do
+not help by their order: `aligned` says what would be what if mail was only added since, which somebody has to check.
 
 What has a name that fits and another size than it had is doubtful: a name may be used again for another message.
 
@@ -48,13 +47,10 @@ def by_name(listing: Sequence[Listed], entries: Iterable[Entry]) -> Matched:
         same = rows.get(listed.uidl)
         if not same:
             matched.strangers.append(listed)
-            continue
-        meant = _the_one(listed, same)
-        if meant is None:
+        elif len(same) > 1:
             matched.nameless.append(listed)
-            continue
-        same.remove(meant)
-        _pair(matched, listed, meant)
+        else:
+            _pair(matched, listed, same.pop())
     matched.left = [entry for same in rows.values() for entry in same]
     return matched
 
@@ -62,16 +58,6 @@ def by_name(listing: Sequence[Listed], entries: Iterable[Entry]) -> Matched:
 def by_nothing(listing: Sequence[Listed], entries: Iterable[Entry]) -> Matched:
     """For a server whose names are worth nothing."""
     return Matched(nameless=list(listing), left=list(entries))
-
-
-def _the_one(listed: Listed, rows: Sequence[Entry]) -> Entry | None:
-    """The row of those with this name that it means: what was listed last, or what is of the size."""
-    if len(rows) == 1:
-        return rows[0]
-    for likely in ([row for row in rows if was_listed(row)], [row for row in rows if row.octets == listed.octets]):
-        if len(likely) == 1:
-            return likely[0]
-    return None
 
 
 def _pair(matched: Matched, listed: Listed, entry: Entry) -> None:

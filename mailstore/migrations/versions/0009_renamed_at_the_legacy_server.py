@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     if context.config.attributes["scope"] == "accounts":
         return
+    op.add_column("mailboxes", sa.Column("last_ledger_id", sa.BigInteger, nullable=False, server_default="0"))
     for column in (
         sa.Column("unlisted", sa.BigInteger),
         sa.Column("shown", sa.Text),

@@ -5,50 +5,19 @@ from __future__ import annotations
 import io
 
 from mailstore.index.folders import INBOX_ID
-from mailstore.ledger import Sums
 from proxy.migration.comparing import SAMPLE
-from tests.proxy.migration.scripted import MigrationTestCase, Old, mail
+from tests.proxy.migration.later_rig import LaterTestCase, letter
+from tests.proxy.migration.scripted import Old, mail
 
 MANY = 20
 
 
-def letter(number: int, *, added: bytes = b"", body: bytes = b"") -> bytes:
-    """A message as mail programs write it; `added` is what servers put in front of it."""
-    text = b"Message-ID: <%d@example>\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\nFrom: a@example\r\n" % number
-    return added + text + b"Subject: letter %d\r\n\r\n" % number + (body or b"text of letter %d\r\n" % number)
-
-
-class RenamedTestCase(MigrationTestCase):
+class RenamedTestCase(LaterTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.old.box = [Old(f"u{n}", letter(n)) for n in range(1, MANY + 1)]
         self.carry()
-        self.before = [(row.uid, row.uidl, row.file) for row in self.mail.maildrop()]
-        self.old.fetched.clear()
-
-    def rename(self, prefix: str = "v") -> None:
-        """The server gives every message another name."""
-        for number, old in enumerate(self.old.box, 1):
-            old.uidl = f"{prefix}{number}"
-
-    def look(self) -> Sums:
-        """A later move. What it brings is at most what the server has."""
-        self.later(3600)
-        sums = self.carry(first=False)
-        self.assertEqual(sums.messages_done, sums.messages_total)
-        self.assertEqual(len(self.files("cur")), len(self.mail.maildrop()))
-        self.assertEqual(self.files("tmp"), [])
-        return sums
-
-    def assert_untouched(self) -> None:
-        """Sessions here see no difference: same UIDs, same UIDLs, same files."""
-        self.assertEqual([(row.uid, row.uidl, row.file) for row in self.mail.maildrop()], self.before)
-
-    def fetched(self) -> list[str]:
-        """What was fetched since, by UIDL."""
-        fetched = [uidl for call in self.old.fetched for uidl in call]
-        self.old.fetched.clear()
-        return fetched
+        self.keep()
 
 
 class Renamed(RenamedTestCase):
