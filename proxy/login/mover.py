@@ -21,6 +21,7 @@ from proxy.login.names import Name
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
+from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Turns
 from proxy.migration.source import Source, SourceError, SourceLost
 from proxy.pop3.client.errors import LegacyError, LoginRejected
@@ -90,6 +91,7 @@ class Mover:
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
         started = written = self._reactor.seconds()
         writing: Deferred[None] | None = None
+        moves: list[Move] = []
 
         def make(told: Told) -> Move:
             def tell(sums: Sums) -> None:
@@ -101,12 +103,19 @@ class Mover:
                     writing = self.apart(self._write_progress(account, sums))
 
             reopen = self._legacy.reopener(name_of(account), password)
-            return Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            moves.append(move)
+            return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
-            await self._write_down(account, result, self._reactor.seconds() - started)
+            troubles = [moves[-1].remark] if moves else []
+            if isinstance(result, Sums) and result.quarantined:
+                troubles.append(await home.run(lambda home: in_words(home.ledger.quarantined())))
+            await self._write_down(
+                account, result, "; ".join(filter(None, troubles)), self._reactor.seconds() - started
+            )
 
         self._log.info("move started", account=account.name, first=terms.first)
         running = self.moves.start(account.id, make, concluded)
@@ -125,18 +134,17 @@ class Mover:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
-    async def _write_down(self, account: Account, result: Sums | Exception, seconds: float) -> None:
+    async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, seconds: float) -> None:
         """How a move ended: for the administrator, and in the account's state."""
         if isinstance(result, Exception):
             self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
             if not self._stopping:
                 await self._in_thread(self._accounts.set_reason, account.id, str(result))
             return
-        reason = ""
-        if result.quarantined:
-            reason = f"{result.quarantined} messages could not be carried over and are in quarantine"
         await self._write_progress(account, result)
-        await self._in_thread(self._accounts.moved, account.id, reason)
+        await self._in_thread(self._accounts.moved, account.id, troubles)
+        if troubles:
+            self._log.warning("moved with troubles", account=account.name, reason=troubles)
         self._log.info(
             "move done",
             account=account.name,

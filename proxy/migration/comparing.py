@@ -30,6 +30,12 @@ from proxy.wire.door import Home
 
 SAMPLE: Final = 8  # messages whose sizes changed that are compared at most, before all are
 TRIES: Final = 3  # messages that a server may refuse when one is to be compared
+_REMEDY: Final = (
+    "messages are told apart by their headers, which takes a command for each: "
+    "if the old server can be told to keep its UIDLs (some have a cache of them that may be written), let it"
+)
+CHANGING: Final = f"the legacy server gives messages other UIDLs in each session; {_REMEDY}"
+WANDERING: Final = f"the legacy server gives the UIDLs of messages to other messages; {_REMEDY}"
 
 
 class Sizes(enum.Enum):
@@ -93,6 +99,7 @@ class Comparing:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._breaking: set[int] = set()  # rows whose messages broke a connection here
+        self.remark = ""  # what is wrong with the server's names, for the administrator
 
     async def plan(self, source: Source, listing: Sequence[Listed]) -> Plan:
         """Raises SourceError."""
@@ -100,6 +107,7 @@ class Comparing:
         matched = matching.by_name(listing, entries)
         names = not await self._names_mean_nothing(matched)
         sizes = await self._sizes(source, matched.doubtful)
+        self.remark = WANDERING if sizes is Sizes.WANDERING else "" if names else CHANGING
         if not names or sizes is Sizes.WANDERING:
             matched, names = matching.by_nothing(listing, entries), False
         elif sizes is Sizes.COUNTED:

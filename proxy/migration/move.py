@@ -134,6 +134,11 @@ class Move:
         self._told(sums)
 
     @property
+    def remark(self) -> str:
+        """What the administrator should know of the server although the move went well; "": nothing."""
+        return self._comparing.remark
+
+    @property
     def _stored(self) -> int:
         """In this run. What came and turned out to be here already is none: a server whose names change whenever
         it is asked would be asked for ever."""
