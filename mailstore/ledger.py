@@ -17,18 +17,18 @@ may be looking, and a UID must not appear below one that they have seen (RFC 350
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, case, func, insert, select, union_all, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
 
 from mailstore import renaming, schema
 from mailstore.database import MailboxDatabase
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
-from mailstore.message.likeness import MARK
+from mailstore.renaming import AT_ONCE, Former, Relisted
 
 _l, _m = schema.ledger.c, schema.messages.c
 
@@ -70,25 +70,6 @@ class Listed:
     uidl: str
     octets: int
     shown: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Relisted:
-    """What a listing changes in the row of a message that is known: see `Entry`. It is listed."""
-
-    id: int
-    position: int
-    uidl: str
-    octets: int
-    shown: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """Messages that a move found under other names than before, and whether that is most of what is listed."""
-
-    messages: int
-    all: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +119,6 @@ class Sums:
 
 
 _SETTLED = frozenset({Outcome.STORED, Outcome.DELETED})
-FEW_RENAMED = 3  # messages that may get another name without anything being wrong with the others
 _SUSPECT = 1  # attempts that are counted of a message that a person wants tried again: it is fetched by itself
 _DONE = _l.outcome.in_([Outcome.STORED.value, Outcome.DELETED.value])
 _OWED = _l.outcome != Outcome.GONE.value
@@ -179,27 +159,9 @@ _ATTEMPT = (
     .where(*_HERE)
     .values(attempts=_l.attempts + 1, reason=bindparam("why"), updated=bindparam("now"))
 )
-_UNLISTED = update(schema.ledger).where(*_HERE).values(unlisted=bindparam("now"))
-_RELISTED = (
-    update(schema.ledger)
-    .where(*_HERE)
-    .values(
-        position=bindparam("new_position"),
-        uidl=bindparam("new_uidl"),
-        octets=bindparam("new_octets"),
-        shown=bindparam("new_shown"),
-        unlisted=None,
-    )
-)
-_LISTED_NOW = select(func.count()).where(_l.account_id == bindparam("a"), _DONE, _l.unlisted.is_(None))
 _HIGHEST = union_all(
     select(func.max(_l.id)).where(_l.account_id == bindparam("a")),
     select(schema.mailboxes.c.last_ledger_id).where(schema.mailboxes.c.account_id == bindparam("a")),
-)
-_MARKS = select(_l.id, _l.likeness).where(_l.account_id == bindparam("a"), _l.likeness.is_not(None))
-_LIKE = select(_l.sha256, _l.likeness).where(*_HERE)
-_OF_DIGESTS = (
-    select(_l.id).where(_l.account_id == bindparam("a"), _l.sha256.in_(bindparam("digests", expanding=True))).limit(1)
 )
 _QUARANTINED = (
     select(_l.position, _l.uidl, _l.octets, _l.reason, _l.attempts, _l.updated)
@@ -235,7 +197,8 @@ class Ledger:
         self._account_id = account_id
         self._announce = announce
         self._clock = clock
-        self.renamed = 0  # messages that were known again under another name, in this process
+        self.renamed = 0  # messages that were known again under other names, in this move
+        self._sums: Sums | None = None  # as of the last batch: to add up a large ledger after each takes too long
 
     def _now(self) -> int:
         return int(self._clock())
@@ -245,45 +208,6 @@ class Ledger:
         with self._database.read() as connection:
             rows = connection.execute(_ENTRIES, {"a": self._account_id})
             return [Entry(i, p, u, o, Outcome(outcome), *rest) for i, p, u, o, outcome, *rest in rows]
-
-    def marks(self) -> dict[int, bytes]:
-        """What the headers of messages that are here, or were, say (`mailstore.message.likeness`), by row."""
-        with self._database.read() as connection:
-            return {i: like[:MARK] for i, like in connection.execute(_MARKS, {"a": self._account_id})}
-
-    def alike(self, entry_id: int, sha256: bytes, likeness: bytes | None) -> bool:
-        """Are these the bytes that came for the row, or at least the same message?"""
-        with self._database.read() as connection:
-            had = connection.execute(_LIKE, {"a": self._account_id, "i": entry_id}).one()
-        return had[0] == sha256 or (likeness is not None and had[1] == likeness)
-
-    def has_any(self, digests: Collection[bytes]) -> bool:
-        """Is there, or was there, a message of any of these SHA-256? Looks at every row."""
-        with self._database.read() as connection:
-            key = {"a": self._account_id, "digests": list(digests)}
-            return connection.execute(_OF_DIGESTS, key).first() is not None
-
-    def names_change(self) -> bool:
-        """Is it noted that the legacy server's UIDLs change from session to session?"""
-        with self._database.read() as connection:
-            return renaming.is_changing(connection, self._account_id)
-
-    def note_names_change(self, *, changing: bool) -> None:
-        with self._database.write() as connection:
-            renaming.note_changing(connection, self._account_id, changing=changing)
-
-    def conclude(self) -> Renamed:
-        """A move is done: how many messages did the legacy server list under other names than before? Where that is
-        most of them it is noted: if it happens again their names mean nothing."""
-        renamed, self.renamed = self.renamed, 0
-        if renamed < FEW_RENAMED:
-            return Renamed(renamed, all=False)
-        with self._database.write() as connection:
-            listed = connection.scalar(_LISTED_NOW, {"a": self._account_id}) or 0
-            most = 2 * renamed >= listed
-            if most:
-                renaming.note_changing(connection, self._account_id, changing=True)
-        return Renamed(renamed, all=most)
 
     def quarantined(self) -> list[Quarantined]:
         """What could not be carried over, in the legacy server's order."""
@@ -311,8 +235,8 @@ class Ledger:
         """
         with self._database.write() as connection:
             self._set_outcome(connection, gone, Outcome.GONE, "no longer listed by the legacy server")
-            self._write_all(connection, _UNLISTED, [{"i": row, "now": self._now()} for row in unlisted])
-            self._relist(connection, relisted)
+            renaming.unlist(connection, self._account_id, unlisted, self._now())
+            renaming.relist(connection, self._account_id, relisted)
             if not listed:
                 return []
             highest = max(number or 0 for (number,) in connection.execute(_HIGHEST, {"a": self._account_id}))
@@ -323,39 +247,23 @@ class Ledger:
             ]
             if hold_uids:
                 made = self._hold_uids(connection, made)
-            values = [
-                {
-                    "account_id": self._account_id,
-                    "id": entry.id,
-                    "position": entry.position,
-                    "uidl": entry.uidl,
-                    "octets": entry.octets,
-                    "outcome": entry.outcome.value,
-                    "uid": entry.uid,
-                    "updated": entry.updated,
-                    "shown": entry.shown,
-                }
-                for entry in made
-            ]
-            connection.execute(insert(schema.ledger), values)
+            for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
+                rows = [self._row(entry) for entry in made[start : start + AT_ONCE]]
+                connection.execute(insert(schema.ledger), rows)
         return made
 
-    def _relist(self, connection: Connection, relisted: Iterable[Relisted]) -> None:
-        values = [
-            {
-                "i": row.id,
-                "new_position": row.position,
-                "new_uidl": row.uidl,
-                "new_octets": row.octets,
-                "new_shown": row.shown,
-            }
-            for row in relisted
-        ]
-        self._write_all(connection, _RELISTED, values)
-
-    def _write_all(self, connection: Connection, statement: Update, values: Sequence[dict[str, Any]]) -> None:
-        if values:
-            connection.execute(statement, [{"a": self._account_id} | each for each in values])
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "account_id": self._account_id,
+            "id": entry.id,
+            "position": entry.position,
+            "uidl": entry.uidl,
+            "octets": entry.octets,
+            "outcome": entry.outcome.value,
+            "uid": entry.uid,
+            "updated": entry.updated,
+            "shown": entry.shown,
+        }
 
     def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
         inbox = self._inbox(connection)
@@ -376,14 +284,15 @@ class Ledger:
             former = renaming.former(connection, self._account_id, new)
             if former:
                 renaming.carry(connection, self._account_id, former)
-                self.renamed += len(former)
                 known = {message.entry.id for message, _ in former}
                 new = [message for message in new if message.entry.id not in known]
                 self._take_away(connection, (message for message, _ in former))
             if new:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
-            sums = self._add_up(connection)
+            sums = self._with(landed, former) or self._add_up(connection)
+        self._sums = sums
+        self.renamed += len(former)
         if new or here:
             self._announce(folders.INBOX_ID)
         return sums
@@ -447,7 +356,33 @@ class Ledger:
 
     def sums(self) -> Sums:
         with self._database.read() as connection:
-            return self._add_up(connection)
+            self._sums = self._add_up(connection)
+            return self._sums
+
+    def _with(self, landed: Sequence[Landed], former: Iterable[tuple[Landed, Former]]) -> Sums | None:
+        """What the last sums become with these, None where there are none that still hold."""
+        if self._sums is None:
+            return None
+        done, octets, owed, owed_octets, quarantined = len(landed), 0, 0, 0, 0
+        for message in landed:
+            octets += message.entry.octets
+            quarantined += message.entry.outcome is Outcome.QUARANTINED
+            if message.entry.outcome is Outcome.GONE:
+                owed += 1
+                owed_octets += message.entry.octets
+        for _, row in former:  # done before, under another size
+            done -= 1
+            owed -= 1
+            octets -= row.octets
+            owed_octets -= row.octets
+        last = self._sums
+        return Sums(
+            last.messages_done + done,
+            last.messages_total + owed,
+            last.bytes_done + octets,
+            last.bytes_total + owed_octets,
+            last.quarantined - quarantined,
+        )
 
     def _inbox(self, connection: Connection) -> folders.FolderRow:
         inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)
@@ -455,6 +390,7 @@ class Ledger:
         return inbox
 
     def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
+        self._sums = None
         now = self._now()
         values = [{"a": self._account_id, "i": i, "new": outcome.value, "why": reason, "now": now} for i in ids]
         if values:

@@ -40,6 +40,7 @@ from mailstore.reading import Reading
 from mailstore.rebuilding import rebuild
 from mailstore.recognition import Recognition
 from mailstore.reconciling import Reconciler, Report
+from mailstore.renaming import Names
 
 T = TypeVar("T")
 
@@ -99,6 +100,7 @@ class MailHome(Hierarchy, Reading):
         self.damaged = False  # did the index turn out to be damaged since?
         self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        self.names = Names(self._database, account_id)
         self.recognition = Recognition(self._database, account_id, self._maildir)
         self.annotations = Annotations(self._database, account_id, announce)
         self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
@@ -250,9 +252,10 @@ class MailHome(Hierarchy, Reading):
         sums = self.ledger.sums()
         if not sums.quarantined:
             self.recognition.over()
-        renamed = self.ledger.conclude()
-        if renamed.messages:
-            self._report("legacy server changed UIDLs; messages recognised by content", messages=renamed.messages)
+        renamed, self.ledger.renamed = self.ledger.renamed, 0
+        if renamed:
+            self.names.conclude(renamed)
+            self._report("legacy server changed UIDLs; messages recognised by content", messages=renamed)
         return sums
 
     # What other programs do

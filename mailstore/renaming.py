@@ -10,40 +10,45 @@ A message that came with other bytes is the same by its likeness (`mailstore.mes
 name went when the new one came: that is what a server does that was exchanged. A copy of a message that went long ago
 is a message.
 
-Each row takes one name: of three messages of the same bytes there will be three. Functions over an open transaction,
-used by `mailstore.ledger` alone, but for what is noted of a server whose names are worth nothing.
+Each row takes one name: of three messages of the same bytes there will be three. The functions are over an open
+transaction, and used by `mailstore.ledger` alone; `Names` is what a move asks.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from mailstore import schema
+from mailstore.database import MailboxDatabase
 from mailstore.index.mailbox import chunks
 from mailstore.index.special import ACCOUNT
+from mailstore.message.likeness import MARK
 
 if TYPE_CHECKING:
     from mailstore.ledger import Landed
 
 CHANGING: Final = "uidls-changing"  # an annotation of the account that no client can name: those begin with "/"
+FEW_RENAMED: Final = 3  # messages that may get another name without anything being wrong with the others
+AT_ONCE: Final = 5_000  # rows that are handed to the database together: as parameters they take much memory
 TOGETHER: Final = 24 * 3600  # seconds within which a name that went may be the one that came
 
 _l, _n, _b = schema.ledger.c, schema.metadata.c, schema.mailboxes.c
 _MINE = _l.account_id == bindparam("a")
 _ANY = select(_l.id).where(_MINE, _l.unlisted.is_not(None)).limit(1)
 _FORMER = (
-    select(_l.id, _l.uidl, _l.shown, _l.unlisted, _l.sha256, _l.likeness)
+    select(_l.id, _l.uidl, _l.octets, _l.shown, _l.unlisted, _l.sha256, _l.likeness)
     .where(_MINE, _l.unlisted.is_not(None), _l.outcome.in_(["stored", "deleted"]))
     .order_by(_l.id)
 )
 _OF_BYTES = _FORMER.where(_l.sha256.in_(bindparam("keys", expanding=True)))
 _OF_LIKENESS = _FORMER.where(_l.likeness.in_(bindparam("keys", expanding=True)))
-_TAKE_OVER = (
+_RELIST = (
     update(schema.ledger)
     .where(_MINE, _l.id == bindparam("i"))
     .values(
@@ -54,6 +59,7 @@ _TAKE_OVER = (
         unlisted=None,
     )
 )
+_UNLIST = update(schema.ledger).where(_MINE, _l.id == bindparam("i")).values(unlisted=bindparam("now"))
 _GO = delete(schema.ledger).where(_MINE, _l.id == bindparam("i"))
 _GONE = (
     update(schema.mailboxes)
@@ -63,6 +69,21 @@ _GONE = (
 _NOTED = (_n.account_id == bindparam("a"), _n.folder_id == ACCOUNT, _n.entry == CHANGING)
 _IS_NOTED = select(_n.entry).where(*_NOTED)
 _FORGET = delete(schema.metadata).where(*_NOTED)
+_LISTED = select(func.count()).where(_MINE, _l.outcome.in_(["stored", "deleted"]), _l.unlisted.is_(None))
+_MARKS = select(_l.id, _l.likeness).where(_MINE, _l.likeness.is_not(None))
+_BYTES = select(_l.sha256, _l.likeness).where(_MINE, _l.id == bindparam("i"))
+_OF_DIGESTS = select(_l.id).where(_MINE, _l.sha256.in_(bindparam("digests", expanding=True))).limit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Relisted:
+    """How a message that is known is listed now: see `mailstore.ledger.Entry`."""
+
+    id: int
+    position: int
+    uidl: str
+    octets: int
+    shown: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +92,7 @@ class Former:
 
     id: int
     uidl: str
+    octets: int
     shown: str | None
     unlisted: int
     sha256: bytes
@@ -118,22 +140,13 @@ def _among(
 def carry(connection: Connection, account_id: int, known: Iterable[tuple[Landed, Former]]) -> None:
     """The older rows take over how the messages are listed now, and those that were made for it go. Their numbers stand
     in the names of files that are still to be removed: no other row gets them."""
-    values: list[Mapping[str, Any]] = []
-    going: list[Mapping[str, Any]] = []
+    taking, going = [], []
     for message, row in known:
         entry = message.entry
-        values.append(
-            {
-                "a": account_id,
-                "i": row.id,
-                "new_position": entry.position,
-                "new_uidl": entry.uidl,
-                "new_octets": entry.octets,
-                "new_shown": kept_name(row.uidl, row.shown, entry.uidl),
-            }
-        )
+        shown = kept_name(row.uidl, row.shown, entry.uidl)
+        taking.append(Relisted(row.id, entry.position, entry.uidl, entry.octets, shown))
         going.append({"a": account_id, "i": entry.id})
-    connection.execute(_TAKE_OVER, values)
+    relist(connection, account_id, taking)
     connection.execute(_GO, going)
     connection.execute(_GONE, {"a": account_id, "i": max(row["i"] for row in going)})
 
@@ -145,15 +158,76 @@ def kept_name(uidl: str, shown: str | None, now: str) -> str | None:
     return None if uidl == now else uidl
 
 
-def note_changing(connection: Connection, account_id: int, *, changing: bool) -> None:
-    """Note that the server's names change from session to session, or that they do not."""
-    noted = is_changing(connection, account_id)
-    if changing and not noted:
-        values = {"account_id": account_id, "folder_id": ACCOUNT, "entry": CHANGING, "value": b""}
-        connection.execute(insert(schema.metadata), values)
-    elif noted and not changing:
-        connection.execute(_FORGET, {"a": account_id})
+def relist(connection: Connection, account_id: int, relisted: Iterable[Relisted]) -> None:
+    """Write down how messages that are known are listed now."""
+    rows = iter(relisted)
+    while some := list(islice(rows, AT_ONCE)):
+        values = [
+            {
+                "a": account_id,
+                "i": row.id,
+                "new_position": row.position,
+                "new_uidl": row.uidl,
+                "new_octets": row.octets,
+                "new_shown": row.shown,
+            }
+            for row in some
+        ]
+        connection.execute(_RELIST, values)
 
 
-def is_changing(connection: Connection, account_id: int) -> bool:
-    return connection.execute(_IS_NOTED, {"a": account_id}).first() is not None
+def unlist(connection: Connection, account_id: int, ids: Iterable[int], now: int) -> None:
+    """Write down that messages are no longer listed."""
+    rows = iter(ids)
+    while some := list(islice(rows, AT_ONCE)):
+        connection.execute(_UNLIST, [{"a": account_id, "i": row, "now": now} for row in some])
+
+
+class Names:
+    """What is known of an account's messages when the legacy server's names say nothing. Every method is one
+    transaction; one thread at a time, as the home it belongs to."""
+
+    def __init__(self, database: MailboxDatabase, account_id: int) -> None:
+        self._database = database
+        self._account_id = account_id
+
+    def marks(self) -> dict[int, bytes]:
+        """What the headers of messages that are here, or were, say (`mailstore.message.likeness`), by ledger row."""
+        with self._database.read() as connection:
+            return {row: likeness[:MARK] for row, likeness in connection.execute(_MARKS, {"a": self._account_id})}
+
+    def alike(self, row: int, sha256: bytes, likeness: bytes | None) -> bool:
+        """Are these the bytes that came for the row, or at least the same message?"""
+        with self._database.read() as connection:
+            had = connection.execute(_BYTES, {"a": self._account_id, "i": row}).one()
+        return had[0] == sha256 or (likeness is not None and had[1] == likeness)
+
+    def any_of(self, digests: Collection[bytes]) -> bool:
+        """Is there, or was there, a message of any of these SHA-256? Looks at every row."""
+        with self._database.read() as connection:
+            key = {"a": self._account_id, "digests": list(digests)}
+            return connection.execute(_OF_DIGESTS, key).first() is not None
+
+    def changing(self) -> bool:
+        """Is it noted that they change from session to session?"""
+        with self._database.read() as connection:
+            return connection.execute(_IS_NOTED, {"a": self._account_id}).first() is not None
+
+    def note_changing(self, *, changing: bool) -> None:
+        if changing == self.changing():
+            return
+        with self._database.write() as connection:
+            if changing:
+                values = {"account_id": self._account_id, "folder_id": ACCOUNT, "entry": CHANGING, "value": b""}
+                connection.execute(insert(schema.metadata), values)
+            else:
+                connection.execute(_FORGET, {"a": self._account_id})
+
+    def conclude(self, renamed: int) -> None:
+        """A move is done, which found so many messages under other names than before. Where that is most of them it is
+        noted: if it happens again, their names mean nothing."""
+        if renamed >= FEW_RENAMED:
+            with self._database.read() as connection:
+                listed = connection.scalar(_LISTED, {"a": self._account_id}) or 0
+            if 2 * renamed >= listed:
+                self.note_changing(changing=True)

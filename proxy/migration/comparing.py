@@ -19,9 +19,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mailstore.landing import HEADER_LIMIT
-from mailstore.ledger import FEW_RENAMED, Entry, Listed
+from mailstore.ledger import Entry, Listed
 from mailstore.message.arrival import header_end
 from mailstore.message.likeness import header_mark, likeness
+from mailstore.renaming import FEW_RENAMED
 from proxy.migration import matching, plan
 from proxy.migration.matching import Matched, Pair
 from proxy.migration.plan import Identified, Plan
@@ -125,12 +126,12 @@ class Comparing:
 
     async def _names_mean_nothing(self, matched: Matched) -> bool:
         """Have most names changed, as they had the last time?"""
-        if not await self._home.run(lambda home: home.ledger.names_change()):
+        if not await self._home.run(lambda home: home.names.changing()):
             return False
         if matching.renumbered(matched, FEW_RENAMED):
             return True
         if any(entry.settled for _, entry in matched.pairs):
-            await self._home.run(lambda home: home.ledger.note_names_change(changing=False))
+            await self._home.run(lambda home: home.names.note_changing(changing=False))
         return False
 
     # Nameless messages
@@ -140,7 +141,7 @@ class Comparing:
         said: Mapping[int, bytes] = {}
         known: Mapping[int, bytes] = {}
         if any(row.settled for row in rows):
-            known = await self._home.run(lambda home: home.ledger.marks())
+            known = await self._home.run(lambda home: home.names.marks())
             said = await self._marks(source, matched.nameless) if known else {}
         pairs = matching.by_header(matched.nameless, rows, said, known)
         found = {entry.id for _, entry in pairs}
@@ -181,10 +182,10 @@ class Comparing:
         if len(sound) > SAMPLE:
             sound = [sound[at * (len(sound) - 1) // (SAMPLE - 1)] for at in range(SAMPLE)]
         digests = await self._digests(source, sound)
-        had = await self._home.run(lambda home: {row: home.ledger.alike(row, *of) for row, of in digests.items()})
+        had = await self._home.run(lambda home: {row: home.names.alike(row, *of) for row, of in digests.items()})
         others = [digests[row][0] for row, same in had.items() if not same]
         if others:
-            here: bool = await self._home.run(lambda home: home.ledger.has_any(others))
+            here: bool = await self._home.run(lambda home: home.names.any_of(others))
             return Sizes.WANDERING if here else Sizes.OTHERS
         return Sizes.COUNTED if had else Sizes.OTHERS
 
@@ -194,7 +195,7 @@ class Comparing:
         row = pair[1].id
         if row not in digests:
             return None
-        return await self._home.run(lambda home: home.ledger.alike(row, *digests[row]))
+        return await self._home.run(lambda home: home.names.alike(row, *digests[row]))
 
     async def _digests(self, source: Source, pairs: Sequence[Pair]) -> dict[int, tuple[bytes, bytes | None]]:
         """Of messages that are fetched to be compared, by row."""

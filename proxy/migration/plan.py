@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mailstore.ledger import Entry, Listed, Outcome, Relisted
-from mailstore.renaming import kept_name
+from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.renaming import Relisted, kept_name
 from proxy.migration.matching import Pair, adopted
 
 ATTEMPTS = 3  # after so many a message is quarantined

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from mailstore.ledger import Entry, Listed
@@ -56,6 +56,9 @@ class Source(Protocol):
     async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
         """Hand each header to `take`, with its position, in order. Messages whose headers the server does not show
         are left out. Raises SourceError."""
+
+    def hurry(self, entries: Collection[int]) -> None:
+        """Of what `fetch` was given and has not asked for yet, ask for these ledger rows next."""
 
     def pause(self) -> None:
         """Stop reading from the server until `resume`."""

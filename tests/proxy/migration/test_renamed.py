@@ -236,4 +236,4 @@ class ChangingNames(RenamedTestCase):
         self.look()
         self.look()
         self.assertEqual(self.old.headers, 2 * MANY)
-        self.assertFalse(self.mail.ledger.names_change())
+        self.assertFalse(self.mail.names.changing())
