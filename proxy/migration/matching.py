@@ -106,21 +106,3 @@ def aligned(nameless: Sequence[Listed], rows: Sequence[Entry]) -> list[Pair]:
     """One by one in order, up to the first that are of different sizes."""
     there = [entry for entry in rows if was_listed(entry)]
     return list(takewhile(lambda pair: pair[0].octets == pair[1].octets, zip(nameless, there, strict=False)))
-
-
-def adopted(listed: Iterable[Listed], left: Iterable[Entry]) -> list[Pair]:
-    """Rows whose messages never came and that are not listed, for messages of their sizes that nobody knows.
-
-    So a message that is still to be fetched, or in quarantine, keeps its place when the server renames everything.
-    Rows of messages that are here stand before them in the queue: those are compared when they have come.
-    """
-    by_size: defaultdict[int, deque[Entry]] = defaultdict(deque)
-    for row in sorted(left, key=lambda row: row.id):
-        if was_listed(row):
-            by_size[row.octets].append(row)
-    pairs = []
-    for message in listed:
-        same = by_size.get(message.octets)
-        if same and not (row := same.popleft()).settled:
-            pairs.append((message, row))
-    return pairs

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from mailstore.ledger import Entry, Listed, Outcome
 from mailstore.renaming import Relisted, kept_name
-from proxy.migration.matching import Pair, adopted
+from proxy.migration.matching import Pair
 
 ATTEMPTS = 3  # after so many a message is quarantined
 AGAIN = 3600  # seconds after which a move asks once more for what was quarantined then
@@ -61,7 +61,6 @@ class _Names:
 def conclude(found: Identified, now: float) -> Plan:
     """The plan. Linear in listing and ledger. `now` is in seconds since 1970."""
     pairs = [*((*pair, False) for pair in found.named), *((*pair, True) for pair in found.nameless)]
-    adopting = adopted(found.unknown, found.left)
     names = _names(*((entry for _, entry, _ in pairs)), *found.left)
     owed: list[tuple[int, Entry]] = []
     relisted: list[Relisted] = []
@@ -75,14 +74,9 @@ def conclude(found: Identified, now: float) -> Plan:
         change = _change(listed, entry, names, anew=anew)
         if change is not None:
             relisted.append(change)
-    for listed, entry in adopting:
-        change = _change(listed, entry, names, anew=True)
-        if change is not None:
-            relisted.append(change)
-        owed.append((listed.position, entry if change is None else _as(entry, change)))
-    gone, unlisted = _missing(found.left, {entry.id for _, entry in adopting})
-    placed = {listed.position for listed, _ in adopting}
-    new = [replace(listed, shown=names.take(listed.uidl)) for listed in found.unknown if listed.position not in placed]
+    new = [replace(listed, shown=names.take(listed.uidl)) for listed in found.unknown]
+    gone = [e.id for e in found.left if not e.settled and e.outcome is not Outcome.GONE]
+    unlisted = [e.id for e in found.left if e.settled and e.unlisted is None]
     return Plan(new, owed, gone, given, relisted, unlisted)
 
 
@@ -102,23 +96,6 @@ def _change(listed: Listed, entry: Entry, names: _Names, *, anew: bool) -> Relis
     if same and entry.unlisted is None:
         return None
     return Relisted(entry.id, position, uidl, listed.octets, shown)
-
-
-def _as(entry: Entry, change: Relisted) -> Entry:
-    return replace(
-        entry, position=change.position, uidl=change.uidl, octets=change.octets, shown=change.shown, unlisted=None
-    )
-
-
-def _missing(left: Iterable[Entry], adopting: set[int]) -> tuple[list[int], list[int]]:
-    gone, unlisted = [], []
-    for entry in left:
-        if entry.settled:
-            if entry.unlisted is None:
-                unlisted.append(entry.id)
-        elif entry.outcome is not Outcome.GONE and entry.id not in adopting:
-            gone.append(entry.id)
-    return gone, unlisted
 
 
 def in_order(

@@ -27,6 +27,7 @@ Listings = tuple[dict[int, int | None], list[tuple[int, bytes]] | None]  # by nu
 
 HEADERS_AT_ONCE = 64  # TOPs that are on their way
 UNSHOWN = 2  # messages in a row, the first ones, whose headers are refused by a server that has no TOP
+CHANGED = "the password was changed there, and the move goes on when the user logs in with the new one"
 UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
 DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets few, or one
 
@@ -231,6 +232,8 @@ def _uidl(name: bytes | str | None) -> str:
 
 def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
     """What a failure of the client means to a move: would another connection do better?"""
-    if isinstance(error, (LoginRejected, LoginNotPossible, CommandRefused)):
+    if isinstance(error, LoginRejected):  # it was taken before, or there would be no move
+        return SourceUnusable(f"{error.text} (it was right before: {CHANGED})")
+    if isinstance(error, (LoginNotPossible, CommandRefused)):
         return SourceUnusable(error.text)
     return SourceLost(error.text, entry)

@@ -210,6 +210,7 @@ class TwoEnds(RuleBasedStateMachine):
     def run_move(self, *, troubled: bool = False) -> None:
         new = [number for number in self.old.visible() if number not in self.asked]
         self.asked.update(new)
+        self.case.mail.ledger.retry()
         move = self.case.move(first=self.first)
         running = self.case.begin(move)
         self.case.let_pass(60)
@@ -218,6 +219,8 @@ class TwoEnds(RuleBasedStateMachine):
         if not self.came_to_its_end(running):
             return
         self.first = False
+        if self.case.mail.ledger.quarantined():
+            return  # the next one asks for it again
         self.wanted.update(self.old.visible())
         if new and not troubled:
             self.ordered.append(new)

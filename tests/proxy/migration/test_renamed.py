@@ -169,18 +169,18 @@ class Renamed(RenamedTestCase):
         self.let_pass(60)
         self.successResultOf(move)
         self.assertEqual(self.stored(), [letter(n) for n in range(1, 2 * MANY + 1)])
-        self.assertEqual(self.uids(), list(range(1, 2 * MANY + 1)))  # the places that were held are kept
+        self.assertEqual(self.uids(), sorted(self.uids()))
+        self.assertEqual(self.uids()[:MANY], list(range(1, MANY + 1)))
 
-    def test_what_is_in_quarantine_keeps_its_place_under_its_new_name(self) -> None:
+    def test_what_is_in_quarantine_is_tried_again_under_its_new_name(self) -> None:
         self.old.box.append(Old("bad", letter(66)))
         self.old.refusals = {"bad": 2}
         self.carry()
         self.assertEqual([row.uidl for row in self.mail.ledger.quarantined()], ["bad"])
         self.rename()
-        self.later(60)
-        self.carry()
+        self.look()
         self.assertEqual(self.mail.ledger.quarantined(), [])
-        self.assertEqual((self.uids()[-1], self.uidls()[-1]), (MANY + 1, f"v{MANY + 1}"))
+        self.assertEqual((self.stored()[-1], self.uidls()[-1]), (letter(66), f"v{MANY + 1}"))
 
     def test_mail_of_the_same_bytes_stays_as_many(self) -> None:
         self.old.box = [Old(f"s{n}", mail(1)) for n in range(5)]
