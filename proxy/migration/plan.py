@@ -87,15 +87,15 @@ def _names(*entries: Entry) -> _Names:
 def _change(listed: Listed, entry: Entry, names: _Names, *, anew: bool) -> Relisted | None:
     """What is to be written down of a message that is listed; `anew` under whatever name and wherever."""
     position, uidl = (listed.position, listed.uidl) if anew else (entry.position, entry.uidl)
-    shown = entry.shown
+    octets, shown = listed.octets or entry.octets, entry.shown
     if entry.settled:
         shown = kept_name(entry.uidl, entry.shown, uidl)
     elif uidl != entry.uidl:
         shown = names.take(uidl)
-    same = (position, uidl, listed.octets, shown) == (entry.position, entry.uidl, entry.octets, entry.shown)
+    same = (position, uidl, octets, shown) == (entry.position, entry.uidl, entry.octets, entry.shown)
     if same and entry.unlisted is None:
         return None
-    return Relisted(entry.id, position, uidl, listed.octets, shown)
+    return Relisted(entry.id, position, uidl, octets, shown)
 
 
 def in_order(
