@@ -48,7 +48,7 @@ def is_here(row: Audited) -> bool:
 
 def shown(row: Audited) -> str:
     """What POP3 clients are to be told as its UIDL; "" where it has one of our own."""
-    return row.entry.uidl
+    return row.entry.uidl if row.entry.shown is None else row.entry.shown
 
 
 def about(kind: Kind, what: str, row: Audited, listed: Listed | None = None) -> Finding:
