@@ -30,6 +30,7 @@ from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
 PROGRESS_SECONDS = 1.0  # how often a move's progress is written down for `status`
+FEW: Final = 100  # messages that will be here before anybody asks how far it is
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
 LONGEST_WAIT: Final = 3600.0
 
@@ -104,7 +105,8 @@ class Mover:
             home.close()
             raise
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
-        started = written = self._reactor.seconds()
+        started = self._reactor.seconds()
+        written: float | None = None
         writing: Deferred[None] | None = None
         last: Sums | None = None
 
@@ -114,6 +116,9 @@ class Mover:
                 told(sums)
                 last = sums
                 over = writing is None or writing.called
+                if written is None:  # what is listed is written at once, where the rest will take a while
+                    few = sums.messages_total - sums.messages_done < FEW
+                    written = started if few else started - PROGRESS_SECONDS
                 if over and self._reactor.seconds() - written >= PROGRESS_SECONDS:
                     written = self._reactor.seconds()
                     writing = self.apart(self._write_progress(account, sums))
