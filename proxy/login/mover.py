@@ -187,8 +187,8 @@ class Mover:
         due = last is None or not 0 <= self._now() - last < every
         # A server that is down is left alone for a while; a password that it no longer takes is not sent to it at
         # every login, which would lock out whoever has the new one (invariant 10).
-        rejected = account.password_state is PasswordState.REJECTED
-        due = due and not rejected and self._reactor.seconds() >= self._failed.get(account.id, 0.0)
+        known = account.password_state is PasswordState.KNOWN
+        due = due and known and self._reactor.seconds() >= self._failed.get(account.id, 0.0)
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
 
@@ -259,8 +259,10 @@ class Mover:
         running = self.moves.of(account.id)
         if running is not None:
             return running
-        if password is not None and fresh.password_hash != account.password_hash:
-            return None  # somebody has logged in with another password: that one counts
+        if password is not None and (
+            fresh.password_hash != account.password_hash or fresh.password_state is not PasswordState.KNOWN
+        ):
+            return None  # another password has come up: that one counts
         if self._stopping or not fresh.movable or self._accounts.is_paused(fresh.local, fresh.domain):
             if password is None:
                 await self._in_thread(self._accounts.gave_way, account.id)
