@@ -31,6 +31,7 @@ from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
 PROGRESS_SECONDS = 1.0  # how often a move's progress is written down for `status`
+FEW: Final = 100  # messages that will be here before anybody asks how far it is
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
 LONGEST_WAIT: Final = 3600.0
 
@@ -108,7 +109,8 @@ class Mover:
             home.close()
             raise
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
-        started = written = self._reactor.seconds()
+        started = self._reactor.seconds()
+        written: float | None = None
         writing: Deferred[None] | None = None
         last: Sums | None = None
         moves: list[Move] = []
@@ -122,6 +124,9 @@ class Mover:
                 told(sums)
                 last = sums
                 over = writing is None or writing.called
+                if written is None:  # what is listed is written at once, where the rest will take a while
+                    few = sums.messages_total - sums.messages_done < FEW
+                    written = started if few else started - PROGRESS_SECONDS
                 if over and self._reactor.seconds() - written >= PROGRESS_SECONDS:
                     written = self._reactor.seconds()
                     writing = self.apart(self._write_progress(account, sums))
@@ -202,8 +207,8 @@ class Mover:
         due = last is None or not 0 <= self._now() - last < every
         # A server that is down is left alone for a while; a password that it no longer takes is not sent to it at
         # every login, which would lock out whoever has the new one (invariant 10).
-        rejected = account.password_state is PasswordState.REJECTED
-        due = due and not rejected and self._reactor.seconds() >= self._failed.get(account.id, 0.0)
+        known = account.password_state is PasswordState.KNOWN
+        due = due and known and self._reactor.seconds() >= self._failed.get(account.id, 0.0)
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
 
@@ -274,8 +279,10 @@ class Mover:
         running = self.moves.of(account.id)
         if running is not None:
             return running
-        if password is not None and fresh.password_hash != account.password_hash:
-            return None  # somebody has logged in with another password: that one counts
+        if password is not None and (
+            fresh.password_hash != account.password_hash or fresh.password_state is not PasswordState.KNOWN
+        ):
+            return None  # another password has come up: that one counts
         if self._stopping or not fresh.movable or self._accounts.is_paused(fresh.local, fresh.domain):
             if password is None:
                 await self._in_thread(self._accounts.gave_way, account.id)
