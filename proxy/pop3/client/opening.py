@@ -1,4 +1,4 @@
-"""From a transport to where a login can follow: TLS, greeting, capabilities."""
+"""From a transport to where a login can follow: TLS, greeting, capabilities, and that messages are taken as they are."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
             await _upgrade(session)
             if capa:
                 await _learn(session)
+        if "UTF8" in session.capabilities:
+            await _take_all_octets(session)
     except BaseException:
         wire.abort()
         raise
@@ -69,6 +71,13 @@ async def _learn(session: Session) -> None:
         raise ClosedAtCapa(error.text) from None
     session.capabilities = NO_CAPABILITIES if refused else parse_capabilities(b"".join(taken))
     session.pipelining = "PIPELINING" in session.capabilities
+
+
+async def _take_all_octets(session: Session) -> None:
+    """UTF8 (RFC 6856 2.1). A server that knows it may keep messages with 8-bit headers from a client that has not
+    said so: Courier gives out a notice instead, "Cannot display Unicode content", with the message attached to it.
+    Where it is refused the client is one like all others."""
+    await session.line(Verb.UTF8)
 
 
 async def _upgrade(session: Session) -> None:
