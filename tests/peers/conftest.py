@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.legacy.dovecot import Dovecot
+from tests.legacy.peer import Peer
+from tests.legacy.peers import PEERS
+from tests.peers.crossing import Crossing
 from tests.peers.daemon import Daemon
 from tests.peers.mailboxes import fill, write_letters
-from tests.peers.needs import needed
+from tests.peers.needs import needed, needed_root
 
 _numbers = count(1)
 
@@ -80,3 +83,27 @@ def letters_user(legacy: Dovecot) -> str:
     name = f"user{next(_numbers)}"
     write_letters(legacy, name, 8)
     return name
+
+
+@pytest.fixture(scope="session")
+def make_peer(ground: Path) -> Iterator[Callable[[str], Peer]]:
+    """Start a real legacy server by its name, once."""
+    started: dict[str, Peer] = {}
+
+    def make(name: str) -> Peer:
+        if name not in started:
+            needed("dovecot") if name == "dovecot" else needed_root(name)
+            started[name] = PEERS[name](ground / name)
+        return started[name]
+
+    yield make
+    for peer in started.values():
+        peer.stop()
+
+
+@pytest.fixture(scope="session", params=PEERS)
+def crossing(request: pytest.FixtureRequest, ground: Path, make_peer: Callable[[str], Peer]) -> Iterator[Crossing]:
+    """Each real legacy server in turn, with a mailferry in front of it; each test has users of its own."""
+    built = Crossing.build(make_peer(request.param), ground / f"to-{request.param}")
+    yield built
+    built.close()
