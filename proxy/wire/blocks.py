@@ -10,6 +10,9 @@ Rules the decoder keeps:
 * EOL is CRLF. A server from before the RFCs ends all its lines with a bare LF; which of the two it is, the
   caller knows from the line before the block, and says so in `start`. The two are never mixed within a
   block: in a CRLF block "\\n.\\n" is content, or mail that holds it could pretend to be the server.
+* Cyrus takes a message apart at each LF and sends it as it is: it doubles a dot behind a bare LF too, and behind
+  a message that ends in one the last line is "." CRLF at once. `lines_end_at_lf` is for it alone; there no mail can
+  pretend to be the server either, since every dot at a line's start is doubled.
 * A line that starts with one dot and is not the last line comes from a server that does not stuff. RFC 1939
   would have the dot removed; it is kept, because the message then stays what it is on that server.
 * A block of up to `hold` octets is given whole. A longer one is given in pieces while it arrives, so that
@@ -47,10 +50,11 @@ class Framing:
 
     __slots__ = ("dotted", "empty", "eol", "partial", "stuffed", "terminator")
 
-    def __init__(self, eol: bytes) -> None:
+    def __init__(self, eol: bytes, last: bytes) -> None:
+        """`last` ends the dot line, `eol` is what every other line ends in."""
         self.eol = eol
-        self.empty = b"." + eol  # all there is of a block without lines
-        self.terminator = eol + b"." + eol
+        self.empty = b"." + last  # all there is of a block without lines
+        self.terminator = eol + b"." + last
         self.stuffed = eol + b".."
         self.dotted = eol + b"."
         # Each beginning of `terminator`, longest first; those of `stuffed` are among them.
@@ -63,27 +67,32 @@ class Framing:
         return raw.replace(self.stuffed, self.dotted)  # gives `raw` itself back where there is none
 
 
-_WITH_CRLF = Framing(CRLF)
-_WITH_LF = Framing(LF)
+_WITH_CRLF = Framing(CRLF, CRLF)
+_WITH_LF = Framing(LF, LF)
+_AT_LF = Framing(LF, CRLF)  # a line's CR is content here, and so is given on as well
 
 
 class BlockDecoder:
     """One block after another: `start`, then `feed` until it says where the block ended."""
 
-    __slots__ = ("_carry", "_framing", "_held", "_hold", "_receiver", "_streaming")
+    __slots__ = ("_carry", "_framing", "_held", "_hold", "_receiver", "_streaming", "_usual")
 
     def __init__(self, hold: int = HOLD) -> None:
         self._hold = max(hold, 8)  # what the block begins with must be known before any of it is given on
-        self._framing = _WITH_CRLF
+        self._usual = self._framing = _WITH_CRLF
         self._receiver: BlockReceiver
         self._held = bytearray()  # what has come of a block, from its first octet, while none was given on
         self._carry = b""  # the end of a block given on in pieces, where it may be the start of a dot line
         self._streaming = False
 
+    def lines_end_at_lf(self) -> None:
+        """Whatever is before an LF in the blocks to come, it ends a line."""
+        self._usual = _AT_LF
+
     def start(self, receiver: BlockReceiver, eol: bytes = CRLF) -> None:
         """The next octet fed is the first of a block for `receiver`, with line ends of `eol`."""
         self._receiver = receiver
-        self._framing = _WITH_CRLF if eol == CRLF else _WITH_LF
+        self._framing = self._usual if eol == CRLF else _WITH_LF
         self._held.clear()
         self._carry = b""
         self._streaming = False

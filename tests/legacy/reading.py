@@ -14,7 +14,10 @@ _LONGEST: Final = 1 << 24  # octets of a line; poplib gives up after 2,048, whic
 
 
 def octets(port: int, user: str) -> list[Mail]:
-    """Every octet: only CRLF ends a line, and one dot is taken from a line that begins with it (RFC 1939 3)."""
+    """Every octet: only CRLF ends a line, and one dot is taken from a line that begins with it (RFC 1939 3).
+
+    At Cyrus, and there alone, LF ends a line as well: it doubles the dots behind them.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, connection.makefile("rb") as file:
 
         def say(line: bytes) -> bool:
@@ -22,25 +25,27 @@ def octets(port: int, user: str) -> list[Mail]:
             return file.readline().startswith(b"+OK")
 
         assert file.readline().startswith(b"+OK")
-        if say(b"CAPA") and b"UTF8" in _block(file):
+        capabilities = _block(file) if say(b"CAPA") else b""
+        end = b"\n" if b"IMPLEMENTATION Cyrus" in capabilities else b"\r\n"
+        if b"UTF8" in capabilities:
             assert say(b"UTF8")  # RFC 6856 2.1; Courier gives out a notice instead of 8-bit headers without it
         assert say(b"USER " + user.encode()) and say(b"PASS " + PASSWORD.encode()) and say(b"UIDL")
         uidls = [line.split()[1].decode() for line in _block(file).splitlines()]
         found = []
         for number, uidl in enumerate(uidls, 1):
             assert say(b"RETR %d" % number)
-            found.append(Mail(uidl, _block(file)))
+            found.append(Mail(uidl, _block(file, end)))
         assert say(b"QUIT")
         return found
 
 
-def _block(file: BinaryIO) -> bytes:
+def _block(file: BinaryIO, end: bytes = b"\r\n") -> bytes:
     lines: list[bytes] = []
     line = b""
     while line != b".\r\n":
         line = file.readline()
         assert line, "the connection was closed"
-        while not line.endswith(b"\r\n"):
+        while not line.endswith(end):
             line += file.readline()
         lines.append(line.removeprefix(b"."))
     return b"".join(lines[:-1])

@@ -54,9 +54,12 @@ class Crossing:
 
     def log_in(self, user: str) -> None:
         """Log in, and stay until mailferry has looked for what is new."""
-        before = self.moves(user)
-        with self.imap(user):
-            self.wait_for_moves(user, before + 1)
+        wanted = self.moves(user) + 1
+        for _ in range(5):  # a look that is still under way when the login comes is not repeated
+            with self.imap(user):
+                if self._come(user, wanted, _PATIENCE / 5):
+                    return
+        raise AssertionError(f"no move:\n{self.daemon.log}")
 
     def moves(self, user: str) -> int:
         """How many moves of the user were done."""
@@ -64,9 +67,13 @@ class Crossing:
         return sum(line["account"] == f"{user}@123.com" for line in lines)
 
     def wait_for_moves(self, user: str, wanted: int) -> None:
-        for _ in range(int(_PATIENCE / 0.02)):
+        assert self._come(user, wanted, _PATIENCE), f"{self.moves(user)} moves of {wanted}:\n{self.daemon.log}"
+
+    def _come(self, user: str, wanted: int, seconds: float) -> bool:
+        """Wait until so many moves are done, and their connections over. False when it takes too long."""
+        for _ in range(int(seconds / 0.02)):
             if self.moves(user) >= wanted:
                 self.tap.wait(lambda sessions: all(session.over for session in sessions))
-                return
+                return True
             select_nothing(0.02)
-        raise AssertionError(f"{self.moves(user)} moves of {wanted}:\n{self.daemon.log}")
+        return False

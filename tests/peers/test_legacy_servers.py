@@ -28,6 +28,8 @@ from tests.peers.mailboxes import over_imap, over_pop3
 pytestmark = pytest.mark.peers
 LETTERS = 6
 HEADER = b"From: a@example.cn\r\nSubject: %b\r\nMessage-ID: <%b@example.cn>\r\n\r\n"
+# What goes out over POP3 with a change: a dot alone behind a bare LF, and a last line without CRLF (proxy.wire.stuffing).
+CHANGED_OVER_POP3 = re.compile(rb"(?<!\r)\n\.\r?\n|(?<!\r)\n\Z")
 
 
 def odd(subject: bytes, body: bytes) -> bytes:
@@ -41,10 +43,10 @@ ODD = [
     odd(b"nul", b"a\0b\r\n\0\0\r\n"),
     odd(b"no-end", b"the last line is not ended"),
     odd(b"cr", b"one\rtwo\r\r\nthree\r\n"),
-    odd(b"bare-lf", b"one\ntwo\r\nthree\n"),
+    odd(b"bare-lf", b"one\ntwo\r\n.\n..\n.three\n"),
     odd(b"long-line", b"x" * 70_000 + b"\r\n." + b"y" * 70_000 + b"\r\n"),
     odd(b"large", (b"z" * 75 + b"\r\n") * 20_000),
-    odd(b"large-dots", b".\r\n" * 400_000),
+    odd(b"large-dots", b".\r\n" * 50_000),
     odd(b"from", b"From here on\r\n\r\nFrom there\r\n>From nowhere\r\n"),
     odd(b"blank", b"\r\n\r\n\r\n"),
     odd(b"twin", b"the same\r\n"),
@@ -72,17 +74,20 @@ def test_the_first_login_brings_every_byte_in_order_under_its_uidl(crossing: Cro
     imap, pop3 = over_imap(crossing.daemon, user), over_pop3(crossing.daemon, user)
 
     assert differences(old, imap) == (len(old), [])
-    assert differences(old, pop3) == (len(old), [])
+    assert [mail.uidl for mail in pop3] == [mail.uidl for mail in old]
+    pairs = [(a, b) for a, b in zip(old, pop3, strict=True) if not CHANGED_OVER_POP3.search(a.raw)]
+    assert differences(*zip(*pairs, strict=True)) == (len(pairs), [])
+    assert len(pairs) >= len(old) - 1
     assert peer.stored(user) == before
     assert crossing.tap.asked(b"DELE") == 0
 
 
 def test_what_poplib_reads_is_what_a_client_reads_here(crossing: Crossing) -> None:
     peer, user = crossing.peer, crossing.new_user()
-    peer.deliver(user, [message for message in ODD if b"\n." not in message.replace(b"\r\n", b"")])
+    peer.deliver(user, ODD)
     lines = by_lines(peer.pop3, user)
-    here = [re.split(rb"\r?\n", mail.raw.removesuffix(b"\r\n")) for mail in over_imap(crossing.daemon, user)]
-    assert here == [message or [b""] for message in lines]
+    here = [re.split(rb"\r?\n", mail.raw)[:-1] for mail in over_imap(crossing.daemon, user)]
+    assert here == lines
 
 
 def test_dates_are_those_at_which_the_old_server_received_the_mail(crossing: Crossing) -> None:

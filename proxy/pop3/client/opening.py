@@ -43,6 +43,8 @@ async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
                 await _learn(session)
         if "UTF8" in session.capabilities:
             await _take_all_octets(session)
+        if session.capabilities.get("IMPLEMENTATION", ())[:1] == ("CYRUS",):
+            session.wire.lines_end_at_lf()
     except BaseException:
         wire.abort()
         raise

@@ -103,6 +103,10 @@ class ClientProtocol:
         """Has some of the next answer come?"""
         return self._block is not None or bool(self._line)
 
+    def lines_end_at_lf(self) -> None:
+        """This server's blocks are lines that end in LF, with or without CR."""
+        self._decoder.lines_end_at_lf()
+
     def expect(self, expectation: Expectation, times: int = 1) -> None:
         """The next `times` commands sent are answered to `expectation`."""
         self._queue.extend(repeat(expectation, times))

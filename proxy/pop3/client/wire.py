@@ -69,6 +69,10 @@ class Wire(Protocol):
     def outstanding(self) -> bool:
         return self._machine.outstanding
 
+    def lines_end_at_lf(self) -> None:
+        """Read messages as this server sends them (see `proxy.wire.blocks`)."""
+        self._machine.lines_end_at_lf()
+
     def pause(self) -> None:
         """Read no more. What was read already (at most 64 KiB) is still handed on."""
         if self.over is None:

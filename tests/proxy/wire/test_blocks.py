@@ -43,9 +43,13 @@ class Taken:
         self._pieces = None
 
 
-def decode(wire: bytes, cuts: list[int], *, count: int = 1, hold: int = HOLD, eol: bytes = CRLF) -> Taken:
+def decode(
+    wire: bytes, cuts: list[int], *, count: int = 1, hold: int = HOLD, eol: bytes = CRLF, at_lf: bool = False
+) -> Taken:
     """Feed `wire`, which holds `count` blocks in a row, cut into pieces of these lengths, again and again."""
     taken, decoder = Taken(), BlockDecoder(hold)
+    if at_lf:
+        decoder.lines_end_at_lf()
     decoder.start(taken, eol)
     at, turn = 0, 0
     while at < len(wire):
@@ -99,6 +103,22 @@ def test_a_server_of_bare_line_feeds_ends_its_blocks_with_them(wire: bytes, cont
     for length in range(1, len(wire) + 1):
         for hold in (HOLD, 1, 3):
             assert decode(wire, [length], hold=hold, eol=LF).blocks == [content]
+
+
+@pytest.mark.parametrize(
+    ("wire", "content"),
+    [
+        (b".\r\n", b""),
+        (b"one\r\n.\r\n", b"one\r\n"),
+        (b"one\n.\r\n", b"one\n"),
+        (b"..\n..x\n...\r\n.\r\n", b".\n.x\n..\r\n"),
+        (b"one\n..\r\n..two\n..\n.\r\n", b"one\n.\r\n.two\n.\n"),
+    ],
+)
+def test_a_server_that_takes_messages_apart_at_line_feeds_as_cyrus_does(wire: bytes, content: bytes) -> None:
+    for length in range(1, len(wire) + 1):
+        for hold in (HOLD, 1, 4):
+            assert decode(wire, [length], hold=hold, at_lf=True).blocks == [content]
 
 
 def test_blocks_follow_each_other_in_one_piece_of_input() -> None:
