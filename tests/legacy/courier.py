@@ -44,7 +44,9 @@ class Courier(RootedPeer):
         for name in ("cur", "new", "tmp"):
             (self.maildir(user) / name).mkdir(parents=True)
         self.own(self.root / "mail" / user)
-        where = [f"{name}\tuid={NOBODY}|gid={NOBODY}|home=/mail/{name}|mail=/mail/{name}/Maildir|_=" for name in self._users]
+        where = [
+            f"{name}\tuid={NOBODY}|gid={NOBODY}|home=/mail/{name}|mail=/mail/{name}/Maildir|_=" for name in self._users
+        ]
         self._database("userdb", where)
         self._database("userdbshadow", [f"{name}\tsystempw={self._hash}" for name in self._users])
 
@@ -77,7 +79,7 @@ class Courier(RootedPeer):
         while not (self.root / "run/courier/authdaemon/socket").exists():
             assert daemon.poll() is None, (self.root / "log").read_text(errors="replace")
             select_nothing(0.02)
-        limits = (f"-maxprocs={self.per_address}", f"-maxperip={self.per_address}", "-nodnslookup", "-noidentlookup")
+        limits = ("-maxprocs=40", f"-maxperip={self.per_address}", "-nodnslookup", "-noidentlookup")
         server = (f"{_LIBRARY}/courier/courierpop3login", f"{_LIBRARY}/courier/courierpop3d", "Maildir")
         tcpd = self._spawn("/usr/sbin/couriertcpd", "-address=127.0.0.1", *limits, str(self.pop3), *server)
         wait_for_port(self.pop3, tcpd)

@@ -4,7 +4,7 @@ Debian lets one POP3 server be installed. Here each is fetched with the librarie
 a directory that looks like a small system: a server is run in it by chroot, finds its files where it expects them,
 and nothing outside is touched or started. Unpacked once into a cache, and from there linked into each test's directory.
 
-    python -m tests.legacy.roots        fetch what is missing; prints the packages that the release does not have
+    python -m tests.legacy.roots        fetch what is missing; says what cannot be had, and why
 
 What is unpacked is never changed: only `usr` is linked; `etc`, `var`, `run` and `dev` belong to the test.
 """
@@ -27,6 +27,7 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "popa3d": ("popa3d", "libpam-modules"),
     "solid-pop3d": ("solid-pop3d", "libpam-modules"),
 }
+_LISTS: Final = Path("/var/lib/apt/lists")
 _MERGED: Final = ("bin", "lib", "lib64", "sbin")  # since Debian 12 these are links into usr
 _CANDIDATE = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", re.MULTILINE)
 _NOT_NEEDED: Final = ("etc", "var", "usr/share/doc", "usr/share/locale", "usr/share/man")
@@ -53,7 +54,9 @@ def unpacked(name: str) -> Path | None:
 
 
 def absent(name: str) -> list[str]:
-    """The packages of a server that no source of this machine's apt has."""
+    """The packages of a server that this release does not have. Empty where apt knows of no release yet."""
+    if not any(_LISTS.glob("*_Packages*")):
+        return []
     shown = _run("apt-cache", "policy", *PACKAGES[name])
     there = dict(_CANDIDATE.findall(shown))
     return [package for package in PACKAGES[name] if there.get(package, "(none)") == "(none)"]
@@ -128,7 +131,14 @@ def _unpack(files: Sequence[Path], root: Path) -> None:
         (root / directory).symlink_to(f"usr/{directory}")
     for file in files:
         contents = subprocess.run(["dpkg-deb", "--fsys-tarfile", file], check=True, capture_output=True).stdout
-        command = ["tar", "-x", "-C", root, "--keep-directory-symlink", *(f"--exclude=./{part}" for part in _NOT_NEEDED)]
+        command = [
+            "tar",
+            "-x",
+            "-C",
+            root,
+            "--keep-directory-symlink",
+            *(f"--exclude=./{part}" for part in _NOT_NEEDED),
+        ]
         subprocess.run(command, input=contents, check=True, capture_output=True)
 
 
@@ -145,8 +155,12 @@ def _without_addresses(text: str | bytes) -> str:
 
 def main() -> int:
     """Fetch all; 0 when nothing is missing but what the release does not have."""
+    wanted = [name for name in PACKAGES if unpacked(name) is None]
+    if wanted and not any(_LISTS.glob("*_Packages*")):
+        subprocess.run(["apt-get", "-q", "update"], capture_output=True, check=False)
     worst = 0
-    for name in PACKAGES:
+    for name in wanted:
+        print(f"fetching {name}", flush=True)
         try:
             fetch(name)
         except NotToBeHad as error:

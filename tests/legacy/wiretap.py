@@ -26,11 +26,11 @@ class Heard:
 
 
 class Wiretap:
-    """Passes connections on to `target` on 127.0.0.1, a thread each. Close it."""
+    """Passes connections on to the port `target` on 127.0.0.1, a thread each. Close it."""
 
     def __init__(self, target: int) -> None:
         self.sessions: list[Heard] = []
-        self._target = target
+        self.target = target
         self._news = threading.Condition()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -85,7 +85,7 @@ class Wiretap:
 
     def _pass_on(self, client: socket.socket, heard: Heard) -> None:
         try:
-            with client, socket.create_connection(("127.0.0.1", self._target)) as server:
+            with client, socket.create_connection(("127.0.0.1", self.target)) as server:
                 ends = {client, server}
                 with self._news:
                     self._open |= ends

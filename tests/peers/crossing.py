@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.legacy.wiretap import Wiretap
 from tests.peers.daemon import Daemon
 
 _PATIENCE = 30.0  # seconds; what is waited for takes a tenth of one
+_numbers = count(1)
 
 
 @dataclass
@@ -26,7 +27,6 @@ class Crossing:
     peer: Peer
     tap: Wiretap
     daemon: Daemon
-    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @classmethod
     def build(cls, peer: Peer, root: Path, port: int | None = None, more: str = "") -> Crossing:
@@ -41,7 +41,7 @@ class Crossing:
         self.tap.close()
 
     def new_user(self) -> str:
-        user = f"user{next(self._numbers)}"
+        user = f"user{next(_numbers)}"
         self.peer.enrol(user)
         return user
 

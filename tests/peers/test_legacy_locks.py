@@ -12,13 +12,17 @@ Sessions of their own do not keep each other out at any of the five.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.dialogues.fixtures import letter
+from tests.legacy.courier import Courier
 from tests.legacy.cyrus import Cyrus
 from tests.legacy.mbox_servers import MboxPeer
 from tests.legacy.peer import Peer
@@ -28,6 +32,17 @@ from tests.peers.needs import needed_root
 
 pytestmark = pytest.mark.peers
 LETTERS = [letter(number) for number in range(1, 4)]
+
+
+class FewAtOnce(Courier):
+    per_address = 4
+
+    def close(self) -> None:
+        self.stop()
+
+
+def login(user: str) -> bytes:
+    return f"a LOGIN {user}@123.com pass".encode()
 
 
 @pytest.fixture(scope="module", params=["solid-pop3d", "popa3d"])
@@ -43,19 +58,78 @@ def mbox(
 
 def test_a_login_waits_while_mail_is_delivered_at_the_old_server(mbox: tuple[MboxPeer, Crossing]) -> None:
     peer, crossing = mbox
-    user = f"waiting-{crossing.new_user()}"
-    peer.enrol(user)
+    user, other = crossing.new_user(), crossing.new_user()
     peer.deliver(user, LETTERS)
     answers: list[list[bytes]] = []
 
     def log_in() -> None:
-        answers.append(crossing.daemon.ask("imap", f"a LOGIN {user}@123.com pass".encode()))
+        answers.append(crossing.daemon.ask("imap", login(user)))
 
-    login = threading.Thread(target=log_in)
+    waiting = threading.Thread(target=log_in)
     with peer.being_delivered_to(user):
-        login.start()
+        waiting.start()
         crossing.tap.wait(lambda sessions: any(b"PASS" in session.verbs for session in sessions))
+        assert crossing.daemon.ask("imap", login(other))[1].startswith(b"a OK")
         assert answers == []
-    login.join(60)
+    waiting.join(60)
     assert answers[0][1].startswith(b"a OK")
     assert len(over_imap(crossing.daemon, user)) == len(LETTERS)
+
+
+def test_a_lock_file_is_said_to_be_in_use_and_the_login_works_without_it(
+    ground: Path, make_peer: Callable[[str], Peer]
+) -> None:
+    peer = make_peer("solid-pop3d")
+    assert isinstance(peer, MboxPeer)
+    with closing(Crossing.build(peer, ground / "locked-beside")) as crossing:
+        user = crossing.new_user()
+        peer.deliver(user, LETTERS)
+        with peer.locked_beside(user):
+            assert crossing.daemon.ask("imap", login(user))[1].startswith(b"a NO [INUSE]")
+        assert len(over_imap(crossing.daemon, user)) == len(LETTERS)
+
+
+def test_a_server_that_wants_a_minute_between_logins_keeps_nobody_out_who_is_here(
+    ground: Path, make_peer: Callable[[str], Peer]
+) -> None:
+    peer = make_peer("cyrus")
+    assert isinstance(peer, Cyrus)
+    with closing(Crossing.build(peer, ground / "impatient")) as crossing:
+        here, new = crossing.new_user(), crossing.new_user()
+        peer.deliver(here, LETTERS)
+        peer.deliver(new, LETTERS)
+        assert len(over_imap(crossing.daemon, here)) == len(LETTERS)
+
+        crossing.tap.target = peer.impatient
+        assert len(over_imap(crossing.daemon, here)) == len(LETTERS)
+        answer = crossing.daemon.ask("imap", login(new))[1]
+        assert answer.startswith(b"a NO [UNAVAILABLE]"), answer
+        assert "LOGIN-DELAY" in crossing.daemon.log
+
+        crossing.tap.target = peer.pop3  # as a minute later
+        assert len(over_imap(crossing.daemon, new)) == len(LETTERS)
+
+
+def test_first_logins_at_once_keep_within_what_courier_allows_one_address(ground: Path) -> None:
+    """MAXPERIP is 4 unless an administrator has raised it; couriertcpd hangs up on the fifth connection."""
+    needed_root("courier")
+    with closing(FewAtOnce(ground / "few")) as peer:
+        with closing(Crossing.build(peer, ground / "to-few", more="connections = 4")) as crossing:
+            users = [crossing.new_user() for _ in range(12)]
+            for user in users:
+                peer.deliver(user, LETTERS)
+            with ThreadPoolExecutor(len(users)) as pool:
+                found = list(pool.map(lambda user: over_imap(crossing.daemon, user), users))
+            assert [len(mail) for mail in found] == [len(LETTERS)] * len(users)
+
+
+def test_what_courier_does_to_the_fifth_connection_is_told_with_its_remedy(ground: Path) -> None:
+    needed_root("courier")
+    with closing(FewAtOnce(ground / "fewer")) as peer:
+        with closing(Crossing.build(peer, ground / "to-fewer")) as crossing, ExitStack() as others:
+            user = crossing.new_user()
+            for _ in range(4):
+                others.enter_context(socket.create_connection(("127.0.0.1", peer.pop3))).recv(100)
+            assert crossing.daemon.ask("imap", login(user))[1].startswith(b"a NO [UNAVAILABLE]")
+            assert "while it owed its greeting" in crossing.daemon.log
+            assert "`connections`" in crossing.daemon.log

@@ -6,7 +6,7 @@ The measure is what the server itself gives out: each keeps some of what is odd 
     ------       -----         ----                                         ----------------------------
     Dovecot      file names    UIDVALIDITY and UID, kept in its index       ends the last line; bare LF becomes CRLF
     Courier      file names    a number kept in the Maildir                 the same; LIST does not count that line end
-    Cyrus        UID           UIDVALIDITY.UID                              drops a line's rest behind NUL; keeps bare LF
+    Cyrus        UID           UIDVALIDITY.UID                              cuts lines off at NUL; keeps bare LF
     solid-pop3d  in the file   digest of the header: twins share one        a blank line more at the end of each
     popa3d       in the file   digest of a few header lines: twins share    a message without its blank line loses one
 """
@@ -28,7 +28,7 @@ from tests.peers.mailboxes import over_imap, over_pop3
 pytestmark = pytest.mark.peers
 LETTERS = 6
 HEADER = b"From: a@example.cn\r\nSubject: %b\r\nMessage-ID: <%b@example.cn>\r\n\r\n"
-# What goes out over POP3 with a change: a dot alone behind a bare LF, and a last line without CRLF (proxy.wire.stuffing).
+# What `proxy.wire.stuffing` changes on its way out over POP3: a dot alone behind a bare LF, a last line without CRLF.
 CHANGED_OVER_POP3 = re.compile(rb"(?<!\r)\n\.\r?\n|(?<!\r)\n\Z")
 
 
@@ -155,8 +155,6 @@ def test_a_wrong_password_is_the_old_servers_word(crossing: Crossing) -> None:
     user = crossing.new_user()
     login = f"a LOGIN {user}@123.com guess".encode()
     assert crossing.daemon.ask("imap", login)[1].startswith(b"a NO [AUTHENTICATIONFAILED]")
-
-
 
 
 def test_the_server_may_go_away_between_logins(crossing: Crossing) -> None:

@@ -1,4 +1,4 @@
-"""From a transport to where a login can follow: TLS, greeting, capabilities, and that messages are taken as they are."""
+"""From a transport to where a login can follow: TLS, greeting, capabilities, and what follows from them."""
 
 from __future__ import annotations
 
@@ -59,6 +59,9 @@ async def _be_greeted(session: Session) -> None:
             raise
         hint = 'a server that expects TLS from the start waits like this: try `tls = "implicit"`'
         raise LegacyTimeout(f"{error.text}; {hint}") from None
+    except LegacyUnreachable as error:
+        hint = "a server does so with more connections than it allows one address (`connections`), or a blocked one"
+        raise LegacyUnreachable(f"{error.text}; {hint}") from None
     if not greeting.ok:
         raise unwelcome(greeting)
     session.stamp = parse_stamp(greeting.words)
