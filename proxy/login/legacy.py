@@ -36,6 +36,9 @@ class LegacyServer:
             tls=legacy.tls,
             verify=legacy.verify,
             ca=legacy.ca,
+            minimum=legacy.tls_minimum,
+            ciphers=legacy.ciphers,
+            fingerprints=legacy.fingerprint,
         )
         self.slots = Slots(legacy.connections)
         self.manners = Manners()

@@ -73,6 +73,10 @@ class Courier(RootedPeer):
     def stored(self, user: str) -> dict[str, bytes]:
         return contents(self.maildir(user) / "cur", self.maildir(user) / "new")
 
+    def encryption(self) -> dict[str, str]:
+        """Courier's variables about TLS."""
+        return {"POP3_STARTTLS": "NO"}
+
     def start(self) -> None:
         (self.root / "run/courier/authdaemon/socket").unlink(missing_ok=True)
         daemon = self._spawn(f"{_LIBRARY}/courier-authlib/authdaemond")
@@ -85,7 +89,7 @@ class Courier(RootedPeer):
         wait_for_port(self.pop3, tcpd)
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        environment = {"PATH": "/usr/sbin:/usr/bin", "MAILDIRPATH": "Maildir", "POP3AUTH": "", "POP3_STARTTLS": "NO"}
+        environment = {"PATH": "/usr/sbin:/usr/bin", "MAILDIRPATH": "Maildir", "POP3AUTH": ""} | self.encryption()
         with (self.root / "log").open("ab") as log:
             process = subprocess.Popen(
                 self.inside(*command), stdout=log, stderr=log, env=environment, start_new_session=True

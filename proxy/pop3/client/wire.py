@@ -24,11 +24,12 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxy.pop3.client.errors import LegacyError, LegacyTimeout, LegacyUnreachable
+from proxy.pop3.client.errors import LegacyError, LegacyTimeout, LegacyUnreachable, TlsFailed
 from proxy.pop3.client.patience import Patience
 from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.settings import Legacy
-from proxy.pop3.client.tls import client_options, explain
+from proxy.pop3.client.tls import check_identity, client_options
+from proxy.pop3.client.tls_faults import explain
 
 READ = 192 * 1024  # octets that are read at once, where there are so many
 
@@ -132,6 +133,13 @@ class Wire(Protocol):
         self.transport.bufferSize = READ  # type: ignore[attr-defined]  # Twisted's own is meant for short lines
 
     def handshakeCompleted(self) -> None:
+        if self.over is not None:
+            return
+        try:
+            check_identity(cast(Any, self.transport).getHandle(), self._legacy)
+        except TlsFailed as error:
+            self.end(error)
+            return
         done, self._handshake = self._handshake, None
         if done is not None and not done.called:
             done.callback(None)
