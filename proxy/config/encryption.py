@@ -39,7 +39,7 @@ def check_ciphers(value: str) -> str:
     if not matches(value):
         raise Unfit(
             f"the OpenSSL that is used here has none of {shown(value)}: "
-            'write, for instance, "DEFAULT@SECLEVEL=0" (RC4 is in no OpenSSL since 1.1, 3DES in few)'
+            'write, for instance, "ALL:!aNULL:@SECLEVEL=0" (RC4 is in no OpenSSL since 1.1, 3DES in few)'
         )
     return value
 

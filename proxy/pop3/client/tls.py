@@ -39,6 +39,7 @@ _USUAL: Final = (  # no export, RC4, 3DES, anonymous or MD5 suites, whatever Ope
     "ECDH+AESGCM:ECDH+CHACHA20:DH+AESGCM:DH+CHACHA20:ECDH+AES256:DH+AES256:ECDH+AES128:DH+AES:RSA+AESGCM:RSA+AES:"
     "!aNULL:!MD5:!DSS"
 )
+_ALL: Final = "ALL:!aNULL"  # whatever OpenSSL has that proves who the server is
 _WITHOUT_RFC_5746: Final = 0x4  # SSL_OP_LEGACY_SERVER_CONNECT
 
 
@@ -90,7 +91,7 @@ def _made(
 
 def cipher_string(legacy: Legacy) -> str:
     """The suites up to TLS 1.2, and the security level. What the configuration says of the level is left as it is."""
-    chosen = legacy.ciphers or ("DEFAULT" if legacy.ancient else _USUAL)
+    chosen = legacy.ciphers or (_ALL if legacy.ancient else _USUAL)
     return f"{chosen}:@SECLEVEL=0" if legacy.ancient and "@SECLEVEL" not in chosen else chosen
 
 

@@ -30,7 +30,7 @@ _WEAK: Final = (
     "bad signature",
     "no suitable signature algorithm",
 )
-LOWERED: Final = '`ciphers = "DEFAULT@SECLEVEL=0"`'
+LOWERED: Final = '`ciphers = "ALL:!aNULL:@SECLEVEL=0"`'
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
