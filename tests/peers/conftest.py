@@ -101,9 +101,22 @@ def make_peer(ground: Path) -> Iterator[Callable[[str], Peer]]:
         peer.stop()
 
 
-@pytest.fixture(scope="session", params=PEERS)
-def crossing(request: pytest.FixtureRequest, ground: Path, make_peer: Callable[[str], Peer]) -> Iterator[Crossing]:
-    """Each real legacy server in turn, with a mailferry in front of it; each test has users of its own."""
-    built = Crossing.build(make_peer(request.param), ground / f"to-{request.param}")
-    yield built
-    built.close()
+@pytest.fixture(scope="session")
+def make_crossing(ground: Path, make_peer: Callable[[str], Peer]) -> Iterator[Callable[[str], Crossing]]:
+    """A mailferry in front of a real legacy server, one for each server; each test has users of its own."""
+    built: dict[str, Crossing] = {}
+
+    def make(name: str) -> Crossing:
+        if name not in built:
+            built[name] = Crossing.build(make_peer(name), ground / f"to-{name}")
+        return built[name]
+
+    yield make
+    for crossing in built.values():
+        crossing.close()
+
+
+@pytest.fixture(params=PEERS)
+def crossing(request: pytest.FixtureRequest, make_crossing: Callable[[str], Crossing]) -> Crossing:
+    """Each real legacy server in turn."""
+    return make_crossing(request.param)

@@ -29,10 +29,10 @@ class Crossing:
     daemon: Daemon
 
     @classmethod
-    def build(cls, peer: Peer, root: Path, port: int | None = None, more: str = "") -> Crossing:
-        """`port`, where it is not the peer's usual one; `more` are lines of the domain's legacy table."""
-        tap = Wiretap(port or peer.pop3)
-        daemon = Daemon(root, f'port = {tap.port}\ntls = "none"\n{more}', 'refresh = "0s"')
+    def build(cls, peer: Peer, root: Path, more: str = "") -> Crossing:
+        """`more` are lines of the domain's legacy table."""
+        tap = Wiretap(peer.pop3)
+        daemon = Daemon(root, f'port = {tap.port}\ntls = "none"\n{more}', 'refresh = "0s"', workers=1)
         daemon.start()
         return cls(peer, tap, daemon)
 
