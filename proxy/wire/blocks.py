@@ -11,7 +11,11 @@ Rules the decoder keeps:
   caller knows from the line before the block, and says so in `start`. The two are never mixed within a
   block: in a CRLF block "\\n.\\n" is content, or mail that holds it could pretend to be the server.
 * A line that starts with one dot and is not the last line comes from a server that does not stuff. RFC 1939
-  would have the dot removed; it is kept, because the message then stays what it is on that server.
+  would have the dot removed; it is kept, because the message then stays what it is on that server. For the same
+  reason nothing is unstuffed in what is decoded together with such a line: there ".." is two dots. (A line that is
+  a dot alone ends such a server's block too early; whoever reads on finds no answer there, see `client.unproven`.)
+* A dot line that ends with CR alone, followed by something else, is neither content nor end: EndSpoilt. What
+  comes behind would be taken for more of the block, and the next block for one after it (Cyrus, its issue 4717).
 * A block of up to `hold` octets is given whole. A longer one is given in pieces while it arrives, so that
   no more than `hold` and one piece of input are ever kept. A block that lies whole within the input is given
   whole, whatever its length.
@@ -22,11 +26,16 @@ No I/O. Used by the POP3 client; this is the hot path of a migration.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 CRLF = b"\r\n"
 LF = b"\n"
 HOLD = 128 * 1024  # octets of an unfinished block that are kept before it is given on in pieces
+
+
+class EndSpoilt(Exception):
+    """The last line of a block lacks its LF."""
 
 
 class BlockReceiver(Protocol):
@@ -44,7 +53,7 @@ class BlockReceiver(Protocol):
 class Framing:
     """The strings that matter in blocks of one kind of line end."""
 
-    __slots__ = ("dotted", "empty", "eol", "partial", "stuffed", "terminator")
+    __slots__ = ("_single", "_spoilt", "dotted", "empty", "eol", "partial", "stuffed", "terminator")
 
     def __init__(self, eol: bytes) -> None:
         self.eol = eol
@@ -54,12 +63,24 @@ class Framing:
         self.dotted = eol + b"."
         # Each beginning of `terminator`, longest first; those of `stuffed` are among them.
         self.partial = tuple(self.terminator[:n] for n in range(len(self.terminator) - 1, 0, -1))
+        self._single = re.compile(re.escape(self.dotted) + rb"(?!\.)")
+        self._spoilt = re.compile(rb"\r\n\.\r(?!\n)") if eol == CRLF else None
 
     def unstuff(self, raw: bytes) -> bytes:
-        """The content of a block whose first octet is that of its first line."""
-        if raw.startswith(b".."):
-            raw = raw[1:]
-        return raw.replace(self.stuffed, self.dotted)  # gives `raw` itself back where there is none
+        """The content of a block whose first octet is that of its first line. Raises EndSpoilt."""
+        single = raw.startswith(b".") and not raw.startswith(b"..")
+        return raw if single else self.unstuff_more(raw[1:] if raw.startswith(b"..") else raw)
+
+    def unstuff_more(self, raw: bytes) -> bytes:
+        """The content of whole lines of a block, of which the first octet may be anywhere in its line. Raises
+        EndSpoilt."""
+        if self.dotted not in raw:  # most messages
+            return raw
+        if self._single.search(raw):
+            if self._spoilt is not None and self._spoilt.search(raw):
+                raise EndSpoilt
+            return raw
+        return raw.replace(self.stuffed, self.dotted)
 
 
 _WITH_CRLF = Framing(CRLF)
@@ -148,7 +169,7 @@ class BlockDecoder:
         if end < 0:
             self._give(work)
             return -1
-        self._receiver.piece(work[: end + len(framing.eol)].replace(framing.stuffed, framing.dotted))
+        self._receiver.piece(framing.unstuff_more(work[: end + len(framing.eol)]))
         self._carry = b""
         self._streaming = False
         self._receiver.end()
@@ -159,5 +180,4 @@ class BlockDecoder:
         framing = self._framing
         self._carry = next((part for part in framing.partial if work.endswith(part)), b"")
         if len(self._carry) < len(work):
-            piece = work[: len(work) - len(self._carry)]
-            self._receiver.piece(piece.replace(framing.stuffed, framing.dotted))
+            self._receiver.piece(framing.unstuff_more(work[: len(work) - len(self._carry)]))

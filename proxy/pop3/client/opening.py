@@ -57,6 +57,7 @@ async def _be_greeted(session: Session) -> None:
         raise LegacyTimeout(f"{error.text}; {hint}") from None
     if not greeting.ok:
         raise unwelcome(greeting)
+    session.greeting = greeting.text
     session.stamp = parse_stamp(greeting.words)
 
 

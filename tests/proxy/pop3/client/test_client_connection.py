@@ -306,7 +306,7 @@ class FaultTests(LegacyCase):
     async def test_a_refusal_keeps_its_code(self) -> None:
         self.serve(Behaviour(answers={b"LIST": b"-ERR [SYS/TEMP] disk\r\n", b"NOOP": b"-ERR\r\n"}))
         connection = await self.logged_in()
-        error = await self.fails(CommandRefused, connection.list_sizes())
+        error = await self.fails(LegacyBusy, connection.list_sizes())
         self.assertEqual(str(error), "the legacy server refused LIST: [SYS/TEMP] disk")
         await self.fails(CommandRefused, connection.noop())
         self.assertFalse(connection.over)
