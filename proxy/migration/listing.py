@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,9 +54,10 @@ WINDOWS: Final = (
         "NetEase lists the mail of the last 30 days unless the user has chosen all of it in the web mail's "
         "settings for POP3: what is not listed does not come over",
     ),
-    # WildDuck: "POP3 listing displays the newest 250 messages in INBOX (configurable)", its README
+    # WildDuck: "+OK WDPop ready for requests from …", IMPLEMENTATION WildDuck-v…; its README: "POP3 listing displays
+    # the newest 250 messages in INBOX (configurable)"
     Window(
-        re.compile(r"\bWild ?Duck\b", re.IGNORECASE),
+        re.compile(r"\bWDPop ready\b|^IMPLEMENTATION WILDDUCK\b", re.MULTILINE),
         "WildDuck lists the newest 250 messages unless it is configured otherwise: what is not listed does not come "
         "over",
     ),
@@ -92,9 +93,9 @@ def together(
     return listed, remarks
 
 
-def known(greeting: str, capabilities: Collection[str]) -> list[str]:
-    """What is known to be remarked on of a server that presents itself so."""
-    signs = "\n".join([greeting, *capabilities])
+def known(greeting: str, capabilities: Mapping[str, Sequence[str]]) -> list[str]:
+    """What is known to be remarked on of a server that presents itself so. Capabilities are in capitals."""
+    signs = "\n".join([greeting, *(" ".join([name, *arguments]) for name, arguments in capabilities.items())])
     return [window.remark for window in WINDOWS if window.sign.search(signs)]
 
 

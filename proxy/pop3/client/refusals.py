@@ -93,8 +93,6 @@ WORDS: tuple[Row, ...] = (
     ),
     # solid-pop3d and popa3d families: "mailbox in use"; a perdition report: "mailbox already in use by pid 12345"
     _row(r"\b(mailbox|maildrop|account)\b.{0,30}\bin use\b|邮箱.{0,6}(使用中|被锁)", MaildropInUse),
-    # Sina and exmail, as zmail has them: "duplicate login!"
-    _row(r"\bduplicate login\b", MaildropInUse),
     # Dovecot: "Temporary authentication failure."; Gmail: "Temporary system problem. Please try again later.";
     # Courier: "Temporary problem, please try again later"
     _row(r"\btemporar(y|ily)\b|\b(try|retry|come back)( it)?( again)? later\b", LegacyBusy),
@@ -133,6 +131,8 @@ WORDS: tuple[Row, ...] = (
         r"\bpop3?\b.{0,30}\b(disabled|not enabled|not allowed|not permitted|denied|not open)\b",
         LoginNotPossible,
     ),
+    # 163.com, in GBK: "您没有权限使用pop3功能" (you may not use POP3)
+    _row(r"(没有|没|無|无)权限?.{0,6}pop|pop3?.{0,12}(未开[启通]|已关闭)|未开[启通].{0,6}pop", LoginNotPossible),
     # "Account disabled", "Your account has been suspended", "account locked"
     _row(
         r"\b(account|user|mailbox)\b.{0,20}\b(locked|disabled|suspended|blocked|deactivated|expired|frozen)\b",
