@@ -14,8 +14,6 @@ Rules the decoder keeps:
   would have the dot removed; it is kept, because the message then stays what it is on that server. For the same
   reason nothing is unstuffed in what is decoded together with such a line: there ".." is two dots. (A line that is
   a dot alone ends such a server's block too early; whoever reads on finds no answer there, see `client.unproven`.)
-* A dot line that ends with CR alone, followed by something else, is neither content nor end: EndSpoilt. What
-  comes behind would be taken for more of the block, and the next block for one after it (Cyrus, its issue 4717).
 * A block of up to `hold` octets is given whole. A longer one is given in pieces while it arrives, so that
   no more than `hold` and one piece of input are ever kept. A block that lies whole within the input is given
   whole, whatever its length.
@@ -34,10 +32,6 @@ LF = b"\n"
 HOLD = 128 * 1024  # octets of an unfinished block that are kept before it is given on in pieces
 
 
-class EndSpoilt(Exception):
-    """The last line of a block lacks its LF."""
-
-
 class BlockReceiver(Protocol):
     """What is handed the content of blocks: either `whole`, or `begin`, any number of `piece`s, and `end`."""
 
@@ -53,7 +47,7 @@ class BlockReceiver(Protocol):
 class Framing:
     """The strings that matter in blocks of one kind of line end."""
 
-    __slots__ = ("_single", "_spoilt", "dotted", "empty", "eol", "partial", "stuffed", "terminator")
+    __slots__ = ("_single", "dotted", "empty", "eol", "partial", "stuffed", "terminator")
 
     def __init__(self, eol: bytes) -> None:
         self.eol = eol
@@ -64,23 +58,19 @@ class Framing:
         # Each beginning of `terminator`, longest first; those of `stuffed` are among them.
         self.partial = tuple(self.terminator[:n] for n in range(len(self.terminator) - 1, 0, -1))
         self._single = re.compile(re.escape(self.dotted) + rb"(?!\.)")
-        self._spoilt = re.compile(rb"\r\n\.\r(?!\n)") if eol == CRLF else None
 
     def unstuff(self, raw: bytes) -> bytes:
-        """The content of a block whose first octet is that of its first line. Raises EndSpoilt."""
-        single = raw.startswith(b".") and not raw.startswith(b"..")
-        return raw if single else self.unstuff_more(raw[1:] if raw.startswith(b"..") else raw)
+        """The content of a block whose first octet is that of its first line."""
+        content = self.unstuff_more(raw[1:] if raw.startswith(b"..") else raw)
+        if content is raw:  # most messages
+            return raw
+        undoubled = raw.startswith(b".") and not raw.startswith(b"..")
+        return raw if undoubled or self._single.search(raw) else content
 
     def unstuff_more(self, raw: bytes) -> bytes:
-        """The content of whole lines of a block, of which the first octet may be anywhere in its line. Raises
-        EndSpoilt."""
-        if self.dotted not in raw:  # most messages
-            return raw
-        if self._single.search(raw):
-            if self._spoilt is not None and self._spoilt.search(raw):
-                raise EndSpoilt
-            return raw
-        return raw.replace(self.stuffed, self.dotted)
+        """The content of whole lines of a block, of which the first octet may be anywhere in its line."""
+        content = raw.replace(self.stuffed, self.dotted)  # gives `raw` itself back where there is none
+        return raw if content is not raw and self._single.search(raw) else content
 
 
 _WITH_CRLF = Framing(CRLF)

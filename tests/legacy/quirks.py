@@ -39,7 +39,7 @@ class Habits:
     prompt: bytes = b""  # what stands in the challenge to AUTH PLAIN
     welcome: bytes = b""  # the words behind +OK to a login
     names: frozenset[bytes] | None = None  # the only logins that it knows
-    logins: deque[bytes] = field(default_factory=deque)  # what the next logins are answered, whatever the password
+    again: deque[bytes] = field(default_factory=deque)  # what logins are answered once somebody is in, while it lasts
     one_session: bytes = b""  # the answer to a login while another session has the mailbox
     stale: int = 0  # so many logins more get that answer after a session that ended without QUIT
 
@@ -79,6 +79,7 @@ class QuirkyServer(LegacyServer):
     def __init__(self, messages: Sequence[bytes], behaviour: Behaviour, habits: Habits) -> None:
         super().__init__(messages, behaviour)
         self.habits = habits
+        self.let_in = 0  # logins
         self.given = 0  # octets of messages
         self.popped: set[bytes] = set()  # unique-ids
         self.locks = 0  # logins that are still to be answered with `one_session`
@@ -157,8 +158,8 @@ class QuirkyProtocol(LegacyProtocol):
         others = [
             each for each in server.open if each is not self and isinstance(each, QuirkyProtocol) and each._inside
         ]
-        if habits.logins:
-            self._send(habits.logins.popleft() + b"\r\n")
+        if habits.again and server.let_in:
+            self._send(habits.again.popleft() + b"\r\n")
             return
         if habits.one_session and right and (others or server.locks):
             server.locks = max(0, server.locks - 1)
@@ -168,6 +169,7 @@ class QuirkyProtocol(LegacyProtocol):
         super()._log_in(name, right and known)
         if right and known and self.how.login_refusal is None:
             self._inside = True
+            server.let_in += 1
             self._box = server.visible()
             numbers = habits.numbers or range(1, len(self._box) + 1)
             self._by_number = dict(zip(numbers, self._box, strict=True))

@@ -27,7 +27,7 @@ from itertools import repeat
 
 from proxy.pop3.client.errors import LegacyProtocolError
 from proxy.pop3.client.replies import LINE_LIMIT, Reply, parse_challenge, parse_reply
-from proxy.wire.blocks import CRLF, LF, BlockDecoder, EndSpoilt
+from proxy.wire.blocks import CRLF, LF, BlockDecoder
 
 BANNER_LINES = 20  # lines behind a greeting that are passed over
 
@@ -132,7 +132,7 @@ class ClientProtocol:
         answerable = len(self._queue)  # what is asked from here on is not answered by what is here already
         while at < end and not self._stopped:
             if self._block is not None:
-                at = self._more_of(self._block, data, at)
+                at = self._more_of_block(data, at)
                 if at < 0:
                     return
                 continue
@@ -160,12 +160,9 @@ class ClientProtocol:
             if blind:
                 return
 
-    def _more_of(self, expectation: Expectation, data: bytes, at: int) -> int:
+    def _more_of_block(self, data: bytes, at: int) -> int:
         """Take more of a block. Gives back the offset behind it, or -1 when it goes on."""
-        try:
-            at = self._decoder.feed(data, at)
-        except EndSpoilt:
-            raise LegacyProtocolError(f"the end of {expectation.awaited()} lacks its line end") from None
+        at = self._decoder.feed(data, at)
         if at >= 0:
             self._block = None
             self.answered += 1

@@ -8,21 +8,28 @@ So a message of just the octets that LIST announced is handed on at once, as nea
 kept back until the answer behind it begins, which proves that it had ended. It is given up when nonsense comes
 instead. Where the connection ends otherwise it counts: of a complete answer nothing is missing.
 
+The other way round, a last line that lacks its LF (Cyrus, its issue 4717) is no end: the messages behind it would be
+taken for more of this one, and each after that for the one before it. It is looked for in what is more than announced.
+
 Stands between `connection.Connection.retrieve` and its sink: `settle` when it returns, `given_up` when it raises.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from proxy.pop3.client.errors import LegacyError, LegacyProtocolError
 from proxy.pop3.client.retrieval import Sink
 
+_SPOILT_END = b"\r\n.\r+OK"
+_SPOILT = re.compile(rb"\r\n\.\r(\+OK|-ERR)")
+
 
 class Unproven:
     """A `Sink` before another one."""
 
-    __slots__ = ("_data", "_kept_back", "_number", "_octets", "_sink", "_sizes")
+    __slots__ = ("_before", "_data", "_kept_back", "_number", "_octets", "_sink", "_sizes")
 
     def __init__(self, sink: Sink, sizes: Mapping[int, int | None]) -> None:
         """`sizes` is LIST's."""
@@ -32,21 +39,27 @@ class Unproven:
         self._data: bytes | None = None  # all of it; None: it came in pieces, of which only the end is kept back
         self._number = 0  # the message that comes in pieces
         self._octets = 0  # of it so far
+        self._before = b""  # the end of the piece before
 
     def message(self, number: int, data: bytes) -> None:
         self._prove()
         if len(data) == self._sizes.get(number):
             self._sink.message(number, data)
         else:
+            self._look_for_spoilt_end(number, data)
             self._kept_back, self._data = number, data
 
     def begin(self, number: int) -> None:
         self._prove()
-        self._number, self._octets = number, 0
+        self._number, self._octets, self._before = number, 0, b""
         self._sink.begin(number)
 
     def piece(self, data: bytes) -> None:
         self._octets += len(data)
+        announced = self._sizes.get(self._number)
+        if announced is None or self._octets > announced:
+            self._look_for_spoilt_end(self._number, self._before + data)
+        self._before = data[-len(_SPOILT_END) :]
         self._sink.piece(data)
 
     def end(self) -> None:
@@ -58,6 +71,10 @@ class Unproven:
     def missing(self, number: int, text: str) -> None:
         self._prove()
         self._sink.missing(number, text)
+
+    def _look_for_spoilt_end(self, number: int, data: bytes) -> None:
+        if _SPOILT.search(data):
+            raise LegacyProtocolError(f"the last line of message {number} lacks its line end", message=number)
 
     async def settle(self, ask: Callable[[], Awaitable[None]]) -> None:
         """All that was asked for has come: hand on the last, too. `ask` has the server say something, anything, where

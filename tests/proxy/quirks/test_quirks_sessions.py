@@ -89,12 +89,8 @@ class Waiting(QuirkTestCase):
 
     async def comes_back(self, answer: bytes, times: int) -> None:
         """The connection is lost in the middle, and so many logins after it are refused."""
-        server = await self.quirky({"closes": frozenset({4})})
-        login = self.log_in()
-        await self.until(lambda: server.asked(b"RETR") > 0)
-        server.habits.logins = deque([answer] * times)
-        server.habits.closes = frozenset()
-        await self.assert_here(await self.admitted(login), MAILS)
+        server = await self.quirky({"retrievals": 8, "again": deque([answer] * times)})
+        await self.assert_here(await self.admitted(), MAILS)
         await self.settled()
         self.assertEqual(server.passwords, 2 + times)
         self.assertEqual(self.account().reason, "")
@@ -103,11 +99,8 @@ class Waiting(QuirkTestCase):
         """A third wrong answer could lock the user out there (invariant 10); QQ's words as above."""
 
         async def test() -> None:
-            server = await self.quirky({"closes": frozenset({4})})
-            login = self.log_in()
-            await self.until(lambda: server.asked(b"RETR") > 0)
-            server.habits.logins = deque([QQ_WORDS] * 9)
-            refused = await self.assertFailure(login, LoginRefused)
+            server = await self.quirky({"closes": frozenset({4}), "again": deque([QQ_WORDS] * 9)})
+            refused = await self.assertFailure(self.log_in(), LoginRefused)
             self.assertIs(refused.refusal, Refusal.UNAVAILABLE)
             await self.settled()
             self.assertEqual(server.passwords, 3)

@@ -77,6 +77,7 @@ def decode(wire: bytes, cuts: list[int], *, count: int = 1, hold: int = HOLD, eo
         (b"\r\r\n.\r\n", b"\r\r\n"),
         (b"x\n..y\r\n.\r\n", b"x\n..y\r\n"),  # not a line's beginning: not stuffed, not unstuffed
         (b".not stuffed\r\na\r\n.nor this\r\n.\r\n", b".not stuffed\r\na\r\n.nor this\r\n"),
+        (b"..stuffed\r\na\r\n...and this\r\n.\r\n", b".stuffed\r\na\r\n..and this\r\n"),
         (b".\rx\r\n.\r\n", b".\rx\r\n"),
     ],
 )
@@ -84,6 +85,12 @@ def test_content_is_kept_however_it_is_cut(wire: bytes, content: bytes) -> None:
     for length in range(1, len(wire) + 1):
         for hold in (HOLD, 1, 4, 6):
             assert decode(wire, [length], hold=hold).blocks == [content]
+
+
+@pytest.mark.parametrize("content", [b".x\r\n..two\r\n", b"a\r\n..two\r\n.x\r\n...three\r\n", b"..two\r\n\r\n.\t\r\n"])
+def test_two_dots_are_two_where_another_line_shows_that_none_is_doubled(content: bytes) -> None:
+    for length in range(1, len(content) + 4):
+        assert decode(content + b".\r\n", [length]).blocks == [content]
 
 
 @pytest.mark.parametrize(
