@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
@@ -23,6 +23,8 @@ from mailstore.database import MailboxDatabase
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
+
+AT_ONCE: Final = 5_000  # rows that are handed to the database together
 
 _l, _m = schema.ledger.c, schema.messages.c
 
@@ -151,6 +153,7 @@ class Ledger:
         self._account_id = account_id
         self._announce = announce
         self._clock = clock
+        self._sums: Sums | None = None  # as of the last batch: to add up a large ledger after each takes too long
 
     def _now(self) -> int:
         return int(self._clock())
@@ -178,21 +181,22 @@ class Ledger:
             ]
             if hold_uids:
                 made = self._hold_uids(connection, made)
-            values = [
-                {
-                    "account_id": self._account_id,
-                    "id": entry.id,
-                    "position": entry.position,
-                    "uidl": entry.uidl,
-                    "octets": entry.octets,
-                    "outcome": entry.outcome.value,
-                    "uid": entry.uid,
-                    "updated": entry.updated,
-                }
-                for entry in made
-            ]
-            connection.execute(insert(schema.ledger), values)
+            for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
+                rows = [self._row(entry) for entry in made[start : start + AT_ONCE]]
+                connection.execute(insert(schema.ledger), rows)
         return made
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "account_id": self._account_id,
+            "id": entry.id,
+            "position": entry.position,
+            "uidl": entry.uidl,
+            "octets": entry.octets,
+            "outcome": entry.outcome.value,
+            "uid": entry.uid,
+            "updated": entry.updated,
+        }
 
     def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
         inbox = self._inbox(connection)
@@ -212,7 +216,8 @@ class Ledger:
             if new:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
-            sums = self._add_up(connection)
+            sums = self._with(landed) or self._add_up(connection)
+        self._sums = sums
         if landed:
             self._announce(folders.INBOX_ID)
         return sums
@@ -264,7 +269,29 @@ class Ledger:
 
     def sums(self) -> Sums:
         with self._database.read() as connection:
-            return self._add_up(connection)
+            self._sums = self._add_up(connection)
+            return self._sums
+
+    def _with(self, landed: Sequence[Landed]) -> Sums | None:
+        """What the last sums become with these, None where there are none that still hold."""
+        if self._sums is None:
+            return None
+        done, octets, owed, owed_octets, quarantined = 0, 0, 0, 0, 0
+        for message in landed:
+            done += 1
+            octets += message.entry.octets
+            quarantined += message.entry.outcome is Outcome.QUARANTINED
+            if message.entry.outcome is Outcome.GONE:
+                owed += 1
+                owed_octets += message.entry.octets
+        last = self._sums
+        return Sums(
+            last.messages_done + done,
+            last.messages_total + owed,
+            last.bytes_done + octets,
+            last.bytes_total + owed_octets,
+            last.quarantined - quarantined,
+        )
 
     def _inbox(self, connection: Connection) -> folders.FolderRow:
         inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)
@@ -272,6 +299,7 @@ class Ledger:
         return inbox
 
     def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
+        self._sums = None
         now = self._now()
         values = [{"a": self._account_id, "i": i, "new": outcome.value, "why": reason, "now": now} for i in ids]
         if values:

@@ -30,6 +30,8 @@ from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.settings import Legacy
 from proxy.pop3.client.tls import client_options, explain
 
+READ = 192 * 1024  # octets that are read at once, where there are so many
+
 
 @implementer(IHandshakeListener)
 class Wire(Protocol):
@@ -123,6 +125,7 @@ class Wire(Protocol):
         self._up = True
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        self.transport.bufferSize = READ  # type: ignore[attr-defined]  # Twisted's own is meant for short lines
 
     def handshakeCompleted(self) -> None:
         done, self._handshake = self._handshake, None
