@@ -81,10 +81,12 @@ class _Sink:
     """Gives what the client takes off the wire to the receiver, by ledger entry instead of by number."""
 
     def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None:
+        self.answered = False  # has anything come?
         self._entries = dict(wanted)
         self._receiver = receiver
 
     def message(self, number: int, data: bytes) -> None:
+        self.answered = True
         self._receiver.message(self._entries[number], data)
 
     def begin(self, number: int) -> None:
@@ -94,9 +96,11 @@ class _Sink:
         self._receiver.piece(data)
 
     def end(self) -> None:
+        self.answered = True
         self._receiver.end()
 
     def missing(self, number: int, text: str) -> None:
+        self.answered = True
         self._receiver.refused(self._entries[number], text)
 
 
@@ -149,14 +153,16 @@ class Pop3Source:
         pace = Pace(ONE_AT_A_TIME) if one_by_one or len(wanted) == 1 else await self._pace()
         sizes = {number: entry.octets or None for number, entry in wanted}
         self._fetching, self._numbers = wanted, None
-        unproven = Unproven(_Sink(wanted, receiver), sizes)
+        sink = _Sink(wanted, receiver)
+        unproven = Unproven(sink, sizes)
         try:
             await self._connection.retrieve(list(entries), sizes, unproven, pace)
             await unproven.settle(self._connection.noop)
         except LegacyError as failure:
             error = unproven.given_up(failure)
-            if pace.limits is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
-                self._manners.broke_off()  # whatever it announced
+            overtaxed = isinstance(error, (LegacyTimeout, LegacyProtocolError)) or not sink.answered
+            if pace.limits is not ONE_AT_A_TIME and overtaxed:  # whatever it announced
+                self._manners.broke_off()
             under_way = None if error.message is None else entries.get(error.message)
             raise source_error(error, under_way) from failure
         finally:

@@ -41,6 +41,7 @@ class Habits:
     names: frozenset[bytes] | None = None  # the only logins that it knows
     again: deque[bytes] = field(default_factory=deque)  # what logins are answered once somebody is in, while it lasts
     one_session: bytes = b""  # the answer to a login while another session has the mailbox
+    drops: int = 0  # so many logins are answered +OK, and hung up on
     stale: int = 0  # so many logins more get that answer after a session that ended without QUIT
 
     # What it lists
@@ -170,6 +171,8 @@ class QuirkyProtocol(LegacyProtocol):
         if right and known and self.how.login_refusal is None:
             self._inside = True
             server.let_in += 1
+            if server.let_in <= habits.drops:
+                self._hang_up()
             self._box = server.visible()
             numbers = habits.numbers or range(1, len(self._box) + 1)
             self._by_number = dict(zip(numbers, self._box, strict=True))

@@ -143,15 +143,16 @@ class Listing:
         return self._entries
 
     def _line(self, line: bytes) -> None:
-        words = line.split(None, 1)
+        words = line.rstrip().split(None, 1)
         if not words:
             return
         if not _NUMBER.fullmatch(words[0]):
             raise self._junk("does not begin with a message's number")
-        number, rest = int(words[0]), words[1].rstrip() if len(words) > 1 else b""
-        if self._seen.get(number) == rest:
+        number, rest = int(words[0]), words[1] if len(words) > 1 else b""
+        before = self._seen.get(number)
+        if before == rest:
             return
-        if number < 1 or number in self._seen:
+        if number < 1 or before is not None:
             raise self._junk("names a message that cannot be, or one that was listed otherwise before")
         if len(self._entries) >= LISTED_LIMIT:
             raise LegacyProtocolError(f"{self._what} lists more than {LISTED_LIMIT} messages")
@@ -164,6 +165,8 @@ class Listing:
 
 def octets(words: bytes) -> int | None:
     """A size in a listing; None when it is not there, is not a number, or cannot be."""
+    if words.isdigit() and len(words) <= 12:  # nearly all
+        return int(words)
     found = _OCTETS.match(words)
     size = int(found[1]) if found else None
     return size if size is None or size <= OCTETS_LIMIT else None

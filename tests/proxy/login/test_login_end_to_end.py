@@ -43,7 +43,7 @@ class EndToEnd(TestCase):
     def setUp(self) -> None:
         self.patch(secrets, "_hasher", CHEAP)
         self.patch(move, "PAUSES", (0.0, 0.0, 0.0, 0.0))
-        self.patch(move, "WAITS", (0.0, 0.0, 0.0, 0.0))
+        self.patch(move, "WAITS", (0.0,) * len(move.WAITS))
         self.patch(pop3_client, "PROBE_TIME", 0.2)
         self.patch(door, "Legacy", self.impatient)
         self.state = folder(self)

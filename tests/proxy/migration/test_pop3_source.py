@@ -296,9 +296,22 @@ class Fetching(Pop3SourceTestCase):
         self.assertFalse(self.manners.one_at_a_time)
 
     def test_a_connection_that_is_reset_says_nothing_of_pipelining(self) -> None:
-        self.connection.retrieval = fail(LegacyUnreachable("reset", message=1))
-        self.failureResultOf(self.fetch((1, entry(1)), (2, entry(2))), SourceLost)
+        for _ in range(3):
+            self.connect()
+            self.connection.retrieval = Deferred()
+            fetching = self.fetch((1, entry(1)), (2, entry(2)))
+            assert self.connection.sink is not None
+            self.connection.sink.message(1, b"x" * 100)
+            self.connection.retrieval.errback(LegacyUnreachable("reset", message=2))
+            self.failureResultOf(fetching, SourceLost)
         self.assertFalse(self.manners.one_at_a_time)
+
+    def test_one_that_is_reset_before_anything_came_may_have_had_too_much_at_once(self) -> None:
+        for one_at_a_time in (False, True):
+            self.connect()
+            self.connection.retrieval = fail(LegacyUnreachable("reset", message=1))
+            self.failureResultOf(self.fetch((1, entry(1)), (2, entry(2))), SourceLost)
+            self.assertEqual(self.manners.one_at_a_time, one_at_a_time)
 
     def test_what_a_receiver_raises_is_raised(self) -> None:
         self.connection.retrieval = fail(ZeroDivisionError())

@@ -18,6 +18,7 @@ from mailstore import schema
 from mailstore.accounts import Account, State
 from mailstore.ledger import Outcome
 from mailstore.mailhome import MailHome
+from proxy.pop3.maildrop import uidl_octets
 from proxy.wire.door import Home, LoginRefused, Refusal
 from tests.legacy.quirks import Habits, QuirkyServer, Source
 from tests.legacy.server import Behaviour, unique_id
@@ -114,8 +115,10 @@ class QuirkTestCase(EndToEnd):
         return account
 
     async def uidls(self, home: Home) -> list[bytes]:
+        """What POP3 clients are told."""
+
         def read(store: MailHome) -> list[bytes]:
-            return [row.uidl.encode("latin-1") for row in store.maildrop()]
+            return [uidl_octets(row.uidl) for row in store.maildrop()]
 
         return await home.run(read)
 

@@ -56,6 +56,7 @@ LIMITS = (
         {"commands": 12, "over": b"-ERR too many commands in this session"},
         ONE_BY_ONE,
     ),
+    Carried("logins_that_are_welcomed_and_hung_up_on", EXCHANGE, {"drops": 3}),
     Carried(
         "the_mailbox_stays_locked_after_a_lost_connection",
         STALE,
