@@ -14,6 +14,7 @@ from proxy.migration import listing
 from proxy.migration.source import Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.errors import (
+    BareLineEnds,
     CommandRefused,
     LegacyBusy,
     LegacyError,
@@ -43,6 +44,7 @@ class Manners:
         self._distrusted_until = float("-inf")
         self._broke_off = 0  # times within the present distrust
         self._pace: Pace | None = None
+        self.bare_line_ends = False  # does it end the lines of messages so, and was found out?
 
     @property
     def one_at_a_time(self) -> bool:
@@ -152,6 +154,8 @@ class Pop3Source:
         entries = dict(wanted)
         pace = Pace(ONE_AT_A_TIME) if one_by_one or len(wanted) == 1 else await self._pace()
         sizes = {number: entry.octets or None for number, entry in wanted}
+        if self._manners.bare_line_ends:
+            self._connection.take_bare_line_ends()
         self._fetching, self._numbers = wanted, None
         sink = _Sink(wanted, receiver)
         unproven = Unproven(sink, sizes)
@@ -160,6 +164,9 @@ class Pop3Source:
             await unproven.settle(self._connection.noop)
         except LegacyError as failure:
             error = unproven.given_up(failure)
+            if isinstance(error, BareLineEnds) and not self._manners.bare_line_ends:
+                self._manners.bare_line_ends = True
+                raise SourceLost(error.text) from failure  # no message's fault
             overtaxed = isinstance(error, (LegacyTimeout, LegacyProtocolError)) or not sink.answered
             if pace.limits is not ONE_AT_A_TIME and overtaxed:  # whatever it announced
                 self._manners.broke_off()

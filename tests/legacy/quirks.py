@@ -61,6 +61,7 @@ class Habits:
     # What it gives
     status: bytes = b""  # the words behind +OK
     unstuffed: bool = False  # dots are not doubled
+    as_stored: bool = False  # lines of messages end as they are, with LF, and only the last one with CRLF
     endings: Mapping[int, bytes] = field(default_factory=dict)  # by number: what a message ends with, not ".\r\n"
     closes: frozenset[int] = frozenset()  # messages behind which it hangs up
     refuses: Mapping[int, bytes] = field(default_factory=dict)  # by number: the answer to RETR
@@ -248,6 +249,8 @@ class QuirkyProtocol(LegacyProtocol):
         block = stuffed(message, eol)
         if habits.unstuffed:
             block = message + (b"" if message.endswith(eol) else eol) + b"." + eol
+        if habits.as_stored:
+            block = stuffed(message, b"\n")[:-1] + eol
         if number in habits.endings:
             block = block[: -len(b"." + eol)] + habits.endings[number]
         words = b" " + habits.status if habits.status else b""

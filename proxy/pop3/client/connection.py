@@ -214,6 +214,10 @@ class Connection:
         if self._retrieval is not None:
             self._retrieval.hurry(numbers)
 
+    def take_bare_line_ends(self) -> None:
+        """From now on, take a message for complete whose last lines end in a bare LF: after BareLineEnds."""
+        self._session.wire.take_bare_line_ends()
+
     def pause(self) -> None:
         """Hand the sink no more for now. What was read already, at most 64 KiB, still comes."""
         self._session.wire.pause()

@@ -27,7 +27,7 @@ from itertools import repeat
 
 from proxy.pop3.client.errors import LegacyProtocolError
 from proxy.pop3.client.replies import LINE_LIMIT, Reply, parse_challenge, parse_reply
-from proxy.wire.blocks import CRLF, LF, BlockDecoder
+from proxy.wire.blocks import CRLF, LF, MIXED, BlockDecoder
 
 BANNER_LINES = 20  # lines behind a greeting that are passed over
 
@@ -85,10 +85,11 @@ class Expectation:
 class ClientProtocol:
     """The client's side of one connection."""
 
-    __slots__ = ("_banner", "_block", "_decoder", "_line", "_passing", "_queue", "_stopped", "answered")
+    __slots__ = ("_banner", "_block", "_decoder", "_line", "_passing", "_queue", "_stopped", "answered", "mixed")
 
     def __init__(self) -> None:
         self.answered = 0  # answers that came whole
+        self.mixed = False  # do lines of blocks end in a bare LF though those of answers end in CRLF?
         self._queue: deque[Expectation] = deque()
         self._block: Expectation | None = None  # whose block is arriving
         self._decoder = BlockDecoder()
@@ -110,6 +111,11 @@ class ClientProtocol:
     def under_way(self) -> bool:
         """Has some of the next answer come?"""
         return self._block is not None or bool(self._line)
+
+    @property
+    def bare_end(self) -> bool:
+        """Does a block look complete but for its line ends (`proxy.wire.blocks`)?"""
+        return self._block is not None and self._decoder.bare_end
 
     def expect(self, expectation: Expectation, times: int = 1) -> None:
         """The next `times` commands sent are answered to `expectation`."""
@@ -149,7 +155,7 @@ class ClientProtocol:
             expectation = self._queue.popleft()
             answerable -= 1
             if expectation.block and line[:3].upper() == b"+OK":
-                self._decoder.start(expectation, CRLF if line.endswith(b"\r") else LF)
+                self._decoder.start(expectation, (MIXED if self.mixed else CRLF) if line.endswith(b"\r") else LF)
                 self._block = expectation
                 continue
             try:

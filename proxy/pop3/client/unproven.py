@@ -8,8 +8,9 @@ So a message of just the octets that LIST announced is handed on at once, as nea
 kept back until the answer behind it begins, which proves that it had ended. It is given up when nonsense comes
 instead. Where the connection ends otherwise it counts: of a complete answer nothing is missing.
 
-The other way round, a last line that lacks its LF (Cyrus, its issue 4717) is no end: the messages behind it would be
-taken for more of this one, and each after that for the one before it. It is looked for in what is more than announced.
+The other way round, a last line that lacks its LF (Cyrus, its issue 4717) or stands behind a bare LF is no end: the
+messages behind it would be taken for more of this one, and each after that for the one before it. Such a line with the
+beginning of an answer behind it is looked for in what is more than announced.
 
 Stands between `connection.Connection.retrieve` and its sink: `settle` when it returns, `given_up` when it raises.
 """
@@ -19,11 +20,11 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
-from proxy.pop3.client.errors import LegacyError, LegacyProtocolError
+from proxy.pop3.client.errors import BareLineEnds, LegacyError, LegacyProtocolError
 from proxy.pop3.client.retrieval import Sink
 
-_SPOILT_END = b"\r\n.\r+OK"
-_SPOILT = re.compile(rb"\r\n\.\r(\+OK|-ERR)")
+_RUN_TOGETHER = re.compile(rb"\r\n\.\r(?:\+OK|-ERR)|(?<!\r)\n\.\r\n(?:\+OK|-ERR)")
+_LONGEST = len(b"\r\n.\r\n-ERR")  # of what that finds
 
 
 class Unproven:
@@ -46,7 +47,7 @@ class Unproven:
         if len(data) == self._sizes.get(number):
             self._sink.message(number, data)
         else:
-            self._look_for_spoilt_end(number, data)
+            self._look_for_an_end(number, data)
             self._kept_back, self._data = number, data
 
     def begin(self, number: int) -> None:
@@ -58,8 +59,8 @@ class Unproven:
         self._octets += len(data)
         announced = self._sizes.get(self._number)
         if announced is None or self._octets > announced:
-            self._look_for_spoilt_end(self._number, self._before + data)
-        self._before = data[-len(_SPOILT_END) :]
+            self._look_for_an_end(self._number, self._before + data)
+        self._before = (self._before + data[-_LONGEST:])[-_LONGEST:]
         self._sink.piece(data)
 
     def end(self) -> None:
@@ -72,9 +73,13 @@ class Unproven:
         self._prove()
         self._sink.missing(number, text)
 
-    def _look_for_spoilt_end(self, number: int, data: bytes) -> None:
-        if _SPOILT.search(data):
-            raise LegacyProtocolError(f"the last line of message {number} lacks its line end", message=number)
+    def _look_for_an_end(self, number: int, data: bytes) -> None:
+        found = _RUN_TOGETHER.search(data)
+        if found is None:
+            return
+        if found[0].startswith(b"\n"):
+            raise BareLineEnds(f"the last lines of message {number} end in a bare line feed", message=number)
+        raise LegacyProtocolError(f"the last line of message {number} lacks its line end", message=number)
 
     async def settle(self, ask: Callable[[], Awaitable[None]]) -> None:
         """All that was asked for has come: hand on the last, too. `ask` has the server say something, anything, where
@@ -91,6 +96,8 @@ class Unproven:
     def given_up(self, error: LegacyError) -> LegacyError:
         """The connection has ended. Gives back what is to be said of that: `error` as it came, or where nonsense came
         behind a message that is kept back, what that means to it."""
+        if isinstance(error, BareLineEnds):
+            return error
         number = self._kept_back
         if number is None or not isinstance(error, LegacyProtocolError):
             self._prove()

@@ -24,7 +24,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxy.pop3.client.errors import LegacyError, LegacyTimeout, LegacyUnreachable
+from proxy.pop3.client.errors import BareLineEnds, LegacyError, LegacyTimeout, LegacyUnreachable
 from proxy.pop3.client.patience import Patience
 from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.settings import Legacy
@@ -68,6 +68,10 @@ class Wire(Protocol):
     @property
     def outstanding(self) -> bool:
         return self._machine.outstanding
+
+    def take_bare_line_ends(self) -> None:
+        """Lines of blocks may end in a bare LF, whatever those of answers do."""
+        self._machine.mixed = True
 
     def pause(self) -> None:
         """Read no more. What was read already (at most 64 KiB) is still handed on."""
@@ -188,4 +192,7 @@ class Wire(Protocol):
     def _expired(self, what: str) -> None:
         awaited = self._machine.awaited
         owed = awaited.awaited() if awaited is not None else "an answer"
-        self.end(LegacyTimeout(f"the server {what} while it owed {owed}"))
+        if self._machine.bare_end:
+            self.end(BareLineEnds(f"the server {what} behind {owed}, whose last lines end in a bare line feed"))
+        else:
+            self.end(LegacyTimeout(f"the server {what} while it owed {owed}"))

@@ -16,6 +16,7 @@ ODD_ENDS = (
     b"\r\n\r\n.\r\n..\r\n",
     b"no header at all\r\n",
 )
+ABOUT = b"Subject: POP3\r\n\r\nRETR 1\r\n+OK 120 octets\r\n\r\n.\r\n+OK\r\n..\r\n-ERR no\r\n.\r\n"
 LARGE = b"Subject: large\r\n\r\n" + b"".join(b".%d is a line of a large message\r\n" % n for n in range(9_000))
 NETIUS = Source("Byte stuff the body of a retrieved message", "hivesolutions/netius#96")
 UNSTUFFED = (
@@ -33,9 +34,30 @@ LINES = (
         messages=LINE_FEEDS,
     ),
     Carried(
+        "lines_that_end_as_they_are_stored_and_the_last_one_properly",
+        (
+            Source("Support for results without proper CRLF", "node-pop3/node-pop3#27"),
+            Source("POP message footer not downloaded: mixed line breaks", "andyedinborough/aenetmail#150"),
+        ),
+        {"as_stored": True},
+        messages=LINE_FEEDS,
+    ),
+    Carried(
+        "large_messages_whose_lines_end_as_they_are_stored",
+        (Source("Support for results without proper CRLF", "node-pop3/node-pop3#27"),),
+        {"as_stored": True},
+        messages=(LARGE.replace(b"\r\n", b"\n"), *LINE_FEEDS[:2], LARGE),
+    ),
+    Carried(
         "a_line_feed_or_return_alone_and_a_dot_behind_it",
         (Source("byte-stuff bare-lf dot lines in POP3 RETR response", "greenmail-mail-test/greenmail#1049"),),
         messages=(*ODD_ENDS, *MAILS),
+    ),
+    Carried(
+        "mail_about_pop3_of_which_the_sizes_are_wrong",
+        (Source("pop3 retr incomplete content while meet `.\\r\\n`", "python/cpython#95252"),),
+        behaviour={"sizes": dict.fromkeys(range(1, 15), b"7")},
+        messages=(ABOUT, *MAILS, ABOUT),
     ),
     Carried(
         "answers_in_pieces_of_seven_octets",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.wire.blocks import CRLF, HOLD, LF, BlockDecoder
+from proxy.wire.blocks import CRLF, HOLD, LF, MIXED, BlockDecoder
 from tests.legacy.server import stuffed
 
 
@@ -106,6 +106,35 @@ def test_a_server_of_bare_line_feeds_ends_its_blocks_with_them(wire: bytes, cont
     for length in range(1, len(wire) + 1):
         for hold in (HOLD, 1, 3):
             assert decode(wire, [length], hold=hold, eol=LF).blocks == [content]
+
+
+@pytest.mark.parametrize(
+    ("wire", "content"),
+    [
+        (b".\r\n", b""),
+        (b"one\n.\r\n", b"one\n"),
+        (b"..\n..x\n.\r\n", b".\n.x\n"),
+        (b"with\r\n..\r\ncrlf\r\n.\r\n", b"with\r\n.\r\ncrlf\r\n"),
+    ],
+)
+def test_lines_of_a_bare_line_feed_and_a_last_one_with_crlf(wire: bytes, content: bytes) -> None:
+    for length in range(1, len(wire) + 1):
+        for hold in (HOLD, 1, 3):
+            assert decode(wire, [length], hold=hold, eol=MIXED).blocks == [content]
+
+
+@pytest.mark.parametrize(
+    ("wire", "bare"), [(b"a line\n.\r\n", True), (b"a line\r\n.\r\nx", False), (b"line\n.", False)]
+)
+def test_what_would_be_an_end_with_a_bare_line_feed(wire: bytes, bare: bool) -> None:
+    for length in range(1, len(wire) + 1):
+        for hold in (HOLD, 1):
+            decoder = BlockDecoder(hold)
+            decoder.start(Taken())
+            for at in range(0, len(wire), length):
+                if decoder.feed(wire[at : at + length]) >= 0:
+                    break
+            assert decoder.bare_end == bare
 
 
 def test_blocks_follow_each_other_in_one_piece_of_input() -> None:

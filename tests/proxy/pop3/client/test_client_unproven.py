@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from proxy.pop3.client import CommandRefused, LegacyError, LegacyProtocolError, LegacyTimeout, LegacyUnreachable
+from proxy.pop3.client.errors import BareLineEnds
 from proxy.pop3.client.unproven import Unproven
 from tests.legacy.shelf import Shelf
 
@@ -114,8 +115,29 @@ class UnprovenTests(SynchronousTestCase):
                 self.unproven.piece(wire[:cut])
                 self.unproven.piece(wire[cut:])
 
+    def test_nor_is_one_behind_a_bare_line_feed(self) -> None:
+        wire = b"ab\n.\r\n-ERR\r\n+OK\r\nof the next\r\n"
+        with self.assertRaises(BareLineEnds) as caught:
+            self.unproven.message(1, wire)
+        self.assertIs(self.unproven.given_up(caught.exception), caught.exception)
+        for cut in range(1, len(wire)):
+            self.setUp()
+            self.unproven.begin(2)
+            with self.assertRaises(BareLineEnds):
+                self.unproven.piece(wire[:cut])
+                self.unproven.piece(wire[cut:])
+
+    def test_what_is_not_more_than_announced_may_hold_what_it_likes(self) -> None:
+        mail = b"An answer:\r\n\r\nbare\n.\r\n+OK\r\n"
+        unproven = Unproven(self.shelf, {1: len(mail), 2: len(mail)})
+        unproven.message(1, mail)
+        unproven.begin(2)
+        unproven.piece(mail)
+        unproven.end()
+        self.assertEqual(self.shelf.messages, {1: mail, 2: mail})
+
     def test_a_line_of_a_dot_and_more_is_what_it_is(self) -> None:
-        for odd in (b"a\r\n.\rb\r\n", b".\r+OK\r\n", b"a\n.\r+OK\r\n", b"\r\n.\r"):
+        for odd in (b"RETR 1:\r\n.\r\n+OK\r\n", b"a\r\n.\rb\r\n", b".\r+OK\r\n", b"a\n.+O\r\n", b"\r\n.\r"):
             self.setUp()
             self.unproven.message(1, odd)
             self.successResultOf(self.settle())
