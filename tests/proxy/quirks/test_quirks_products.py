@@ -4,6 +4,8 @@ and in `test_quirks_listings` they are as odd as they can be."""
 
 from __future__ import annotations
 
+from collections import deque
+
 from twisted.internet.defer import Deferred
 
 from tests.legacy.quirks import Source
@@ -193,5 +195,44 @@ class HMailServer(QuirkTestCase):
             await self.assert_here(home, [*MAILS, *server.messages[-3:]])
             self.assertEqual(server.asked(b"RETR"), 15)
             self.assertEqual(len(set(map(unique_id, server.messages))), 11)
+
+        return self.run_async(test())
+
+
+class InChina(QuirkTestCase):
+    """All at once what is told of QQ, exmail, NetEase and hosts like them, 263 among these (of which nobody has put
+    the very words in public)."""
+
+    def test_one_session_few_logins_thirty_days_and_words_in_gb18030(self) -> Deferred[None]:
+        """登录太频繁, in GBK (zhangyunhao116/zmail#30); Can't get the letter (zhangyunhao116/zmail#22); Download exceed
+        (zhangyunhao116/zmail#115); the default is 30 days (zhangyunhao116/zmail#95)"""
+
+        async def test() -> None:
+            refused = "-ERR 登录太频繁，请稍后再试".encode("gb18030")
+            habits: dict[str, object] = {
+                "newest": 10,
+                "one_session": "-ERR 您的邮箱正在使用中".encode("gb18030"),
+                "stale": 1,
+                "retrievals": 6,
+                "over": b"-ERR Download exceed. msg=6",
+                "again": deque([refused, refused]),
+                "refuses": {9: "-ERR 邮件不存在".encode("gb18030")},
+                "names": frozenset({b"user@123.com"}),
+            }
+            self.legacy = 'login = "full"'
+            greeting = b"+OK Welcome to coremail Mail Pop3 Server (qiye163coms[726cd87d72d896a1ac393507])"
+            server = await self.quirky(habits, greeting=greeting, capabilities=(b"TOP", b"USER", b"UIDL"))
+            home = await self.admitted()
+            there = [*MAILS[2:10], MAILS[11]]
+            await self.assert_here(home, there)
+            await self.settled()
+            (reason,) = await self.reasons(home)
+            self.assertIn("邮件不存在", reason)
+            self.assertRegex(self.account().reason, "^1 messages .* in quarantine; NetEase lists")
+            server.messages += [b"Subject: new\r\n\r\nnew\r\n"]
+            server.habits.refuses = {}
+            await self.look_again()
+            await self.assert_here(home, [*there, server.messages[-1], MAILS[10]])  # it was there after all
+            self.assertEqual((server.deletions, len(server.habits.again)), (0, 0))
 
         return self.run_async(test())
