@@ -87,14 +87,15 @@ class LegacyDoor:
         """What a move calls when its connection was lost.
 
         Servers that have one answer for a wrong password and for too many logins took this password before: they are
-        asked once more after a while, and no more, which would lock the user out (invariant 10).
+        asked once more after a while, and no more, which would lock the user out (invariant 10). A login that goes
+        well lets another one be doubted later.
         """
         doubted = False
 
         async def reopen() -> Source:
             nonlocal doubted
             try:
-                return await self.open(name, password)
+                source = await self.open(name, password)
             except LoginRejected as error:
                 if doubted:
                     raise source_error(error) from error
@@ -102,6 +103,8 @@ class LegacyDoor:
                 raise SourceBusy(f"{error.text}; it took the same password before") from error
             except LegacyError as error:
                 raise source_error(error) from error
+            doubted = False
+            return source
 
         return reopen
 

@@ -169,3 +169,24 @@ class LegacyDoorTest(SynchronousTestCase):
             self.connections[-1].login_result.errback(error)
             self.failureResultOf(opening, kind)
         self.assertEqual(self.slots_free(), 2)
+
+    def test_a_login_that_goes_well_lets_a_later_one_be_doubted(self) -> None:
+        reopen = self.door.reopener(USER, Secret(b"secret"))
+
+        def opening() -> Deferred[Source]:
+            async def open_again() -> Source:
+                return await reopen()
+
+            return Deferred.fromCoroutine(open_again())
+
+        refused = opening()
+        self.connections[-1].login_result.errback(LoginRejected("no"))
+        self.failureResultOf(refused, SourceBusy)
+        taken = opening()
+        self.connections[-1].login_result.callback(None)
+        source = self.successResultOf(taken)
+        source.abort()
+        for kind in (SourceBusy, SourceUnusable):
+            refused = opening()
+            self.connections[-1].login_result.errback(LoginRejected("no"))
+            self.failureResultOf(refused, kind)
