@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -90,8 +90,11 @@ class Mover:
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
         started = written = self._reactor.seconds()
         writing: Deferred[None] | None = None
+        move: Move | None = None
 
         def make(told: Told) -> Move:
+            nonlocal move
+
             def tell(sums: Sums) -> None:
                 nonlocal written, writing
                 told(sums)
@@ -101,12 +104,14 @@ class Mover:
                     writing = self.apart(self._write_progress(account, sums))
 
             reopen = self._legacy.reopener(name_of(account), password)
-            return Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
-            await self._write_down(account, result, self._reactor.seconds() - started)
+            remarks = move.remarks if move is not None else ()
+            await self._write_down(account, result, remarks, self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
         running = self.moves.start(account.id, make, concluded)
@@ -125,16 +130,22 @@ class Mover:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
-    async def _write_down(self, account: Account, result: Sums | Exception, seconds: float) -> None:
-        """How a move ended: for the administrator, and in the account's state."""
+    async def _write_down(
+        self, account: Account, result: Sums | Exception, remarks: Sequence[str], seconds: float
+    ) -> None:
+        """How a move ended: for the administrator, and in the account's state. What is to be said each time again is
+        logged once."""
         if isinstance(result, Exception):
             self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
             if not self._stopping:
                 await self._in_thread(self._accounts.set_reason, account.id, str(result))
             return
-        reason = ""
+        said = [*remarks]
         if result.quarantined:
-            reason = f"{result.quarantined} messages could not be carried over and are in quarantine"
+            said.insert(0, f"{result.quarantined} messages could not be carried over and are in quarantine")
+        reason = "; ".join(said)
+        if remarks and reason != account.reason:
+            self._log.warning("mailbox may not be whole", account=account.name, reason="; ".join(remarks))
         await self._write_progress(account, result)
         await self._in_thread(self._accounts.moved, account.id, reason)
         self._log.info(

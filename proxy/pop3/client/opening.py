@@ -44,7 +44,7 @@ async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
         if "UTF8" in session.capabilities:
             await _take_all_octets(session)
         if session.capabilities.get("IMPLEMENTATION", ())[:1] == ("CYRUS",):
-            session.wire.lines_end_at_lf()
+            session.wire.take_bare_line_ends()  # it sends lines as it stores them, and doubles dots behind any LF
     except BaseException:
         wire.abort()
         raise
@@ -64,6 +64,7 @@ async def _be_greeted(session: Session) -> None:
         raise LegacyUnreachable(f"{error.text}; {hint}") from None
     if not greeting.ok:
         raise unwelcome(greeting)
+    session.greeting = greeting.text
     session.stamp = parse_stamp(greeting.words)
 
 

@@ -24,7 +24,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxy.pop3.client.errors import LegacyError, LegacyTimeout, LegacyUnreachable, TlsFailed
+from proxy.pop3.client.errors import BareLineEnds, LegacyError, LegacyTimeout, LegacyUnreachable, TlsFailed
 from proxy.pop3.client.patience import Patience
 from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.settings import Legacy
@@ -70,9 +70,9 @@ class Wire(Protocol):
     def outstanding(self) -> bool:
         return self._machine.outstanding
 
-    def lines_end_at_lf(self) -> None:
-        """Read messages as this server sends them (see `proxy.wire.blocks`)."""
-        self._machine.lines_end_at_lf()
+    def take_bare_line_ends(self) -> None:
+        """Lines of blocks may end in a bare LF, whatever those of answers do."""
+        self._machine.mixed = True
 
     def pause(self) -> None:
         """Read no more. What was read already (at most 64 KiB) is still handed on."""
@@ -200,4 +200,7 @@ class Wire(Protocol):
     def _expired(self, what: str) -> None:
         awaited = self._machine.awaited
         owed = awaited.awaited() if awaited is not None else "an answer"
-        self.end(LegacyTimeout(f"the server {what} while it owed {owed}"))
+        if self._machine.bare_end:
+            self.end(BareLineEnds(f"the server {what} behind {owed}, whose last lines end in a bare line feed"))
+        else:
+            self.end(LegacyTimeout(f"the server {what} while it owed {owed}"))

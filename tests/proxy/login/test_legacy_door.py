@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from proxy import config
 from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
-from proxy.migration.source import Source, SourceLost, SourceUnusable
+from proxy.migration.source import Source, SourceBusy, SourceLost, SourceUnusable
 from proxy.pop3.client import connection
 from proxy.pop3.client.errors import LegacyTimeout, LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.wire.door import Secret
@@ -154,7 +154,13 @@ class LegacyDoorTest(SynchronousTestCase):
 
     def test_a_move_that_comes_back_is_told_in_its_own_words(self) -> None:
         reopen = self.door.reopener(USER, Secret(b"secret"))
-        for error, kind in ((LoginRejected("no"), SourceUnusable), (MaildropInUse("locked"), SourceLost)):
+        answers = (
+            (LoginRejected("no"), SourceBusy),  # it took the password before, so it may be tired of logins
+            (MaildropInUse("locked"), SourceBusy),
+            (LegacyUnreachable("gone"), SourceLost),
+            (LoginRejected("no"), SourceUnusable),
+        )
+        for error, kind in answers:
 
             async def open_again() -> Source:
                 return await reopen()
@@ -163,3 +169,24 @@ class LegacyDoorTest(SynchronousTestCase):
             self.connections[-1].login_result.errback(error)
             self.failureResultOf(opening, kind)
         self.assertEqual(self.slots_free(), 2)
+
+    def test_a_login_that_goes_well_lets_a_later_one_be_doubted(self) -> None:
+        reopen = self.door.reopener(USER, Secret(b"secret"))
+
+        def opening() -> Deferred[Source]:
+            async def open_again() -> Source:
+                return await reopen()
+
+            return Deferred.fromCoroutine(open_again())
+
+        refused = opening()
+        self.connections[-1].login_result.errback(LoginRejected("no"))
+        self.failureResultOf(refused, SourceBusy)
+        taken = opening()
+        self.connections[-1].login_result.callback(None)
+        source = self.successResultOf(taken)
+        source.abort()
+        for kind in (SourceBusy, SourceUnusable):
+            refused = opening()
+            self.connections[-1].login_result.errback(LoginRejected("no"))
+            self.failureResultOf(refused, kind)
