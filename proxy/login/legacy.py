@@ -22,7 +22,7 @@ from proxy.config import Config, Domain
 from proxy.login.names import Name
 from proxy.migration.pop3_source import Manners, Pop3Source, source_error
 from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
-from proxy.migration.source import Reopen, Source
+from proxy.migration.source import Reopen, Source, SourceBusy
 from proxy.pop3.client import connection as pop3_client
 from proxy.pop3.client.bandwidth import Bandwidth
 from proxy.pop3.client.connection import Connection
@@ -155,6 +155,9 @@ class LegacyServer:
             tls=legacy.tls,
             verify=legacy.verify,
             ca=legacy.ca,
+            minimum=legacy.tls_minimum,
+            ciphers=legacy.ciphers,
+            fingerprints=legacy.fingerprint,
             bandwidth=host.bandwidth,
         )
         self.manners = Manners()
@@ -258,13 +261,27 @@ class LegacyDoor:
         return connection
 
     def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
-        """What a move calls when its connection was lost."""
+        """What a move calls when its connection was lost.
+
+        Servers that have one answer for a wrong password and for too many logins took this password before: they are
+        asked once more after a while, and no more, which would lock the user out (invariant 10). A login that goes
+        well lets another one be doubted later.
+        """
+        doubted = False
 
         async def reopen() -> Source:
+            nonlocal doubted
             try:
-                return await self.open(name, password, errand)
+                source = await self.open(name, password, errand)
+            except LoginRejected as error:
+                if doubted:
+                    raise source_error(error) from error
+                doubted = True
+                raise SourceBusy(f"{error.text}; it took the same password before") from error
             except LegacyError as error:
                 raise source_error(error) from error
+            doubted = False
+            return source
 
         return reopen
 

@@ -24,7 +24,7 @@ from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, Source, SourceError, Stopped
+from proxy.migration.source import GaveWay, Reopen, Source, SourceError, Stopped
 from proxy.migration.turns import Turns
 from proxy.pop3.client.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
@@ -113,12 +113,12 @@ class Mover:
         written: float | None = None
         writing: Deferred[None] | None = None
         last: Sums | None = None
-        moves: list[Move] = []
-
-        async def reopen() -> Source:
-            return await self._legacy.reopener(name_of(account), self._passwords[account.id], errand)()
+        move: Move | None = None
+        reopen = self._reopener(account, errand)
 
         def make(told: Told) -> Move:
+            nonlocal move
+
             def tell(sums: Sums) -> None:
                 nonlocal written, writing, last
                 told(sums)
@@ -132,7 +132,6 @@ class Mover:
                     writing = self.apart(self._write_progress(account, sums))
 
             move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
-            moves.append(move)
             return move
 
         async def concluded(result: Sums | Exception) -> None:
@@ -140,12 +139,10 @@ class Mover:
                 await writing  # or what it writes could come last
             if last is not None and isinstance(result, Exception) and not self._stopping:
                 await self._write_progress(account, last)
-            troubles = [moves[-1].remark] if moves else []
+            remarks = [*move.remarks] if move is not None else []
             if isinstance(result, Sums) and result.quarantined:
-                troubles.append(await home.run(lambda home: in_words(home.ledger.quarantined())))
-            await self._write_down(
-                account, result, "; ".join(filter(None, troubles)), self._reactor.seconds() - started
-            )
+                remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
+            await self._write_down(account, result, "; ".join(remarks), self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
         self._passwords[account.id] = password
@@ -154,6 +151,19 @@ class Mover:
         if errand is not None and errand.urgency > Urgency.REFRESH:
             errand.give_way = lambda: self._give_way(account)
         return running
+
+    def _reopener(self, account: Account, errand: Errand | None) -> Reopen:
+        """With the password that the legacy server takes by then."""
+        way: tuple[Secret, Reopen] | None = None
+
+        async def reopen() -> Source:
+            nonlocal way
+            now = self._passwords[account.id]
+            if way is None or way[0] is not now:
+                way = now, self._legacy.reopener(name_of(account), now, errand)
+            return await way[1]()
+
+        return reopen
 
     async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
         try:
@@ -174,7 +184,8 @@ class Mover:
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
     async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, seconds: float) -> None:
-        """How a move ended: for the administrator, and in the account's state."""
+        """How a move ended: for the administrator, and in the account's state. What is to be said each time again is
+        logged once."""
         if isinstance(result, Exception):
             self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
             if self._stopping:
@@ -187,7 +198,7 @@ class Mover:
             return
         await self._write_progress(account, result)
         await self._in_thread(self._accounts.moved, account.id, troubles, self._next_round())
-        if troubles:
+        if troubles and troubles != account.reason:
             self._log.warning("moved with troubles", account=account.name, reason=troubles)
         self._log.info(
             "move done",

@@ -14,7 +14,7 @@ from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.migration import schedule
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import Source, SourceLost, SourceUnusable
+from proxy.migration.source import Source, SourceBusy, SourceLost, SourceUnusable
 from proxy.pop3.client import connection
 from proxy.pop3.client.errors import LegacyBusy, LegacyTimeout, LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.wire.door import Secret
@@ -162,7 +162,13 @@ class LegacyDoorTest(DoorCase):
 
     def test_a_move_that_comes_back_is_told_in_its_own_words(self) -> None:
         reopen = self.door.reopener(USER, Secret(b"secret"))
-        for error, kind in ((LoginRejected("no"), SourceUnusable), (MaildropInUse("locked"), SourceLost)):
+        answers = (
+            (LoginRejected("no"), SourceBusy),  # it took the password before, so it may be tired of logins
+            (MaildropInUse("locked"), SourceBusy),
+            (LegacyUnreachable("gone"), SourceLost),
+            (LoginRejected("no"), SourceUnusable),
+        )
+        for error, kind in answers:
 
             async def open_again() -> Source:
                 return await reopen()
@@ -171,6 +177,27 @@ class LegacyDoorTest(DoorCase):
             self.connections[-1].login_result.errback(error)
             self.failureResultOf(opening, kind)
         self.assertEqual(self.slots_free(), 2)
+
+    def test_a_login_that_goes_well_lets_a_later_one_be_doubted(self) -> None:
+        reopen = self.door.reopener(USER, Secret(b"secret"))
+
+        def opening() -> Deferred[Source]:
+            async def open_again() -> Source:
+                return await reopen()
+
+            return Deferred.fromCoroutine(open_again())
+
+        refused = opening()
+        self.connections[-1].login_result.errback(LoginRejected("no"))
+        self.failureResultOf(refused, SourceBusy)
+        taken = opening()
+        self.connections[-1].login_result.callback(None)
+        source = self.successResultOf(taken)
+        source.abort()
+        for kind in (SourceBusy, SourceUnusable):
+            refused = opening()
+            self.connections[-1].login_result.errback(LoginRejected("no"))
+            self.failureResultOf(refused, kind)
 
 
 class Busy(DoorCase):
