@@ -227,11 +227,11 @@ class LoginGate:
             self._throttle.legacy_said_no(str(name), password)
             raise LoginRefused(Refusal.WRONG, _WRONG) from error
         except MaildropInUse as error:
-            self._log.warning("legacy mailbox in use", account=str(name), reason=error.text)
+            self._log.warning("legacy mailbox in use", account=str(name), reason=error.advice)
             raise LoginRefused(Refusal.IN_USE, "the old mailbox is in use by another program") from error
         except LoginNotPossible as error:
-            self._log.warning("legacy login not possible", account=str(name), reason=error.text)
+            self._log.warning("legacy login not possible", account=str(name), reason=error.advice)
             raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         except LegacyError as error:
-            self._log.warning("legacy server unavailable", account=str(name), reason=error.text)
+            self._log.warning("legacy server unavailable", account=str(name), reason=error.advice)
             raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error

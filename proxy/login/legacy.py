@@ -17,6 +17,7 @@ from proxy.login.names import Name
 from proxy.migration.pop3_source import Manners, Pop3Source, source_error
 from proxy.migration.schedule import Slots
 from proxy.migration.source import Reopen, Source
+from proxy.migration.weighing import Exactness
 from proxy.pop3.client import connection as pop3_client
 from proxy.pop3.client.connection import Connection
 from proxy.pop3.client.errors import LegacyError, LegacyTimeout
@@ -39,6 +40,7 @@ class LegacyServer:
         )
         self.slots = Slots(legacy.connections)
         self.manners = Manners()
+        self.exactness = Exactness()
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
 
 
@@ -69,9 +71,9 @@ class LegacyDoor:
     async def _connect(self, server: LegacyServer, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
         if server.in_vain is not None and server.in_vain[0] > asked:
-            text = server.in_vain[1].text
+            error = server.in_vain[1]
             await deferLater(self._reactor, 0)  # the next in the queue is told in a turn of its own
-            raise LegacyTimeout(text)
+            raise LegacyTimeout(error.text, remedy=error.remedy)
         began = self._reactor.seconds()
         try:
             connection = await pop3_client.connect(self._reactor, server.settings)
@@ -82,6 +84,10 @@ class LegacyDoor:
             raise
         server.in_vain = None
         return connection
+
+    def exactness(self, name: Name) -> Exactness:
+        """What is known of the lengths that this account's server tells."""
+        return self._servers[name.domain].exactness
 
     def reopener(self, name: Name, password: Secret) -> Reopen:
         """What a move calls when its connection was lost."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.schedule import Turns
 from proxy.migration.source import Source, SourceError, SourceLost
+from proxy.migration.weighing import Scales
 from proxy.pop3.client.errors import LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
@@ -90,6 +91,7 @@ class Mover:
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
         started = written = self._reactor.seconds()
         writing: Deferred[None] | None = None
+        troubles: Sequence[str] = ()
 
         def make(told: Told) -> Move:
             def tell(sums: Sums) -> None:
@@ -101,12 +103,18 @@ class Mover:
                     writing = self.apart(self._write_progress(account, sums))
 
             reopen = self._legacy.reopener(name_of(account), password)
-            return Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            scales = Scales(self._legacy.exactness(name_of(account)))
+            move = Move(
+                home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell, scales=scales
+            )
+            nonlocal troubles
+            troubles = move.troubles
+            return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
-            await self._write_down(account, result, self._reactor.seconds() - started)
+            await self._write_down(account, result, troubles, self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
         running = self.moves.start(account.id, make, concluded)
@@ -125,10 +133,19 @@ class Mover:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
-    async def _write_down(self, account: Account, result: Sums | Exception, seconds: float) -> None:
-        """How a move ended: for the administrator, and in the account's state."""
+    async def _write_down(
+        self, account: Account, result: Sums | Exception, troubles: Sequence[str], seconds: float
+    ) -> None:
+        """How a move ended: for the administrator, and in the account's state. One warning a move, however often it
+        met with trouble."""
         if isinstance(result, Exception):
-            self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
+            self._log.warning(
+                "move interrupted",
+                account=account.name,
+                reason=str(result),
+                troubles=len(troubles),
+                seconds=round(seconds, 3),
+            )
             if not self._stopping:
                 await self._in_thread(self._accounts.set_reason, account.id, str(result))
             return
@@ -137,6 +154,10 @@ class Mover:
             reason = f"{result.quarantined} messages could not be carried over and are in quarantine"
         await self._write_progress(account, result)
         await self._in_thread(self._accounts.moved, account.id, reason)
+        if troubles:
+            self._log.warning(
+                "move met with trouble", account=account.name, reason=troubles[-1], troubles=len(troubles)
+            )
         self._log.info(
             "move done",
             account=account.name,
@@ -170,11 +191,11 @@ class Mover:
             self._failed.pop(account.id, None)
         except (LegacyError, SourceError) as error:
             # Not the user's business: what is here is served. A moved account is not broken by it.
-            self._log.warning("nothing new fetched", account=account.name, reason=str(error))
             rejected = account.password_hash if isinstance(error, LoginRejected) else None
             self._failed[account.id] = _Failed(self._reactor.seconds() + self._config.migration.refresh, rejected)
             if isinstance(error, LegacyError):  # how a move ended is written down by itself
-                await self._in_thread(self._accounts.set_reason, account.id, str(error))
+                self._log.warning("nothing new fetched", account=account.name, reason=error.advice)
+                await self._in_thread(self._accounts.set_reason, account.id, error.advice)
         finally:
             self._refreshing.discard(account.id)
 

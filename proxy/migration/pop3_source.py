@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -23,6 +25,8 @@ from proxy.pop3.client.errors import (
 from proxy.pop3.client.settings import ONE_AT_A_TIME, Window
 
 Listings = tuple[dict[int, int | None], list[tuple[int, bytes]] | None]  # by number: octets; unique-ids, if any
+
+_UNIQUE_ID = re.compile(rb"[!-~]{0,70}").fullmatch  # RFC 1939 7; "" is a server's that does not say
 
 UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
 DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets one at a time
@@ -51,26 +55,55 @@ class Manners:
 
 
 class _Sink:
-    """Gives what the client takes off the wire to the receiver, by ledger entry instead of by number."""
+    """Gives what the client takes off the wire to the receiver, by ledger entry instead of by number.
+
+    A message that is not as long as LIST said may have been cut off by what only looks like its end. It is given on
+    when the next answer has begun as an answer does, and not at all where it has not.
+    """
 
     def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None:
         self._entries = dict(wanted)
         self._receiver = receiver
+        self._octets = 0
+        self._give: Callable[[], None] = _nothing
+        self.waits: Entry | None = None  # what was not given on yet
 
     def message(self, number: int, data: bytes) -> None:
-        self._receiver.message(self._entries[number], data)
+        self.go_on()
+        entry = self._entries[number]
+        self._complete(entry, len(data), lambda: self._receiver.message(entry, data))
 
     def begin(self, number: int) -> None:
-        self._receiver.begin(self._entries[number])
+        self.go_on()
+        self._large, self._octets = self._entries[number], 0
+        self._receiver.begin(self._large)
 
     def piece(self, data: bytes) -> None:
+        self._octets += len(data)
         self._receiver.piece(data)
 
     def end(self) -> None:
-        self._receiver.end()
+        self._complete(self._large, self._octets, self._receiver.end)
 
     def missing(self, number: int, text: str) -> None:
+        self.go_on()
         self._receiver.refused(self._entries[number], text)
+
+    def _complete(self, entry: Entry, octets: int, give: Callable[[], None]) -> None:
+        if octets == entry.octets:
+            give()
+        else:
+            self._give, self.waits = give, entry
+
+    def go_on(self) -> None:
+        """What came next shows that the one before was whole."""
+        if self.waits is not None:
+            self.waits = None
+            self._give()
+            self._give = _nothing
+
+
+def _nothing() -> None: ...
 
 
 class Pop3Source:
@@ -84,9 +117,12 @@ class Pop3Source:
     async def list(self) -> Sequence[Listed]:
         """UIDL and LIST. A server without UIDL gives names of ""; a size it does not tell is 0."""
         try:
-            sizes, uidls = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
+            listed = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
+            if _odd(*listed) and await self._listings() != listed:
+                raise LegacyProtocolError("the server answers LIST or UIDL otherwise each time it is asked")
         except LegacyError as error:
             raise source_error(error) from error
+        sizes, uidls = listed
         names = dict(uidls or ())
         return [Listed(number, _uidl(names.get(number)), sizes[number] or 0) for number in sorted(sizes)]
 
@@ -112,13 +148,22 @@ class Pop3Source:
         entries = dict(wanted)
         window = ONE_AT_A_TIME if one_by_one or len(wanted) == 1 else await self._window()
         sizes = {number: entry.octets or None for number, entry in wanted}
+        sink = _Sink(wanted, receiver)
         try:
-            await self._connection.retrieve(list(entries), sizes, _Sink(wanted, receiver), window)
+            await self._connection.retrieve(list(entries), sizes, sink, window)
+            if sink.waits is not None:
+                await self._be_in_step()
+                sink.go_on()
         except LegacyError as error:
             if window is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
                 self._manners.broke_off()  # whatever it announced
             under_way = None if error.message is None else entries.get(error.message)
-            raise source_error(error, under_way) from error
+            raise source_error(error, sink.waits or under_way) from error
+
+    async def _be_in_step(self) -> None:
+        """Is the next answer one? Raises LegacyError."""
+        with suppress(CommandRefused):  # an answer all the same
+            await self._connection.noop()
 
     async def _window(self) -> Window:
         """How many RETRs may be on their way: many where the server announces PIPELINING or proves able."""
@@ -156,6 +201,15 @@ class Pop3Source:
         self._left()
 
 
+def _odd(sizes: Mapping[int, int | None], uidls: Sequence[tuple[int, bytes]] | None) -> bool:
+    """Is there anything in the listings that servers seldom say? It may have been garbled on its way."""
+    if None in sizes.values():
+        return True
+    if uidls is None:
+        return False
+    return len(uidls) != len(sizes) or any(number not in sizes or not _UNIQUE_ID(name) for number, name in uidls)
+
+
 def _uidl(name: bytes | str | None) -> str:
     """A UIDL as the ledger keeps it. Bytes that are no text are kept one to one."""
     if name is None:
@@ -167,5 +221,5 @@ def _uidl(name: bytes | str | None) -> str:
 def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
     """What a failure of the client means to a move: would another connection do better?"""
     if isinstance(error, (LoginRejected, LoginNotPossible, CommandRefused)):
-        return SourceUnusable(error.text)
-    return SourceLost(error.text, entry)
+        return SourceUnusable(error.advice)
+    return SourceLost(error.advice, entry)

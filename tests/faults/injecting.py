@@ -15,6 +15,8 @@ from tests.faults.network import End
 
 # What no server says: NUL, controls, 8-bit, and things that look like the protocol's own, but no line end of CRLF.
 GARBAGE = b"\x00\xff\xfe+OK .\r.\n\x80\x15\x03\x01"
+NOISE = b"\x00\xff\x81"
+FORGED = b"\r\n.\r\n\x00\xff"  # what looks like the end of an answer
 REFUSAL = b"-ERR [SYS/TEMP] injected fault\r\n"
 
 
@@ -22,6 +24,8 @@ class Kind(enum.Enum):
     RESET = "reset"
     SILENCE = "silence"
     GARBAGE = "garbage"
+    NOISE = "garbage within a line"
+    FORGED = "garbage that looks like an end"
     EOF = "early EOF"
     ERR = "-ERR"
     TWICE = "duplicate line"
@@ -119,6 +123,12 @@ class Injector:
     def garbage(self, data: bytes, at: int) -> None:
         self._end.write(data[:at] + GARBAGE + data[at:])
 
+    def noise(self, data: bytes, at: int) -> None:
+        self._end.write(data[:at] + NOISE + data[at:])
+
+    def forged(self, data: bytes, at: int) -> None:
+        self._end.write(data[:at] + FORGED + data[at:])
+
     def early_eof(self, data: bytes, at: int) -> None:
         self._end.write(data[:at])
         self._dead = True
@@ -160,7 +170,7 @@ class _Below:
             return data
         self._done = True
         end, before = self._injector._end, data[:at]
-        if self._fault.kind is Kind.GARBAGE:
+        if self._fault.kind in {Kind.GARBAGE, Kind.NOISE, Kind.FORGED}:
             return before + GARBAGE + data[at:]
         if self._fault.kind is Kind.TWICE:
             return data + data
@@ -176,6 +186,8 @@ _DO: dict[Kind, Callable[[Injector, bytes, int], None]] = {
     Kind.RESET: Injector.reset,
     Kind.SILENCE: Injector.silence,
     Kind.GARBAGE: Injector.garbage,
+    Kind.NOISE: Injector.noise,
+    Kind.FORGED: Injector.forged,
     Kind.EOF: Injector.early_eof,
     Kind.ERR: Injector.refuse,
     Kind.TWICE: Injector.twice,

@@ -59,6 +59,25 @@ tls = "{tls}"
 """
 
 
+class Ground:
+    """A state directory and the engines over it, which many cases may share: each has an account of its own."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._stack = contextlib.ExitStack()
+        self.state = directory or Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=in_memory())))
+        self.database = AccountsDatabase(self.state / "accounts.db")
+        self._stack.callback(self.database.close)
+        self.engine = MailboxEngine()
+        self._users = 0
+
+    def user(self) -> str:
+        self._users += 1
+        return f"user{self._users}"
+
+    def close(self) -> None:
+        self._stack.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A message as it is here."""
@@ -95,31 +114,30 @@ class Rig:
         tls: str = "none",
         more: str = "",
         in_thread: Any = direct,
+        ground: Ground | None = None,
     ) -> None:
         self.server = server
         self.fault_of = fault_of
         self.injectors: list[Injector] = []
         self.log = RecordingLog()
-        self._in_thread = in_thread
         self._stack = contextlib.ExitStack()
         self._patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         self._patch.setattr(secrets, "_hasher", CHEAP)
         self.network = Network(lambda number: _Joined(self, number))  # type: ignore[arg-type, return-value]
         self.network.refuse = self._refusal
         self._patch.setattr(pop3_client, "HostnameEndpoint", self.network.endpoint)
-        self.state = Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=in_memory())))
-        self.config = config.parse(CONFIG.format(state=self.state, tls=tls, more=more).encode())
+        if ground is None:
+            ground = Ground()
+            self._stack.callback(ground.close)
+        self.user = ground.user()
+        self.config = config.parse(CONFIG.format(state=ground.state, tls=tls, more=more).encode())
+        assert self.config.accounts_file == ground.state / "accounts.db"
         self._homes: list[Home] = []
-        self._start()
-
-    def _start(self) -> None:
-        database = AccountsDatabase(self.config.accounts_file)
-        self._stack.callback(database.close)
-        self.accounts = Accounts(database)
+        self.accounts = Accounts(ground.database)
         sealer = Sealer(b"k" * secrets.KEY_OCTETS)
-        self.homes = Homes(MailboxEngine(), in_thread=self._in_thread, from_thread=lambda call: call())
+        self.homes = Homes(ground.engine, in_thread=in_thread, from_thread=lambda call: call())
         door = LegacyDoor(self.config, self.network.clock)
-        shared: dict[str, Any] = {"reactor": self.network.clock, "in_thread": self._in_thread, "log": self.log}
+        shared: dict[str, Any] = {"reactor": self.network.clock, "in_thread": in_thread, "log": self.log}
         self.mover = Mover(self.config, self.accounts, sealer, self.homes, door, **shared)
         self.gate = LoginGate(self.config, self.accounts, sealer, self.homes, door, self.mover, **shared)
 
@@ -150,7 +168,7 @@ class Rig:
 
     def login(self, password: bytes = PASSWORD) -> Refusal | None:
         """Log in over IMAP, as long as it takes; what the client is told."""
-        credentials = Credentials(b"user", Secret(password), "imap", "192.0.2.1")
+        credentials = Credentials(self.user.encode(), Secret(password), "imap", "192.0.2.1")
         try:
             self._homes.append(self.wait_for(Deferred.fromCoroutine(self.gate.login(credentials, Hold()))))
         except LoginRefused as refused:
@@ -178,7 +196,7 @@ class Rig:
     # What is here then
 
     def account(self) -> Account:
-        found = self.accounts.find("user", "123.com")
+        found = self.accounts.find(self.user, "123.com")
         assert found is not None
         return found
 

@@ -54,7 +54,7 @@ async def _be_greeted(session: Session) -> None:
         if session.wire.encrypted:
             raise
         hint = 'a server that expects TLS from the start waits like this: try `tls = "implicit"`'
-        raise LegacyTimeout(f"{error.text}; {hint}") from None
+        raise LegacyTimeout(f"{error.text}; {hint}", remedy="") from None
     if not greeting.ok:
         raise unwelcome(greeting)
     session.stamp = parse_stamp(greeting.words)

@@ -25,6 +25,7 @@ from proxy.login.mover import Mover
 from proxy.login.names import Name
 from proxy.migration.pop3_source import source_error
 from proxy.migration.source import Reopen, Source
+from proxy.migration.weighing import Exactness
 from proxy.pop3.client.errors import LegacyError, LoginRejected
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, folder
@@ -103,6 +104,9 @@ class ScriptedLegacy:
         if self.passwords.get(str(name)) != password.reveal():
             raise LoginRejected("the legacy server refused the login: no")
         return self.mailbox(str(name)).connect()
+
+    def exactness(self, _name: Name) -> Exactness:
+        return Exactness()
 
     def reopener(self, name: Name, password: Secret) -> Reopen:
         async def reopen() -> Source:
