@@ -203,7 +203,8 @@ class Maildir:
             (path / name).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         if directory:
             (path / "maildirfolder").touch(mode=0o600)  # Maildir++: this is a folder, its parent is the account
-        for made in (path, *(p.parent for p in missing)):
+        # Each by itself too: without a journal a name that is durable may lead to a directory that is not.
+        for made in (*(path / name for name in SUBDIRECTORIES), path, *(p.parent for p in missing)):
             sync_directory(made)
         return path
 

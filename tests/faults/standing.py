@@ -7,7 +7,7 @@ import select
 import socket
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final
 
@@ -27,6 +27,7 @@ class StandingServer:
         self.sessions = 0  # that logged in
         self.deletions = 0
         self.cut_after: int | None = None  # messages after which each connection is reset; None: never
+        self.at: dict[int, Callable[[], None]] = {}  # what happens when so many messages were asked for, in all
         self.bursts: int | None = None  # messages that come at once, before the line is busy for a moment
         self._uidls = [unique_id(message) for message in self.messages]
         self._blocks = [b"+OK\r\n" + stuffed(message) for message in self.messages]
@@ -100,6 +101,7 @@ class StandingServer:
                 if self.bursts is not None and given % self.bursts == 0:
                     select.select([], [], [], MOMENT)
                 self.retrievals[int(arguments[0])] += 1
+                self.at.pop(self.fetched, _nothing)()
                 connection.sendall(self._blocks[int(arguments[0]) - 1])
                 continue
             self.deletions += verb == b"DELE"
@@ -116,6 +118,9 @@ class StandingServer:
         if verb == b"UIDL":
             return _listing(self._uidls)
         return b"+OK\r\n"
+
+
+def _nothing() -> None: ...
 
 
 def _listing(words: object) -> bytes:
