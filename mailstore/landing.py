@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +23,7 @@ from mailstore.index.rows import NO_FLAGS, SEEN, Flags
 from mailstore.ledger import Entry, Landed
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files, unique_name
 from mailstore.message.arrival import arrival, header_end
+from mailstore.room import leave_room
 
 HEADER_LIMIT: Final = 64 * 1024  # of a message, what is looked at for date and flags
 
@@ -95,10 +97,15 @@ class Landing:
             raise
 
     def close(self) -> None:
-        """Give up what is half written. Idempotent."""
+        """Give up what is not settled, and the room that it takes. Idempotent."""
         if self._open is not None:
             os.close(self._open.fd)
             self._open = None
+        if self._tmp >= 0:
+            with suppress(OSError):  # the next move tries again
+                for name in os.listdir(self._tmp):  # noqa: PTH208 - by descriptor, as everything here
+                    if ledger_of(name, self._token) is not None:
+                        os.unlink(name, dir_fd=self._tmp)
         for fd in (self._tmp, self._cur):
             if fd >= 0:
                 os.close(fd)
@@ -117,9 +124,11 @@ class Landing:
     # First step
 
     def write(self, arrivals: Sequence[Whole | Arriving]) -> list[Written]:
-        """Write what has arrived; gives back the messages that are complete. Raises StorageFailed."""
+        """Write what has arrived; gives back the messages that are complete. Raises StorageFailed; DiskFull while there
+        is a little room left, which is not a move's to take."""
         done = []
         with storage_errors():
+            leave_room(self._tmp)
             for item in arrivals:
                 if isinstance(item, tuple):
                     done.append(self._write_whole(*item))

@@ -140,7 +140,10 @@ class LoginGate:
             entered = await self._mover.turns.take(name, lambda: self._check(name, password, hold, unfit))
         account, running = entered
         if running is not None and account.state is State.MOVING:
-            await running.join(hold)
+            try:
+                await running.join(hold)
+            except MailstoreError as error:  # written down with the move
+                raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         return account
 
     async def _look_up(self, name: Name, password: Secret, unfit: str | None = None) -> tuple[Account | None, bool]:

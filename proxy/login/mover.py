@@ -15,6 +15,7 @@ from mailstore.errors import MailstoreError, SecretUnreadable
 from mailstore.ledger import Sums
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor, name_of
 from proxy.login.names import Name
@@ -91,7 +92,7 @@ class Mover:
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
         started = written = self._reactor.seconds()
         writing: Deferred[None] | None = None
-        troubles: Sequence[str] = ()
+        move: Move | None = None
 
         def make(told: Told) -> Move:
             def tell(sums: Sums) -> None:
@@ -104,17 +105,17 @@ class Mover:
 
             reopen = self._legacy.reopener(name_of(account), password)
             scales = Scales(self._legacy.exactness(name_of(account)))
+            nonlocal move
             move = Move(
                 home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell, scales=scales
             )
-            nonlocal troubles
-            troubles = move.troubles
             return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
-            await self._write_down(account, result, troubles, self._reactor.seconds() - started)
+            assert move is not None
+            await self._write_down(account, result, move, self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
         running = self.moves.start(account.id, make, concluded)
@@ -124,7 +125,7 @@ class Mover:
     async def _see_out(self, running: Running, home: Home) -> None:
         try:
             await running.result.wait()
-        except SourceError:
+        except (SourceError, MailstoreError):
             pass  # written down
         finally:
             home.close()
@@ -133,26 +134,39 @@ class Mover:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
-    async def _write_down(
-        self, account: Account, result: Sums | Exception, troubles: Sequence[str], seconds: float
-    ) -> None:
+    async def _write_down(self, account: Account, result: Sums | Exception, move: Move, seconds: float) -> None:
         """How a move ended: for the administrator, and in the account's state. One warning a move, however often it
         met with trouble."""
-        if isinstance(result, Exception):
-            self._log.warning(
-                "move interrupted",
-                account=account.name,
-                reason=str(result),
-                troubles=len(troubles),
-                seconds=round(seconds, 3),
-            )
-            if not self._stopping:
-                await self._in_thread(self._accounts.set_reason, account.id, str(result))
-            return
+        try:
+            if isinstance(result, Exception):
+                await self._write_down_failure(account, result, move, seconds)
+            else:
+                await self._write_down_success(account, result, move.troubles, seconds)
+        except MailstoreError as error:
+            if not isinstance(result, MailstoreError):  # else it is the same disk, which was spoken of
+                self._log.error("move not written down", account=account.name, reason=str(error))
+            raise
+
+    async def _write_down_failure(self, account: Account, error: Exception, move: Move, seconds: float) -> None:
+        reason = str(error)
+        if isinstance(error, MailstoreError):
+            maildir = self._config.maildir_for(account.local, account.domain)
+            reason = reasons.of_the_store(error, move.sums, maildir)
+        self._log.warning(
+            "move interrupted",
+            account=account.name,
+            reason=reason,
+            troubles=len(move.troubles),
+            seconds=round(seconds, 3),
+        )
+        if not self._stopping:
+            await self._in_thread(self._accounts.set_reason, account.id, reason)
+
+    async def _write_down_success(self, account: Account, sums: Sums, troubles: Sequence[str], seconds: float) -> None:
         reason = ""
-        if result.quarantined:
-            reason = f"{result.quarantined} messages could not be carried over and are in quarantine"
-        await self._write_progress(account, result)
+        if sums.quarantined:
+            reason = f"{sums.quarantined} messages could not be carried over and are in quarantine"
+        await self._write_progress(account, sums)
         await self._in_thread(self._accounts.moved, account.id, reason)
         if troubles:
             self._log.warning(
@@ -161,9 +175,9 @@ class Mover:
         self._log.info(
             "move done",
             account=account.name,
-            messages=result.messages_done,
-            octets=result.bytes_done,
-            quarantined=result.quarantined,
+            messages=sums.messages_done,
+            octets=sums.bytes_done,
+            quarantined=sums.quarantined,
             seconds=round(seconds, 3),
         )
 
@@ -184,12 +198,15 @@ class Mover:
     async def _refresh(self, account: Account, password: Secret) -> None:
         self._refreshing.add(account.id)
         name = name_of(account)
+        running: Running | None = None
         try:
             running = await self.turns.take(name, lambda: self._open_and_start(account, password))
             if running is not None:
                 await running.result.wait()
             self._failed.pop(account.id, None)
-        except (LegacyError, SourceError) as error:
+        except (LegacyError, SourceError, MailstoreError) as error:
+            if isinstance(error, MailstoreError) and running is None:
+                raise  # nobody has been told
             # Not the user's business: what is here is served. A moved account is not broken by it.
             rejected = account.password_hash if isinstance(error, LoginRejected) else None
             self._failed[account.id] = _Failed(self._reactor.seconds() + self._config.migration.refresh, rejected)

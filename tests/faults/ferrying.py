@@ -143,7 +143,7 @@ class Ferry:
                     said += some
         except OSError:
             pass
-        return (said.split(b"\r\n") + [b"", b"", b""])[2]
+        return [*said.split(b"\r\n"), b"", b"", b""][2]
 
     # The state directory
 

@@ -72,4 +72,3 @@ def spread(counts: dict[str, int], most: int) -> list[tuple[str, int]]:
         chosen = {1 + round((part + 0.5) * (count - 1) / most) for part in range(min(most, count))}
         points += [(call, number) for number in sorted(chosen)]
     return points
-
