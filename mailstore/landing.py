@@ -128,7 +128,7 @@ class Landing:
         is a little room left, which is not a move's to take."""
         done = []
         with storage_errors():
-            leave_room(self._tmp)
+            leave_room(self._tmp, sum(map(_octets, arrivals)))
             for item in arrivals:
                 if isinstance(item, tuple):
                     done.append(self._write_whole(*item))
@@ -194,6 +194,10 @@ class Landing:
                 name = message.landed.file + info(message.landed.flags)
                 os.rename(message.passing, name, src_dir_fd=self._tmp, dst_dir_fd=self._cur)
             sync_directory(self._maildir.root / "cur")
+
+
+def _octets(item: Whole | Arriving) -> int:
+    return len(item[1]) if isinstance(item, tuple) else sum(map(len, item.pieces))
 
 
 def _write_all(fd: int, data: bytes) -> None:

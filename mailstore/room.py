@@ -17,10 +17,10 @@ SHARE: Final = 64  # … or this part of a disk that is small
 KEPT_FILES: Final = 64
 
 
-def leave_room(directory: int | Path) -> None:
-    """Raises DiskFull where a move would take what is to be left free. OSError is the caller's."""
+def leave_room(directory: int | Path, octets: int) -> None:
+    """Raises DiskFull where `octets` more would take what is to be left free. OSError is the caller's."""
     disk = os.statvfs(directory)
-    if disk.f_bavail * disk.f_frsize < min(KEPT, disk.f_blocks * disk.f_frsize // SHARE):
+    if disk.f_bavail * disk.f_frsize - octets < min(KEPT, disk.f_blocks * disk.f_frsize // SHARE):
         raise DiskFull("the disk refused: there is no room left")
     if disk.f_files and disk.f_favail < min(KEPT_FILES, disk.f_files // SHARE):
         raise DiskFull("the disk refused: there is no room for more files")

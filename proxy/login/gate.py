@@ -19,6 +19,7 @@ whatever for, and who needs no legacy server waits for none.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -30,6 +31,7 @@ from mailstore.accounts import Account, Accounts, State
 from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Log, Mover
@@ -85,7 +87,7 @@ class LoginGate:
         try:
             home = await self._homes.open(account.id, account.name, maildir)
         except MailstoreError as error:
-            raise self._broken(account.name, error) from error
+            raise self._broken(account.name, error, maildir) from error
         if credentials.protocol == "imap":
             home.may_search()
         return home
@@ -125,10 +127,10 @@ class LoginGate:
         except SourceError as error:
             raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         except MailstoreError as error:
-            raise self._broken(str(name), error) from error
+            raise self._broken(str(name), error, self._config.state) from error
 
-    def _broken(self, account: str, error: MailstoreError) -> LoginRefused:
-        self._log.error("login failed", account=account, reason=str(error))
+    def _broken(self, account: str, error: MailstoreError, place: Path) -> LoginRefused:
+        self._log.error("login failed", account=account, reason=reasons.of_the_store(error, None, place))
         return LoginRefused(Refusal.UNAVAILABLE, LATER)
 
     async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:

@@ -9,14 +9,14 @@ from mailstore.ledger import Sums
 from mailstore.room import free_octets
 
 
-def of_the_store(error: MailstoreError, sums: Sums | None, maildir: Path) -> str:
-    """`sums`: how far the move was, if it came to a listing."""
+def of_the_store(error: MailstoreError, sums: Sums | None, place: Path) -> str:
+    """`sums`: how far the move was, if it came to a listing; `place`: the directory that it writes to."""
     if isinstance(error, StorageCorrupt):
         return f"{error}; the next login makes it anew"
     if not isinstance(error, DiskFull):
-        return f"{error}; look at the disk that holds {maildir}; the next login goes on"
-    free = free_octets(maildir)
-    has = "" if free is None else f": {maildir} has room for {_octets(free)} of old mail"
+        return f"{error}; look at the disk that holds {place}; the next login goes on"
+    free = free_octets(place)
+    has = "" if free is None else f": {place} has room for {_octets(free)} of old mail"
     to_come = "" if sums is None else f", {_octets(max(0, sums.bytes_total - sums.bytes_done))} are still to come"
     return f"{error}{has}{to_come}; make room there, and the next login goes on"
 

@@ -33,13 +33,24 @@ _LINE: Final = re.compile(r"^(\d+)\s+(\w+)\(")
 
 
 class Tracing:
-    """strace on a process. With `kill`, the process ends right before its N-th such call in any thread."""
+    """strace on a process. With `kill`, the process ends right before its N-th such call in any thread; with `refuse`,
+    that call and all behind it are refused for the reason given."""
 
-    def __init__(self, pid: int, output: Path, kill: tuple[str, int] | None = None) -> None:
-        calls = ",".join(CHANGING) if kill is None else kill[0]
+    def __init__(
+        self,
+        pid: int,
+        output: Path,
+        kill: tuple[str, int] | None = None,
+        *,
+        refuse: tuple[str, int, str] | None = None,
+    ) -> None:
+        struck = kill or refuse
+        calls = ",".join(CHANGING) if struck is None else struck[0]
         command = [needed("strace"), "-f", "-qq", "-o", str(output), "-e", f"trace={calls}", "-e", "signal=none"]
         if kill is not None:
             command += ["-e", f"inject={kill[0]}:signal=KILL:when={kill[1]}"]
+        if refuse is not None:
+            command += ["-e", f"inject={refuse[0]}:error={refuse[2]}:when={refuse[1]}+"]
         self._process = subprocess.Popen([*command, "-p", str(pid)], stderr=subprocess.DEVNULL)
         self._output = output
         while not self._attached(pid):
