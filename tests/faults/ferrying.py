@@ -68,8 +68,9 @@ class Told:
 class Ferry:
     """One state directory, and the daemon over it, where one is running. Use as a context."""
 
-    def __init__(self, root: Path, nursery: Nursery, legacy_port: int) -> None:
+    def __init__(self, root: Path, nursery: Nursery, legacy_port: int, password: str = PASSWORD) -> None:
         self.root = root
+        self._password = password
         self.port = free_port()
         self.log = root / "log"
         self.pid = 0
@@ -138,7 +139,7 @@ class Ferry:
         said = b""
         try:
             with socket.create_connection(("127.0.0.1", self.port), LONG) as client:
-                client.sendall(f"USER {user}@123.com\r\nPASS {PASSWORD}\r\n".encode())
+                client.sendall(f"USER {user}@123.com\r\nPASS {self._password}\r\n".encode())
                 while said.count(b"\n") < 3 and (some := client.recv(4096)):
                     said += some
         except OSError:
@@ -172,6 +173,10 @@ class Ferry:
     def check(self, messages: Sequence[bytes], *, passing: bool = False) -> None:
         """All of the old mailbox is here once, byte for byte, in order; files and index agree, nothing else lies
         about, but, if `passing`, in `tmp`, and directories that the next opening makes folders. No daemon runs."""
+        self.check_mail([(unique_id(message), message) for message in messages], passing=passing)
+
+    def check_mail(self, messages: Sequence[tuple[bytes, bytes]], *, passing: bool = False) -> None:
+        """The same, of UIDLs and messages."""
         account = self.account()
         assert account is not None and account.state == "moved", account
         assert (account.messages_done, account.messages_total, account.reason) == (len(messages), len(messages), "")
@@ -187,11 +192,11 @@ def _account(state: Path) -> Account | None:
         database.close()
 
 
-def check_contents(home: MailHome, messages: Sequence[bytes], *, passing: bool = False) -> None:
+def check_contents(home: MailHome, messages: Sequence[tuple[bytes, bytes]], *, passing: bool = False) -> None:
     here = list(bodies(home).values())
     assert len(here) == len(messages)
-    assert [n for n, (a, b) in enumerate(zip(here, messages, strict=True), 1) if a != b] == []
-    assert [row.uidl.encode() for row in home.maildrop()] == [unique_id(message) for message in messages]
+    assert [n for n, (a, (_, b)) in enumerate(zip(here, messages, strict=True), 1) if a != b] == []
+    assert [row.uidl.encode() for row in home.maildrop()] == [uidl for uidl, _ in messages]
     check_whole(home)
     left = [path for path in debris(home) if not (passing and (": tmp/" in path or path[0] == "."))]
     assert left == [], left

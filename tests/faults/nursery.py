@@ -1,7 +1,8 @@
 """Daemons that begin at once: one process imports what `mailferry serve` imports, and forks as often as it is told to.
 
 Reads lines from standard input, `CONFIG LOG [stopped]`; for each it forks a daemon, which is that of `mailferry serve`
-but for its batches, which are small, so that there are many barriers; and writes its process id. A `stopped` one waits
+but for its batches, which are small, so that there are many barriers, and its pauses, which are short; and writes its
+process id. A `stopped` one waits
 for SIGCONT.
 """
 
@@ -20,9 +21,10 @@ import twisted.protocols.tls  # noqa: F401
 import mailstore.mailhome  # noqa: F401
 import proxy.imap.session  # noqa: F401
 from proxy import config
-from proxy.migration import pull
+from proxy.migration import move, pull
 
 BATCH = 25
+PAUSES = (0.02, 0.05, 0.1, 0.1)  # seconds
 
 
 def daemon(configuration: Path, log: Path, *, stopped: bool) -> int:
@@ -34,6 +36,7 @@ def daemon(configuration: Path, log: Path, *, stopped: bool) -> int:
     if stopped:
         os.kill(os.getpid(), signal.SIGSTOP)
     pull.BATCH_MESSAGES = BATCH  # type: ignore[misc]
+    move.PAUSES = PAUSES  # type: ignore[misc, assignment]
     from proxy.daemon import service  # the reactor is each daemon's own
 
     return service.serve(config.load(configuration))
