@@ -29,6 +29,7 @@ Listings = tuple[dict[int, int | None], list[tuple[int, bytes]] | None]  # by nu
 _UNIQUE_ID = re.compile(rb"[!-~]{0,70}").fullmatch  # RFC 1939 7; "" is a server's that does not say
 
 UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
+ENDLESS = 256 * 1024 * 1024  # octets after which a message that was announced with less than half has no end
 DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets one at a time
 
 
@@ -80,6 +81,11 @@ class _Sink:
 
     def piece(self, data: bytes) -> None:
         self._octets += len(data)
+        if self._octets > max(ENDLESS, 2 * self._large.octets):
+            raise LegacyProtocolError(
+                f"a message of {self._large.octets} octets does not end after {self._octets}",
+                remedy="it is fetched again by itself, and quarantined in the end; look at it on the legacy server",
+            )
         self._receiver.piece(data)
 
     def end(self) -> None:

@@ -41,6 +41,7 @@ class Fault:
     step: str
     at: int = 0
     place: str = "at its beginning"
+    does: Callable[[Injector, bytes, int], None] | None = None  # instead of what its kind does
 
     def __str__(self) -> str:
         return f"{self.kind.value} in {self.step} {self.place}"
@@ -51,48 +52,48 @@ class Injector:
 
     def __init__(self, end: End, fault: Fault | None, commands: Collection[bytes]) -> None:
         """`commands` is what the server was sent, over all its connections: it grows."""
-        self._end = end
+        self.end = end
         self._fault = fault
         self._commands = commands
         self._known = len(commands)
         self._step = "greeting"
         self._seen: dict[str, int] = {}
-        self._dead = False
+        self.dead = False
         self.struck = False  # has the fault happened?
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._end, name)
+        return getattr(self.end, name)
 
     def write(self, data: bytes) -> None:
-        if self._dead:
+        if self.dead:
             return
         self._notice()
         fault = self._fault
         if fault is None or self.struck or fault.step != self._step:
-            self._end.write(data)
+            self.end.write(data)
             return
         self.struck = True
         at = max(0, min(fault.at if fault.at >= 0 else len(data) + fault.at, len(data)))
-        _DO[fault.kind](self, data, at)
+        (fault.does or _DO[fault.kind])(self, data, at)
 
     def startTLS(self, options: Any) -> None:
-        if self._dead:
+        if self.dead:
             return
         fault = self._fault
         if fault is None or self.struck or fault.step != "TLS":
-            self._end.startTLS(options)
+            self.end.startTLS(options)
             return
         self.struck = True
         if fault.kind is Kind.ERR:
-            self._end.send(REFUSAL)
+            self.end.send(REFUSAL)
             return
-        self._end.mangle = _Below(self, fault)
-        self._end.drip = fault.kind is Kind.DRIP
-        self._end.startTLS(options)
+        self.end.mangle = _Below(self, fault)
+        self.end.drip = fault.kind is Kind.DRIP
+        self.end.startTLS(options)
 
     def loseConnection(self) -> None:
-        if not self._dead:
-            self._end.loseConnection()
+        if not self.dead:
+            self.end.loseConnection()
 
     def _notice(self) -> None:
         """Which command is being answered?"""
@@ -112,45 +113,45 @@ class Injector:
     # The faults
 
     def reset(self, data: bytes, at: int) -> None:
-        self._end.write(data[:at])
-        self._dead = True
-        self._end.abortConnection()
+        self.end.write(data[:at])
+        self.dead = True
+        self.end.abortConnection()
 
     def silence(self, data: bytes, at: int) -> None:
-        self._end.write(data[:at])
-        self._dead = True
+        self.end.write(data[:at])
+        self.dead = True
 
     def garbage(self, data: bytes, at: int) -> None:
-        self._end.write(data[:at] + GARBAGE + data[at:])
+        self.end.write(data[:at] + GARBAGE + data[at:])
 
     def noise(self, data: bytes, at: int) -> None:
-        self._end.write(data[:at] + NOISE + data[at:])
+        self.end.write(data[:at] + NOISE + data[at:])
 
     def forged(self, data: bytes, at: int) -> None:
-        self._end.write(data[:at] + FORGED + data[at:])
+        self.end.write(data[:at] + FORGED + data[at:])
 
     def early_eof(self, data: bytes, at: int) -> None:
-        self._end.write(data[:at])
-        self._dead = True
-        self._end.loseConnection()
+        self.end.write(data[:at])
+        self.dead = True
+        self.end.loseConnection()
 
     def refuse(self, data: bytes, at: int) -> None:
         """-ERR, from a line's beginning, and nothing more of this answer."""
         line = data.rfind(b"\n", 0, at) + 1 if at else 0
-        self._end.write(data[:line] + REFUSAL)
+        self.end.write(data[:line] + REFUSAL)
 
     def twice(self, data: bytes, at: int) -> None:
         begin = data.rfind(b"\n", 0, at) + 1
         end = data.find(b"\n", at) + 1 or len(data)
-        self._end.write(data[:end] + data[begin:])
+        self.end.write(data[:end] + data[begin:])
 
     def drip(self, data: bytes, at: int) -> None:
         """A few octets before and behind it one by one, or all of a short answer."""
         first, last = (0, len(data)) if len(data) <= 4096 else (max(0, at - 64), at + 64)
-        self._end.write(data[:first])
+        self.end.write(data[:first])
         for octet in range(first, min(last, len(data))):
-            self._end.write(data[octet : octet + 1])
-        self._end.write(data[last:])
+            self.end.write(data[octet : octet + 1])
+        self.end.write(data[last:])
 
 
 class _Below:
@@ -163,22 +164,22 @@ class _Below:
         self._done = fault.kind is Kind.DRIP
 
     def __call__(self, data: bytes) -> bytes:
-        if self._injector._dead:
+        if self._injector.dead:
             return b""
         at, self._sent = self._fault.at - self._sent, self._sent + len(data)
         if self._done or at > len(data):
             return data
         self._done = True
-        end, before = self._injector._end, data[:at]
+        end, before = self._injector.end, data[:at]
         if self._fault.kind in {Kind.GARBAGE, Kind.NOISE, Kind.FORGED}:
             return before + GARBAGE + data[at:]
         if self._fault.kind is Kind.TWICE:
             return data + data
-        self._injector._dead = True
+        self._injector.dead = True
         if self._fault.kind is Kind.RESET:
-            end._network.clock.callLater(0, end.abortConnection)
+            end.network.clock.callLater(0, end.abortConnection)
         elif self._fault.kind is Kind.EOF:
-            end._network.clock.callLater(0, end.close)
+            end.network.clock.callLater(0, end.close)
         return before
 
 

@@ -131,12 +131,12 @@ class End:
         self.protocol: Any = None
         self.drip = False  # does what is sent from here arrive an octet at a time?
         self.mangle: Callable[[bytes], bytes] = lambda data: data  # what becomes of the bytes that are sent, below TLS
-        self._network = network
+        self.network = network
         self._client = client
         self._inbox: deque[bytes | Exception] = deque()
         self._tls: TLSMemoryBIOProtocol | None = None
         self._paused = False
-        self._over = False
+        self.over = False
 
     def join(self, protocol: Any) -> None:
         self.protocol = protocol
@@ -147,23 +147,23 @@ class End:
     def put(self, *items: bytes | Exception) -> None:
         self._inbox.extend(items)
         for _ in items:
-            self._network.has(self)
+            self.network.has(self)
 
     def take(self) -> None:
         """One piece of what has come."""
-        if self._paused or self._over or not self._inbox:
+        if self._paused or self.over or not self._inbox:
             return
         item = self._inbox.popleft()
         if isinstance(item, bytes):
             self.protocol.dataReceived(item)
         else:
             self._lost(item)
-            if not self.peer._over:
+            if not self.peer.over:
                 self.peer.put(_CLOSED)
 
     def _lost(self, why: Exception) -> None:
-        if not self._over:
-            self._over = True
+        if not self.over:
+            self.over = True
             self.protocol.connectionLost(Failure(why))
 
     def pauseProducing(self) -> None:
@@ -172,19 +172,19 @@ class End:
     def resumeProducing(self) -> None:
         self._paused = False
         for _ in self._inbox:
-            self._network.has(self)
+            self.network.has(self)
 
     # What goes
 
     def send(self, data: bytes) -> None:
-        if self._over or self.peer._over:
+        if self.over or self.peer.over:
             return
         data = self.mangle(data)
         size = 1 if self.drip else PIECE
         self.peer.put(*(data[at : at + size] for at in range(0, len(data), size)))
 
     def close(self) -> None:
-        if not self._over:
+        if not self.over:
             self.peer.put(_CLOSED)
             self.put(_CLOSED)
 
@@ -204,14 +204,14 @@ class End:
             self.close()
 
     def abortConnection(self) -> None:
-        if not self._over:
+        if not self.over:
             self.peer.put(_RESET)
-            self._network.clock.callLater(0, self._lost, net.ConnectionAborted())
+            self.network.clock.callLater(0, self._lost, net.ConnectionAborted())
 
     # TLS
 
     def startTLS(self, options: Any) -> None:
-        factory: Any = TLSMemoryBIOFactory(options, self._client, None, clock=self._network.clock)
+        factory: Any = TLSMemoryBIOFactory(options, self._client, None, clock=self.network.clock)
         self._tls = tls = TLSMemoryBIOProtocol(factory, self.protocol, False)
         self.protocol = tls
         directlyProvides(self, ISSLTransport)

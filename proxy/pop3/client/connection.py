@@ -43,7 +43,7 @@ from proxy.pop3.client.settings import Legacy, Window
 from proxy.pop3.client.wire import Wire
 from proxy.wire.door import Secret
 
-LISTING_LIMIT = 512 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
+LISTING_LIMIT = 128 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
 TOP_LIMIT = 16 * 1024 * 1024
 PROBE_TIME = 5.0  # seconds for the second of two answers, once the first is there
 _CHECK = "check `host` and `port`, and whether that server runs and lets this machine in"
