@@ -201,8 +201,10 @@ class LoginGate:
         self, name: Name, password: Secret, hold: Hold, account: Account | None
     ) -> tuple[Account, Running | None]:
         source = await self._question(name, password)
-        hold.accepted = True
         try:
+            if account is not None and account.password_hash is not None:
+                await self._be_sure(name, source)  # nothing else will show whether it was meant so
+            hold.accepted = True
             stored = await self._in_thread(secrets.hash_password, password.reveal())
             sealed = self._sealer.seal(str(name), password.reveal())
             if account is None:
@@ -219,6 +221,14 @@ class LoginGate:
             source.abort()
             raise
         return account, running
+
+    async def _be_sure(self, name: Name, source: Source) -> None:
+        """Did the legacy server say yes to a password that is not the one known here? Raises LoginRefused."""
+        try:
+            await source.prove()
+        except SourceError as error:
+            self._log.warning("legacy server unavailable", account=str(name), reason=str(error))
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
 
     async def _question(self, name: Name, password: Secret) -> Source:
         """Ask the legacy server whether this is the password. Raises LoginRefused."""

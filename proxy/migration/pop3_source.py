@@ -186,6 +186,14 @@ class Pop3Source:
             raise SourceLost("the server lost a command that was sent with another: from now on one at a time")
         return ONE_AT_A_TIME
 
+    async def prove(self) -> None:
+        """By STAT: POP3 has no tags, and a line that a server said twice would have been taken for its +OK to PASS.
+        What answers STAT looks like nothing else."""
+        try:
+            await self._connection.stat()
+        except LegacyError as error:
+            raise source_error(error) from error
+
     def pause(self) -> None:
         self._connection.pause()
 

@@ -53,6 +53,9 @@ class Source(Protocol):
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         """Fetch (position now, entry) in order, many under way at once unless told otherwise. Raises SourceError."""
 
+    async def prove(self) -> None:
+        """Be sure that what was taken for the answer to the password is it. Raises SourceError."""
+
     def pause(self) -> None:
         """Stop reading from the server until `resume`."""
 
