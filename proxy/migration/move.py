@@ -273,7 +273,7 @@ class Move:
                 await source.fetch([item], pull, one_by_one=True)
             await pull.answered()
             await source.fetch([item for item in wanted if item not in alone], pull)
-            await self._weigh_again(source, pull, positions)
+            left_out = await self._weigh_again(source, pull, positions)
             refusing = {entry.id for entry, _ in pull.refusals}
             given = [*given, *(item for item in wanted if item[1].id not in refusing)]
             await self._doubt(source, pull, given)
@@ -281,7 +281,7 @@ class Move:
             await self._note_refusals(pull)
             for suspect in (*again, *suspects):
                 await source.fetch([suspect], pull, one_by_one=True)
-            left_out = await self._weigh_again(source, pull, positions)
+            left_out += await self._weigh_again(source, pull, positions)
             await self._doubt(source, pull, given)
             if len(again) > len(pull.refusals):
                 self.troubles.append(_REFUSED_FIRST)
@@ -307,17 +307,19 @@ class Move:
             await pull.answered()
             if self._scales.out_of_step:
                 raise SourceLost(_OUT_OF_STEP)
-            again = self._scales.doubtful()[: FEW + 1]
+            again = self._scales.doubtful()
             if not again:
                 break
-            tried.update(entry.id for entry in again)
-            for entry in again:
-                if tried[entry.id] > plan.ATTEMPTS:
+            if not tried:  # all answers came, so that none can have been taken for another's
+                await source.fetch([(positions[entry.id], entry) for entry in again], pull)
+            for entry in again if tried else ():
+                if tried[entry.id] >= plan.ATTEMPTS:
                     self._scales.leave_out(entry)
                     await self._count(entry, "it comes with other bytes each time it is fetched", last=True)
                     left_out += 1
                 else:
                     await source.fetch([(positions[entry.id], entry)], pull, one_by_one=True)
+            tried.update(entry.id for entry in again)
         if len(self._scales.mended) > mended:
             self.troubles.append(_DAMAGED)
         return left_out

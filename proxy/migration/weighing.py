@@ -8,8 +8,9 @@ questions are still in step: one has come as long as announced where both its ne
 answers have come.
 
 Where more than a few in a row do not fit, the connection is not believed any more. Over the next one they are fetched
-first, each by itself, so that no answer can be taken for another's: where they come the same, LIST is not exact on this
-server, and nothing is weighed there from then on. Nor is what LIST gives no length for.
+first, each by itself, so that no answer can be taken for another's. Where they come the same, LIST is not exact for
+them, and more in a row may be so; where that is a good part of all that came, LIST is not exact on this server, and
+nothing is weighed there from then on. Nor is what LIST gives no length for.
 
 No I/O. One `Scales` a move; used by `proxy.migration.pull`.
 """
@@ -23,7 +24,9 @@ from typing import Final
 from mailstore.landing import Written
 from mailstore.ledger import Entry
 
-FEW: Final = 3  # in a row that may not fit before the connection is doubted
+FEW: Final = 3  # in a row that may not fit before the connection is doubted; for each that came the same twice …
+MORE: Final = 2  # … so many more
+PART: Final = 10  # of so many one that came the same twice, and LIST is not exact
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class Scales:
     out_of_step: bool = False  # is the connection not to be believed any more?
     _came: dict[int, bytes] = field(default_factory=dict)  # by ledger row: SHA-256 of what did not fit
     _same: int = 0  # of these, how many came the same twice
+    _fits: int = 0
     _doubtful: dict[int, Written] = field(default_factory=dict)
     _held: list[Written] = field(default_factory=list)  # came behind a doubtful one
     _before: int = -1  # octets announced for the one that was weighed last
@@ -68,7 +72,7 @@ class Scales:
             else:
                 self._doubtful[entry.id] = each
                 self._in_a_row += 1
-                self.out_of_step |= self._in_a_row > FEW
+                self.out_of_step |= self._in_a_row > FEW + MORE * self._same
                 self._maybe = False
             self._before = entry.octets
         return sure
@@ -101,11 +105,12 @@ class Scales:
             if self._came.pop(entry.id, None) is not None:
                 self.mended.append(entry)
             self._in_a_row = 0
+            self._fits += 1
             return True
         if self._came.get(entry.id) == landed.sha256:
             self._same += 1
             self._in_a_row = 0
-            self.exactness.approximate |= self._same > FEW
+            self.exactness.approximate |= self._same > FEW and self._same * PART > self._fits
             return True
         self._came[entry.id] = landed.sha256
         return False

@@ -49,6 +49,7 @@ class Manner:
 PIPELINED: Final = Manner("pipelined")
 LOCKSTEP: Final = Manner("no PIPELINING", behaviour=(("capabilities", (b"USER", b"UIDL", b"TOP")),))
 STARTTLS: Final = Manner("STLS", "starttls")
+IMPLICIT: Final = Manner("implicit TLS", "implicit")
 APOP: Final = Manner("APOP", behaviour=(("apop", "works"),))
 SASL: Final = Manner("SASL", behaviour=(("capabilities", (b"UIDL", b"SASL PLAIN", b"PIPELINING")),))
 
@@ -161,6 +162,9 @@ def _places() -> Iterator[tuple[Manner, str, dict[str, int]]]:
     yield STARTTLS, "CAPA 2", _LISTING
     yield STARTTLS, "PASS", _LINE
     yield STARTTLS, "RETR 3", _MESSAGE
+    yield IMPLICIT, "TLS", {"at its beginning": 0, "inside": 100, "later": 700}
+    yield IMPLICIT, "greeting", _LINE
+    yield IMPLICIT, "RETR 3", _MESSAGE
     yield APOP, "APOP", _LINE
     yield SASL, "AUTH", _LINE
 

@@ -100,6 +100,8 @@ class _Joined:
         injector = Injector(end, rig.fault_of(self._number), rig.server.commands)
         rig.injectors.append(injector)
         self._protocol = end.protocol = rig.server.buildProtocol(None)
+        if rig.tls == "implicit":
+            injector.startTLS(rig.server.behaviour.tls)
         self._protocol.makeConnection(injector)
 
 
@@ -117,6 +119,7 @@ class Rig:
         ground: Ground | None = None,
     ) -> None:
         self.server = server
+        self.tls = tls
         self.fault_of = fault_of
         self.injectors: list[Injector] = []
         self.log = RecordingLog()

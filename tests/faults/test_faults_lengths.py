@@ -54,6 +54,33 @@ def test_a_server_whose_list_is_not_exact_is_found_out_once() -> None:
         assert (rig.server.connections, rig.server.asked(b"RETR") - before) == (3, len(BOX))
 
 
+def test_some_of_many_cost_one_more_fetch_each_and_the_server_is_weighed_on() -> None:
+    """As with a server that lists messages without a last line end as shorter than it sends them."""
+    off = {number: b"%d" % (len(ALIKE[number - 1]) - 2) for number in (3, 20, 21, 22, 50, 70)}
+    with Rig(server_of(ALIKE, off)) as rig:
+        assert rig.login() is None
+        rig.settle()
+        assert bodies(rig) == ALIKE
+        assert (rig.server.connections, rig.server.asked(b"RETR")) == (1, len(ALIKE) + len(off))
+        assert rig.warnings() == []
+        fault = Fault(Kind.NOISE, "RETR 40", 100)
+        rig.fault_of = lambda _number: fault
+        rig.user = "somebodyelse"
+        assert rig.login() is None
+        rig.settle()
+        assert bodies(rig) == ALIKE
+        assert len(rig.warnings()) == 1
+
+
+def test_many_in_a_row_cost_a_few_connections() -> None:
+    off = {number: b"%d" % (len(message) - 2) for number, message in enumerate(ALIKE, 1) if number > 40}
+    with Rig(server_of(ALIKE, off)) as rig:
+        assert rig.login() is None
+        rig.settle()
+        assert bodies(rig) == ALIKE
+        assert rig.server.connections <= 4
+
+
 @pytest.mark.parametrize("number", [1, 2, 40, 77, 79])
 def test_a_shift_among_messages_of_one_length_is_noticed(number: int) -> None:
     """The server breaks off in a message and goes on with the next answer: each that follows is one too early, and none
@@ -99,6 +126,7 @@ def test_a_message_that_comes_with_other_bytes_each_time_is_quarantined() -> Non
         (bad,) = [entry for entry in rig.ledger() if entry.outcome is Outcome.QUARANTINED]
         assert bad.position == 4
         assert "1 messages" in rig.account().reason
+        assert rig.server.connections == 1
 
 
 def test_a_server_that_always_breaks_off_in_a_message_loses_only_that_one() -> None:
