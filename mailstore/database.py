@@ -10,6 +10,7 @@ for each mailbox that is open. What comes out of a `MailboxDatabase` belongs to 
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -28,7 +29,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mailstore.barrier import Barriers
-from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed, TakesLonger
+from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed, TakesLonger
 from mailstore.prepared import Prepared
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
 
@@ -96,6 +97,8 @@ def translated(error: BaseException) -> MailstoreError | None:
     if isinstance(error, sqlite3.Error):
         if _is_damage(error):
             return StorageCorrupt(f"the database is damaged: {error}")
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            return DiskFull(f"the database refused: {error}")
         return StorageFailed(f"the database refused: {error}")
     if isinstance(error, exc.DBAPIError):
         return StorageFailed(f"the database refused: {error}")
@@ -104,7 +107,8 @@ def translated(error: BaseException) -> MailstoreError | None:
     if isinstance(error, UnicodeDecodeError):  # SQLite's own words are of what it read
         return StorageCorrupt("the database is damaged: what should be text is none")
     if isinstance(error, OSError):
-        return StorageFailed(f"the disk refused: {error.strerror or type(error).__name__}")
+        kind = DiskFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageFailed
+        return kind(f"the disk refused: {error.strerror or type(error).__name__}")
     return None
 
 

@@ -50,6 +50,10 @@ class StorageFailed(MailstoreError):
     """The disk or the database refused: full, read-only, locked or broken. Nothing half done is left visible."""
 
 
+class DiskFull(StorageFailed):
+    """There is no room, on the disk or within a quota of its owner. It goes on when there is."""
+
+
 class StorageCorrupt(StorageFailed):
     """A database file is damaged. An index is set aside and made anew at the next opening."""
 

@@ -28,6 +28,7 @@ from mailstore.ledger import Entry, Landed
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files, unique_name
 from mailstore.message.arrival import arrival, header_end
 from mailstore.message.likeness import likeness
+from mailstore.room import leave_room
 
 HEADER_LIMIT: Final = 64 * 1024  # of a message, what is looked at for date and flags
 SPOILT: Final = 3  # files in a row that a sound disk may refuse
@@ -108,10 +109,15 @@ class Landing:
             raise
 
     def close(self) -> None:
-        """Give up what is half written. Idempotent."""
+        """Give up what is not settled, and the room that it takes. Idempotent."""
         if self._open is not None:
             os.close(self._open.fd)
             self._open = None
+        if self._tmp >= 0:
+            with suppress(OSError):  # the next move tries again
+                for name in os.listdir(self._tmp):  # noqa: PTH208 - by descriptor, as everything here
+                    if ledger_of(name, self._token) is not None:
+                        os.unlink(name, dir_fd=self._tmp)
         for fd in (self._tmp, self._cur):
             if fd >= 0:
                 os.close(fd)
@@ -130,9 +136,11 @@ class Landing:
     # First step
 
     def write(self, arrivals: Sequence[Whole | Arriving]) -> list[Written]:
-        """Write what has arrived; gives back the messages that are complete. Raises StorageFailed."""
+        """Write what has arrived; gives back the messages that are complete. Raises StorageFailed; DiskFull while there
+        is a little room left, which is not a move's to take."""
         done = []
         with storage_errors():
+            leave_room(self._tmp, sum(map(_octets, arrivals)))
             for item in arrivals:
                 try:
                     written = self._write_whole(*item) if isinstance(item, tuple) else self._write_pieces(item)
@@ -226,6 +234,10 @@ class Landing:
 
 def _passing(entry: Entry, token: str) -> str:
     return f"0.L{entry.id}_{token}.passing"
+
+
+def _octets(item: Whole | Arriving) -> int:
+    return len(item[1]) if isinstance(item, tuple) else sum(map(len, item.pieces))
 
 
 def _write_all(fd: int, data: bytes) -> None:

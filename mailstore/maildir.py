@@ -214,7 +214,7 @@ class Maildir:
             sync_directories(changed)
 
     def _make(self, directory: str) -> list[Path]:
-        """Give back the directories that have new entries."""
+        """Give back the directories that are new or have new entries."""
         path = self.root / directory if directory else self.root
         if all(os.path.isdir(f"{self._at}/{directory}/{name}") for name in SUBDIRECTORIES):  # noqa: PTH112 - hot
             return []
@@ -225,7 +225,8 @@ class Maildir:
             (path / name).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         if directory:
             (path / "maildirfolder").touch(mode=0o600)  # Maildir++: this is a folder, its parent is the account
-        return [path, *(p.parent for p in missing)]
+        # Each by itself too: without a journal a name that is durable may lead to a directory that is not.
+        return [*(path / name for name in SUBDIRECTORIES), path, *(p.parent for p in missing)]
 
     def folder(self, directory: str) -> Path:
         return self.root / directory if directory else self.root

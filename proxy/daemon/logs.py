@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
@@ -36,12 +37,28 @@ def start(level: int = logging.INFO, **about: Any) -> Any:
             structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     log = structlog.get_logger(**about)
     globalLogBeginner.beginLoggingTo([_Bridge(log)], redirectStandardIO=False)
     return log
+
+
+class _Unfailing:
+    """A stream that takes no notice of a disk that is full or a reader that has gone: a line that cannot be written is
+    no reason to refuse a login."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 @implementer(ILogObserver)

@@ -20,6 +20,7 @@ domain, the legacy server is not asked: who needs it is told to come back later,
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -31,6 +32,7 @@ from mailstore.accounts import Account, Accounts, State
 from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Log, Mover
@@ -87,7 +89,7 @@ class LoginGate:
         try:
             home = await self._homes.open(account.id, account.name, maildir)
         except MailstoreError as error:
-            raise self._broken(account.name, error) from error
+            raise self._broken(account.name, error, maildir) from error
         if credentials.protocol == "imap":
             home.may_search()
         return home
@@ -127,10 +129,10 @@ class LoginGate:
         except SourceError as error:
             raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         except MailstoreError as error:
-            raise self._broken(str(name), error) from error
+            raise self._broken(str(name), error, self._config.state) from error
 
-    def _broken(self, account: str, error: MailstoreError) -> LoginRefused:
-        self._log.error("login failed", account=account, reason=str(error))
+    def _broken(self, account: str, error: MailstoreError, place: Path) -> LoginRefused:
+        self._log.error("login failed", account=account, reason=reasons.of_the_store(error, None, place))
         return LoginRefused(Refusal.UNAVAILABLE, LATER)
 
     async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
@@ -152,7 +154,10 @@ class LoginGate:
         account, running = entered
         if running is not None and account.state is State.MOVING:
             self._mover.hasten(name)
-            await running.join(hold)
+            try:
+                await running.join(hold)
+            except MailstoreError as error:  # written down with the move
+                raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         return account
 
     async def _look_up(self, name: Name, password: Secret, unfit: str | None = None) -> tuple[Account | None, bool]:
@@ -207,10 +212,12 @@ class LoginGate:
     async def _ask_legacy(
         self, name: Name, password: Secret, hold: Hold, account: Account | None, *, fits: bool
     ) -> tuple[Account, Running | None]:
-        own = account.password_hash if account is not None and fits else None
-        source = await self._question(name, password, own)
-        hold.accepted = True
+        known = None if account is None else account.password_hash
+        source = await self._question(name, password, known if fits else None)
         try:
+            if known is not None and not fits:
+                await self._be_sure(name, source)  # nothing that follows will show whether it was meant so
+            hold.accepted = True
             stored = await self._in_thread(secrets.hash_password, password.reveal())
             sealed = self._sealer.seal(str(name), password.reveal())
             if account is None:
@@ -229,6 +236,14 @@ class LoginGate:
             raise
         return account, running
 
+    async def _be_sure(self, name: Name, source: Source) -> None:
+        """Did the legacy server say yes to a password that is not the one known here? Raises LoginRefused."""
+        try:
+            await source.prove()
+        except SourceError as error:
+            self._log.warning("legacy server unavailable", account=str(name), reason=str(error))
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
+
     async def _question(self, name: Name, password: Secret, own: str | None) -> Source:
         """Ask the legacy server whether this is the password; `own` is its hash if it was. Raises LoginRefused."""
         if self._throttle.known_wrong(str(name), password):
@@ -246,11 +261,12 @@ class LoginGate:
             self._throttle.legacy_said_no(str(name), password)
             raise LoginRefused(Refusal.WRONG, _WRONG) from error
         except MaildropInUse as error:
-            self._log.warning("legacy mailbox in use", account=str(name), reason=error.text)
+            self._log.warning("legacy mailbox in use", account=str(name), reason=error.advice)
             raise LoginRefused(Refusal.IN_USE, "the old mailbox is in use by another program") from error
         except LoginNotPossible as error:
-            self._log.warning("legacy login not possible", account=str(name), reason=error.text)
+            self._log.warning("legacy login not possible", account=str(name), reason=error.advice)
             raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         except LegacyError as error:
-            self._log.warning("legacy server unavailable", account=str(name), reason=error.text)
+            log = self._log.info if error.reported else self._log.warning
+            log("legacy server unavailable", account=str(name), reason=error.advice)
             raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error

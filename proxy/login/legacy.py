@@ -23,6 +23,7 @@ from proxy.login.names import Name
 from proxy.migration.pop3_source import Manners, Pop3Source, source_error
 from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
 from proxy.migration.source import Reopen, Source, SourceBusy
+from proxy.migration.weighing import Exactness
 from proxy.pop3.client import connection as pop3_client
 from proxy.pop3.client.bandwidth import Bandwidth
 from proxy.pop3.client.connection import Connection
@@ -68,6 +69,7 @@ class LegacyHost:
         self._left: OrderedDict[Name, float] = OrderedDict()
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
         self._expires = False  # does it delete what was fetched?
+        self._reported = False  # is it in the log that it is busy?
 
     def left(self, name: Name) -> None:
         """A connection of ours to this mailbox has ended."""
@@ -91,6 +93,7 @@ class LegacyHost:
     def welcomed(self, place: Place, name: Name) -> None:
         """A login has succeeded."""
         self._turned_away.pop(name, None)
+        self._reported = False
         place.welcomed()
 
     def refused(self, place: Place, name: Name | None, error: LegacyError) -> bool:
@@ -124,9 +127,10 @@ class LegacyHost:
             if now - before < OWN_TROUBLE:
                 self.schedule.answered()
                 return
-        if place.busy():
+        if place.busy() and not self._reported:  # once, until it lets somebody in
+            error.reported = self._reported = True
             most = self.schedule.allowed
-            self._report("legacy server busy", host=self.name, port=self.port, connections=most, reason=error.text)
+            self._report("legacy server busy", host=self.name, port=self.port, connections=most, reason=error.advice)
 
 
 def _keep(times: OrderedDict[Name, float], name: Name, at: float) -> None:
@@ -161,6 +165,7 @@ class LegacyServer:
             bandwidth=host.bandwidth,
         )
         self.manners = Manners()
+        self.exactness = Exactness()
 
 
 def _unheard(_event: str, **_fields: Any) -> None:
@@ -194,6 +199,7 @@ class LegacyDoor:
         asked = self._reactor.seconds()
         until = 0.0  # how long it is tried again
         tries = 0
+        reported = False  # is it in the log what the trouble was?
         while True:
             attempt = _Attempt(server, name, errand, asked, tries)
             try:
@@ -202,6 +208,7 @@ class LegacyDoor:
                 now = self._reactor.seconds()
                 until = until if tries else now + PATIENCE
                 tries += 1
+                error.reported = reported = reported or error.reported
                 wait = _worth_waiting(attempt, error)
                 if wait is None or now + wait > until:
                     raise
@@ -246,9 +253,9 @@ class LegacyDoor:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
         host = server.host
         if host.in_vain is not None and host.in_vain[0] > asked:
-            text = host.in_vain[1].text
+            text = host.in_vain[1].advice
             await deferLater(self._reactor, 0)  # the next in the queue is told in a turn of its own
-            raise _InVain(text)
+            raise _InVain(text, remedy="")
         began = self._reactor.seconds()
         try:
             connection = await pop3_client.connect(self._reactor, server.settings)
@@ -259,6 +266,10 @@ class LegacyDoor:
             raise
         host.in_vain = None
         return connection
+
+    def exactness(self, name: Name) -> Exactness:
+        """What is known of the lengths that this account's server tells."""
+        return self._servers[name.domain].exactness
 
     def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
         """What a move calls when its connection was lost.
@@ -277,7 +288,8 @@ class LegacyDoor:
                 if doubted:
                     raise source_error(error) from error
                 doubted = True
-                raise SourceBusy(f"{error.text}; it took the same password before") from error
+                text = f"{error.text}, though it took the same password before"
+                raise SourceBusy(f"{text}; it is asked once more") from error
             except LegacyError as error:
                 raise source_error(error) from error
             doubted = False

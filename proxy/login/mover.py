@@ -16,6 +16,7 @@ from mailstore.errors import MailstoreError, SecretUnreadable
 from mailstore.ledger import Sums
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor, name_of
 from proxy.login.names import Name
@@ -26,6 +27,7 @@ from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import GaveWay, Reopen, Source, SourceError, Stopped
 from proxy.migration.turns import Turns
+from proxy.migration.weighing import Scales
 from proxy.pop3.client.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
@@ -112,17 +114,16 @@ class Mover:
         started = self._reactor.seconds()
         written: float | None = None
         writing: Deferred[None] | None = None
-        last: Sums | None = None
         move: Move | None = None
         reopen = self._reopener(account, errand)
+        scales = Scales(self._legacy.exactness(name_of(account)))
 
         def make(told: Told) -> Move:
             nonlocal move
 
             def tell(sums: Sums) -> None:
-                nonlocal written, writing, last
+                nonlocal written, writing
                 told(sums)
-                last = sums
                 over = writing is None or writing.called
                 if written is None:  # what is listed is written at once, where the rest will take a while
                     few = sums.messages_total - sums.messages_done < FEW
@@ -131,18 +132,16 @@ class Mover:
                     written = self._reactor.seconds()
                     writing = self.apart(self._write_progress(account, sums))
 
-            move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            move = Move(
+                home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell, scales=scales
+            )
             return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
-            if last is not None and isinstance(result, Exception) and not self._stopping:
-                await self._write_progress(account, last)
-            remarks = [*move.remarks] if move is not None else []
-            if isinstance(result, Sums) and result.quarantined:
-                remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
-            await self._write_down(account, result, "; ".join(remarks), self._reactor.seconds() - started)
+            assert move is not None
+            await self._write_down(account, result, move, home, self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
         self._passwords[account.id] = password
@@ -168,7 +167,7 @@ class Mover:
     async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
         try:
             await running.result.wait()
-        except SourceError:
+        except (SourceError, MailstoreError):
             pass  # written down
         finally:
             del self._passwords[account_id]
@@ -183,29 +182,59 @@ class Mover:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
-    async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, seconds: float) -> None:
-        """How a move ended: for the administrator, and in the account's state. What is to be said each time again is
-        logged once."""
-        if isinstance(result, Exception):
-            self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
-            if self._stopping:
-                return
-            if isinstance(result, Stopped):
-                await self._in_thread(self._accounts.gave_way, account.id)
+    async def _write_down(
+        self, account: Account, result: Sums | Exception, move: Move, home: Home, seconds: float
+    ) -> None:
+        """How a move ended: for the administrator, and in the account's state. One warning a move, however often it
+        met with trouble; what is to be said each time again is logged once."""
+        try:
+            if isinstance(result, Exception):
+                await self._write_down_failure(account, result, move, seconds)
             else:
-                wait = self._next_try(account)
-                await self._in_thread(self._accounts.interrupted, account.id, str(result), wait)
+                await self._write_down_success(account, result, move, home, seconds)
+        except MailstoreError as error:
+            if not isinstance(result, MailstoreError):  # else it is the same disk, which was spoken of
+                self._log.error("move not written down", account=account.name, reason=str(error))
+            raise
+
+    async def _write_down_failure(self, account: Account, error: Exception, move: Move, seconds: float) -> None:
+        reason = str(error)
+        if isinstance(error, MailstoreError):
+            maildir = self._config.maildir_for(account.local, account.domain)
+            reason = reasons.of_the_store(error, move.sums, maildir)
+        self._log.warning(
+            "move interrupted",
+            account=account.name,
+            reason=reason,
+            troubles=len(move.troubles),
+            seconds=round(seconds, 3),
+        )
+        if self._stopping:
             return
-        await self._write_progress(account, result)
-        await self._in_thread(self._accounts.moved, account.id, troubles, self._next_round())
-        if troubles and troubles != account.reason:
-            self._log.warning("moved with troubles", account=account.name, reason=troubles)
+        if move.sums is not None:
+            await self._write_progress(account, move.sums)
+        if isinstance(error, Stopped):
+            await self._in_thread(self._accounts.gave_way, account.id)
+        else:
+            await self._in_thread(self._accounts.interrupted, account.id, reason, self._next_try(account))
+
+    async def _write_down_success(self, account: Account, sums: Sums, move: Move, home: Home, seconds: float) -> None:
+        remarks = [*move.remarks]
+        if sums.quarantined:
+            remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
+        reason = "; ".join(remarks)
+        await self._write_progress(account, sums)
+        await self._in_thread(self._accounts.moved, account.id, reason, self._next_round())
+        news = [reason] if reason != account.reason else []
+        told = "; ".join(filter(None, [*news, *move.troubles[-1:]]))
+        if told:
+            self._log.warning("moved with troubles", account=account.name, reason=told, troubles=len(move.troubles))
         self._log.info(
             "move done",
             account=account.name,
-            messages=result.messages_done,
-            octets=result.bytes_done,
-            quarantined=result.quarantined,
+            messages=sums.messages_done,
+            octets=sums.bytes_done,
+            quarantined=sums.quarantined,
             seconds=round(seconds, 3),
         )
 
@@ -235,7 +264,7 @@ class Mover:
         # Not the user's business: what is here is served. A moved account is not broken by it.
         self._failed[account.id] = self._reactor.seconds() + self._config.migration.refresh
         if isinstance(error, LegacyError) and not isinstance(error, LoginRejected):
-            await self._in_thread(self._accounts.set_reason, account.id, str(error))
+            await self._in_thread(self._accounts.set_reason, account.id, error.advice)
 
     # What nobody waits for
 
@@ -245,9 +274,10 @@ class Mover:
         try:
             error = await self._carry(account, None, errand)
         except MailstoreError as failed:  # nothing has begun
-            self._log.error("move not possible", account=account.name, reason=str(failed))
+            reason = reasons.of_the_store(failed, None, self._config.state)
+            self._log.error("move not possible", account=account.name, reason=reason)
             wait = LONGEST_WAIT if isinstance(failed, SecretUnreadable) else self._next_try(account)
-            await self._in_thread(self._accounts.interrupted, account.id, str(failed), wait)
+            await self._in_thread(self._accounts.interrupted, account.id, reason, wait)
             return None
         if not isinstance(error, LegacyError):
             return None  # the move has written down how it ended
@@ -257,7 +287,7 @@ class Mover:
             wait = self._next_try(account)
             if wait is not None and isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
                 wait = max(wait, self._legacy.host_of(account.domain).login_delay)
-            await self._in_thread(self._accounts.interrupted, account.id, str(error), wait)
+            await self._in_thread(self._accounts.interrupted, account.id, error.advice, wait)
         return error
 
     async def _carry(self, account: Account, password: Secret | None, errand: Errand) -> Exception | None:
@@ -270,7 +300,9 @@ class Mover:
             running = await self.turns.take(name, lambda: self._open_and_start(account, password, errand))
             return None if running is None else await self._end_of(running)
         except (LegacyError, SourceError) as error:
-            self._log.warning("nothing new fetched", account=account.name, reason=str(error))
+            reported = isinstance(error, LegacyError) and error.reported
+            log = self._log.info if reported else self._log.warning
+            log("nothing new fetched", account=account.name, reason=reasons.of(error))
             return error
         finally:
             errands.remove(errand)

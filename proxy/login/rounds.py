@@ -154,7 +154,7 @@ class Rounds:
         try:
             error = await self._mover.in_background(account, errand)
             if error is not None and host.schedule.failures >= FAILED:
-                await self._in_thread(self._queue.put_off, list(host.domains), str(error), PUT_OFF)
+                await self._in_thread(self._queue.put_off, list(host.domains), error.advice, PUT_OFF)
         finally:
             host.schedule.kept(errand)
             self._room()

@@ -22,6 +22,7 @@ from typing import Final
 from mailstore.ledger import Listed
 
 UIDL_LIMIT: Final = 1_000  # characters of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
+_UNIQUE_ID: Final = re.compile(rb"[!-~]{0,70}").fullmatch  # RFC 1939 7; "" is a server's that does not say
 _DIGEST: Final = 33  # of these, in a longer one: "…" and what tells it from others that begin alike
 
 
@@ -91,6 +92,15 @@ def together(
             f"{len(sizes.keys() & names.keys())} are in both"
         )
     return listed, remarks
+
+
+def odd(sizes: Mapping[int, int | None], uidls: Sequence[tuple[int, bytes]] | None, count: int | None) -> bool:
+    """Is there anything in the answers that servers seldom say? They may have been garbled on their way."""
+    if None in sizes.values() or count not in {None, len(sizes)}:
+        return True
+    if uidls is None:
+        return False
+    return len(uidls) != len(sizes) or any(number not in sizes or not _UNIQUE_ID(name) for number, name in uidls)
 
 
 def known(greeting: str, capabilities: Mapping[str, Sequence[str]]) -> list[str]:

@@ -23,6 +23,7 @@ The clock is handed in. Nothing here knows POP3, files or tables.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
@@ -38,6 +39,7 @@ from proxy.migration import plan
 from proxy.migration.comparing import Comparing
 from proxy.migration.pull import InThread, Pull
 from proxy.migration.source import Reopen, Source, SourceBusy, SourceError, SourceLost, Stopped
+from proxy.migration.weighing import Scales
 from proxy.wire.door import Home
 
 T = TypeVar("T")
@@ -46,6 +48,13 @@ FEW: Final = 3  # messages that may be refused without doubts about the server, 
 PAUSES: Final[Sequence[float]] = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
 # The same where the server is busy, in all longer than RFC 1939 3's time to an autologout.
 WAITS: Final[Sequence[float]] = (10.0, 20.0, 40.0, *12 * (60.0,))
+
+_LOOK: Final = "if this goes on, look for a proxy or a virus scanner between here and the legacy server"
+_OUT_OF_STEP: Final = f"messages do not come as long as the legacy server announced them; {_LOOK}"
+_DAMAGED: Final = f"a message came damaged, of another length than announced, and was fetched again; {_LOOK}"
+_REFUSED_FIRST: Final = (
+    "the legacy server refused a message and gave it when it was asked again; if this goes on, look at its own log"
+)
 
 
 class Stage(enum.Enum):
@@ -131,9 +140,13 @@ class Move:
         in_thread: InThread,
         clock: IReactorTime,
         told: Callable[[Sums], None] = lambda _sums: None,
+        scales: Scales | None = None,
     ) -> None:
-        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
+        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward. `scales` come
+        with what is known of the server."""
         self.stage = Stage.LISTING
+        self.troubles: list[str] = []  # what went wrong and was got over, in words for the administrator
+        self._scales = scales or Scales()
         self.sums: Sums | None = None
         self._of_listing: Sequence[str] = ()  # what the administrator should know of the mailbox as it is listed
         self._home = home
@@ -193,6 +206,7 @@ class Move:
                     self._drop_source()
                     if self._stopped is not None:
                         raise self._stopped from None
+                    self.troubles.append(str(error))
                     seconds = pauses.after(error, self._stored + self._given_up)
                     if seconds is None:
                         raise
@@ -291,7 +305,16 @@ class Move:
     ) -> None:
         clock, seen = self._clock, self._terms.seen
         landing = await self._home.run(lambda home: Landing(home.maildir, home.token, seen=seen, clock=home.clock))
-        pull = Pull(self._home, landing, source, in_thread=self._in_thread, clock=clock, entered=self._step_forward)
+        self._scales.begin()
+        pull = Pull(
+            self._home,
+            landing,
+            source,
+            in_thread=self._in_thread,
+            clock=clock,
+            entered=self._step_forward,
+            scales=self._scales,
+        )
         entries = [entry for _, entry in (*wanted, *suspects)]
         try:
             await self._in_thread(landing.clear_leftovers, entries)
@@ -310,7 +333,12 @@ class Move:
     ) -> None:
         positions = {entry.id: position for position, entry in (*wanted, *suspects)}
         try:
-            await source.fetch(wanted, pull)
+            alone = [item for item in wanted if self._scales.did_not_fit(item[1])]
+            for item in alone:
+                await source.fetch([item], pull, one_by_one=True)
+            await pull.answered()
+            await source.fetch([item for item in wanted if item not in alone], pull)
+            left_out = await self._weigh_again(source, pull, positions)
             refusing = {entry.id for entry, _ in pull.refusals}
             given = [*given, *(item for item in wanted if item[1].id not in refusing)]
             await self._doubt(source, pull, given)
@@ -318,12 +346,17 @@ class Move:
             await self._note_refusals(pull)
             for suspect in (*again, *suspects):
                 await source.fetch([suspect], pull, one_by_one=True)
+            left_out += await self._weigh_again(source, pull, positions)
             await self._doubt(source, pull, given, few=0 if given else FEW)
-            refused = await self._note_refusals(pull, last=True)
+            if len(again) > len(pull.refusals):
+                self.troubles.append(_REFUSED_FIRST)
+            refused = left_out + await self._note_refusals(pull, last=True)
         except SourceError as error:
             await self._finish(pull)
             await self._note_refusals(pull)
             await self._note_spoilt(pull)
+            if self._scales.out_of_step:  # whatever was under way is not to blame
+                raise SourceLost(_OUT_OF_STEP) from error
             if isinstance(error, SourceLost) and error.entry is not None and self._stopped is None:
                 await self._note_suspect(error.entry, str(error))
             raise
@@ -331,6 +364,32 @@ class Move:
         refused += await self._note_spoilt(pull)
         if pull.stored + refused < len(positions):  # or a part would be taken for the whole (invariant 3)
             raise SourceLost("fewer messages came than were asked for")
+
+    async def _weigh_again(self, source: Source, pull: Pull, positions: Mapping[int, int]) -> int:
+        """Fetch once more what did not come as long as it was announced: the same twice is believed. What comes with
+        other bytes each time is left out and counted; gives back how many were."""
+        mended, left_out = len(self._scales.mended), 0
+        tried: Counter[int] = Counter()
+        while True:
+            await pull.answered()
+            if self._scales.out_of_step:
+                raise SourceLost(_OUT_OF_STEP)
+            again = self._scales.doubtful()
+            if not again:
+                break
+            if not tried:  # all answers came, so that none can have been taken for another's
+                await source.fetch([(positions[entry.id], entry) for entry in again], pull)
+            for entry in again if tried else ():
+                if tried[entry.id] >= plan.ATTEMPTS:
+                    self._scales.leave_out(entry)
+                    await self._count(entry, "it comes with other bytes each time it is fetched", last=True)
+                    left_out += 1
+                else:
+                    await source.fetch([(positions[entry.id], entry)], pull, one_by_one=True)
+            tried.update(entry.id for entry in again)
+        if len(self._scales.mended) > mended:
+            self.troubles.append(_DAMAGED)
+        return left_out
 
     async def _doubt(self, source: Source, pull: Pull, given: Sequence[tuple[int, Entry]], *, few: int = FEW) -> None:
         """Is it the server, where it refuses more than a few? Raises SourceLost if it refuses what it gave before."""

@@ -35,6 +35,7 @@ Listings = tuple[Sizes, Uidls, int | None]  # and STAT's count
 HEADERS_AT_ONCE = 64  # TOPs that are on their way
 UNSHOWN = 2  # messages in a row, the first ones, whose headers are refused by a server that has no TOP
 CHANGED = "the password was changed there, and the move goes on when the user logs in with the new one"
+ENDLESS = 256 * 1024 * 1024  # octets after which a message that was announced with less than half has no end
 DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets few, or one
 
 
@@ -89,15 +90,23 @@ class _Sink:
         self.answered = False  # has anything come?
         self._entries = dict(wanted)
         self._receiver = receiver
+        self._octets = 0  # of the large one under way
 
     def message(self, number: int, data: bytes) -> None:
         self.answered = True
         self._receiver.message(self._entries[number], data)
 
     def begin(self, number: int) -> None:
-        self._receiver.begin(self._entries[number])
+        self._large, self._octets = self._entries[number], 0
+        self._receiver.begin(self._large)
 
     def piece(self, data: bytes) -> None:
+        self._octets += len(data)
+        if self._octets > max(ENDLESS, 2 * self._large.octets):
+            raise LegacyProtocolError(
+                f"a message of {self._large.octets} octets does not end after {self._octets}",
+                remedy="it is fetched again by itself, and quarantined in the end; look at it on the legacy server",
+            )
         self._receiver.piece(data)
 
     def end(self) -> None:
@@ -124,10 +133,12 @@ class Pop3Source:
         """LIST, UIDL and STAT, put together by `migration.listing`."""
         connection = self._connection
         try:
-            sizes, uidls, count = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
+            heard = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
+            if listing.odd(*heard) and await self._listings() != heard:
+                raise LegacyProtocolError("the server answers LIST or UIDL otherwise each time it is asked")
         except LegacyError as error:
             raise source_error(error) from error
-        listed, remarks = listing.together(sizes, uidls, count)
+        listed, remarks = listing.together(*heard)
         self.remarks = [*remarks, *listing.known(connection.greeting, connection.capabilities)]
         if connection.expires:
             self.remarks.append(listing.EXPIRES)
@@ -169,7 +180,7 @@ class Pop3Source:
             error = unproven.given_up(failure)
             if isinstance(error, BareLineEnds) and not self._manners.bare_line_ends:
                 self._manners.bare_line_ends = True
-                raise SourceLost(error.text) from failure  # no message's fault
+                raise SourceLost(error.advice) from failure  # no message's fault
             overtaxed = isinstance(error, (LegacyTimeout, LegacyProtocolError)) or not sink.answered
             if pace.limits is not ONE_AT_A_TIME and overtaxed:  # whatever it announced
                 self._manners.broke_off()
@@ -229,6 +240,14 @@ class Pop3Source:
             self._numbers = {entry.id: number for number, entry in self._fetching}
         self._connection.hurry([self._numbers[entry] for entry in entries if entry in self._numbers])
 
+    async def prove(self) -> None:
+        """By STAT: POP3 has no tags, and a line that a server said twice would have been taken for its +OK to PASS.
+        What answers STAT looks like nothing else."""
+        try:
+            await self._connection.stat()
+        except LegacyError as error:
+            raise source_error(error) from error
+
     def pause(self) -> None:
         self._connection.pause()
 
@@ -260,9 +279,9 @@ class Pop3Source:
 def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
     """What a failure of the client means to a move: would another connection do better?"""
     if isinstance(error, LoginRejected):  # it was taken before, or there would be no move
-        return SourceUnusable(f"{error.text} (it was right before: {CHANGED})")
+        return SourceUnusable(f"{error.text}; it was right before: {CHANGED}")
     if isinstance(error, (LoginNotPossible, CommandRefused)):
-        return SourceUnusable(error.text)
+        return SourceUnusable(error.advice)
     if isinstance(error, (LegacyBusy, MaildropInUse)):
-        return SourceBusy(error.text)
-    return SourceLost(error.text, entry)
+        return SourceBusy(error.advice)
+    return SourceLost(error.advice, entry)

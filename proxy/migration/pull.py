@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from mailstore.landing import Arriving, Landing, Whole, Written
 from mailstore.ledger import Entry, Sums
 from proxy.migration.source import Source
+from proxy.migration.weighing import Exactness, Scales
 from proxy.wire.door import Home
 
 T = TypeVar("T")
@@ -47,11 +48,14 @@ class Pull:
         in_thread: InThread,
         clock: IReactorTime,
         entered: Callable[[Sums], None],
+        scales: Scales | None = None,
     ) -> None:
-        """`entered` is told what the ledger adds up to after each batch."""
+        """`entered` is told what the ledger adds up to after each batch. What the scales do not believe is not
+        stored; without any, everything is."""
         self._home = home
         self._landing = landing
         self._source = source
+        self._scales = scales or Scales(Exactness(approximate=True))
         self._in_thread = in_thread
         self._clock = clock
         self._entered = entered
@@ -64,6 +68,7 @@ class Pull:
         self._writing = self._settling = self._paused = self._finishing = False
         self._failure: Failure | None = None
         self._idle: Deferred[None] | None = None
+        self._dry: Deferred[None] | None = None
         self._quiet: Deferred[None] | None = None
         self.refusals: list[tuple[Entry, str]] = []  # by the server
         self.spoilt: list[tuple[Entry, str]] = []  # refused by the disk, one by one
@@ -98,6 +103,7 @@ class Pull:
         return large
 
     def refused(self, entry: Entry, text: str) -> None:
+        self._scales.leave_out(entry)
         self.refusals.append((entry, text))
 
     # The three steps
@@ -122,9 +128,15 @@ class Pull:
 
     def _wrote(self, written: list[Written], octets: int) -> None:
         self._writing = False
-        self.spoilt += self._landing.take_spoilt()
-        self._written += written
+        spoilt = self._landing.take_spoilt()
+        self.spoilt += spoilt
+        for entry, _ in spoilt:
+            self._scales.leave_out(entry)
+        self._written += self._scales.weigh(written)
         self._written_octets += octets
+        if self._scales.out_of_step:
+            self._arrived.clear()
+            self._source.abort()
         if self._arrived:
             self._write()
         if self._paused and self._arrived_octets <= LOW_WATER:
@@ -188,6 +200,13 @@ class Pull:
         self._maybe_idle()
         return idle
 
+    def answered(self) -> Deferred[None]:
+        """All that was asked for has been answered, in step: fires when it is written and weighed."""
+        self._dry = Deferred()
+        dry = self._dry
+        self._maybe_idle()
+        return dry
+
     def rest(self) -> Deferred[None]:
         """Begin nothing more, and wait until no thread is at work for this pull. Never fails."""
         self._quiet = Deferred()
@@ -198,6 +217,11 @@ class Pull:
         return quiet
 
     def _maybe_idle(self) -> None:
+        if self._dry is not None and not self._writing and (not self._arrived or self._failure is not None):
+            dry, self._dry = self._dry, None
+            self._written += self._scales.in_step()
+            self._maybe_settle()
+            dry.callback(None)
         if self._writing or self._settling:
             return
         if self._quiet is not None and not self._quiet.called:

@@ -80,6 +80,9 @@ class Source(Protocol):
     def hurry(self, entries: Collection[int]) -> None:
         """Of what `fetch` was given and has not asked for yet, ask for these ledger rows next."""
 
+    async def prove(self) -> None:
+        """Be sure that what was taken for the answer to the password is it. Raises SourceError."""
+
     def pause(self) -> None:
         """Stop reading from the server until `resume`."""
 

@@ -26,14 +26,22 @@ class Steps:
         self.refused = False
 
 
+def _refusal(reason: int) -> sqlite3.OperationalError:
+    """What SQLite makes of it."""
+    full = reason == FULL
+    error = sqlite3.OperationalError("database or disk is full" if full else "disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR
+    return error
+
+
 @contextmanager
-def refusing(first: int, reason: int = FULL) -> Iterator[Steps]:
-    """Refuse the `first` step that needs room, counted from 1, and all behind it."""
+def refusing(first: int, reason: int = FULL, *, only: bool = False) -> Iterator[Steps]:
+    """Refuse the `first` step that needs room, counted from 1, and, if not `only` it, all behind it."""
     steps = Steps()
 
     def refuse() -> None:
         steps.count += 1
-        if steps.count >= first:
+        if steps.count == first or (steps.count > first and not only):
             steps.refused = True
             raise OSError(reason, os.strerror(reason))
 
@@ -57,7 +65,7 @@ def refusing(first: int, reason: int = FULL) -> Iterator[Steps]:
         try:
             refuse()
         except OSError:
-            raise sqlite3.OperationalError("database or disk is full") from None
+            raise _refusal(reason) from None
         committed(driver)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -13,22 +13,25 @@ PACKAGES = {
     "curl": "curl",
     "doveadm": "dovecot-core",
     "dovecot": "dovecot-imapd dovecot-pop3d",
+    "e2fsck": "e2fsprogs",
     "fetchmail": "fetchmail",
     "getmail": "getmail6",
     "imapfilter": "imapfilter",
     "interimap": "interimap",
     "maildrop": "maildrop",
     "mbsync": "isync",
+    "mkfs.ext4": "e2fsprogs",
     "mpop": "mpop",
     "mutt": "mutt",
     "offlineimap": "offlineimap3",
     "script": "bsdutils",
+    "strace": "strace",
 }
 
 
 def needed(program: str) -> str:
     """The program's path."""
-    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin")
+    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if path is None:
         words = f"{program} is missing: apt-get install {PACKAGES[program]}"
         if os.environ.get("CI") == "true":

@@ -44,9 +44,10 @@ from proxy.pop3.client.settings import Legacy
 from proxy.pop3.client.wire import Wire
 from proxy.wire.door import Secret
 
-LISTING_LIMIT = 512 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
+LISTING_LIMIT = 128 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
 TOP_LIMIT = 16 * 1024 * 1024
 PROBE_TIME = 5.0  # seconds for the second of two answers, once the first is there
+_CHECK = "check `host` and `port`, and whether that server runs and lets this machine in"
 QUIT_TIME = 10.0  # seconds for saying goodbye
 
 T = TypeVar("T")
@@ -292,7 +293,7 @@ async def connect(reactor: Any, legacy: Legacy) -> Connection:
         try:
             return cast(Wire, await endpoint.connect(_Wires(reactor, legacy)))
         except (net.ConnectError, net.DNSLookupError, OSError, ValueError) as error:
-            raise LegacyUnreachable(_no_connection(error, legacy)) from None
+            raise LegacyUnreachable(_no_connection(error, legacy), remedy=_CHECK) from None
 
     return await Connection.open(dial, legacy, reactor)
 

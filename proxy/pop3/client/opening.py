@@ -58,10 +58,10 @@ async def _be_greeted(session: Session) -> None:
         if session.wire.encrypted:
             raise
         hint = 'a server that expects TLS from the start waits like this: try `tls = "implicit"`'
-        raise LegacyTimeout(f"{error.text}; {hint}") from None
+        raise LegacyTimeout(f"{error.text}; {hint}", remedy="") from None
     except LegacyUnreachable as error:
         hint = "a server does so with more connections than it allows one address (`connections`), or a blocked one"
-        raise LegacyUnreachable(f"{error.text}; {hint}") from None
+        raise LegacyUnreachable(f"{error.text}; {hint}", remedy="") from None
     if not greeting.ok:
         raise unwelcome(greeting)
     session.greeting = greeting.text

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from proxy.pop3.client.errors import LegacyProtocolError
 
 LINE_LIMIT = 64 * 1024  # octets of a status line, or of one line of a listing
-LISTED_LIMIT = 5_000_000  # messages of one mailbox
+LISTED_LIMIT = 1_000_000  # messages of one mailbox
 TEXT_LIMIT = 200  # characters of a server's words that are worth quoting
 OCTETS_LIMIT = 1 << 40  # a message of more octets than this is a mistake; a listing of LISTED_LIMIT adds up to 63 bits
 

@@ -104,7 +104,7 @@ class Unproven:
             return error
         early = f"message {number} seems to have ended before its end, at a line that is a dot"
         why = "a server that does not double such dots (RFC 1939 3) cannot hand it over"
-        return LegacyProtocolError(f"{error.text}; {early}: {why}", message=number)
+        return LegacyProtocolError(f"{error.text}; {early}: {why}", message=number, remedy="")
 
     def _prove(self) -> None:
         """The answer behind it has begun."""

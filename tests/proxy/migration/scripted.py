@@ -148,6 +148,9 @@ class ScriptedSource:
             for n, old in enumerate(self.listed, 1)
         ]
 
+    async def prove(self) -> None:
+        self._alive(None)
+
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         if not wanted:
             return

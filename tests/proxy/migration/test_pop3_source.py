@@ -364,6 +364,8 @@ class WhatFailuresMean(SynchronousTestCase):
         for kind in (LoginRejected, LoginNotPossible, CommandRefused):
             self.assertIsInstance(source_error(kind("text"), entry(1)), SourceUnusable)
 
-    def test_the_text_is_kept(self) -> None:
+    def test_the_text_is_kept_and_says_what_can_be_done(self) -> None:
         error: SourceError = source_error(LegacyTimeout("was silent for 60 s"))
-        self.assertEqual(str(error), "was silent for 60 s")
+        cause, _, remedy = str(error).partition("; ")
+        self.assertEqual(cause, "was silent for 60 s")
+        self.assertIn("lower `connections`", remedy)

@@ -1,0 +1,33 @@
+"""Why a move did not get to its end, in words for the administrator: cause; remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed
+from mailstore.ledger import Sums
+from mailstore.room import free_octets
+from proxy.pop3.client.errors import LegacyError
+
+
+def of(error: Exception) -> str:
+    """Of what went wrong on the other side."""
+    return error.advice if isinstance(error, LegacyError) else str(error)
+
+
+def of_the_store(error: MailstoreError, sums: Sums | None, place: Path) -> str:
+    """`sums`: how far the move was, if it came to a listing; `place`: the directory that it writes to."""
+    if not isinstance(error, StorageFailed):
+        return str(error)
+    if isinstance(error, StorageCorrupt):
+        return f"{error}; the next login makes it anew"
+    if not isinstance(error, DiskFull):
+        return f"{error}; look at the disk that holds {place}; a later try or login goes on"
+    free = free_octets(place)
+    has = "" if free is None else f": {place} has room for {_octets(free)} of old mail"
+    to_come = "" if sums is None else f", {_octets(max(0, sums.bytes_total - sums.bytes_done))} are still to come"
+    return f"{error}{has}{to_come}; make room there, and a later try or login goes on"
+
+
+def _octets(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"

@@ -1,0 +1,137 @@
+"""A legacy server in threads, for daemons that are processes of their own: it counts what it is asked for, and can be
+told to break off, or to be gone for a while."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final
+
+from tests.legacy.server import stuffed, unique_id
+
+PASSWORD: Final = "secret"
+MOMENT: Final = 0.01  # seconds
+_CAPABILITIES: Final = b"+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\n.\r\n"
+
+
+class StandingServer:
+    """Use as a context. Any user logs in with `PASSWORD` and finds the same mailbox."""
+
+    def __init__(self, messages: Sequence[bytes]) -> None:
+        self.messages = list(messages)
+        self.retrievals: Counter[int] = Counter()  # by message number
+        self.sessions = 0  # that logged in
+        self.deletions = 0
+        self.cut_after: int | None = None  # messages after which each connection is reset; None: never
+        self.at: dict[int, Callable[[], None]] = {}  # what happens when so many messages were asked for, in all
+        self.bursts: int | None = None  # messages that come at once, before the line is busy for a moment
+        self._uidls = [unique_id(message) for message in self.messages]
+        self._blocks = [b"+OK\r\n" + stuffed(message) for message in self.messages]
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._begin(self._accept)
+
+    def __enter__(self) -> StandingServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self.drop()
+        for thread in list(self._threads):
+            thread.join(10)
+
+    @property
+    def fetched(self) -> int:
+        return sum(self.retrievals.values())
+
+    def drop(self) -> None:
+        """Reset every connection."""
+        with self._lock:
+            for connection in self._open:
+                reset(connection)
+
+    def _begin(self, work: object, *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            with self._lock:
+                self._open.add(connection)
+            self._begin(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            connection.sendall(b"+OK ready\r\n")
+            with connection.makefile("rb") as lines:
+                self._answer(connection, lines)
+        except OSError:  # reset, by either side
+            pass
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+    def _answer(self, connection: socket.socket, lines: object) -> None:
+        given = 0
+        for line in lines:  # type: ignore[attr-defined]
+            verb, *arguments = line.split()
+            if verb == b"RETR":
+                if self.cut_after is not None and given >= self.cut_after:
+                    block = self._blocks[int(arguments[0]) - 1]
+                    connection.sendall(block[: len(block) // 2])
+                    reset(connection)
+                    return
+                given += 1
+                if self.bursts is not None and given % self.bursts == 0:
+                    select.select([], [], [], MOMENT)
+                self.retrievals[int(arguments[0])] += 1
+                self.at.pop(self.fetched, _nothing)()
+                connection.sendall(self._blocks[int(arguments[0]) - 1])
+                continue
+            self.deletions += verb == b"DELE"
+            self.sessions += verb == b"PASS"
+            connection.sendall(self._said(verb))
+            if verb == b"QUIT":
+                return
+
+    def _said(self, verb: bytes) -> bytes:
+        if verb == b"CAPA":
+            return _CAPABILITIES
+        if verb == b"LIST":
+            return _listing(b"%d" % len(message) for message in self.messages)
+        if verb == b"UIDL":
+            return _listing(self._uidls)
+        return b"+OK\r\n"
+
+
+def _nothing() -> None: ...
+
+
+def _listing(words: object) -> bytes:
+    lines = [b"%d %s\r\n" % item for item in enumerate(words, 1)]  # type: ignore[call-overload]
+    return b"".join([b"+OK\r\n", *lines, b".\r\n"])
+
+
+def reset(connection: socket.socket) -> None:
+    """RST, as of a machine that crashed."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
