@@ -184,7 +184,8 @@ class LoginGate:
         """The account, and its move if one is under way. Things may have changed while others had their turn."""
         found, fits = await self._look_up(name, password, unfit)
         entered = self._at_once(found, password) if found is not None and fits else None
-        return entered or await self._ask_legacy(name, password, hold, found)
+        other = found is not None and found.password_hash is not None and not fits
+        return entered or await self._ask_legacy(name, password, hold, found, other=other)
 
     async def _fits(self, account: Account, password: Secret) -> bool:
         stored = account.password_hash
@@ -198,12 +199,13 @@ class LoginGate:
         return True
 
     async def _ask_legacy(
-        self, name: Name, password: Secret, hold: Hold, account: Account | None
+        self, name: Name, password: Secret, hold: Hold, account: Account | None, *, other: bool
     ) -> tuple[Account, Running | None]:
+        """`other`: it is not the password that is known here."""
         source = await self._question(name, password)
         try:
-            if account is not None and account.password_hash is not None:
-                await self._be_sure(name, source)  # nothing else will show whether it was meant so
+            if other:
+                await self._be_sure(name, source)  # nothing that follows will show whether it was meant so
             hold.accepted = True
             stored = await self._in_thread(secrets.hash_password, password.reveal())
             sealed = self._sealer.seal(str(name), password.reveal())
