@@ -168,10 +168,6 @@ class LegacyServer:
         self.exactness = Exactness()
 
 
-def _unheard(_event: str, **_fields: Any) -> None:
-    """No log."""
-
-
 class LegacyDoor:
     """All of them. `reactor` is Twisted's."""
 
@@ -253,9 +249,9 @@ class LegacyDoor:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
         host = server.host
         if host.in_vain is not None and host.in_vain[0] > asked:
-            text = host.in_vain[1].advice
+            error = host.in_vain[1]
             await deferLater(self._reactor, 0)  # the next in the queue is told in a turn of its own
-            raise _InVain(text, remedy="")
+            raise _InVain(error.text, remedy=error.remedy)
         began = self._reactor.seconds()
         try:
             connection = await pop3_client.connect(self._reactor, server.settings)

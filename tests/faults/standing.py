@@ -34,7 +34,7 @@ class StandingServer:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._begin(self._accept)
 
@@ -53,6 +53,13 @@ class StandingServer:
     @property
     def fetched(self) -> int:
         return sum(self.retrievals.values())
+
+    def settled(self) -> int:
+        """How many messages were asked for, when nobody is served any more: some may still be answered to a client that
+        has died."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: not self._open, 30)
+        return self.fetched
 
     def drop(self) -> None:
         """Reset every connection."""
@@ -85,6 +92,7 @@ class StandingServer:
         finally:
             with self._lock:
                 self._open.discard(connection)
+                self._lock.notify_all()
             connection.close()
 
     def _answer(self, connection: socket.socket, lines: object) -> None:
@@ -113,6 +121,8 @@ class StandingServer:
     def _said(self, verb: bytes) -> bytes:
         if verb == b"CAPA":
             return _CAPABILITIES
+        if verb == b"STAT":
+            return b"+OK %d %d\r\n" % (len(self.messages), sum(map(len, self.messages)))
         if verb == b"LIST":
             return _listing(b"%d" % len(message) for message in self.messages)
         if verb == b"UIDL":

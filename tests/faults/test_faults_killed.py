@@ -51,12 +51,12 @@ def ferry(root: Path, nursery: Nursery, legacy: StandingServer) -> Iterator[Ferr
 
 def finish(ferry: Ferry, legacy: StandingServer, told: Told) -> None:
     """The next daemon: what was past a barrier stays, and the rest comes once more."""
-    before = legacy.fetched
+    before = legacy.settled()
     ferry.start()
     assert ferry.login().startswith(b"+OK"), ferry.log.read_text()
     ferry.stop()
     ferry.check(MESSAGES)
-    assert legacy.fetched - before == len(MESSAGES) - len(told.stored)
+    assert legacy.settled() - before == len(MESSAGES) - len(told.stored)
     assert legacy.deletions == 0
     assert "unexpected" not in ferry.log.read_text()
 

@@ -98,11 +98,11 @@ def test_nothing_past_a_barrier_is_lost(nursery: Nursery, *, journal: bool) -> N
             with loops.mounted(cut.image, where, journal=journal), Ferry(where, nursery, legacy.port) as ferry:
                 found = ferry.told()
                 assert cut.stored <= found.stored, f"{len(cut.stored - found.stored)} messages are lost"
-                before = legacy.fetched
+                before = legacy.settled()
                 ferry.start()
                 assert ferry.login().startswith(b"+OK"), ferry.log.read_text()
                 ferry.stop()
                 # Without a journal a file may be back under the name that it was renamed from, until it is swept.
                 ferry.check(MESSAGES, passing=not journal)
-                assert legacy.fetched - before == len(MESSAGES) - len(found.stored)
+                assert legacy.settled() - before == len(MESSAGES) - len(found.stored)
             cut.image.unlink()
