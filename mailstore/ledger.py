@@ -129,6 +129,11 @@ _ATTEMPT = (
     .where(*_HERE)
     .values(attempts=_l.attempts + 1, reason=bindparam("why"), updated=bindparam("now"))
 )
+_RETRY = (
+    update(schema.ledger)
+    .where(_l.account_id == bindparam("a"), _l.outcome == Outcome.QUARANTINED.value)
+    .values(attempts=0)
+)
 _NAMED = (
     update(schema.messages)
     .where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"), _m.uid == bindparam("u"))
@@ -266,6 +271,11 @@ class Ledger:
             values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
             connection.execute(_ATTEMPT, values)
             self._set_outcome(connection, [entry_id], Outcome.QUARANTINED, reason)
+
+    def retry(self) -> int:
+        """Have the next move ask at once for what is in quarantine; gives back for how many."""
+        with self._database.write() as connection:
+            return connection.execute(_RETRY, {"a": self._account_id}).rowcount
 
     def sums(self) -> Sums:
         with self._database.read() as connection:

@@ -36,7 +36,7 @@ from mailstore.landing import Landing
 from mailstore.ledger import Entry, Listed, Sums
 from proxy.migration import plan
 from proxy.migration.pull import InThread, Pull
-from proxy.migration.source import Reopen, Source, SourceBusy, SourceError, SourceLost
+from proxy.migration.source import Reopen, Source, SourceBusy, SourceError, SourceLost, Stopped
 from proxy.wire.door import Home
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ class Move:
         self._stored = 0  # in this run
         self._given_up = 0  # quarantined in this run, by a server that does give messages
         self._doubted = False  # was an empty listing asked for again?
-        self._stopped = False
+        self._stopped: Stopped | None = None  # why, once it is to end
         self._waiting: Deferred[Any] | None = None  # for a pause to end, or for a new connection
 
     def _enter(self, stage: Stage) -> None:
@@ -156,9 +156,11 @@ class Move:
         self.sums = sums
         self._told(sums)
 
-    def stop(self) -> None:
-        """End the run at the last barrier: the daemon stops. `run` fails with SourceLost."""
-        self._stopped = True
+    def stop(self, why: Stopped | None = None) -> None:
+        """End the run at the last barrier: the daemon stops, or what else `why` says. `run` fails with it."""
+        if self._stopped is not None:
+            return
+        self._stopped = why or Stopped("the daemon is stopping")
         if self._source is not None:
             self._source.abort()
         if self._waiting is not None:
@@ -174,8 +176,10 @@ class Move:
                     return await self._attempt()
                 except SourceLost as error:
                     self._drop_source()
+                    if self._stopped is not None:
+                        raise self._stopped from None
                     seconds = pauses.after(error, self._stored + self._given_up)
-                    if self._stopped or seconds is None:
+                    if seconds is None:
                         raise
                     await self._pause(seconds)
         except BaseException:
@@ -202,7 +206,7 @@ class Move:
         try:
             return await waiting
         except (CancelledError, ConnectingCancelledError) as error:
-            raise SourceLost("the daemon is stopping") from error
+            raise self._stopped or SourceLost("the daemon is stopping") from error
         finally:
             self._waiting = None
 
@@ -212,8 +216,8 @@ class Move:
         if source is None:
             source = self._source = await self._until_stopped(Deferred.fromCoroutine(self._open()))
             self._enter(Stage.LISTING)
-        if self._stopped:
-            raise SourceLost("the daemon is stopping")
+        if self._stopped is not None:
+            raise self._stopped
         listing = await source.list()
         self._enter(Stage.PLANNING)
         entries, now = await self._home.run(lambda home: (home.ledger.entries(), home.clock()))
@@ -297,7 +301,7 @@ class Move:
         except SourceError as error:
             await self._finish(pull)
             await self._note_refusals(pull)
-            if isinstance(error, SourceLost) and error.entry is not None and not self._stopped:
+            if isinstance(error, SourceLost) and error.entry is not None and self._stopped is None:
                 await self._note_suspect(error.entry, str(error))
             raise
         await self._finish(pull)
