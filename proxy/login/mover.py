@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -22,14 +22,16 @@ from proxy.login.names import Name
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
+from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, Source, SourceError, Stopped
+from proxy.migration.source import GaveWay, Reopen, Source, SourceError, Stopped
 from proxy.migration.turns import Turns
 from proxy.pop3.client.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
 PROGRESS_SECONDS = 1.0  # how often a move's progress is written down for `status`
+FEW: Final = 100  # messages that will be here before anybody asks how far it is
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
 LONGEST_WAIT: Final = 3600.0
 
@@ -82,6 +84,9 @@ class Mover:
         self._refreshing: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
         self._errands: dict[Name, list[Errand]] = {}  # of this process, but for first logins'
+        self._passwords: dict[int, Secret] = {}  # of the moves that are under way
+        # Told whose password is no longer taken, by name and hash.
+        self.rejected: Callable[[str, str], None] = lambda _account, _stored: None
         self._stopping = False
 
     async def start(self, account: Account, password: Secret, source: Source, errand: Errand | None = None) -> Running:
@@ -104,10 +109,12 @@ class Mover:
             home.close()
             raise
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
-        started = written = self._reactor.seconds()
+        started = self._reactor.seconds()
+        written: float | None = None
         writing: Deferred[None] | None = None
-        move: Move | None = None
         last: Sums | None = None
+        move: Move | None = None
+        reopen = self._reopener(account, errand)
 
         def make(told: Told) -> Move:
             nonlocal move
@@ -117,44 +124,66 @@ class Mover:
                 told(sums)
                 last = sums
                 over = writing is None or writing.called
+                if written is None:  # what is listed is written at once, where the rest will take a while
+                    few = sums.messages_total - sums.messages_done < FEW
+                    written = started if few else started - PROGRESS_SECONDS
                 if over and self._reactor.seconds() - written >= PROGRESS_SECONDS:
                     written = self._reactor.seconds()
                     writing = self.apart(self._write_progress(account, sums))
 
-            reopen = self._legacy.reopener(name_of(account), password, errand)
             move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
             return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
-            remarks = move.remarks if move is not None else ()
             if last is not None and isinstance(result, Exception) and not self._stopping:
                 await self._write_progress(account, last)
-            await self._write_down(account, result, remarks, self._reactor.seconds() - started)
+            remarks = [*move.remarks] if move is not None else []
+            if isinstance(result, Sums) and result.quarantined:
+                remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
+            await self._write_down(account, result, "; ".join(remarks), self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
+        self._passwords[account.id] = password
         running = self.moves.start(account.id, make, concluded)
-        self.apart(self._see_out(running, home))
+        self.apart(self._see_out(account.id, running, home))
         if errand is not None and errand.urgency > Urgency.REFRESH:
             errand.give_way = lambda: self._give_way(account)
         return running
 
-    async def _see_out(self, running: Running, home: Home) -> None:
+    def _reopener(self, account: Account, errand: Errand | None) -> Reopen:
+        """With the password that the legacy server takes by then."""
+        way: tuple[Secret, Reopen] | None = None
+
+        async def reopen() -> Source:
+            nonlocal way
+            now = self._passwords[account.id]
+            if way is None or way[0] is not now:
+                way = now, self._legacy.reopener(name_of(account), now, errand)
+            return await way[1]()
+
+        return reopen
+
+    async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
         try:
             await running.result.wait()
         except SourceError:
             pass  # written down
         finally:
+            del self._passwords[account_id]
             home.close()
+
+    def use(self, account_id: int, password: Secret) -> None:
+        """What the legacy server takes now, for a move that is under way with what it took before."""
+        if account_id in self._passwords:
+            self._passwords[account_id] = password
 
     async def _write_progress(self, account: Account, sums: Sums) -> None:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
-    async def _write_down(
-        self, account: Account, result: Sums | Exception, remarks: Sequence[str], seconds: float
-    ) -> None:
+    async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, seconds: float) -> None:
         """How a move ended: for the administrator, and in the account's state. What is to be said each time again is
         logged once."""
         if isinstance(result, Exception):
@@ -167,14 +196,10 @@ class Mover:
                 wait = self._next_try(account)
                 await self._in_thread(self._accounts.interrupted, account.id, str(result), wait)
             return
-        said = [*remarks]
-        if result.quarantined:
-            said.insert(0, f"{result.quarantined} messages could not be carried over and are in quarantine")
-        reason = "; ".join(said)
-        if remarks and reason != account.reason:
-            self._log.warning("mailbox may not be whole", account=account.name, reason="; ".join(remarks))
         await self._write_progress(account, result)
-        await self._in_thread(self._accounts.moved, account.id, reason, self._next_round())
+        await self._in_thread(self._accounts.moved, account.id, troubles, self._next_round())
+        if troubles and troubles != account.reason:
+            self._log.warning("moved with troubles", account=account.name, reason=troubles)
         self._log.info(
             "move done",
             account=account.name,
@@ -193,8 +218,8 @@ class Mover:
         due = last is None or not 0 <= self._now() - last < every
         # A server that is down is left alone for a while; a password that it no longer takes is not sent to it at
         # every login, which would lock out whoever has the new one (invariant 10).
-        rejected = account.password_state is PasswordState.REJECTED
-        due = due and not rejected and self._reactor.seconds() >= self._failed.get(account.id, 0.0)
+        known = account.password_state is PasswordState.KNOWN
+        due = due and known and self._reactor.seconds() >= self._failed.get(account.id, 0.0)
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
 
@@ -265,8 +290,10 @@ class Mover:
         running = self.moves.of(account.id)
         if running is not None:
             return running
-        if password is not None and fresh.password_hash != account.password_hash:
-            return None  # somebody has logged in with another password: that one counts
+        if password is not None and (
+            fresh.password_hash != account.password_hash or fresh.password_state is not PasswordState.KNOWN
+        ):
+            return None  # another password has come up: that one counts
         if self._stopping or not fresh.movable or self._accounts.is_paused(fresh.local, fresh.domain):
             if password is None:
                 await self._in_thread(self._accounts.gave_way, account.id)
@@ -276,6 +303,8 @@ class Mover:
         try:
             source = await self._legacy.open(name_of(fresh), password, errand)
         except LoginRejected:
+            if fresh.password_hash is not None:
+                self.rejected(fresh.name, fresh.password_hash)
             await self._in_thread(self._accounts.password_rejected, fresh.id, _rejected(fresh))
             raise
         try:

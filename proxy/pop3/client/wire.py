@@ -77,7 +77,7 @@ class Wire(Protocol):
 
     def pause(self, why: object = None) -> None:
         """Read no more until `resume` for the same reason, or the last of them. What was read already (at most
-        64 KiB) is still handed on."""
+        192 KiB) is still handed on."""
         if self.over is None and not self._paused:
             self._patience.pause()
             cast(IPushProducer, self.transport).pauseProducing()

@@ -230,8 +230,32 @@ class Busy(DoorCase):
                 self.refuse(LegacyBusy("too many connections"))
             self.clock.advance(0.5)
         self.failureResultOf(self.opening, LegacyBusy)
-        self.assertTrue(60 <= self.clock.seconds() - began < 100)
+        self.assertTrue(40 <= self.clock.seconds() - began < 80)
         self.assertLess(len(self.connections), 9)  # each time after a longer pause
+
+    def test_one_account_s_own_trouble_does_not_slow_the_others_down(self) -> None:
+        """Its mailbox cannot be opened, and the server calls that temporary."""
+
+        def answer() -> None:
+            for connected in list(self.connections):
+                if connected.login_result.called:
+                    continue
+                if connected.user.startswith(b"user"):
+                    connected.login_result.errback(LegacyBusy("[SYS/TEMP] temporary failure"))
+                else:
+                    connected.login_result.callback(None)
+
+        for _ in range(20):
+            if self.opening.called:
+                self.failureResultOf(self.opening, LegacyBusy)
+                self.opening = self.open()
+            other = Deferred.fromCoroutine(self.door.open(Name("other", "123.com"), Secret(b"secret")))
+            for _ in range(3):
+                answer()
+                self.clock.advance(1)
+            self.successResultOf(other).abort()
+        self.assertEqual(self.host.schedule.allowed, 2)
+        self.assertEqual(self.said, ["legacy server busy"])
 
     def test_a_password_that_is_refused_is_not_tried_again(self) -> None:
         self.refuse(LegacyBusy("later"))
