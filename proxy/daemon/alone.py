@@ -1,4 +1,4 @@
-"""One daemon for a state directory.
+"""One daemon for a state directory, or one `mailferry migrate` that does a daemon's work.
 
 Two would each carry the same mailboxes over, and clear away each other's files. The lock is the kernel's: it goes
 with the process, whatever ends it.
@@ -15,7 +15,7 @@ LOCK: Final = "serve.lock"
 
 
 class NotAlone(Exception):
-    """Another daemon uses the directory. The text is for the administrator."""
+    """Another process uses the directory. The text is for the administrator."""
 
 
 class Alone:
@@ -27,10 +27,24 @@ class Alone:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._descriptor)
-            raise NotAlone(f"another mailferry serve is running with state = {state}") from None
+            raise NotAlone(f"another mailferry serve or migrate is running with state = {state}") from None
         except BaseException:
             os.close(self._descriptor)
             raise
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode())
 
     def end(self) -> None:
         os.close(self._descriptor)
+
+
+def somebody_is_there(state: Path) -> bool:
+    """Is the process that had the directory last still there? Asks without trying the lock, which could keep another
+    one from starting."""
+    try:
+        os.kill(int((state / LOCK).read_text()), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
-from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
+from proxy.migration.source import PasswordChanged, Receiver, SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.errors import (
     CommandRefused,
@@ -208,7 +208,14 @@ class Pop3Source:
         self._connection.resume()
 
     async def close(self) -> None:
-        """QUIT, without waiting for its answer: a user who waits need not wait for good manners."""
+        """QUIT, without waiting for its answer: a user who waits need not wait for good manners.
+
+        A server that announces EXPIRE 0 may delete at QUIT whatever was fetched (RFC 2449 6.7). Where the session ends
+        without one it may not (RFC 1939 6).
+        """
+        if self._connection.capabilities.get("EXPIRE", ())[:1] == ("0",):
+            self.abort()
+            return
         quitting = Deferred.fromCoroutine(self._connection.quit())
         quitting.addErrback(self._quit_failed)
         quitting.addBoth(lambda _result: self._left())
@@ -233,7 +240,7 @@ def _uidl(name: bytes | str | None) -> str:
 def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
     """What a failure of the client means to a move: would another connection do better?"""
     if isinstance(error, LoginRejected):  # it was taken before, or there would be no move
-        return SourceUnusable(f"{error.text} (it was right before: {CHANGED})")
+        return PasswordChanged(f"{error.text} (it was right before: {CHANGED})")
     if isinstance(error, (LoginNotPossible, CommandRefused)):
         return SourceUnusable(error.text)
     return SourceLost(error.text, entry)

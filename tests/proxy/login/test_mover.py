@@ -118,7 +118,7 @@ class Refresh(LoginTestCase):
             self.admitted()
             self.clock.advance(3600)
         self.assertEqual(len(self.legacy.asked), 1)
-        self.assertIn("refused the login", self.account().reason)
+        self.assertIn("no longer takes the password", self.account().reason)
         self.admitted(self.log_in(password=b"new password"))
         self.assertEqual(len(self.legacy.asked), 2)
         self.pass_refresh()
@@ -175,7 +175,7 @@ class Resume(LoginTestCase):
         self.restart()
 
     def resume(self) -> None:
-        self.successResultOf(Deferred.fromCoroutine(self.mover.resume()))
+        self.background()
 
     def test_what_the_barrier_reached_is_kept_and_the_rest_is_fetched(self) -> None:
         self.interrupt()
@@ -222,7 +222,7 @@ class Resume(LoginTestCase):
         self.mover._sealer = Sealer(b"z" * 32)
         self.resume()
         self.assertEqual(self.legacy.asked, [])
-        self.assertIn("move not resumed", self.log.events("error"))
+        self.assertIn("move not possible", self.log.events("error"))
         self.admitted()
 
     def test_only_moves_that_were_interrupted(self) -> None:
