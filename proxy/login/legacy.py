@@ -13,14 +13,14 @@ from twisted.internet.task import deferLater
 
 from mailstore.accounts import Account
 from proxy.config import Config, Domain
+from proxy.legacy.errors import LegacyError, LegacyTimeout
+from proxy.legacy.settings import Legacy
 from proxy.login.names import Name
 from proxy.migration.pop3_source import Manners, Pop3Source, source_error
 from proxy.migration.schedule import Slots
 from proxy.migration.source import Reopen, Source
 from proxy.pop3.client import connection as pop3_client
 from proxy.pop3.client.connection import Connection
-from proxy.pop3.client.errors import LegacyError, LegacyTimeout
-from proxy.pop3.client.settings import Legacy
 from proxy.wire.door import Secret
 
 

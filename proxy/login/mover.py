@@ -15,6 +15,7 @@ from mailstore.errors import MailstoreError, SecretUnreadable
 from mailstore.ledger import Sums
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.legacy.errors import LegacyError, LoginRejected
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor, name_of
 from proxy.login.names import Name
@@ -23,7 +24,6 @@ from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.schedule import Turns
 from proxy.migration.source import Source, SourceError, SourceLost
-from proxy.pop3.client.errors import LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 

@@ -10,9 +10,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
-from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
-from proxy.pop3.client.connection import Connection, Pipelining
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
     CommandRefused,
     LegacyError,
     LegacyProtocolError,
@@ -20,7 +18,9 @@ from proxy.pop3.client.errors import (
     LoginNotPossible,
     LoginRejected,
 )
-from proxy.pop3.client.settings import ONE_AT_A_TIME, Window
+from proxy.legacy.settings import ONE_AT_A_TIME, Window
+from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
+from proxy.pop3.client.connection import Connection, Pipelining
 
 Listings = tuple[dict[int, int | None], list[tuple[int, bytes]] | None]  # by number: octets; unique-ids, if any
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import repeat
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
 from proxy.pop3.client.replies import LINE_LIMIT, Reply, parse_challenge, parse_reply
 from proxy.wire.blocks import CRLF, LF, BlockDecoder
 

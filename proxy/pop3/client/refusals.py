@@ -19,14 +19,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
     LegacyBusy,
     LoginNotPossible,
     LoginRejected,
     MaildropInUse,
     ServerRefused,
 )
-from proxy.pop3.client.replies import Reply, readable
+from proxy.legacy.words import readable
+from proxy.pop3.client.replies import Reply
 
 _BY_CODE: dict[str, type[ServerRefused]] = {
     "IN-USE": MaildropInUse,

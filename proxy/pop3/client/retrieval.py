@@ -15,11 +15,11 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from proxy.legacy.errors import LegacyError
+from proxy.legacy.settings import Window
 from proxy.pop3.client.commands import retrievals
-from proxy.pop3.client.errors import LegacyError
 from proxy.pop3.client.protocol import Expectation
 from proxy.pop3.client.replies import Reply
-from proxy.pop3.client.settings import Window
 
 UNKNOWN_SIZE = 32 * 1024  # what a message weighs in the window when LIST does not say
 

@@ -19,13 +19,13 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.legacy.errors import LegacyError, LoginRejected
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.mover import Mover
 from proxy.login.names import Name
 from proxy.migration.pop3_source import source_error
 from proxy.migration.source import Reopen, Source
-from proxy.pop3.client.errors import LegacyError, LoginRejected
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, folder
 

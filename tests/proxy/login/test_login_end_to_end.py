@@ -18,6 +18,7 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.legacy.settings import Legacy
 from proxy.login import legacy as door
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
@@ -25,7 +26,6 @@ from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.migration import move
 from proxy.pop3.client import connection as pop3_client
-from proxy.pop3.client.settings import Legacy
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.legacy.server import Behaviour, LegacyServer
 from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD, RecordingLog

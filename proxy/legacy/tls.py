@@ -22,8 +22,8 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from proxy.pop3.client.errors import TlsFailed
-from proxy.pop3.client.settings import Legacy
+from proxy.legacy.errors import TlsFailed
+from proxy.legacy.settings import Legacy
 
 _VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1_0,
