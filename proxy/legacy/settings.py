@@ -32,7 +32,7 @@ class Legacy:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How far RETRs run ahead of the answers. At least one message is always asked for.
+    """How far RETRs may run ahead of the answers. At least one message is always asked for.
 
     `commands` bounds the octets of commands that the server has not worked off: a server that reads nothing
     while it writes must find them all in its receive buffer.
@@ -44,3 +44,6 @@ class Window:
 
 
 ONE_AT_A_TIME = Window(messages=1)
+PROMISED = Window(messages=1024, octets=8 * 1024 * 1024)  # what a server that announces PIPELINING is sent at first
+TRIED = Window(messages=64, octets=1024 * 1024)  # and one that does not, and was found to be able
+CAREFUL = Window(messages=16, octets=1024 * 1024)  # for one that broke off while more was on its way

@@ -74,6 +74,9 @@ class Machine(Protocol[E]):
         """The connection is over: everybody who waits is told."""
 
 
+READ = 256 * 1024  # octets that are read at once, where there are so many
+
+
 @implementer(IHandshakeListener)
 class Wire(TransportUser, Generic[E]):
     """The connection. Made by an endpoint's factory, used by a client's `Connection` only."""
@@ -166,6 +169,7 @@ class Wire(TransportUser, Generic[E]):
         self._up = True
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        self.transport.bufferSize = READ  # type: ignore[attr-defined]  # Twisted's own is meant for short lines
 
     def handshakeCompleted(self) -> None:
         done, self._handshake = self._handshake, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -18,14 +18,15 @@ from proxy.legacy.errors import (
     LoginNotPossible,
     LoginRejected,
 )
-from proxy.legacy.settings import ONE_AT_A_TIME, Window
+from proxy.legacy.settings import CAREFUL, ONE_AT_A_TIME, PROMISED, TRIED, Window
 from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client.connection import Connection, Pipelining
+from proxy.pop3.client.pace import Pace
 
 Listings = tuple[dict[int, int | None], list[tuple[int, bytes]] | None]  # by number: octets; unique-ids, if any
 
 UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
-DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets one at a time
+DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets few, or one
 
 
 class Manners:
@@ -35,19 +36,40 @@ class Manners:
         self._clock = clock
         self._unable = False
         self._distrusted_until = float("-inf")
+        self._broke_off = 0  # times within the present distrust
+        self._pace: Pace | None = None
 
     @property
     def one_at_a_time(self) -> bool:
         """Are several commands on their way at once to be avoided?"""
-        return self._unable or self._clock() < self._distrusted_until
+        return self._unable or (self._distrusted and self._broke_off > 1)
+
+    @property
+    def _distrusted(self) -> bool:
+        return self._clock() < self._distrusted_until
 
     def unable(self) -> None:
         """It was tried, and does not work."""
         self._unable = True
 
     def broke_off(self) -> None:
-        """The server may be to blame, or the network for a moment: it is asked again after a while."""
+        """The server may be to blame, or the network for a moment: it gets few commands at once for a while, and one
+        at a time if that does not help either."""
+        self._broke_off = self._broke_off + 1 if self._distrusted else 1
         self._distrusted_until = self._clock() + DISTRUST
+        self._pace = None
+
+    def lost_the_second(self) -> None:
+        """Of two commands that were sent together it answered one: few would be too many as well."""
+        self.broke_off()
+        self._broke_off = 2
+
+    def pace(self, *, announced: bool) -> Pace:
+        """How far RETRs run ahead, shared by all connections; `announced`: the server says that it can pipeline."""
+        limits = CAREFUL if self._distrusted else Window()
+        if self._pace is None or self._pace.limits != limits:
+            self._pace = Pace(limits, PROMISED if announced else TRIED)
+        return self._pace
 
 
 class _Sink:
@@ -80,6 +102,7 @@ class Pop3Source:
         self._connection = connection
         self._manners = manners
         self._left = left
+        self._numbers: dict[int, int] = {}  # by ledger row: the messages that `fetch` is at
 
     async def list(self) -> Sequence[Listed]:
         """UIDL and LIST. A server without UIDL gives names of ""; a size it does not tell is 0."""
@@ -102,7 +125,7 @@ class Pop3Source:
         except FirstError as error:
             cause = cast(Exception, error.subFailure.value)
             if isinstance(cause, LegacyTimeout) and error.index == 1:  # LIST was answered, UIDL was lost
-                self._manners.broke_off()
+                self._manners.lost_the_second()
             raise cause from error
         return sizes, uidls
 
@@ -110,30 +133,36 @@ class Pop3Source:
         if not wanted:
             return
         entries = dict(wanted)
-        window = ONE_AT_A_TIME if one_by_one or len(wanted) == 1 else await self._window()
+        pace = Pace(ONE_AT_A_TIME) if one_by_one or len(wanted) == 1 else await self._pace()
         sizes = {number: entry.octets or None for number, entry in wanted}
+        self._numbers = {entry.id: number for number, entry in wanted}
         try:
-            await self._connection.retrieve(list(entries), sizes, _Sink(wanted, receiver), window)
+            await self._connection.retrieve(list(entries), sizes, _Sink(wanted, receiver), pace)
         except LegacyError as error:
-            if window is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
+            if pace.limits is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
                 self._manners.broke_off()  # whatever it announced
             under_way = None if error.message is None else entries.get(error.message)
             raise source_error(error, under_way) from error
+        finally:
+            self._numbers = {}
 
-    async def _window(self) -> Window:
+    async def _pace(self) -> Pace:
         """How many RETRs may be on their way: many where the server announces PIPELINING or proves able."""
         if self._manners.one_at_a_time:
-            return ONE_AT_A_TIME
+            return Pace(ONE_AT_A_TIME)
         try:
             able = await self._connection.prove_pipelining()
         except LegacyError as error:
             raise source_error(error) from error
         if able is Pipelining.ABLE:
-            return Window()
+            return self._manners.pace(announced="PIPELINING" in self._connection.capabilities)
         self._manners.unable()
         if able is Pipelining.UNABLE_REOPEN:
             raise SourceLost("the server lost a command that was sent with another: from now on one at a time")
-        return ONE_AT_A_TIME
+        return Pace(ONE_AT_A_TIME)
+
+    def hurry(self, entries: Collection[int]) -> None:
+        self._connection.hurry([number for entry in entries if (number := self._numbers.get(entry)) is not None])
 
     def pause(self) -> None:
         self._connection.pause()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from mailstore.ledger import Entry, Listed
@@ -52,6 +52,9 @@ class Source(Protocol):
 
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         """Fetch (position now, entry) in order, many under way at once unless told otherwise. Raises SourceError."""
+
+    def hurry(self, entries: Collection[int]) -> None:
+        """Of what `fetch` was given and has not asked for yet, ask for these ledger rows next."""
 
     def pause(self) -> None:
         """Stop reading from the server until `resume`."""

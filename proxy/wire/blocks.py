@@ -26,6 +26,7 @@ from typing import Protocol
 
 CRLF = b"\r\n"
 LF = b"\n"
+DOT_LINE = b"\n."  # in each terminator and in all that is stuffed; most attachments have none
 HOLD = 128 * 1024  # octets of an unfinished block that are kept before it is given on in pieces
 
 
@@ -144,6 +145,9 @@ class BlockDecoder:
         """Go on with a block that is being given on in pieces."""
         framing, carry = self._framing, self._carry
         work = carry + data[at:]
+        if DOT_LINE not in work:
+            self._give(work, dotted=False)
+            return -1
         end = work.find(framing.terminator)
         if end < 0:
             self._give(work)
@@ -154,10 +158,11 @@ class BlockDecoder:
         self._receiver.end()
         return at + end + len(framing.terminator) - len(carry)
 
-    def _give(self, work: bytes) -> None:
-        """Give on what holds no terminator, all but an end that with the next octets may become a dot line."""
+    def _give(self, work: bytes, *, dotted: bool = True) -> None:
+        """Give on what holds no terminator, all but an end that with the next octets may become a dot line. Not
+        `dotted`: no line of it begins with a dot."""
         framing = self._framing
         self._carry = next((part for part in framing.partial if work.endswith(part)), b"")
         if len(self._carry) < len(work):
             piece = work[: len(work) - len(self._carry)]
-            self._receiver.piece(piece.replace(framing.stuffed, framing.dotted))
+            self._receiver.piece(piece.replace(framing.stuffed, framing.dotted) if dotted else piece)

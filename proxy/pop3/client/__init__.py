@@ -1,8 +1,8 @@
 """The legacy side: a POP3 client that checks a user's password at the old server, and over the same connection
 carries the mailbox over as fast as the line allows.
 
-Reading order: `connection` (what a migration calls), `retrieval` (RETRs ahead of their answers), `opening` and
-`login`, `protocol` (bytes in, answers out, no I/O), `wire` (the transport under it). Used by
+Reading order: `connection` (what a migration calls), `retrieval` (RETRs ahead of their answers), `pace` (how far),
+`opening` and `login`, `protocol` (bytes in, answers out, no I/O), `wire` (the transport under it). Used by
 `proxy.migration` and the administrator's probe.
 """
 
@@ -21,6 +21,7 @@ from proxy.legacy.errors import (
 )
 from proxy.legacy.settings import ONE_AT_A_TIME, Legacy, Window
 from proxy.pop3.client.connection import Connection, Pipelining, connect
+from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.retrieval import Sink
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "LoginNotPossible",
     "LoginRejected",
     "MaildropInUse",
+    "Pace",
     "Pipelining",
     "ServerRefused",
     "Sink",

@@ -4,7 +4,7 @@
     await connection.login(b"user", password)        # the user's own password is checked here
     sizes = await connection.list_sizes()
     window = Window() if await connection.prove_pipelining() is Pipelining.ABLE else ONE_AT_A_TIME
-    await connection.retrieve(list(sizes), sizes, sink, window)
+    await connection.retrieve(list(sizes), sizes, sink, Pace(window))
     await connection.quit()
 
 Invariants: nothing is ever deleted (there is no such command, see `commands`); the password is in no error and
@@ -15,7 +15,7 @@ has no other way to take a command back.
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from twisted.internet.interfaces import IReactorTime
@@ -28,12 +28,13 @@ from proxy.legacy.errors import (
     LoginNotPossible,
     LoginRejected,
 )
-from proxy.legacy.settings import Legacy, Window
+from proxy.legacy.settings import Legacy
 from proxy.legacy.wire import Wire
 from proxy.pop3.client.asking import Line
 from proxy.pop3.client.commands import Verb, command
 from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
 from proxy.pop3.client.opening import open_session
+from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.refusals import unsupported
 from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_stat
@@ -66,6 +67,7 @@ class Connection:
         self._dial = dial
         self._session = session
         self._clock = clock
+        self._retrieval: Retrieval | None = None
 
     @classmethod
     async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime) -> Connection:
@@ -168,12 +170,10 @@ class Connection:
         session.pipelining = reply.ok  # -ERR: it noticed, and does not like it
         return Pipelining.ABLE if reply.ok else Pipelining.UNABLE
 
-    async def retrieve(
-        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, window: Window
-    ) -> None:
+    async def retrieve(self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace) -> None:
         """Hand the messages of `numbers` to `sink`, in this order, while nothing else is awaited.
 
-        `sizes` is LIST's. Where the server cannot pipeline, `window` is ONE_AT_A_TIME.
+        `sizes` is LIST's. Where the server cannot pipeline, `pace` is limited to ONE_AT_A_TIME.
         Raises LegacyError, whose `message` is the one that was under way, or whatever the sink raised.
         """
         wire = self._session.wire
@@ -181,10 +181,19 @@ class Connection:
         def send(commands: bytes, times: int) -> None:
             wire.ask(commands, retrieval, times)
 
-        retrieval = Retrieval(numbers, sizes, sink, window, send, self.abort)
+        retrieval = Retrieval(numbers, sizes, sink, pace, send=send, give_up=self.abort, seconds=self._clock.seconds)
         result = retrieval.pending()
-        retrieval.start()
-        await result
+        self._retrieval = retrieval
+        try:
+            retrieval.start()
+            await result
+        finally:
+            self._retrieval = None
+
+    def hurry(self, numbers: Collection[int]) -> None:
+        """Of what `retrieve` was given and has not asked for yet, ask for these next."""
+        if self._retrieval is not None:
+            self._retrieval.hurry(numbers)
 
     def pause(self) -> None:
         """Hand the sink no more for now. What was read already, at most 64 KiB, still comes."""

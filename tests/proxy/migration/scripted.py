@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -196,6 +196,9 @@ class ScriptedSource:
         if left:
             counts[uidl] = left - 1
         return left > 0
+
+    def hurry(self, entries: Collection[int]) -> None:
+        """It gives all at once in any case."""
 
     def pause(self) -> None:
         self.flow.append("pause")

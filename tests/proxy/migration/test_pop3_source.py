@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailstore.ledger import Entry, Listed, Outcome
+from proxy.legacy.settings import CAREFUL, PROMISED, TRIED
 from proxy.migration.pop3_source import DISTRUST, UIDL_LIMIT, Manners, Pop3Source, source_error
 from proxy.migration.source import SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client import (
@@ -23,6 +24,7 @@ from proxy.pop3.client import (
     LoginNotPossible,
     LoginRejected,
     MaildropInUse,
+    Pace,
     Pipelining,
     Sink,
     TlsFailed,
@@ -41,6 +43,9 @@ class ScriptedConnection:
         self.retrieval: Deferred[None] | None = None
         self.quitting: Deferred[None] = succeed(None)
         self.sink: Sink | None = None
+        self.capabilities: dict[str, tuple[str, ...]] = {}
+        self.hurried: list[list[int]] = []
+        self.began_with = 0
         self.calls: list[str] = []
 
     async def list_sizes(self) -> dict[int, int | None]:
@@ -55,13 +60,15 @@ class ScriptedConnection:
         self.calls.append("prove")
         return await self.able
 
-    async def retrieve(
-        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, window: Window
-    ) -> None:
-        self.retrieved.append((list(numbers), dict(sizes), window))
+    async def retrieve(self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace) -> None:
+        self.retrieved.append((list(numbers), dict(sizes), pace.limits))
+        self.began_with = pace.messages
         self.sink = sink
         if self.retrieval is not None:
             await self.retrieval
+
+    def hurry(self, numbers: Collection[int]) -> None:
+        self.hurried.append(list(numbers))
 
     def pause(self) -> None:
         self.calls.append("pause")
@@ -196,6 +203,24 @@ class Fetching(Pop3SourceTestCase):
         self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
         ((numbers, _, window),) = self.connection.retrieved
         self.assertEqual((numbers, window), ([1, 2], Window()))
+        self.assertEqual(self.connection.began_with, TRIED.messages)
+
+    def test_more_at_first_where_the_server_announces_it_and_as_learnt_afterwards(self) -> None:
+        self.connection.capabilities = {"PIPELINING": ()}
+        self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
+        self.assertEqual(self.connection.began_with, PROMISED.messages)
+        self.manners.pace(announced=True).answered(30.0)
+        self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
+        self.assertEqual(self.connection.began_with, PROMISED.messages // 8)
+
+    def test_what_is_hurried_is_named_by_its_number_while_it_is_fetched(self) -> None:
+        self.connection.retrieval = Deferred()
+        fetching = self.fetch((5, entry(1)), (7, entry(2)))
+        self.source.hurry([2, 99])
+        self.connection.retrieval.callback(None)
+        self.successResultOf(fetching)
+        self.source.hurry([1])
+        self.assertEqual(self.connection.hurried, [[7], []])
 
     def test_a_size_that_is_not_known_is_not_taken_for_none(self) -> None:
         self.successResultOf(self.fetch((1, entry(1, octets=0)), (2, entry(2, octets=7))))
@@ -234,14 +259,29 @@ class Fetching(Pop3SourceTestCase):
         error = self.failureResultOf(self.fetch((5, entry(1)), (7, entry(2))), SourceLost).value
         self.assertEqual(error.entry, entry(2))
 
-    def test_a_server_that_breaks_off_gets_one_at_a_time_for_a_while(self) -> None:
+    def break_off(self) -> None:
+        self.connect()
         self.connection.retrieval = fail(LegacyTimeout("silent", message=1))
         self.failureResultOf(self.fetch((1, entry(1)), (2, entry(2))), SourceLost)
+
+    def test_a_server_that_breaks_off_gets_few_for_a_while(self) -> None:
+        self.break_off()
+        for seconds, window in ((0, CAREFUL), (DISTRUST, Window())):
+            self.clock.advance(seconds)
+            self.connect()
+            self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
+            self.assertEqual(self.connection.retrieved[0][2], window)
+
+    def test_and_one_at_a_time_if_it_does_so_again(self) -> None:
+        self.break_off()
+        self.break_off()
         for seconds, window in ((0, ONE_AT_A_TIME), (DISTRUST, Window())):
             self.clock.advance(seconds)
             self.connect()
             self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
             self.assertEqual(self.connection.retrieved[0][2], window)
+        self.break_off()
+        self.assertFalse(self.manners.one_at_a_time)
 
     def test_a_connection_that_is_reset_says_nothing_of_pipelining(self) -> None:
         self.connection.retrieval = fail(LegacyUnreachable("reset", message=1))
