@@ -7,6 +7,9 @@ legacy server may list it again.
 In a first move the rows hold UIDs for their messages from the listing on, so that a message that is fetched
 late, or not at all, does not shift those behind it. Later a message gets its UID when it is stored: sessions
 may be looking, and a UID must not appear below one that they have seen (RFC 3501 2.3.1.1).
+
+A POP3 maildrop is the INBOX. Of a legacy server with IMAP a row says besides which of its folders listed the message,
+under which identity there (`legacy_id`), and which folder here has it (`mailstore.old_folders`).
 """
 
 from __future__ import annotations
@@ -36,6 +39,14 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What an IMAP server says of a message beside its bytes. It knows better than the header."""
+
+    flags: Flags
+    internal_date: int | None  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One row. `octets` as LIST announced them, `position` from 1."""
 
@@ -47,6 +58,10 @@ class Entry:
     uid: int | None
     attempts: int
     updated: int  # seconds since 1970
+    folder: str = ""  # in `old_folders`; "" for a POP3 maildrop
+    folder_id: int = folders.INBOX_ID
+    legacy_id: str = ""  # "UIDVALIDITY.UID" in that folder (IMAP)
+    marks: Marks | None = None  # given along by a source while it fetches; not kept in the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,8 @@ class Listed:
     position: int
     uidl: str
     octets: int
+    folder: str = ""  # these two as in `Entry`
+    legacy_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,10 @@ _SUMS = select(
     func.coalesce(func.sum(case((_l.outcome == Outcome.QUARANTINED.value, 1), else_=0)), 0),
 ).where(_l.account_id == bindparam("a"))
 _ENTRIES = (
-    select(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated)
+    select(
+        *(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated),
+        *(_l.folder, _l.folder_id, _l.legacy_id),
+    )
     .where(_l.account_id == bindparam("a"))
     .order_by(_l.id)
 )
@@ -133,6 +153,9 @@ _NAMED = (
     .where(_m.file == bindparam("was"))
     .values(uidl=bindparam("to"))
 )
+_PLACES = select(schema.old_folders.c.name, schema.old_folders.c.folder_id).where(
+    schema.old_folders.c.account_id == bindparam("a")
+)
 _NONE_HERE: Mapping[int, Here] = {}
 
 
@@ -159,7 +182,7 @@ class Ledger:
         """All rows, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(_ENTRIES, {"a": self._account_id})
-            return [Entry(i, p, u, o, Outcome(outcome), uid, n, at) for i, p, u, o, outcome, uid, n, at in rows]
+            return [Entry(i, p, u, o, Outcome(outcome), *rest) for i, p, u, o, outcome, *rest in rows]
 
     def record_listing(self, listed: Sequence[Listed], gone: Iterable[int], *, hold_uids: bool) -> list[Entry]:
         """Enter what is listed for the first time, and mark the rows `gone` that vanished before they were fetched.
@@ -172,8 +195,14 @@ class Ledger:
                 return []
             highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
             now = self._now()
+            places = self._places(connection)
             made = [
-                Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now)
+                Entry(
+                    *(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now),
+                    folder=message.folder,
+                    folder_id=places.get(message.folder, folders.INBOX_ID),
+                    legacy_id=message.legacy_id,
+                )
                 for n, message in enumerate(listed, 1)
             ]
             if hold_uids:
@@ -188,18 +217,32 @@ class Ledger:
                     "outcome": entry.outcome.value,
                     "uid": entry.uid,
                     "updated": entry.updated,
+                    "folder": entry.folder,
+                    "folder_id": entry.folder_id,
+                    "legacy_id": entry.legacy_id,
                 }
                 for entry in made
             ]
             connection.execute(insert(schema.ledger), values)
         return made
 
+    def _places(self, connection: Connection) -> Mapping[str, int]:
+        """Which folder here each of the legacy server's is."""
+        return {row.name: row.folder_id for row in connection.execute(_PLACES, {"a": self._account_id})}
+
     def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
-        inbox = self._inbox(connection)
-        first = inbox.uidnext
-        inbox.uidnext += len(made)
-        folders.save(connection, self._account_id, inbox)
-        return [replace(entry, uid=first + n) for n, entry in enumerate(made)]
+        held = []
+        rows = {folder.id: folder for folder in folders.every(connection, self._account_id)}
+        for entry in made:
+            folder = rows.get(entry.folder_id)
+            if folder is None:  # deleted a moment ago
+                held.append(entry)
+                continue
+            held.append(replace(entry, uid=folder.uidnext))
+            folder.uidnext += 1
+        for folder_id in {entry.folder_id for entry in made} & rows.keys():
+            folders.save(connection, self._account_id, rows[folder_id])
+        return held
 
     def enter(self, landed: Sequence[Landed], here: Mapping[int, Here] = _NONE_HERE) -> Sums:
         """Make messages that the barrier made durable visible: index and ledger in one transaction (invariant 2).
@@ -213,12 +256,22 @@ class Ledger:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
             sums = self._add_up(connection)
-        if landed:
-            self._announce(folders.INBOX_ID)
+        for folder_id in sorted({message.entry.folder_id for message in landed}):
+            self._announce(folder_id)
         return sums
 
     def _enter(self, connection: Connection, landed: Sequence[Landed]) -> None:
-        inbox = self._inbox(connection)
+        by_folder: dict[int, list[Landed]] = {}
+        for message in landed:
+            by_folder.setdefault(message.entry.folder_id, []).append(message)
+        for folder_id, messages in by_folder.items():
+            folder = folders.by_id(connection, self._account_id, folder_id)
+            if folder is None:  # the user deleted it while they came
+                self._set_outcome(connection, (message.entry.id for message in messages), Outcome.DELETED, "")
+            else:
+                self._enter_into(connection, folder, messages)
+
+    def _enter_into(self, connection: Connection, folder: folders.FolderRow, landed: Sequence[Landed]) -> None:
         now = self._now()
         new = [
             mailbox.NewMessage(
@@ -226,8 +279,8 @@ class Ledger:
             )
             for m in landed
         ]
-        uids = mailbox.add(connection, self._account_id, inbox, new)
-        folders.save(connection, self._account_id, inbox)
+        uids = mailbox.add(connection, self._account_id, folder, new)
+        folders.save(connection, self._account_id, folder)
         values: list[dict[str, Any]] = [
             {"a": self._account_id, "i": m.entry.id, "new_uid": uid, "new_sha256": m.sha256, "now": now}
             for m, uid in zip(landed, uids, strict=True)
@@ -238,7 +291,7 @@ class Ledger:
         for message, place in known:
             entry = {"a": self._account_id, "i": message.entry.id, "now": self._now()}
             uid = None
-            if place.folder_id == folders.INBOX_ID:
+            if place.folder_id == message.entry.folder_id:
                 uid = place.uid
                 if message.entry.uidl:
                     named = {"a": self._account_id, "f": place.folder_id, "u": uid, "was": place.file}
@@ -246,8 +299,10 @@ class Ledger:
             connection.execute(_STORED, entry | {"new_uid": uid, "new_sha256": message.sha256})
             if uid is None:  # moved to another folder by the user
                 connection.execute(_OUTCOME, entry | {"new": Outcome.DELETED.value, "why": ""})
-            path = f"cur/{message.file}{info(message.flags)}"
-            folders.add_pending(connection, self._account_id, [("remove", path, "")])
+            folder = folders.by_id(connection, self._account_id, message.entry.folder_id)
+            if folder is not None:
+                path = f"{folder.directory}/cur/{message.file}{info(message.flags)}".lstrip("/")
+                folders.add_pending(connection, self._account_id, [("remove", path, "")])
 
     def count_attempt(self, entry_id: int, reason: str) -> None:
         """A message could not be fetched this time; the next move tries again."""
@@ -265,11 +320,6 @@ class Ledger:
     def sums(self) -> Sums:
         with self._database.read() as connection:
             return self._add_up(connection)
-
-    def _inbox(self, connection: Connection) -> folders.FolderRow:
-        inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)
-        assert inbox is not None
-        return inbox
 
     def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
         now = self._now()
