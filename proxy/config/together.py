@@ -83,6 +83,10 @@ def _domains(raw: _Raw) -> Iterator[Mistake]:
             yield Mistake(place, f"is the same domain as {quoted_key(seen[name])}: keep one of them")
         seen.setdefault(name, written)
         legacy = table(domain, "legacy") if isinstance(domain, dict) else {}
+        if "imap_port" in legacy and legacy.get("source", "pop3") == "pop3":
+            yield Mistake(
+                f"{place}.legacy.imap_port", 'is of no use without source = "imap": leave it out, or add that'
+            )
         if legacy.get("verify") is False and legacy.get("ca"):
             yield Mistake(f"{place}.legacy.ca", "is of no use with verify = false: leave one of them out")
         if legacy.get("tls") == "none" and legacy.get("ca"):

@@ -63,7 +63,7 @@ class Daemon:
             report=log.warning,
         )
         self._homes.furnish = Furnishing(config)
-        door = LegacyDoor(config, reactor)
+        door = LegacyDoor(config, reactor, log.warning)
         self._mover = Mover(config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=in_thread, log=log)
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)
         gate = LoginGate(

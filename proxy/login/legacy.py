@@ -7,6 +7,7 @@ they would wait in vain as well, and longer, one after the other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.task import deferLater
@@ -16,18 +17,17 @@ from proxy.config import Config, Domain
 from proxy.legacy.errors import LegacyError, LegacyTimeout
 from proxy.legacy.settings import Legacy
 from proxy.login.names import Name
-from proxy.migration.pop3_source import Manners, Pop3Source, source_error
+from proxy.login.speaking import Connection, speech_for
+from proxy.migration.pop3_source import source_error
 from proxy.migration.schedule import Slots
 from proxy.migration.source import Reopen, Source
-from proxy.pop3.client import connection as pop3_client
-from proxy.pop3.client.connection import Connection
 from proxy.wire.door import Secret
 
 
 class LegacyServer:
     """One domain's legacy server: how to speak to it, its connections, and what was learnt of it."""
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(self, domain: Domain, report: Callable[..., Any]) -> None:
         legacy = domain.legacy
         self.login_name = legacy.login_name
         self.settings = Legacy(
@@ -37,17 +37,20 @@ class LegacyServer:
             verify=legacy.verify,
             ca=legacy.ca,
         )
+        self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
         self.slots = Slots(legacy.connections)
-        self.manners = Manners()
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
 
 
 class LegacyDoor:
     """All of them. `reactor` is Twisted's."""
 
-    def __init__(self, config: Config, reactor: Any) -> None:
+    def __init__(
+        self, config: Config, reactor: Any, report: Callable[..., Any] = lambda _event, **_fields: None
+    ) -> None:
+        """`report` takes a warning for the log."""
         self._reactor = reactor
-        self._servers = {name: LegacyServer(domain) for name, domain in config.domains.items()}
+        self._servers = {name: LegacyServer(domain, report) for name, domain in config.domains.items()}
 
     async def open(self, name: Name, password: Secret) -> Source:
         """A connection logged in as this account. Waits for a free one. Raises LegacyError, as it came."""
@@ -56,15 +59,16 @@ class LegacyDoor:
         release: Callable[[], None] = await server.slots.acquire()
         try:
             connection = await self._connect(server, asked)
+            user = server.login_name(name.local, name.domain).encode()
             try:
-                await connection.login(server.login_name(name.local, name.domain).encode(), password)
+                await connection.login(user, password)
             except BaseException:
                 connection.abort()
                 raise
         except BaseException:
             release()
             raise
-        return Pop3Source(connection, server.manners, release)
+        return server.speech.source(connection, release, user, password)
 
     async def _connect(self, server: LegacyServer, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
@@ -74,7 +78,7 @@ class LegacyDoor:
             raise LegacyTimeout(text)
         began = self._reactor.seconds()
         try:
-            connection = await pop3_client.connect(self._reactor, server.settings)
+            connection = await server.speech.connect(self._reactor)
         except LegacyError as error:
             now = self._reactor.seconds()
             if now - began >= server.settings.connect_timeout:

@@ -2,7 +2,8 @@
 
 A message is known again by its UIDL. Where a server gives the same UIDL to several messages, the first of them
 in the listing is the first in the ledger, and so on; where it gives none, a message is known by its position
-and octets, for as long as nothing before it was removed.
+and octets, for as long as nothing before it was removed. Over IMAP it is known by its folder, UIDVALIDITY and UID; and
+by its UIDL where it was carried over POP3 before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.old_folders import INBOX
 
 ATTEMPTS = 3  # after so many a message is quarantined
 AGAIN = 3600  # seconds after which a move asks once more for what was quarantined then
@@ -29,19 +31,32 @@ class Plan:
     given: Sequence[tuple[int, Entry]]  # the smallest message that came here once and is still listed, if any
 
 
-def _key(uidl: str, position: int, octets: int) -> tuple[str, int, int]:
-    return (uidl, 0, 0) if uidl else ("", position, octets)
+_Key = tuple[str, str, int, int]
+
+
+def _key(message: Listed | Entry) -> _Key:
+    return ("", message.uidl, 0, 0) if message.uidl else ("", "", message.position, message.octets)
+
+
+def _keys(message: Listed) -> tuple[_Key, ...]:
+    """What a listed message may be known by, the best first."""
+    if not message.legacy_id:
+        return (_key(message),)
+    known = (message.folder, message.legacy_id, 0, 0)
+    return (known, ("", message.uidl, 0, 0)) if message.uidl else (known,)
 
 
 def make(listing: Sequence[Listed], entries: Iterable[Entry], now: float) -> Plan:
     """Compare. Linear in both. `now` is in seconds since 1970."""
-    known: defaultdict[tuple[str, int, int], deque[Entry]] = defaultdict(deque)
+    over_imap = any(listed.legacy_id for listed in listing)
+    known: defaultdict[_Key, deque[Entry]] = defaultdict(deque)
     for entry in entries:
-        known[_key(entry.uidl, entry.position, entry.octets)].append(entry)
+        by_id = entry.legacy_id and (over_imap or entry.folder != INBOX)
+        known[(entry.folder, entry.legacy_id, 0, 0) if by_id else _key(entry)].append(entry)
     new, owed = [], []
     given: list[tuple[int, Entry]] = []
     for listed in listing:
-        same = known.get(_key(listed.uidl, listed.position, listed.octets))
+        same = next((found for key in _keys(listed) if (found := known.get(key))), None)
         if not same:
             new.append(listed)
             continue

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
+from mailstore.old_folders import OldFolder
 from proxy.legacy.errors import (
     CommandRefused,
     LegacyError,
@@ -104,6 +105,10 @@ class Pop3Source:
         self._left = left
         self._numbers: dict[int, int] = {}  # by ledger row: the messages that `fetch` is at
 
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        return ()
+
     async def list(self) -> Sequence[Listed]:
         """UIDL and LIST. A server without UIDL gives names of ""; a size it does not tell is 0."""
         try:
@@ -111,7 +116,7 @@ class Pop3Source:
         except LegacyError as error:
             raise source_error(error) from error
         names = dict(uidls or ())
-        return [Listed(number, _uidl(names.get(number)), sizes[number] or 0) for number in sorted(sizes)]
+        return [Listed(number, uidl_text(names.get(number)), sizes[number] or 0) for number in sorted(sizes)]
 
     async def _listings(self) -> Listings:
         return await self._connection.list_sizes(), await self._connection.uidl()
@@ -185,7 +190,7 @@ class Pop3Source:
         self._left()
 
 
-def _uidl(name: bytes | str | None) -> str:
+def uidl_text(name: bytes | str | None) -> str:
     """A UIDL as the ledger keeps it. Bytes that are no text are kept one to one."""
     if name is None:
         return ""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from mailstore.ledger import Entry, Listed
+from mailstore.old_folders import OldFolder
 
 
 class SourceError(Exception):
@@ -46,6 +47,10 @@ class Receiver(Protocol):
 
 class Source(Protocol):
     """A logged-in connection to an account's old mailbox."""
+
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        """Where `list` found what it lists; empty for a POP3 maildrop, which is the INBOX."""
 
     async def list(self) -> Sequence[Listed]:
         """All messages in the server's order. Raises SourceError."""

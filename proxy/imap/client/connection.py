@@ -13,7 +13,7 @@ log; every failure is a `LegacyError`. Cancelling anything that is awaited here 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +37,11 @@ from proxy.imap.client.commands import (
 from proxy.imap.client.login import log_in
 from proxy.imap.client.opening import learn, open_session
 from proxy.imap.client.protocol import ClientProtocol, Expectation
-from proxy.imap.client.refusals import refused
+from proxy.imap.client.refusals import for_now, refused
 from proxy.imap.client.replies import Folder, FolderList, FolderState, MessageIds, NamespaceList, Summaries
 from proxy.imap.client.responses import Reply
 from proxy.imap.client.retrieval import Place, Reach, Retrieval, Sink, Wanted
-from proxy.imap.client.session import Capabilities, Session
+from proxy.imap.client.session import Session
 from proxy.legacy.dialling import dialled
 from proxy.legacy.errors import LegacyError, LegacyProtocolError
 from proxy.legacy.settings import Legacy
@@ -62,6 +62,7 @@ class Survey:
     place: Place
     messages: Summaries
     refused: str | None = None
+    for_now: bool = False  # the server says that it is a refusal for the moment
 
 
 class Connection:
@@ -82,9 +83,9 @@ class Connection:
         return cls(await open_session(dial, legacy.tls), legacy, clock)
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What the server announced last, in capitals."""
-        return self._session.capabilities
+    def capabilities(self) -> Mapping[str, tuple[str, ...]]:
+        """What the server announced last, names in capitals; of POP3's they would have arguments."""
+        return dict.fromkeys(self._session.capabilities, ())
 
     @property
     def over(self) -> bool:
@@ -139,10 +140,10 @@ class Connection:
         place = Place(folder.name, state.uidvalidity or 0)
         if not opened.ok:
             self._selected = None
-            return Survey(folder, place, messages, opened.text or "it does not say why")
+            return Survey(folder, place, messages, opened.text or "it does not say why", for_now(opened))
         self._selected = place
         if not listed.ok and state.exists:  # 1:* is an error to some where there is nothing
-            return Survey(folder, place, messages, listed.text or "it does not say why")
+            return Survey(folder, place, messages, listed.text or "it does not say why", for_now(listed))
         if len(messages.uids) + messages.gone < state.exists:
             told = f"{len(messages.uids)} of its {state.exists} messages"
             return Survey(folder, place, messages, f"the server lists only {told}")

@@ -127,9 +127,9 @@ def refused(name: str, reply: Reply) -> CommandRefused:
     return CommandRefused(f"the legacy server refused {name}: {_coded(reply.code, reply.text)}", reply.code)
 
 
-def for_now(error: CommandRefused) -> bool:
+def for_now(reply: Reply) -> bool:
     """Does a refusal say that it is one for the moment (RFC 5530 3)?"""
-    return error.code in _TEMPORARY
+    return reply.code in _TEMPORARY
 
 
 def _coded(code: str | None, words: str) -> str:

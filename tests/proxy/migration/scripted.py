@@ -18,6 +18,7 @@ from mailstore.database import MailboxEngine
 from mailstore.index.folders import INBOX_ID
 from mailstore.ledger import Entry, Listed, Sums
 from mailstore.mailhome import MailHome
+from mailstore.old_folders import OldFolder
 from proxy.migration.move import Move, Terms
 from proxy.migration.source import Receiver, SourceLost
 
@@ -132,6 +133,10 @@ class ScriptedSource:
         self.closed = False
         self.flow: list[str] = []  # "pause" and "resume"
         self._waiting: Deferred[None] | None = None
+
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        return ()
 
     async def list(self) -> Sequence[Listed]:
         self._alive(None)
