@@ -220,7 +220,7 @@ class ClientProtocol:
             self.answered += 1
             return False
         if first.startswith(b"+"):
-            if not self._queue:
+            if not self._queue or not self._queue[0].tag:
                 raise self._nonsense(first)
             self._queue[0].continued()
             return False
