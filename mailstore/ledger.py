@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
@@ -26,6 +26,8 @@ from mailstore.database import MailboxDatabase
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
+
+AT_ONCE: Final = 5_000  # rows that are handed to the database together
 
 _l, _m = schema.ledger.c, schema.messages.c
 
@@ -174,6 +176,7 @@ class Ledger:
         self._account_id = account_id
         self._announce = announce
         self._clock = clock
+        self._sums: Sums | None = None  # as of the last batch: to add up a large ledger after each takes too long
 
     def _now(self) -> int:
         return int(self._clock())
@@ -207,24 +210,25 @@ class Ledger:
             ]
             if hold_uids:
                 made = self._hold_uids(connection, made)
-            values = [
-                {
-                    "account_id": self._account_id,
-                    "id": entry.id,
-                    "position": entry.position,
-                    "uidl": entry.uidl,
-                    "octets": entry.octets,
-                    "outcome": entry.outcome.value,
-                    "uid": entry.uid,
-                    "updated": entry.updated,
-                    "folder": entry.folder,
-                    "folder_id": entry.folder_id,
-                    "legacy_id": entry.legacy_id,
-                }
-                for entry in made
-            ]
-            connection.execute(insert(schema.ledger), values)
+            for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
+                rows = [self._row(entry) for entry in made[start : start + AT_ONCE]]
+                connection.execute(insert(schema.ledger), rows)
         return made
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "account_id": self._account_id,
+            "id": entry.id,
+            "position": entry.position,
+            "uidl": entry.uidl,
+            "octets": entry.octets,
+            "outcome": entry.outcome.value,
+            "uid": entry.uid,
+            "updated": entry.updated,
+            "folder": entry.folder,
+            "folder_id": entry.folder_id,
+            "legacy_id": entry.legacy_id,
+        }
 
     def _places(self, connection: Connection) -> Mapping[str, int]:
         """Which folder here each of the legacy server's is."""
@@ -255,7 +259,8 @@ class Ledger:
             if new:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
-            sums = self._add_up(connection)
+            sums = self._with(landed) or self._add_up(connection)
+        self._sums = sums
         for folder_id in sorted({message.entry.folder_id for message in landed}):
             self._announce(folder_id)
         return sums
@@ -319,9 +324,32 @@ class Ledger:
 
     def sums(self) -> Sums:
         with self._database.read() as connection:
-            return self._add_up(connection)
+            self._sums = self._add_up(connection)
+            return self._sums
+
+    def _with(self, landed: Sequence[Landed]) -> Sums | None:
+        """What the last sums become with these, None where there are none that still hold."""
+        if self._sums is None:
+            return None
+        done, octets, owed, owed_octets, quarantined = 0, 0, 0, 0, 0
+        for message in landed:
+            done += 1
+            octets += message.entry.octets
+            quarantined += message.entry.outcome is Outcome.QUARANTINED
+            if message.entry.outcome is Outcome.GONE:
+                owed += 1
+                owed_octets += message.entry.octets
+        last = self._sums
+        return Sums(
+            last.messages_done + done,
+            last.messages_total + owed,
+            last.bytes_done + octets,
+            last.bytes_total + owed_octets,
+            last.quarantined - quarantined,
+        )
 
     def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
+        self._sums = None
         now = self._now()
         values = [{"a": self._account_id, "i": i, "new": outcome.value, "why": reason, "now": now} for i in ids]
         if values:

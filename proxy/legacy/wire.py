@@ -74,7 +74,7 @@ class Machine(Protocol[E]):
         """The connection is over: everybody who waits is told."""
 
 
-READ = 256 * 1024  # octets that are read at once, where there are so many
+READ = 192 * 1024  # octets that are read at once, where there are so many
 
 
 @implementer(IHandshakeListener)

@@ -103,7 +103,8 @@ class Pop3Source:
         self._connection = connection
         self._manners = manners
         self._left = left
-        self._numbers: dict[int, int] = {}  # by ledger row: the messages that `fetch` is at
+        self._fetching: Sequence[tuple[int, Entry]] = ()  # what `fetch` is at
+        self._numbers: dict[int, int] | None = None  # of these, by ledger row; made when it is first needed
 
     @property
     def folders(self) -> Sequence[OldFolder]:
@@ -140,7 +141,7 @@ class Pop3Source:
         entries = dict(wanted)
         pace = Pace(ONE_AT_A_TIME) if one_by_one or len(wanted) == 1 else await self._pace()
         sizes = {number: entry.octets or None for number, entry in wanted}
-        self._numbers = {entry.id: number for number, entry in wanted}
+        self._fetching, self._numbers = wanted, None
         try:
             await self._connection.retrieve(list(entries), sizes, _Sink(wanted, receiver), pace)
         except LegacyError as error:
@@ -149,7 +150,7 @@ class Pop3Source:
             under_way = None if error.message is None else entries.get(error.message)
             raise source_error(error, under_way) from error
         finally:
-            self._numbers = {}
+            self._fetching, self._numbers = (), None
 
     async def _pace(self) -> Pace:
         """How many RETRs may be on their way: many where the server announces PIPELINING or proves able."""
@@ -167,7 +168,9 @@ class Pop3Source:
         return Pace(ONE_AT_A_TIME)
 
     def hurry(self, entries: Collection[int]) -> None:
-        self._connection.hurry([number for entry in entries if (number := self._numbers.get(entry)) is not None])
+        if self._numbers is None:
+            self._numbers = {entry.id: number for number, entry in self._fetching}
+        self._connection.hurry([self._numbers[entry] for entry in entries if entry in self._numbers])
 
     def pause(self) -> None:
         self._connection.pause()
