@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from proxy.login.names import Name
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
+from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Turns
 from proxy.migration.source import Source, SourceError, SourceLost
 from proxy.wire.door import Home, Secret
@@ -75,6 +76,9 @@ class Mover:
         self._log = log
         self._refreshing: set[int] = set()
         self._failed: dict[int, _Failed] = {}
+        self._passwords: dict[int, Secret] = {}  # of the moves that are under way
+        # Told whose password is no longer taken, by name and hash.
+        self.rejected: Callable[[str, str], None] = lambda _account, _stored: None
         self._stopping = False
 
     async def start(self, account: Account, password: Secret, source: Source) -> Running:
@@ -90,6 +94,10 @@ class Mover:
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
         started = written = self._reactor.seconds()
         writing: Deferred[None] | None = None
+        moves: list[Move] = []
+
+        async def reopen() -> Source:
+            return await self._legacy.reopener(name_of(account), self._passwords[account.id])()
 
         def make(told: Told) -> Move:
             def tell(sums: Sums) -> None:
@@ -100,43 +108,55 @@ class Mover:
                     written = self._reactor.seconds()
                     writing = self.apart(self._write_progress(account, sums))
 
-            reopen = self._legacy.reopener(name_of(account), password)
-            return Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            moves.append(move)
+            return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
-            await self._write_down(account, result, self._reactor.seconds() - started)
+            troubles = [moves[-1].remark] if moves else []
+            if isinstance(result, Sums) and result.quarantined:
+                troubles.append(await home.run(lambda home: in_words(home.ledger.quarantined())))
+            await self._write_down(
+                account, result, "; ".join(filter(None, troubles)), self._reactor.seconds() - started
+            )
 
         self._log.info("move started", account=account.name, first=terms.first)
+        self._passwords[account.id] = password
         running = self.moves.start(account.id, make, concluded)
-        self.apart(self._see_out(running, home))
+        self.apart(self._see_out(account.id, running, home))
         return running
 
-    async def _see_out(self, running: Running, home: Home) -> None:
+    async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
         try:
             await running.result.wait()
         except SourceError:
             pass  # written down
         finally:
+            del self._passwords[account_id]
             home.close()
+
+    def use(self, account_id: int, password: Secret) -> None:
+        """What the legacy server takes now, for a move that is under way with what it took before."""
+        if account_id in self._passwords:
+            self._passwords[account_id] = password
 
     async def _write_progress(self, account: Account, sums: Sums) -> None:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
-    async def _write_down(self, account: Account, result: Sums | Exception, seconds: float) -> None:
+    async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, seconds: float) -> None:
         """How a move ended: for the administrator, and in the account's state."""
         if isinstance(result, Exception):
             self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
             if not self._stopping:
                 await self._in_thread(self._accounts.set_reason, account.id, str(result))
             return
-        reason = ""
-        if result.quarantined:
-            reason = f"{result.quarantined} messages could not be carried over and are in quarantine"
         await self._write_progress(account, result)
-        await self._in_thread(self._accounts.moved, account.id, reason)
+        await self._in_thread(self._accounts.moved, account.id, troubles)
+        if troubles:
+            self._log.warning("moved with troubles", account=account.name, reason=troubles)
         self._log.info(
             "move done",
             account=account.name,
@@ -172,6 +192,8 @@ class Mover:
             # Not the user's business: what is here is served. A moved account is not broken by it.
             self._log.warning("nothing new fetched", account=account.name, reason=str(error))
             rejected = account.password_hash if isinstance(error, LoginRejected) else None
+            if rejected is not None:
+                self.rejected(account.name, rejected)
             self._failed[account.id] = _Failed(self._reactor.seconds() + self._config.migration.refresh, rejected)
             if isinstance(error, LegacyError):  # how a move ended is written down by itself
                 await self._in_thread(self._accounts.set_reason, account.id, str(error))

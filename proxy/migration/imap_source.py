@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -21,8 +22,9 @@ from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed, Marks
 from mailstore.old_folders import INBOX, OldFolder
+from proxy.imap.client.commands import MESSAGE_ID
 from proxy.imap.client.connection import Connection, Survey
-from proxy.imap.client.replies import NO_DATE, Folder
+from proxy.imap.client.replies import NO_DATE, Folder, message_id
 from proxy.imap.client.retrieval import ONE_BY_ONE, Reach, Wanted
 from proxy.legacy.errors import CommandRefused, LegacyError, LegacyProtocolError, LegacyTimeout
 from proxy.migration import folder_names, uidls
@@ -30,6 +32,7 @@ from proxy.migration.pop3_source import Manners, source_error
 from proxy.migration.source import Receiver, SourceError, SourceLost
 from proxy.migration.uidls import Dropped, Maildrops, OpenMaildrop
 
+HEADERS_AT_ONCE: Final = 1_000  # that are held in memory
 FOLDERS_AT_ONCE: Final = 16  # that are listed without waiting for one another
 UNOPENED: Final = "unopened"  # the identity of what stands for a folder that the server does not open
 AFTER_ANSWERS: Final = Reach(messages=256)  # for a server that gets one command at a time
@@ -41,7 +44,7 @@ Surveys: TypeAlias = list[Survey]
 Names: TypeAlias = list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """A folder's part of the listing; its first message has position `first`."""
 
@@ -164,13 +167,14 @@ class ImapSource:
             names = await self._uidls(part, dropped) if part.folder.name == INBOX and dropped else None
             name, messages = part.folder.name, part.survey.messages
             if part.survey.refused is not None:
-                listed.append(Listed(part.first, "", 0, name, UNOPENED))
+                listed.append(Listed(part.first, "", 0, folder=name, legacy_id=UNOPENED))
                 continue
             prefix = f"{part.survey.place.uidvalidity}."
             for n, index in enumerate(part.chosen):
                 uidl = names[index] if names is not None else ""
                 identity = prefix + str(messages.uids[index])
-                listed.append(Listed(part.first + n, uidl, messages.octets[index], name, identity))
+                octets = messages.octets[index]
+                listed.append(Listed(part.first + n, uidl, octets, folder=name, legacy_id=identity))
         return listed
 
     # UIDLs
@@ -205,7 +209,7 @@ class ImapSource:
 
     async def _uidls_by_content(self, part: _Part, dropped: Sequence[Dropped]) -> Names:
         messages = part.survey.messages
-        found = await self._connection.message_ids(part.survey.place, messages.uids)
+        found = await self._connection.headers(part.survey.place, messages.uids, MESSAGE_ID)
         theirs: dict[int, bytes] = {}
         try:
             connection = await self._open_maildrop()
@@ -215,7 +219,7 @@ class ImapSource:
                 _quit(connection)
         except LegacyError as error:
             self._note("UIDLs matched by octets alone", reason=error.text)
-        ours = [found.get(uid, b"") for uid in messages.uids]
+        ours = [message_id(found.get(uid, b"")) for uid in messages.uids]
         return uidls.by_content(messages.octets, ours, dropped, theirs)
 
     # Fetching
@@ -246,14 +250,35 @@ class ImapSource:
         part = self._part(position)
         if part.survey.refused is not None:
             return None
-        index = part.chosen[position - part.first]
         messages = part.survey.messages
-        return Wanted(position, part.survey.place, messages.uids[index], messages.octets[index])
+        return Wanted(
+            position, part.survey.place, self._uid(part, position), messages.octets[part.chosen[position - part.first]]
+        )
+
+    def _uid(self, part: _Part, position: int) -> int:
+        return part.survey.messages.uids[part.chosen[position - part.first]]
 
     def marked(self, position: int, entry: Entry) -> Entry:
         """The entry with what the server says of the message beside its bytes."""
         part = self._part(position)
         return replace(entry, marks=part.marks(part.chosen[position - part.first]))
+
+    async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
+        """By BODY.PEEK[HEADER], a folder at a time."""
+        try:
+            for part, chosen in groupby(positions, self._part):
+                if part.survey.refused is None:
+                    await self._headers(part, {self._uid(part, position): position for position in chosen}, take)
+        except LegacyError as error:
+            self._learn(error)
+            raise _source_error(error) from error
+
+    async def _headers(self, part: _Part, asked: dict[int, int], take: Callable[[int, bytes], None]) -> None:
+        uids = sorted(asked)
+        for at in range(0, len(uids), HEADERS_AT_ONCE):
+            found = await self._connection.headers(part.survey.place, uids[at : at + HEADERS_AT_ONCE])
+            for uid in sorted(found.keys() & asked.keys()):
+                take(asked[uid], found[uid])
 
     def _learn(self, error: LegacyError) -> None:
         if isinstance(error, (LegacyTimeout, LegacyProtocolError)):

@@ -31,6 +31,7 @@ from twisted.internet.task import deferLater
 from mailstore.landing import Landing
 from mailstore.ledger import Entry, Sums
 from proxy.migration import plan
+from proxy.migration.comparing import Comparing
 from proxy.migration.pull import InThread, Pull
 from proxy.migration.source import Reopen, Source, SourceError, SourceLost
 from proxy.wire.door import Home
@@ -116,7 +117,8 @@ class Move:
         self._in_thread = in_thread
         self._clock = clock
         self._told = told
-        self._stored = 0  # in this run
+        self._comparing = Comparing(home)
+        self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
         self._stopped = False
         self._waiting: Deferred[Any] | None = None  # for a pause to end, or for a new connection
@@ -127,7 +129,20 @@ class Move:
 
     def _step_forward(self, sums: Sums) -> None:
         self.sums = sums
+        if self._done_before is None:
+            self._done_before = sums.messages_done
         self._told(sums)
+
+    @property
+    def remark(self) -> str:
+        """What the administrator should know of the server although the move went well; "": nothing."""
+        return self._comparing.remark
+
+    @property
+    def _stored(self) -> int:
+        """In this run. What came and turned out to be here already is none: a server whose names change whenever
+        it is asked would be asked for ever."""
+        return 0 if self.sums is None or self._done_before is None else self.sums.messages_done - self._done_before
 
     def stop(self) -> None:
         """End the run at the last barrier: the daemon stops. `run` fails with SourceLost."""
@@ -190,13 +205,18 @@ class Move:
             raise SourceLost("the daemon is stopping")
         listing = await source.list()
         self._enter(Stage.PLANNING)
-        entries, now = await self._home.run(lambda home: (home.ledger.entries(), home.clock()))
-        planned = plan.make(listing, entries, now)
+        planned = await self._comparing.plan(source, listing)
         if source.folders:
             needed = {listed.folder for listed in planned.new}
             await self._home.run(lambda home: home.receive_folders(source.folders, needed))
         made = await self._home.run(
-            lambda home: home.ledger.record_listing(planned.new, planned.gone, hold_uids=self._terms.first)
+            lambda home: home.ledger.record_listing(
+                planned.new,
+                planned.gone,
+                hold_uids=self._terms.first,
+                relisted=planned.relisted,
+                unlisted=planned.unlisted,
+            )
         )
         new = zip((listed.position for listed in planned.new), made, strict=True)
         wanted, suspects = plan.in_order(self._as_owed(planned.owed), new)
@@ -239,7 +259,6 @@ class Move:
             await self._stream(source, pull, wanted, suspects, given)
         finally:
             await pull.rest()  # a thread that still wrote would write to whatever has the descriptors next
-            self._stored += pull.stored
             await self._in_thread(landing.close)
 
     async def _stream(
@@ -265,10 +284,12 @@ class Move:
         except SourceError as error:
             await self._finish(pull)
             await self._note_refusals(pull)
+            await self._note_spoilt(pull)
             if isinstance(error, SourceLost) and error.entry is not None and not self._stopped:
                 await self._note_suspect(error.entry, str(error))
             raise
         await self._finish(pull)
+        refused += await self._note_spoilt(pull)
         if pull.stored + refused < len(positions):  # or a part would be taken for the whole (invariant 3)
             raise SourceLost("fewer messages came than were asked for")
 
@@ -297,6 +318,13 @@ class Move:
             reason = f"the legacy server refuses this message: {text}"
             await self._count(entry, reason, last=last)
         return len(refusals)
+
+    async def _note_spoilt(self, pull: Pull) -> int:
+        """What the disk here refused, and only that: the others are stored."""
+        spoilt, pull.spoilt = pull.spoilt, []
+        for entry, text in spoilt:
+            await self._count(entry, f"the disk here refuses this message: {text}", last=True)
+        return len(spoilt)
 
     async def _note_suspect(self, entry: Entry, text: str) -> None:
         """The connection broke while this message was under way."""

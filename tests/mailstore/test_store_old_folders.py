@@ -28,7 +28,7 @@ def receive(home: MailHome, *folders: OldFolder, needed: Iterable[str] = ()) -> 
 
 def listed(*messages: tuple[str, str]) -> list[Listed]:
     """Of (folder, identity), in this order."""
-    return [Listed(n, "", 3, folder, identity) for n, (folder, identity) in enumerate(messages, 1)]
+    return [Listed(n, "", 3, folder=folder, legacy_id=identity) for n, (folder, identity) in enumerate(messages, 1)]
 
 
 def carry(home: MailHome, entries: Iterable[Entry], *, seen: str = "headers") -> Sums:

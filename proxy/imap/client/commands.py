@@ -61,6 +61,7 @@ ALL = Raw(b"1:*")
 SUMMARY = Raw(b"(UID RFC822.SIZE INTERNALDATE FLAGS)")
 SUMMARY_WITH_GMAIL = Raw(b"(UID RFC822.SIZE INTERNALDATE FLAGS X-GM-MSGID)")
 WHOLE = Raw(b"(UID BODY.PEEK[])")  # UID first: most servers then say first whose body it is
+HEADER = Raw(b"(UID BODY.PEEK[HEADER])")
 MESSAGE_ID = Raw(b"(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")
 INTRODUCTION = Raw(b'("name" "mailferry" "vendor" "mailferry")')
 EXTENDED = Raw(b"RETURN (SUBSCRIBED SPECIAL-USE)")  # RFC 5258 3.1, RFC 6154 5.1

@@ -24,8 +24,8 @@ from proxy.imap.client import replies
 from proxy.imap.client.commands import (
     ALL,
     EXTENDED,
+    HEADER,
     INTRODUCTION,
-    MESSAGE_ID,
     SUMMARY,
     SUMMARY_WITH_GMAIL,
     Name,
@@ -38,7 +38,7 @@ from proxy.imap.client.login import log_in
 from proxy.imap.client.opening import learn, open_session
 from proxy.imap.client.protocol import ClientProtocol, Expectation
 from proxy.imap.client.refusals import for_now, refused
-from proxy.imap.client.replies import Folder, FolderList, FolderState, MessageIds, NamespaceList, Summaries
+from proxy.imap.client.replies import Folder, FolderList, FolderState, Headers, NamespaceList, Summaries
 from proxy.imap.client.responses import Reply
 from proxy.imap.client.retrieval import Place, Reach, Retrieval, Sink, Wanted
 from proxy.imap.client.session import Session
@@ -49,7 +49,7 @@ from proxy.legacy.wire import Wire
 from proxy.wire.door import Secret
 
 LOGOUT_TIME = 10.0  # seconds for saying goodbye
-IDS_AT_ONCE = 200  # UIDs in one request for Message-IDs
+HEADERS_AT_ONCE = 100  # UIDs in one request
 
 Dial = Callable[[], Awaitable[Wire[Expectation]]]
 
@@ -149,18 +149,19 @@ class Connection:
             return Survey(folder, place, messages, f"the server lists only {told}")
         return Survey(folder, place, messages)
 
-    async def message_ids(self, place: Place, uids: Sequence[int]) -> dict[int, bytes]:
-        """The Message-IDs of messages of a folder. Raises LegacyError."""
-        found = MessageIds()
+    async def headers(self, place: Place, uids: Sequence[int], items: Raw = HEADER) -> dict[int, bytes]:
+        """Headers of messages of a folder, or with `MESSAGE_ID` that field alone, by UID; those that the server does
+        not show are left out. Raises LegacyError."""
+        found = Headers()
         asked: list[Coroutine[Deferred[Any], Any, Reply]] = []
         if place != self._selected:
             asked.append(self._session.run(Verb.EXAMINE, Name(place.name), slow=True))
             self._selected = place
-        for at in range(0, len(uids), IDS_AT_ONCE):
-            chosen = sequence_set([uid] for uid in uids[at : at + IDS_AT_ONCE])
-            asked.append(self._session.run(Verb.FETCH, chosen, MESSAGE_ID, take=found.take, slow=True))
+        for at in range(0, len(uids), HEADERS_AT_ONCE):
+            chosen = sequence_set([uid] for uid in uids[at : at + HEADERS_AT_ONCE])
+            asked.append(self._session.run(Verb.FETCH, chosen, items, take=found.take, slow=True))
         for reply in await _together(asked):
-            if not reply.ok:
+            if for_now(reply):
                 raise refused("FETCH", reply)
         return found.by_uid
 

@@ -173,8 +173,8 @@ class Summaries:
             self.gmail[uid] = gmail
 
 
-class MessageIds:
-    """UID FETCH of the Message-ID fields: their values by UID, b"" where there is none."""
+class Headers:
+    """UID FETCH of headers, or of some fields of them, by UID."""
 
     def __init__(self) -> None:
         self.by_uid: dict[int, bytes] = {}
@@ -186,7 +186,7 @@ class MessageIds:
         uid = number(items.get("UID"))
         header = next((v for k, v in items.items() if k.startswith("BODY[HEADER") and isinstance(v, bytes)), None)
         if uid is not None and header is not None:
-            self.by_uid[uid] = message_id(header)
+            self.by_uid[uid] = header
 
 
 def message_id(header: bytes) -> bytes:

@@ -15,7 +15,7 @@ from proxy.imap.client.replies import (
     CapabilityList,
     FolderList,
     FolderState,
-    MessageIds,
+    Headers,
     NamespaceList,
     Namespaces,
     Summaries,
@@ -199,10 +199,10 @@ def test_a_listing_that_makes_no_sense(lines: tuple[bytes, ...]) -> None:
 
 
 def test_message_ids() -> None:
-    found = MessageIds()
+    found = Headers()
     found.take(said(b"1 FETCH (UID 4 BODY[HEADER.FIELDS (MESSAGE-ID)] ", b"Message-Id:\r\n <a@b>\r\n\r\n", b")"))
     found.take(said(b'2 FETCH (BODY[HEADER.FIELDS ("MESSAGE-ID")] "" UID 5)'))
-    assert found.by_uid == {4: b"<a@b>", 5: b""}
+    assert {uid: message_id(header) for uid, header in found.by_uid.items()} == {4: b"<a@b>", 5: b""}
     assert message_id(b"X-Message-ID: no\r\nmessage-id : <1@x> \r\n\r\n") == b"<1@x>"
     assert message_id(b"Subject: x\r\n") == b""
 
