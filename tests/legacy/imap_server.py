@@ -329,7 +329,10 @@ class ImapServerProtocol(Protocol):
             self._bodies(tag, chosen)
             return
         for number, kept in chosen:
-            if b"HEADER.FIELDS" in items:
+            if b"BODY.PEEK[HEADER]" in items:
+                text = kept.data[: kept.data.find(b"\r\n\r\n") + 4]
+                said = b"BODY[HEADER] {%d}\r\n%s" % (len(text), text)
+            elif b"HEADER.FIELDS" in items:
                 field = re.search(rb"(?im)^message-id:.*\r\n", kept.data.partition(b"\r\n\r\n")[0] + b"\r\n")
                 text = (field[0] if field else b"") + b"\r\n"
                 said = b"BODY[HEADER.FIELDS (MESSAGE-ID)] {%d}\r\n%s" % (len(text), text)

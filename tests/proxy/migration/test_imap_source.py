@@ -270,6 +270,69 @@ class LaterRounds(ImapMoveCase):
         bodies = [line for line in self.server.asked(b"UID")[fetched:] if b"BODY" in line]
         self.assertEqual([line.split(b" ")[3] for line in bodies], [b"1", b"9"])
 
+    async def test_what_is_moved_at_the_old_server_stays_where_it_is_here(self) -> None:
+        await self.carry()
+        here = self.here()
+        self.boxes[b"Work"].append(Kept(30, self.boxes[b"INBOX"].pop(0).data))
+        sums = await self.carry(first=False)
+        self.assertEqual(self.here(), here)
+        self.assertEqual((sums.messages_done, sums.messages_total), (5, 5))
+        self.boxes[b"Work"].append(Kept(31, mail("new")))
+        await self.carry(first=False)
+        self.assertEqual(self.here(), here | {"Work": [*here["Work"], mail("new")]})
+
+    async def test_what_is_copied_at_the_old_server_is_copied(self) -> None:
+        await self.carry()
+        self.boxes[b"Work"].append(Kept(30, mail("a")))
+        await self.carry(first=False)
+        self.assert_same()
+
+    async def test_what_was_deleted_here_does_not_come_back_from_another_folder(self) -> None:
+        await self.carry()
+        self.home.mail.remove([1])
+        self.boxes[b"Trash"] = [Kept(1, self.boxes[b"INBOX"].pop(0).data)]
+        await self.carry(first=False)
+        self.assertEqual(self.here(), {"INBOX": [mail("b"), mail("c")], "Work": [mail("d"), mail("e")]})
+
+    async def test_new_uids_for_everything_double_nothing(self) -> None:
+        """UIDVALIDITY changed: a server that was restored, or exchanged."""
+        await self.carry()
+        here = self.here()
+        self.home.mail.remove([2])
+        self.manner.uidvalidity |= {b"INBOX": 78, b"Work": 79}
+        for box in self.boxes.values():
+            for each in box:
+                each.uid += 500
+        sums = await self.carry(first=False)
+        self.assertEqual(self.here(), here | {"INBOX": [mail("a"), mail("c")]})
+        self.assertEqual((sums.messages_done, sums.messages_total), (5, 5))
+        fetched = len(self.server.asked(b"UID"))
+        await self.carry(first=False)
+        self.assertFalse(any(b"BODY" in line for line in self.server.asked(b"UID")[fetched:]))
+
+    async def test_a_folder_that_was_renamed_at_the_old_server(self) -> None:
+        await self.carry()
+        here = self.here()
+        self.boxes[b"Arbeit"] = self.boxes.pop(b"Work")
+        await self.carry(first=False)
+        self.assertEqual(self.here(), here)
+        self.boxes[b"Arbeit"].append(Kept(90, mail("new")))
+        await self.carry(first=False)
+        self.assertEqual(self.here(), here | {"Arbeit": [mail("new")]})
+
+    async def test_uidvalidity_that_changes_in_every_session(self) -> None:
+        """Nothing is doubled, and from the third time on one message is fetched, to see whether the order holds."""
+        self.boxes[b"INBOX"] = kept(*"abcdefgh")
+        self.boxes[b"Work"] = kept(*"ijklmnop")
+        await self.carry()
+        for session in range(1, 5):
+            self.manner.uidvalidity |= {b"INBOX": 100 + session, b"Work": 200 + session}
+            fetched = len(self.server.asked(b"UID"))
+            await self.carry(first=False)
+            self.assert_same()
+        bodies = [line for line in self.server.asked(b"UID")[fetched:] if b"BODY.PEEK[]" in line]
+        self.assertLessEqual(len(bodies), 1)
+
     async def test_flags_are_the_users_from_then_on(self) -> None:
         await self.carry()
         self.boxes[b"INBOX"][0].flags = b"\\Seen"
