@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
@@ -37,6 +37,7 @@ FOLDERS_AT_ONCE: Final = 16  # that are listed without waiting for one another
 UNOPENED: Final = "unopened"  # the identity of what stands for a folder that the server does not open
 AFTER_ANSWERS: Final = Reach(messages=256)  # for a server that gets one command at a time
 
+T = TypeVar("T")
 Note = Callable[..., Any]
 """note(event, **figures): for the log; no names, no bytes of mail."""
 
@@ -116,10 +117,14 @@ class ImapSource:
     async def list(self) -> Sequence[Listed]:
         """All folders' messages. Raises SourceError."""
         try:
-            dropped = await self._maildrop()  # before the INBOX is open: some servers lock it
             if self._manners.one_at_a_time:
                 self._connection.one_at_a_time()
-            await self._survey(_own(await self._connection.folders()))
+            # POP3 before the INBOX is open, since some servers lock it.
+            asked: Sequence[Deferred[Any]] = [
+                Deferred.fromCoroutine(each) for each in (self._maildrop(), self._connection.folders())
+            ]
+            dropped, found = await _together(asked)
+            await self._survey(_own(found))
             return await self._listing(dropped)
         except LegacyError as error:
             self._learn(error)
@@ -149,12 +154,7 @@ class ImapSource:
             first += len(chosen)
 
     async def _survey_some(self, found: Sequence[Folder]) -> Surveys:
-        asked = [Deferred.fromCoroutine(self._connection.survey(folder)) for folder in found]
-        try:
-            return await gatherResults(asked, consumeErrors=True)
-        except FirstError as error:
-            assert error.subFailure.value is not None
-            raise error.subFailure.value from error
+        return await _together([Deferred.fromCoroutine(self._connection.survey(folder)) for folder in found])
 
     def _unopened(self, folder: OldFolder, survey: Survey) -> None:
         self._note("legacy folder cannot be opened", reason=survey.refused)
@@ -306,6 +306,15 @@ class ImapSource:
     def abort(self) -> None:
         self._connection.abort()
         self._left()
+
+
+async def _together(asked: Sequence[Deferred[T]]) -> list[T]:
+    """Raises what the first of them to fail raises."""
+    try:
+        return await gatherResults(asked, consumeErrors=True)
+    except FirstError as error:
+        assert error.subFailure.value is not None
+        raise error.subFailure.value from error
 
 
 def _own(found: Sequence[Folder]) -> list[Folder]:
