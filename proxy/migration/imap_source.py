@@ -24,14 +24,15 @@ from mailstore.ledger import Entry, Listed, Marks
 from mailstore.old_folders import INBOX, OldFolder
 from proxy.imap.client.commands import MESSAGE_ID
 from proxy.imap.client.connection import Connection, Survey
-from proxy.imap.client.replies import NO_DATE, Folder, message_id
-from proxy.imap.client.retrieval import ONE_BY_ONE, Reach, Wanted
+from proxy.imap.client.replies import Folder, message_id
+from proxy.imap.client.wanted import ONE_BY_ONE, Reach, Wanted
 from proxy.legacy.errors import CommandRefused, LegacyError, LegacyProtocolError, LegacyTimeout
 from proxy.migration import folder_names, uidls
 from proxy.migration.pop3_source import Manners, source_error
 from proxy.migration.source import Receiver, SourceError, SourceLost
 from proxy.migration.uidls import Dropped, Maildrops, OpenMaildrop
 
+END_OF_TIME: Final = 4_102_444_800  # 2100-01-01: dates from here on, and those before 1970, are made up
 HEADERS_AT_ONCE: Final = 1_000  # that are held in memory
 FOLDERS_AT_ONCE: Final = 16  # that are listed without waiting for one another
 UNOPENED: Final = "unopened"  # the identity of what stands for a folder that the server does not open
@@ -57,7 +58,7 @@ class _Part:
     def marks(self, index: int) -> Marks:
         messages = self.survey.messages
         date = messages.dates[index]
-        return Marks(messages.flags[index], None if date == NO_DATE else date)
+        return Marks(messages.flags[index], date if 0 < date < END_OF_TIME else None)
 
 
 class _Sink:

@@ -43,8 +43,8 @@ def carry(home: MailHome, entries: Iterable[Entry], *, seen: str = "headers") ->
 
 
 def test_folders_come_with_those_above_them_and_their_subscriptions(home: MailHome) -> None:
-    receive(home, old("Work/工作", subscribed=True), old("a.b"))
-    assert names(home) == ["INBOX", "Work", "Work/工作", "a.b"]
+    receive(home, old("INBOX/below"), old("Work/工作", subscribed=True), old("a.b"))
+    assert names(home) == ["INBOX", "INBOX/below", "Work", "Work/工作", "a.b"]
     assert home.subscriptions() == ["Work/工作"]
     receive(home, old("Work/工作"), old("a.b", subscribed=True))
     assert home.subscriptions() == ["Work/工作"]  # it was decided when they came

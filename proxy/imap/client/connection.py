@@ -40,8 +40,9 @@ from proxy.imap.client.protocol import ClientProtocol, Expectation
 from proxy.imap.client.refusals import for_now, refused
 from proxy.imap.client.replies import Folder, FolderList, FolderState, Headers, NamespaceList, Summaries
 from proxy.imap.client.responses import Reply
-from proxy.imap.client.retrieval import Place, Reach, Retrieval, Sink, Wanted
+from proxy.imap.client.retrieval import Retrieval
 from proxy.imap.client.session import Session
+from proxy.imap.client.wanted import Place, Reach, Sink, Wanted
 from proxy.legacy.dialling import dialled
 from proxy.legacy.errors import LegacyError, LegacyProtocolError
 from proxy.legacy.settings import Legacy
@@ -137,6 +138,7 @@ class Connection:
                 session.run(Verb.FETCH, ALL, items, take=messages.take, slow=True),
             ]
         )
+        messages.settle()
         place = Place(folder.name, state.uidvalidity or 0)
         if not opened.ok:
             self._selected = None

@@ -150,6 +150,19 @@ class Summaries:
         self.gmail: dict[int, int] = {}  # UID → X-GM-MSGID, where it was asked for
         self.exists: int | None = None  # what the server has said since it was asked
         self.gone = 0
+        self._ordered = True
+
+    def settle(self) -> None:
+        """All has come: bring it into order where the server did not, and count once what came twice."""
+        if self._ordered:
+            return
+        last = {uid: index for index, uid in enumerate(self.uids)}
+        order = [last[uid] for uid in sorted(last)]
+        self.uids = array("L", [self.uids[index] for index in order])
+        self.octets = array("Q", [self.octets[index] for index in order])
+        self.dates = array("q", [self.dates[index] for index in order])
+        self.flags = [self.flags[index] for index in order]
+        self._ordered = True
 
     def take(self, response: Untagged) -> None:
         if response.name == "EXPUNGE":
@@ -158,10 +171,10 @@ class Summaries:
             return
         items = fetched(response)
         uid = number(items.get("UID"))
-        if uid is None or uid < 1:
+        if uid is None or uid < 1 or not items.keys() & {"RFC822.SIZE", "INTERNALDATE"}:
             return  # flags that changed meanwhile
         if self.uids and uid <= self.uids[-1]:
-            raise LegacyProtocolError("the server lists a folder's UIDs out of order, or one of them twice")
+            self._ordered = False
         if len(self.uids) >= LISTED_LIMIT:
             raise LegacyProtocolError(f"a folder has more than {LISTED_LIMIT} messages")
         self.uids.append(uid)

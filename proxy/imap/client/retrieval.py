@@ -14,8 +14,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from twisted.internet.defer import Deferred
 
@@ -23,58 +22,11 @@ from proxy.imap.client.commands import WHOLE, Name, Verb, command, sequence_set
 from proxy.imap.client.protocol import Expectation
 from proxy.imap.client.replies import FolderState, fetched
 from proxy.imap.client.responses import Parts, Reply, Untagged, number
+from proxy.imap.client.wanted import Place, Reach, Sink, Wanted, weight_of
 from proxy.legacy.errors import LegacyError, LegacyProtocolError
 
-UNKNOWN_SIZE: Final = 64 * 1024  # what a message counts whose size the server does not tell
 HELD_LIMIT: Final = 16 * 1024 * 1024  # octets of a body whose UID the server tells only behind it
 _UID = re.compile(rb"[ (]UID ([0-9]{1,10})(?=[ )]|\Z)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far requests run ahead of the answers, and how large one range is. At least one message is always asked
-    for."""
-
-    messages: int = 2048
-    octets: int = 32 * 1024 * 1024
-    range_messages: int = 256
-    range_octets: int = 4 * 1024 * 1024
-    command: int = 900  # octets of a sequence set: RFC 7162 4 would have commands of 8,192 at most, RFC 2683 of 1,000
-
-
-ONE_BY_ONE: Final = Reach(messages=1, range_messages=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A folder as the server says it, with what its UIDs are valid for."""
-
-    name: bytes
-    uidvalidity: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A message. `number` is the caller's, and ascends by one between neighbours in a folder."""
-
-    number: int
-    place: Place
-    uid: int
-    octets: int
-
-
-class Sink(Protocol):
-    """Takes messages off the wire, by their numbers."""
-
-    def message(self, number: int, data: bytes) -> None: ...
-
-    def begin(self, number: int) -> None: ...
-
-    def piece(self, data: bytes) -> None: ...
-
-    def end(self) -> None: ...
-
-    def missing(self, number: int, text: str) -> None: ...
 
 
 class _Visit:
@@ -304,7 +256,7 @@ class Retrieval:
 
     def _less(self, wanted: Wanted) -> None:
         self._messages -= 1
-        self._octets -= _weight(wanted)
+        self._octets -= weight_of(wanted)
 
     def answered(self, command: Expectation) -> None:
         self._commands.remove(command)
@@ -345,20 +297,20 @@ class Retrieval:
 
     def _is_full(self) -> bool:
         queue = self._waiting or self._again
-        over = self._octets + _weight(queue[0]) > self._reach.octets
+        over = self._octets + weight_of(queue[0]) > self._reach.octets
         return self._messages >= self._reach.messages or over
 
     def _cut(self) -> list[Wanted]:
         """The next range: of one folder, and within its bounds."""
         waiting, reach = self._waiting, self._reach
         taken = [waiting.popleft()]
-        octets, length = _weight(taken[0]), 2 * len(b"%d," % taken[0].uid)
+        octets, length = weight_of(taken[0]), 2 * len(b"%d," % taken[0].uid)
         room = min(reach.range_messages, reach.messages - self._messages)
         while waiting and len(taken) < room:
             following, last = waiting[0], taken[-1]
             if following.place is not last.place and following.place != last.place:
                 break
-            octets += _weight(following)
+            octets += weight_of(following)
             if following.number != last.number + 1:
                 length += 2 * len(b"%d," % following.uid)
             if octets > reach.range_octets or length > reach.command:
@@ -374,7 +326,7 @@ class Retrieval:
             (line,) = command(tag, Verb.EXAMINE, Name(place.name))
             self._out(line, _Opening(self, tag, self._last))
         self._messages += len(taken)
-        self._octets += sum(map(_weight, taken))
+        self._octets += sum(map(weight_of, taken))
         self._last.left.update((wanted.uid, wanted) for wanted in taken)
         tag = self._next_tag()
         (line,) = command(tag, Verb.FETCH, sequence_set(_runs(taken)), WHOLE)
@@ -383,10 +335,6 @@ class Retrieval:
     def _out(self, line: bytes, expectation: Expectation) -> None:
         self._commands.append(expectation)
         self._send(line, expectation)
-
-
-def _weight(wanted: Wanted) -> int:
-    return wanted.octets or UNKNOWN_SIZE
 
 
 def _runs(taken: Sequence[Wanted]) -> list[list[int]]:

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import TestCase
 
 from proxy.imap.client.connection import Connection, Survey, connect
-from proxy.imap.client.retrieval import ONE_BY_ONE, Reach, Wanted
+from proxy.imap.client.wanted import ONE_BY_ONE, Reach, Wanted
 from proxy.legacy.errors import (
     LegacyBusy,
     LegacyError,
@@ -359,7 +359,7 @@ class FaultTests(ImapCase):
     async def test_a_listing_that_leaves_something_out(self) -> None:
         answers = {
             b"EXAMINE": b"* 3 EXISTS\r\n* OK [UIDVALIDITY 77]\r\n%t OK\r\n",
-            b"UID": b"* 1 FETCH (UID 4)\r\n%t OK\r\n",
+            b"UID": b"* 1 FETCH (UID 4 RFC822.SIZE 9)\r\n%t OK\r\n",
         }
         self.serve(Manner(answers=answers))
         (survey,) = await self.surveyed(await self.logged_in())

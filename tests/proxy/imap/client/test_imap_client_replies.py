@@ -192,10 +192,17 @@ def test_a_folders_messages_with_items_in_any_order() -> None:
     assert found.gone == 1
 
 
-@pytest.mark.parametrize("lines", [(b"1 FETCH (UID 4)", b"2 FETCH (UID 4)"), (b"1 FETCH x",), (b"1 FETCH (UID)",)])
-def test_a_listing_that_makes_no_sense(lines: tuple[bytes, ...]) -> None:
+def test_a_listing_out_of_order_and_with_one_twice() -> None:
+    found = summaries(*(b"%d FETCH (UID %d RFC822.SIZE %d)" % (n, uid, uid) for n, uid in enumerate((5, 3, 9, 3), 1)))
+    found.settle()
+    assert list(found.uids) == list(found.octets) == [3, 5, 9]
+    assert len(found.dates) == len(found.flags) == 3
+
+
+@pytest.mark.parametrize("line", [b"1 FETCH x", b"1 FETCH (UID)"])
+def test_a_listing_that_makes_no_sense(line: bytes) -> None:
     with pytest.raises(LegacyProtocolError):
-        summaries(*lines)
+        summaries(line)
 
 
 def test_message_ids() -> None:
