@@ -217,6 +217,15 @@ class AccountsDatabase:
                 self._looking = self._engine.connect()
             return statement.first(self._looking, parameters)
 
+    def version(self) -> int:
+        """Another number whenever another connection, of whichever process, has changed something: two microseconds."""
+        with storage_errors(), self._lookup:
+            if self._looking is None:
+                self._looking = self._engine.connect()
+            driver = self._looking.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            return int(driver.execute("PRAGMA data_version").fetchone()[0])
+
     def close(self) -> None:
         if self._looking is not None:
             self._looking.close()

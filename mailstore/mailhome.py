@@ -243,6 +243,8 @@ class MailHome(OldFolders, Reading):
         sums = self.ledger.enter(landed, here)
         if here or self.ledger.renamed > renamed:
             self._work_off_pending()
+            with self._database.write_lightly() as connection:  # or each batch does the work of all before it
+                self._tick_off(connection)
         if here:
             self._report("messages known again after a loss of the index", messages=len(here))
         return sums

@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0009"
+HEAD: Final = "0008"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -51,7 +51,23 @@ accounts = Table(
     Column("messages_total", BigInteger, nullable=False, server_default="0"),
     Column("bytes_done", BigInteger, nullable=False, server_default="0"),
     Column("bytes_total", BigInteger, nullable=False, server_default="0"),
+    Column("due", BigInteger),  # when a background move is to begin; NULL: none is to, or it is under way
+    Column("asked", BigInteger),  # when an administrator asked for a move that has not ended yet
+    Column("again", Integer, nullable=False, server_default="0"),  # … which asks for what is in quarantine at once
+    Column("paused", Integer, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),  # background moves in a row that failed
+    Column("password_state", String(8), nullable=False, server_default="known"),  # known | untried | rejected
     UniqueConstraint("domain", "local", name="accounts_name"),
+    Index("accounts_due", "domain", "paused", "due"),
+    Index("accounts_asked", "domain", "paused", "asked", "due"),
+)
+
+# Domains whose legacy server an administrator wants left alone for a while.
+paused_domains = Table(
+    "paused_domains",
+    accounts_metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("since", BigInteger, nullable=False),
 )
 
 mailboxes = Table(

@@ -119,6 +119,7 @@ class Migration(_Table):
     hold_limit: Annotated[Seconds, _within(1, 86_400)] = 1_200
     seen: Literal["headers", "all", "none"] = "headers"
     refresh: Annotated[Seconds, _within(0, 7 * 86_400)] = 300
+    round: Annotated[Seconds, _within(0, 30 * 86_400)] = 21_600
 
 
 class LegacyServer(_Table):
@@ -133,6 +134,8 @@ class LegacyServer(_Table):
     ca: Annotated[Path, BeforeValidator(_ca)] | None = None
     login: Annotated[str, AfterValidator(names.check_login_form)] = "local"
     connections: Annotated[int, Field(ge=1, le=10_000)] = 20
+    logins_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    bandwidth: Annotated[int, BeforeValidator(parse_size), Field(ge=1024)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -141,6 +144,11 @@ class LegacyServer(_Table):
             return table
         implicit = table.get("tls") == "implicit"
         return {"port": 995 if implicit else 110, "imap_port": 993 if implicit else 143} | table
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port: domains that have the same share what it allows."""
+        return self.host.lower().rstrip("."), self.port
 
     def login_name(self, local: str, domain: str) -> str:
         """What the account is called there."""

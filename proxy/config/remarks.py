@@ -15,7 +15,21 @@ def remarks(config: Config) -> tuple[Mistake, ...]:
     found = [*_passwords(config)]
     for domain in config.domains.values():
         found += _legacy(domain)
+    found += _shared_hosts(config)
     return tuple(found)
+
+
+def _shared_hosts(config: Config) -> Iterator[Mistake]:
+    """Domains that share an old server and disagree about what it is to be asked."""
+    for key in ("connections", "logins_per_minute", "bandwidth"):
+        first: dict[tuple[str, int], Domain] = {}
+        for domain in config.domains.values():
+            if key not in domain.legacy.model_fields_set:
+                continue
+            other = first.setdefault(domain.legacy.address, domain)
+            if getattr(other.legacy, key) != getattr(domain.legacy, key):
+                place = key_path(["domain", domain.name, "legacy", key])
+                yield Mistake(place, f'"{other.name}" has the same old server and says otherwise: the lower counts')
 
 
 def _passwords(config: Config) -> Iterator[Mistake]:

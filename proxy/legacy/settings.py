@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from proxy.legacy.bandwidth import Bandwidth
+
 TlsMode = Literal["none", "starttls", "implicit"]
 TlsVersion = Literal["1.0", "1.1", "1.2", "1.3"]
 
@@ -23,6 +25,9 @@ class Legacy:
     connect_timeout: float = 30.0
     reply_timeout: float = 60.0  # silence of the server while it owes an answer
     opening_timeout: float | None = None  # the same where it opens or walks the mailbox; None: five times that
+    bandwidth: Bandwidth | None = (
+        None  # how fast all connections to its host may be read from together; None: as they can
+    )
 
     @property
     def slow_timeout(self) -> float:

@@ -94,6 +94,7 @@ class Wire(TransportUser, Generic[E]):
         self._handshake: Deferred[None] | None = None
         self._up = False
         self._closing: list[Deferred[None]] = []
+        self._paused: set[object] = set()  # why it is not read from
 
     def ask(self, command: bytes, expectation: E, times: int = 1) -> None:
         """Send `times` commands in one write; their answers go to `expectation`. b"" waits for the greeting."""
@@ -113,14 +114,19 @@ class Wire(TransportUser, Generic[E]):
     def outstanding(self) -> bool:
         return self._machine.outstanding
 
-    def pause(self) -> None:
-        """Read no more. What was read already (at most 64 KiB) is still handed on."""
-        if self.over is None:
+    def pause(self, why: object = None) -> None:
+        """Read no more until `resume` for the same reason, or the last of them. What was read already (at most
+        64 KiB) is still handed on."""
+        if self.over is None and not self._paused:
             self._patience.pause()
             cast(IPushProducer, self.transport).pauseProducing()
+        self._paused.add(why)
 
-    def resume(self) -> None:
-        if self.over is None:
+    def resume(self, why: object = None) -> None:
+        if why not in self._paused:
+            return
+        self._paused.discard(why)
+        if self.over is None and not self._paused:
             self._patience.resume(owed=self._machine.outstanding)
             cast(IPushProducer, self.transport).resumeProducing()
 
@@ -180,6 +186,8 @@ class Wire(TransportUser, Generic[E]):
         if self.over is not None:
             return
         self._patience.heard(len(data))
+        if self._legacy.bandwidth is not None:
+            self._legacy.bandwidth.took(self, len(data))
         try:
             self._machine.receive(data)
         except Exception as error:  # noqa: BLE001  the one place: whatever it is ends the connection, told to who waits

@@ -14,7 +14,8 @@ old mailbox is here, never before (invariant 3); two sessions of one account sha
 
 A check or a move that has begun goes on when the client that caused it leaves; a check that has not is dropped,
 so that those who come and go do not queue up before those who wait. Nobody is held for longer than `hold_limit`,
-whatever for, and who needs no legacy server waits for none.
+whatever for, and who needs no legacy server waits for none. While an administrator has paused an account or its
+domain, the legacy server is not asked: who needs it is told to come back later, and the others are let in as usual.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from proxy.login.notes import LoginNotes
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
-from proxy.migration.source import Source, SourceError
+from proxy.migration.source import GaveWay, Source, SourceError
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 
 _WRONG = "wrong user name or password"
@@ -133,14 +134,24 @@ class LoginGate:
         return LoginRefused(Refusal.UNAVAILABLE, LATER)
 
     async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
-        """Check the password, and wait until the old mailbox is here."""
+        """Check the password, and wait until the old mailbox is here. A move that gave way to another user's, just
+        before this one came to wait for it, is begun again."""
+        while True:
+            try:
+                return await self._enter_once(name, password, hold)
+            except GaveWay:
+                continue
+
+    async def _enter_once(self, name: Name, password: Secret, hold: Hold) -> Account:
         found, fits = await self._look_up(name, password)
         entered = self._at_once(found, password) if found is not None and fits else None
         if entered is None:
+            self._mover.hasten(name)  # or whoever has the turn could let others pass
             unfit = None if found is None or fits else found.password_hash
             entered = await self._mover.turns.take(name, lambda: self._check(name, password, hold, unfit))
         account, running = entered
         if running is not None and account.state is State.MOVING:
+            self._mover.hasten(name)
             await running.join(hold)
         return account
 
@@ -224,6 +235,9 @@ class LoginGate:
             raise LoginRefused(Refusal.WRONG, _WRONG)
         if not self._throttle.may_ask(str(name)):
             raise LoginRefused(Refusal.UNAVAILABLE, "too many wrong passwords for this account, try again later")
+        if self._accounts.is_paused(name.local, name.domain):
+            self._log.warning("legacy server not asked", account=str(name), reason="paused by the administrator")
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER)
         try:
             return await self._legacy.open(name, password)
         except LoginRejected as error:

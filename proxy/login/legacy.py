@@ -2,33 +2,131 @@
 
 Where a server lets those at the front wait in vain, those who wait for their connections are told so at once:
 they would wait in vain as well, and longer, one after the other.
+
+A user who waits at a login is not turned away because the host is busy for a moment, or because it still holds the
+mailbox for a connection of ours that has just ended: the login is tried again, for `PATIENCE` seconds at most. A
+password that was refused is never sent again from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
 
 from mailstore.accounts import Account
 from proxy.config import Config, Domain
-from proxy.legacy.errors import LegacyError, LegacyTimeout
+from proxy.legacy.bandwidth import Bandwidth
+from proxy.legacy.errors import (
+    LegacyBusy,
+    LegacyError,
+    LegacyTimeout,
+    LegacyUnreachable,
+    LoginNotPossible,
+    LoginRejected,
+    MaildropInUse,
+)
 from proxy.legacy.settings import Legacy
 from proxy.login.names import Name
 from proxy.login.speaking import Connection, speech_for
 from proxy.migration.pop3_source import source_error
-from proxy.migration.schedule import Slots
+from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
 from proxy.migration.source import Reopen, Source
 from proxy.wire.door import Secret
 
+PATIENCE: Final = 60.0  # seconds for which a user's login is tried again at a host that is busy
+LINGERS: Final = 60.0  # seconds for which a server may hold a mailbox after our connection to it has ended
+IN_USE_PAUSE: Final = 2.0  # … and between two looks whether it still does
+USUAL_DELAY: Final = 30  # seconds between logins of one account, where a server wants some and does not say how many
+_MOST: Final = 1_000  # accounts that were left lately
+
+
+class _InVain(LegacyTimeout):
+    """It was not even tried: those before had waited in vain."""
+
+
+class LegacyHost:
+    """A host and port: what all domains that name it share."""
+
+    def __init__(self, domains: Sequence[Domain], clock: Any, report: Callable[..., Any]) -> None:
+        self.name, self.port = domains[0].legacy.address
+        self._report = report
+        self.domains = [domain.name for domain in domains]
+        self._clock = clock
+        rate = _lowest(domains, "bandwidth")
+        self.bandwidth = None if rate is None else Bandwidth(rate, clock)
+        connections = _lowest(domains, "connections") or domains[0].legacy.connections
+        self.schedule = Schedule(Limits(connections, _lowest(domains, "logins_per_minute")), clock)
+        self.login_delay = 0  # seconds that it wants between two logins of one account (RFC 2449 6.5)
+        self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
+        self._left: OrderedDict[Name, float] = OrderedDict()
+        self._expires = False  # does it delete what was fetched?
+
+    def left(self, name: Name) -> None:
+        """A connection of ours to this mailbox has ended."""
+        self._left[name] = self._clock.seconds()
+        self._left.move_to_end(name)
+        while len(self._left) > _MOST:
+            self._left.popitem(last=False)
+
+    def lingers(self, name: Name) -> bool:
+        """May the host still hold the mailbox for a connection of ours?"""
+        at = self._left.get(name)
+        return at is not None and self._clock.seconds() - at < LINGERS
+
+    def learn(self, connection: Connection) -> None:
+        """Of what it says about itself."""
+        delay = connection.capabilities.get("LOGIN-DELAY", ())
+        if delay and delay[0].isascii() and delay[0].isdigit():
+            self.login_delay = min(int(delay[0]), 86_400)
+        if connection.capabilities.get("EXPIRE", ())[:1] == ("0",) and not self._expires:
+            self._expires = True
+            reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
+            self._report("legacy server deletes mail", host=self.name, port=self.port, reason=reason)
+
+    def refused(self, place: Place, error: LegacyError) -> bool:
+        """Take in what went wrong; was the host busy?"""
+        if isinstance(error, _InVain):
+            place.unused()
+            return False
+        if isinstance(error, LegacyBusy):
+            if error.code == "LOGIN-DELAY":  # it wants this one account to wait, and nobody else
+                self.login_delay = self.login_delay or USUAL_DELAY
+                self.schedule.answered()
+                return False
+            self._busy(place, error)
+            return True
+        if isinstance(error, (LoginRejected, LoginNotPossible, MaildropInUse)):
+            self.schedule.answered()
+        elif isinstance(error, LegacyUnreachable) and self.schedule.others_welcome(place):
+            self._busy(place, error)  # it is there for others: one more is too many
+            return True
+        else:
+            self.schedule.unreachable()
+        return False
+
+    def _busy(self, place: Place, error: LegacyError) -> None:
+        if place.busy():
+            most = self.schedule.allowed
+            self._report("legacy server busy", host=self.name, port=self.port, connections=most, reason=error.text)
+
+
+def _lowest(domains: Iterable[Domain], key: str) -> int | None:
+    """The lowest value that one of the domains names for a limit; None where none does."""
+    named = [getattr(domain.legacy, key) for domain in domains if key in domain.legacy.model_fields_set]
+    return min((value for value in named if value is not None), default=None)
+
 
 class LegacyServer:
-    """One domain's legacy server: how to speak to it, its connections, and what was learnt of it."""
+    """One domain's legacy server: how to speak to it, and what was learnt of it."""
 
-    def __init__(self, domain: Domain, report: Callable[..., Any]) -> None:
+    def __init__(self, domain: Domain, host: LegacyHost, report: Callable[..., Any]) -> None:
         legacy = domain.legacy
+        self.host = host
         self.login_name = legacy.login_name
         self.settings = Legacy(
             host=legacy.host,
@@ -36,10 +134,13 @@ class LegacyServer:
             tls=legacy.tls,
             verify=legacy.verify,
             ca=legacy.ca,
+            bandwidth=host.bandwidth,
         )
         self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
-        self.slots = Slots(legacy.connections)
-        self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
+
+
+def _unheard(_event: str, **_fields: Any) -> None:
+    """No log."""
 
 
 class LegacyDoor:
@@ -50,53 +151,132 @@ class LegacyDoor:
     ) -> None:
         """`report` takes a warning for the log."""
         self._reactor = reactor
-        self._servers = {name: LegacyServer(domain, report) for name, domain in config.domains.items()}
+        sharing: dict[tuple[str, int], list[Domain]] = {}
+        for domain in config.domains.values():
+            sharing.setdefault(domain.legacy.address, []).append(domain)
+        self.hosts = [LegacyHost(domains, reactor, report) for domains in sharing.values()]
+        by_domain = {name: host for host in self.hosts for name in host.domains}
+        self._servers = {name: LegacyServer(domain, by_domain[name], report) for name, domain in config.domains.items()}
 
-    async def open(self, name: Name, password: Secret) -> Source:
-        """A connection logged in as this account. Waits for a free one. Raises LegacyError, as it came."""
+    def host_of(self, domain: str) -> LegacyHost:
+        """The host that a domain's accounts are asked for at."""
+        return self._servers[domain].host
+
+    async def open(self, name: Name, password: Secret, errand: Errand | None = None) -> Source:
+        """A connection logged in as this account, on an errand; a user waits for it if not said. Waits for a free
+        place. Raises LegacyError, as it came."""
         server = self._servers[name.domain]
+        errand = errand or Errand(name.domain, Urgency.HELD)
         asked = self._reactor.seconds()
-        release: Callable[[], None] = await server.slots.acquire()
+        until: float | None = None  # how long it is tried again
+        while True:
+            attempt = _Attempt(server, name, errand, asked)
+            try:
+                return await self._attempt(attempt, password, again=until is not None)
+            except LegacyError as error:
+                now = self._reactor.seconds()
+                until = until or now + PATIENCE
+                wait = _worth_waiting(attempt, error)
+                if wait is None or now + wait > until:
+                    raise
+            if wait:
+                await deferLater(self._reactor, wait)
+
+    async def _attempt(self, attempt: _Attempt, password: Secret, *, again: bool) -> Source:
+        server, name = attempt.server, attempt.name
+        schedule = server.host.schedule
         try:
-            connection = await self._connect(server, asked)
+            place = await schedule.acquire(attempt.errand, first=again)
+        except CancelledError:
+            if schedule.stopped:
+                raise LegacyUnreachable("the daemon is stopping") from None
+            raise
+        try:
+            connection = await self._connect(server, attempt.asked)
+            server.host.learn(connection)
             user = server.login_name(name.local, name.domain).encode()
             try:
                 await connection.login(user, password)
             except BaseException:
                 connection.abort()
                 raise
-        except BaseException:
-            release()
+        except LegacyError as error:
+            attempt.busy = server.host.refused(place, error)
+            place.release()
             raise
-        return server.speech.source(connection, release, user, password)
+        except BaseException:
+            place.release()
+            raise
+        place.welcomed()
+
+        def left() -> None:
+            server.host.left(name)
+            place.release()
+
+        return server.speech.source(connection, left, user, password)
 
     async def _connect(self, server: LegacyServer, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
-        if server.in_vain is not None and server.in_vain[0] > asked:
-            text = server.in_vain[1].text
+        host = server.host
+        if host.in_vain is not None and host.in_vain[0] > asked:
+            text = host.in_vain[1].text
             await deferLater(self._reactor, 0)  # the next in the queue is told in a turn of its own
-            raise LegacyTimeout(text)
+            raise _InVain(text)
         began = self._reactor.seconds()
         try:
             connection = await server.speech.connect(self._reactor)
         except LegacyError as error:
             now = self._reactor.seconds()
             if now - began >= server.settings.connect_timeout:
-                server.in_vain = (now, error)
+                host.in_vain = (now, error)
             raise
-        server.in_vain = None
+        host.in_vain = None
         return connection
 
-    def reopener(self, name: Name, password: Secret) -> Reopen:
+    def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
         """What a move calls when its connection was lost."""
 
         async def reopen() -> Source:
             try:
-                return await self.open(name, password)
+                return await self.open(name, password, errand)
             except LegacyError as error:
                 raise source_error(error) from error
 
         return reopen
+
+    def hasten(self, errand: Errand) -> None:
+        """A user waits for this errand from now on."""
+        self.host_of(errand.domain).schedule.hasten(errand)
+
+    def stop(self) -> None:
+        """Make no more connections, and have nobody wait for one."""
+        for host in self.hosts:
+            host.schedule.stop()
+            if host.bandwidth is not None:
+                host.bandwidth.stop()
+
+
+class _Attempt:
+    """One attempt to get in."""
+
+    def __init__(self, server: LegacyServer, name: Name, errand: Errand, asked: float) -> None:
+        self.server = server
+        self.name = name
+        self.errand = errand
+        self.asked = asked  # since when it is waited for
+        self.busy = False  # was the host?
+
+
+def _worth_waiting(attempt: _Attempt, error: LegacyError) -> float | None:
+    """After how many seconds it is to be tried again for a user who waits; None: the error is the answer."""
+    if attempt.errand.urgency is not Urgency.HELD:
+        return None
+    host = attempt.server.host
+    if isinstance(error, MaildropInUse):
+        return IN_USE_PAUSE if host.lingers(attempt.name) else None
+    if isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
+        return float(host.login_delay)
+    return 0.0 if attempt.busy else None  # the schedule lets nobody in for a while
 
 
 def name_of(account: Account) -> Name:

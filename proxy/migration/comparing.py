@@ -5,6 +5,7 @@ as if it were new, and compared when its bytes have come (`mailstore.renaming`).
 
 - Nameless messages are told apart by their headers, if the server has TOP. Otherwise one message is fetched: the last
   of those that would be known if mail had only been added since. If it is another one, nothing is taken as known.
+  That message and some headers do as well where the sizes of a larger mailbox say that mail was only added.
 - Of messages whose sizes changed under their names some are fetched. If each is what it was the server only counts
   otherwise now. If one is another message that is here, names wander from message to message and say nothing.
 
@@ -30,6 +31,7 @@ from proxy.migration.source import Source, SourceLost
 from proxy.wire.door import Home
 
 SAMPLE: Final = 8  # messages whose sizes changed that are compared at most, before all are
+HEADERS: Final = 32  # headers that are asked for if nothing speaks against mail having been added only
 TRIES: Final = 3  # messages that a server may refuse when one is to be compared
 _REMEDY: Final = (
     "messages are told apart by their headers, which takes a command for each: "
@@ -142,6 +144,10 @@ class Comparing:
         known: Mapping[int, bytes] = {}
         if any(row.settled for row in rows):
             known = await self._home.run(lambda home: home.names.marks())
+            order = matching.aligned(matched.nameless, rows)
+            added = len(order) > HEADERS and len(order) == sum(map(matching.was_listed, rows))
+            if added and await self._spot_check(source, order, known):
+                return order
             said = await self._marks(source, matched.nameless) if known else {}
         pairs = matching.by_header(matched.nameless, rows, said, known)
         found = {entry.id for _, entry in pairs}
@@ -151,6 +157,15 @@ class Comparing:
         rows = [row for row in rows if row.id not in found and not (said and row.id in known)]
         order = matching.aligned(rest, rows)
         return [*pairs, *order] if await self._in_order(source, order) else pairs
+
+    async def _spot_check(self, source: Source, order: Sequence[Pair], known: Mapping[int, bytes]) -> bool:
+        """Has mail only been added since? Some headers and the last message say so: whatever went since has moved all
+        that was behind it."""
+        sample = _spread([pair for pair in order if pair[1].id in known], HEADERS)
+        said = await self._marks(source, [listed for listed, _ in sample])
+        if len(said) < len(sample) or any(said[listed.position] != known[entry.id] for listed, entry in sample):
+            return False
+        return await self._in_order(source, order)
 
     async def _marks(self, source: Source, listed: Sequence[Listed]) -> Mapping[int, bytes]:
         """What the headers say, by position; nothing where the server does not show them."""
@@ -179,9 +194,7 @@ class Comparing:
     async def _sizes(self, source: Source, doubtful: Sequence[Pair]) -> Sizes:
         """What it means that messages have other sizes than before under their names."""
         sound = [pair for pair in doubtful if pair[1].id not in self._breaking]
-        if len(sound) > SAMPLE:
-            sound = [sound[at * (len(sound) - 1) // (SAMPLE - 1)] for at in range(SAMPLE)]
-        digests = await self._digests(source, sound)
+        digests = await self._digests(source, _spread(sound, SAMPLE))
         had = await self._home.run(lambda home: {row: home.names.alike(row, *of) for row, of in digests.items()})
         others = [digests[row][0] for row, same in had.items() if not same]
         if others:
@@ -207,3 +220,10 @@ class Comparing:
                 self._breaking.add(error.entry.id)
             raise SourceLost(str(error)) from error  # that message is no suspect: it is here
         return digests.of
+
+
+def _spread(pairs: Sequence[Pair], most: int) -> Sequence[Pair]:
+    """So many of them at most, the first and the last among them."""
+    if len(pairs) <= most:
+        return pairs
+    return [pairs[at * (len(pairs) - 1) // (most - 1)] for at in range(most)]

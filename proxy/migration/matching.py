@@ -133,4 +133,10 @@ def by_header(
 def aligned(nameless: Sequence[Listed], rows: Sequence[Entry]) -> list[Pair]:
     """One by one in order, up to the first that are of different sizes."""
     there = [entry for entry in rows if was_listed(entry)]
-    return list(takewhile(lambda pair: pair[0].octets == pair[1].octets, zip(nameless, there, strict=False)))
+    return list(takewhile(_of_a_size, zip(nameless, there, strict=False)))
+
+
+def _of_a_size(pair: Pair) -> bool:
+    """As far as both are told."""
+    listed, entry = pair
+    return listed.octets == entry.octets or not listed.octets or not entry.octets

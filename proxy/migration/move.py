@@ -33,7 +33,7 @@ from mailstore.ledger import Entry, Sums
 from proxy.migration import plan
 from proxy.migration.comparing import Comparing
 from proxy.migration.pull import InThread, Pull
-from proxy.migration.source import Reopen, Source, SourceError, SourceLost
+from proxy.migration.source import Reopen, Source, SourceError, SourceLost, Stopped
 from proxy.wire.door import Home
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class Move:
         self._comparing = Comparing(home)
         self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
-        self._stopped = False
+        self._stopped: Stopped | None = None  # why, once it is to end
         self._waiting: Deferred[Any] | None = None  # for a pause to end, or for a new connection
 
     def _enter(self, stage: Stage) -> None:
@@ -144,9 +144,11 @@ class Move:
         it is asked would be asked for ever."""
         return 0 if self.sums is None or self._done_before is None else self.sums.messages_done - self._done_before
 
-    def stop(self) -> None:
-        """End the run at the last barrier: the daemon stops. `run` fails with SourceLost."""
-        self._stopped = True
+    def stop(self, why: Stopped | None = None) -> None:
+        """End the run at the last barrier: the daemon stops, or what else `why` says. `run` fails with it."""
+        if self._stopped is not None:
+            return
+        self._stopped = why or Stopped("the daemon is stopping")
         if self._source is not None:
             self._source.abort()
         if self._waiting is not None:
@@ -162,9 +164,11 @@ class Move:
                     return await self._attempt()
                 except SourceLost:
                     self._drop_source()
+                    if self._stopped is not None:
+                        raise self._stopped from None
                     failures = failures + 1 if self._stored + self._given_up == settled else 0
                     settled = self._stored + self._given_up
-                    if self._stopped or failures >= len(PAUSES):
+                    if failures >= len(PAUSES):
                         raise
                     await self._pause(PAUSES[failures])
         except BaseException:
@@ -191,7 +195,7 @@ class Move:
         try:
             return await waiting
         except (CancelledError, ConnectingCancelledError) as error:
-            raise SourceLost("the daemon is stopping") from error
+            raise self._stopped or SourceLost("the daemon is stopping") from error
         finally:
             self._waiting = None
 
@@ -201,8 +205,8 @@ class Move:
         if source is None:
             source = self._source = await self._until_stopped(Deferred.fromCoroutine(self._open()))
             self._enter(Stage.LISTING)
-        if self._stopped:
-            raise SourceLost("the daemon is stopping")
+        if self._stopped is not None:
+            raise self._stopped
         listing = await source.list()
         self._enter(Stage.PLANNING)
         planned = await self._comparing.plan(source, listing)
@@ -285,7 +289,7 @@ class Move:
             await self._finish(pull)
             await self._note_refusals(pull)
             await self._note_spoilt(pull)
-            if isinstance(error, SourceLost) and error.entry is not None and not self._stopped:
+            if isinstance(error, SourceLost) and error.entry is not None and self._stopped is None:
                 await self._note_suspect(error.entry, str(error))
             raise
         await self._finish(pull)

@@ -87,14 +87,14 @@ def _names(*entries: Entry) -> _Names:
 def _change(listed: Listed, entry: Entry, names: _Names, *, anew: bool) -> Relisted | None:
     """What is to be written down of a message that is listed; `anew` under whatever name and wherever."""
     position, uidl = (listed.position, listed.uidl) if anew else (entry.position, entry.uidl)
-    shown = entry.shown
+    octets, shown = listed.octets or entry.octets, entry.shown
     if entry.settled:
         shown = kept_name(entry.uidl, entry.shown, uidl)
     elif uidl != entry.uidl:
         shown = names.take(uidl)
     # POP3 lists what IMAP had before, if the configuration is changed: it knows no folders.
     place = (listed.folder, listed.legacy_id) if listed.legacy_id else (entry.folder, entry.legacy_id)
-    now = Relisted(entry.id, position, uidl, listed.octets, shown, *place)
+    now = Relisted(entry.id, position, uidl, octets, shown, *place)
     was = Relisted(entry.id, entry.position, entry.uidl, entry.octets, entry.shown, entry.folder, entry.legacy_id)
     return None if now == was and entry.unlisted is None else now
 

@@ -24,6 +24,14 @@ class SourceLost(SourceError):
         self.entry = entry
 
 
+class Stopped(SourceLost):
+    """The move was ended on purpose, at its last barrier: the daemon stops, or an administrator has paused it."""
+
+
+class GaveWay(Stopped):
+    """… because a user waited for its connection. It goes on when there is room."""
+
+
 class SourceUnusable(SourceError):
     """The server says what cannot be worked with; asking again would not help."""
 

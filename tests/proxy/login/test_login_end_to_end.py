@@ -16,6 +16,7 @@ from mailstore.accounts import Accounts, State
 from mailstore.database import AccountsDatabase, MailboxEngine
 from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
+from mailstore.queue import Queue
 from mailstore.secrets import Sealer
 from proxy import config
 from proxy.legacy.settings import Legacy
@@ -24,6 +25,7 @@ from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
+from proxy.login.rounds import Rounds
 from proxy.migration import move
 from proxy.pop3.client import connection as pop3_client
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
@@ -45,6 +47,7 @@ class EndToEnd(TestCase):
         self.patch(move, "PAUSES", (0.0, 0.0, 0.0, 0.0))
         self.patch(pop3_client, "PROBE_TIME", 0.2)
         self.patch(door, "Legacy", self.impatient)
+        self.patch(door, "PATIENCE", 0.0)
         self.state = folder(self)
         self.log = RecordingLog()
         self.handed: list[Home] = []
@@ -66,9 +69,20 @@ class EndToEnd(TestCase):
         sealer = Sealer(b"k" * secrets.KEY_OCTETS)
         self.homes = Homes(MailboxEngine(), in_thread=deferToThread, from_thread=reactor.callFromThread)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.homes.closed()))
-        self.door = LegacyDoor(settings, reactor)
+        self.door = LegacyDoor(settings, reactor, self.log.warning)
         shared: dict[str, Any] = {"reactor": reactor, "in_thread": deferToThread, "log": self.log}
         self.mover = Mover(settings, self.accounts, sealer, self.homes, self.door, **shared)
+        self.queue = Queue(database)
+        self.rounds = Rounds(
+            self.door.hosts,
+            self.queue,
+            self.mover,
+            clock=reactor,
+            in_thread=deferToThread,
+            log=self.log,
+            every=settings.migration.round,
+        )
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.rounds.stop()))
         self.gate = LoginGate(settings, self.accounts, sealer, self.homes, self.door, self.mover, **shared)
         return server
 
@@ -98,8 +112,8 @@ class EndToEnd(TestCase):
     async def settled(self) -> None:
         """Nothing is under way at the legacy server any more."""
         await self.until(lambda: self.server is not None and not self.server.open)
-        slots = self.door._servers["123.com"].slots
-        await self.until(lambda: slots._free == 5)
+        schedule = self.door.host_of("123.com").schedule
+        await self.until(lambda: schedule.in_use == 0)
 
     def run_async(self, test: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
         return Deferred.fromCoroutine(test)
@@ -267,7 +281,7 @@ class Overlapping(EndToEnd):
             await self.homes.closed()
             await server.close()
             again = await self.serve(SMALL)
-            await self.mover.resume()
+            await self.rounds.start()
             home = await self.admitted()
             self.assertTrue(await self.inbox(home) == SMALL)
             await self.settled()

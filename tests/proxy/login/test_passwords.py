@@ -118,7 +118,7 @@ class Changed(PasswordTestCase):
         self.is_wrong(PASSWORD)  # remembered
         self.pass_refresh()
         self.comes_in(NEW)  # as long as nobody has told; this look for what is new does
-        self.assertIn("refused the login", self.account().reason)
+        self.assertIn("no longer takes the password", self.account().reason)
         self.comes_in(PASSWORD)
         self.is_wrong(NEW)
         self.assertEqual(self.account().reason, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxy.migration.comparing import HEADERS
 from tests.proxy.migration.later_rig import LaterTestCase, letter
 from tests.proxy.migration.scripted import Old
 
@@ -198,3 +199,31 @@ class Some(NamelessTestCase):
         self.assert_here(*(letter(n) for n in range(1, 4)))
         self.assertEqual(self.old.openings, 1)
         self.assertEqual({entry.attempts for entry in self.mail.ledger.entries() if entry.uidl == ""}, {0})
+
+
+class Larger(NamelessTestCase):
+    """Not every header of a mailbox is asked for as long as mail is only added."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.settle(*(letter(n) for n in range(100, 200)))
+
+    def test_a_few_headers_and_the_last_message(self) -> None:
+        self.arrive(letter(200))
+        self.look()
+        self.assert_untouched(more=1)
+        self.assertEqual((self.old.headers, len(self.fetched())), (HEADERS, 2))
+
+    def test_what_goes_is_noticed(self) -> None:
+        del self.old.box[60]
+        self.arrive(letter(200), letter(201))
+        self.look()
+        self.assert_untouched(more=2)
+        self.assertEqual((self.old.headers, len(self.fetched())), (HEADERS + 101, 2))
+
+    def test_and_where_one_came_in_its_place(self) -> None:
+        """Such a server does not put mail where it belongs by its date. The last message says nothing of it."""
+        self.old.box[10:60] = [*self.old.box[11:60], Old("", letter(201))]
+        self.look()
+        self.assert_untouched(more=1)
+        self.assertEqual(self.stored()[-1], letter(201))
