@@ -213,14 +213,14 @@ ledger = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("updated", BigInteger, nullable=False),
-    Column("folder", Text, nullable=False, server_default=""),  # in `old_folders`; "" for a POP3 maildrop
-    Column("folder_id", BigInteger, nullable=False, server_default="1"),  # where it is here, or was; 1: the INBOX
-    Column("legacy_id", Text, nullable=False, server_default=""),  # "UIDVALIDITY.UID" in that folder (IMAP)
     # Since when the legacy server lists it no more, while it is here or was; NULL: in the last listing.
     Column("unlisted", BigInteger),
     # POP3's name of it here where that is not `uidl`, since the legacy server changed that; "": one of our own.
     Column("shown", Text),
     Column("likeness", LargeBinary),  # `mailstore.message.likeness`; NULL: it has none
+    Column("folder", Text, nullable=False, server_default=""),  # in `old_folders`; "" for a POP3 maildrop
+    Column("folder_id", BigInteger, nullable=False, server_default="1"),  # where it is here, or was; 1: the INBOX
+    Column("legacy_id", Text, nullable=False, server_default=""),  # "UIDVALIDITY.UID" in that folder (IMAP)
     Index("ledger_uid", "account_id", "uid"),
     Index("ledger_unlisted_bytes", "account_id", "sha256", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
     Index("ledger_unlisted_likeness", "account_id", "likeness", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),

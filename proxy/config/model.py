@@ -148,7 +148,7 @@ class LegacyServer(_Table):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port: domains that have the same share what it allows."""
-        return self.host.lower().rstrip("."), self.port
+        return self.host.lower().rstrip("."), self.imap_port if self.source == "imap" else self.port
 
     def login_name(self, local: str, domain: str) -> str:
         """What the account is called there."""

@@ -15,6 +15,7 @@ from tests.legacy.dovecot import PASSWORD, Dovecot
 from tests.peers.daemon import Daemon
 from tests.peers.folder_trees import Seen, tree, write_folder
 from tests.peers.mailboxes import looking
+from tests.peers.verifying import verify
 
 pytestmark = pytest.mark.peers
 FOLDERS = ("Projects/2009/北京", "工作", "A & B 100%", "Sent Items", "Lost parent/child")
@@ -155,3 +156,17 @@ def _files(daemon: Daemon) -> list[Path]:
     root = daemon.maildir("victims")
     places = (root / "cur", root / "tmp", root / ".工作.2008" / "cur")
     return [file for place in places if place.is_dir() for file in place.iterdir()]
+
+
+def test_verify_holds_every_folder_against_the_old_server(legacy: Dovecot, ferry: Daemon, owner: str) -> None:
+    tree(ferry.ports["imap"], owner)
+    status, found = verify(ferry, f"{owner}@123.com", "--full")
+    (account,) = found["accounts"]
+    assert (status, account["findings"]) == (0, [])
+    assert account["listed"] == account["contents"] == account["files"] == 40 + 5 * len(FOLDERS)
+    write_folder(legacy, owner, "工作", 1, first=6)
+    status, found = verify(ferry, f"{owner}@123.com")
+    (account,) = found["accounts"]
+    assert status == 1
+    assert [(finding["kind"], finding["folder"]) for finding in account["findings"]] == [("missing", "工作")]
+    assert "arrived since the last move" in account["findings"][0]["what"]
