@@ -14,7 +14,7 @@ from proxy.config import Domain
 from proxy.imap.client import connection as imap_client
 from proxy.imap.client.connection import Connection as ImapConnection
 from proxy.legacy.settings import Legacy
-from proxy.migration.imap_source import ImapSource, Note
+from proxy.migration.imap_source import ImapManners, ImapSource, Note
 from proxy.migration.pop3_source import Manners, Pop3Source
 from proxy.migration.source import Source
 from proxy.migration.uidls import Maildrops
@@ -53,7 +53,7 @@ class OverImap:
     def __init__(self, settings: Legacy, imap_port: int, note: Note) -> None:
         self._settings = replace(settings, port=imap_port)
         self._maildrop = replace(settings, connect_timeout=MAILDROP_TIMEOUT)
-        self._manners = Manners()
+        self._manners = ImapManners()
         self._maildrops = Maildrops()
         self._note = note
 

@@ -25,7 +25,8 @@ from mailstore.old_folders import INBOX, OldFolder
 from proxy.imap.client.commands import MESSAGE_ID
 from proxy.imap.client.connection import Connection, Survey
 from proxy.imap.client.replies import Folder, message_id
-from proxy.imap.client.wanted import ONE_BY_ONE, Reach, Wanted
+from proxy.imap.client.retrieval import UidsRenewed
+from proxy.imap.client.wanted import ONE_BY_ONE, Place, Reach, Wanted
 from proxy.legacy.errors import CommandRefused, LegacyError, LegacyProtocolError, LegacyTimeout
 from proxy.migration import folder_names, uidls
 from proxy.migration.pop3_source import Manners, source_error
@@ -61,6 +62,14 @@ class _Part:
         return Marks(messages.flags[index], date if 0 < date < END_OF_TIME else None)
 
 
+class ImapManners(Manners):
+    """And what of a server with IMAP besides."""
+
+    renews_uids = False
+    """Does it give a folder another UIDVALIDITY whenever it is opened? Courier does, for a folder that was never opened
+    for writing: it has no place to remember what it said."""
+
+
 class _Sink:
     """Gives what the client takes off the wire to the receiver, by ledger entry instead of by position."""
 
@@ -91,7 +100,7 @@ class ImapSource:
     def __init__(
         self,
         connection: Connection,
-        manners: Manners,
+        manners: ImapManners,
         left: Callable[[], None],
         *,
         maildrops: Maildrops,
@@ -227,11 +236,16 @@ class ImapSource:
 
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         entries = dict(wanted)
-        asked = [item for position, _ in wanted if (item := self._wanted(position)) is not None]
         reach = ONE_BY_ONE if one_by_one else AFTER_ANSWERS if self._manners.one_at_a_time else Reach()
         self._numbers = {entry.id: number for number, entry in wanted}
+        sink = _Sink(self, entries, receiver)
+        asked = [item for position, _ in wanted if (item := self._wanted(position)) is not None]
         try:
-            await self._connection.retrieve(asked, _Sink(self, entries, receiver), reach)
+            if self._manners.renews_uids:
+                for place, some in groupby(asked, lambda item: item.place):
+                    await self._retrieve_afresh(place, list(some), sink, reach)
+            else:
+                await self._connection.retrieve(asked, sink, reach)
         except LegacyError as error:
             self._learn(error)
             under_way = None if error.message is None else entries.get(error.message)
@@ -242,6 +256,16 @@ class ImapSource:
             part = self._part(position)
             if part.survey.refused is not None:
                 receiver.refused(entry, f"its folder cannot be opened: {part.survey.refused}")
+
+    async def _retrieve_afresh(self, place: Place, asked: Sequence[Wanted], sink: _Sink, reach: Reach) -> None:
+        """Fetch from a folder whose UIDs are new with each opening: it is listed once more, and has to be the same."""
+        part = self._part(asked[0].number)
+        now = await self._connection.survey(part.survey.folder)
+        then, messages = part.survey.messages, now.messages
+        same = (then.uids, then.octets, then.dates) == (messages.uids, messages.octets, messages.dates)
+        if now.refused is not None or not same:
+            raise SourceLost("a folder has changed while it was carried over")
+        await self._connection.retrieve([replace(item, place=now.place) for item in asked], sink, reach)
 
     def _part(self, position: int) -> _Part:
         return self._parts[bisect_right(self._firsts, position) - 1]
@@ -282,7 +306,9 @@ class ImapSource:
                 take(asked[uid], found[uid])
 
     def _learn(self, error: LegacyError) -> None:
-        if isinstance(error, (LegacyTimeout, LegacyProtocolError)):
+        if isinstance(error, UidsRenewed):
+            self._manners.renews_uids = True
+        elif isinstance(error, (LegacyTimeout, LegacyProtocolError)):
             self._manners.broke_off()
 
     def hurry(self, entries: Collection[int]) -> None:

@@ -41,24 +41,32 @@ def by_name(listing: Sequence[Listed], entries: Iterable[Entry]) -> Matched:
 
 
 def _by_id(listing: Sequence[Listed], entries: Iterable[Entry]) -> Matched:
-    """Over IMAP. A row that came over POP3 before is known by its UIDL, if that was the name of one message alone."""
+    """Over IMAP. What is not known by that, since it came over POP3 before or since its UIDs are new, is known by its
+    UIDL if it has one, and one that was the name of one message alone."""
     matched = Matched()
     rows: dict[tuple[str, str], Entry] = {}
-    by_uidl: defaultdict[str, list[Entry]] = defaultdict(list)
+    others: list[Entry] = []
     for entry in entries:
         if entry.legacy_id and (entry.folder, entry.legacy_id) not in rows:
             rows[entry.folder, entry.legacy_id] = entry
         else:
-            by_uidl[entry.uidl].append(entry)
+            others.append(entry)
+    unknown = []
     for listed in listing:
         row = rows.pop((listed.folder, listed.legacy_id), None)
-        if row is None and listed.uidl and len(by_uidl.get(listed.uidl, ())) == 1:
-            row = by_uidl[listed.uidl].pop()
         if row is None:
-            matched.strangers.append(listed)
+            unknown.append(listed)
         else:
             _pair(matched, listed, row)
-    matched.left = [*rows.values(), *(entry for same in by_uidl.values() for entry in same)]
+    by_uidl: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in (*rows.values(), *others):
+        by_uidl[entry.uidl].append(entry)
+    for listed in unknown:
+        if listed.uidl and len(by_uidl.get(listed.uidl, ())) == 1:
+            _pair(matched, listed, by_uidl[listed.uidl].pop())
+        else:
+            matched.strangers.append(listed)
+    matched.left = [entry for same in by_uidl.values() for entry in same]
     return matched
 
 

@@ -61,6 +61,7 @@ class Manner:
     unlisted: frozenset[bytes] = frozenset()
     subscribed: frozenset[bytes] = frozenset()
     uidvalidity: dict[bytes, int] = field(default_factory=dict)
+    renews: bool = False  # another UIDVALIDITY at each EXAMINE, as Courier for folders that were never SELECTed
 
     uid: Literal["first", "last"] = "first"  # where FETCH tells it
     form: Literal["literal", "quoted", "nil"] = "literal"  # of a body
@@ -307,6 +308,8 @@ class ImapServerProtocol(Protocol):
             self._no(tag, b"[NONEXISTENT] no such folder")
             return
         self._opened = name
+        if self.how.renews:
+            self.how.uidvalidity[name] = self.how.uidvalidity.get(name, 77) + 1
         valid = self.how.uidvalidity.get(name, 77)
         exists = len(self.server.folders[name])
         self._send(b"* FLAGS (\\Seen)\r\n* %d EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY %d] ok\r\n" % (exists, valid))

@@ -29,6 +29,10 @@ HELD_LIMIT: Final = 16 * 1024 * 1024  # octets of a body whose UID the server te
 _UID = re.compile(rb"[ (]UID ([0-9]{1,10})(?=[ )]|\Z)", re.IGNORECASE)
 
 
+class UidsRenewed(LegacyProtocolError):
+    """What a folder's UIDs mean is not what it was when the folder was listed."""
+
+
 class _Visit:
     """One opening of a folder: what was asked for while it is open and did not come yet, by UID."""
 
@@ -63,7 +67,7 @@ class _Opening(Expectation):
             raise LegacyProtocolError(f"the server does not open a folder that it opened before: {reply.text}")
         assert self._visit.place is not None
         if self._state.uidvalidity != self._visit.place.uidvalidity:
-            raise LegacyProtocolError("a folder's UIDs have changed their meaning since it was listed (UIDVALIDITY)")
+            raise UidsRenewed("a folder's UIDs have changed their meaning since it was listed (UIDVALIDITY)")
         self._retrieval.opened(self._visit)
         self._retrieval.answered(self)
 

@@ -15,7 +15,7 @@ from mailstore.mailhome import MailHome
 from proxy.imap.client import connection as imap_client
 from proxy.legacy.settings import Legacy
 from proxy.migration import move as move_module
-from proxy.migration.imap_source import ImapSource
+from proxy.migration.imap_source import ImapManners, ImapSource
 from proxy.migration.move import Move, Terms
 from proxy.migration.pop3_source import Manners, source_error
 from proxy.migration.source import Source, SourceError
@@ -51,7 +51,7 @@ class ImapMoveCase(TestCase):
         self.addCleanup(self._close)
         self.pop3 = LegacyServer()
         self.pop3_port = 1  # nobody listens there
-        self.manners, self.maildrops = Manners(), Maildrops()
+        self.manners, self.maildrops = ImapManners(), Maildrops()
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.now = NOW
         self.home = DirectHome(
@@ -332,6 +332,19 @@ class LaterRounds(ImapMoveCase):
             self.assert_same()
         bodies = [line for line in self.server.asked(b"UID")[fetched:] if b"BODY.PEEK[]" in line]
         self.assertLessEqual(len(bodies), 1)
+
+    async def test_a_server_whose_uids_are_new_at_each_opening(self) -> None:
+        self.manner.renews = True
+        self.open_pop3("abc")
+        await self.carry()
+        self.assert_same()
+        self.boxes[b"INBOX"] += kept("new", first=4)
+        self.pop3.messages.append(mail("new"))
+        fetched = len(self.server.asked(b"UID"))
+        await self.carry(first=False)
+        self.assert_same()
+        bodies = [line for line in self.server.asked(b"UID")[fetched:] if b"BODY.PEEK[]" in line]
+        self.assertIn(b" 4 ", bodies[0])  # of the INBOX nothing else: its messages are known by their UIDLs
 
     async def test_flags_are_the_users_from_then_on(self) -> None:
         await self.carry()

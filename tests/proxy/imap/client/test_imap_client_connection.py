@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import TestCase
 
 from proxy.imap.client.connection import Connection, Survey, connect
+from proxy.imap.client.retrieval import UidsRenewed
 from proxy.imap.client.wanted import ONE_BY_ONE, Reach, Wanted
 from proxy.legacy.errors import (
     LegacyBusy,
@@ -351,7 +352,7 @@ class FaultTests(ImapCase):
         wanted = everything(await self.surveyed(connection))
         manner.uidvalidity[b"INBOX"] = 78
         shelf = Shelf()
-        error = await self.fails(LegacyProtocolError, connection.retrieve(wanted, shelf, Reach()))
+        error = await self.fails(UidsRenewed, connection.retrieve(wanted, shelf, Reach()))
         self.assertIn("UIDVALIDITY", error.text)
         self.assertIsNone(error.message)
         self.assertEqual(shelf.messages, {})
