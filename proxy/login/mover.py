@@ -16,6 +16,7 @@ from mailstore.errors import MailstoreError, SecretUnreadable
 from mailstore.ledger import Sums
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor, name_of
@@ -25,10 +26,9 @@ from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, Reopen, Source, SourceError, Stopped
+from proxy.migration.source import GaveWay, PasswordChanged, Reopen, Source, SourceError, Stopped
 from proxy.migration.turns import Turns
 from proxy.migration.weighing import Scales
-from proxy.pop3.client.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
@@ -215,6 +215,8 @@ class Mover:
             await self._write_progress(account, move.sums)
         if isinstance(error, Stopped):
             await self._in_thread(self._accounts.gave_way, account.id)
+        elif isinstance(error, PasswordChanged):
+            await self._no_longer(account, reason)
         else:
             await self._in_thread(self._accounts.interrupted, account.id, reason, self._next_try(account))
 
@@ -237,6 +239,14 @@ class Mover:
             quarantined=sums.quarantined,
             seconds=round(seconds, 3),
         )
+
+    async def _no_longer(self, account: Account, reason: str) -> None:
+        """The legacy server no longer takes the password that the account had: it is not sent there again."""
+        fresh = await self._in_thread(self._accounts.get, account.id)
+        if fresh.password_hash == account.password_hash:
+            await self._in_thread(self._accounts.password_rejected, account.id, reason)
+        if account.password_hash is not None:
+            self.rejected(account.name, account.password_hash)
 
     # What arrived since
 
@@ -335,9 +345,7 @@ class Mover:
         try:
             source = await self._legacy.open(name_of(fresh), password, errand)
         except LoginRejected:
-            if fresh.password_hash is not None:
-                self.rejected(fresh.name, fresh.password_hash)
-            await self._in_thread(self._accounts.password_rejected, fresh.id, _rejected(fresh))
+            await self._no_longer(fresh, _rejected(fresh))
             raise
         try:
             if fresh.password_state is PasswordState.UNTRIED:

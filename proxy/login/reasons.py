@@ -7,7 +7,7 @@ from pathlib import Path
 from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed
 from mailstore.ledger import Sums
 from mailstore.room import free_octets
-from proxy.pop3.client.errors import LegacyError
+from proxy.legacy.errors import LegacyError
 
 
 def of(error: Exception) -> str:

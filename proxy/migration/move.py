@@ -251,6 +251,9 @@ class Move:
         self._enter(Stage.PLANNING)
         planned = await self._comparing.plan(source, listing)
         self._of_listing = [*source.remarks, *await self._of_an_empty(listing, planned)]
+        if source.folders:
+            needed = {listed.folder for listed in planned.new}
+            await self._home.run(lambda home: home.receive_folders(source.folders, needed))
         made = await self._home.run(
             lambda home: home.ledger.record_listing(
                 planned.new,
@@ -304,7 +307,11 @@ class Move:
         given: Sequence[tuple[int, Entry]],
     ) -> None:
         clock, seen = self._clock, self._terms.seen
-        landing = await self._home.run(lambda home: Landing(home.maildir, home.token, seen=seen, clock=home.clock))
+        landing = await self._home.run(
+            lambda home: Landing(
+                home.maildir, home.token, seen=seen, clock=home.clock, directories=home.directories_of_folders()
+            )
+        )
         self._scales.begin()
         pull = Pull(
             self._home,

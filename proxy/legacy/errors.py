@@ -51,7 +51,7 @@ class BareLineEnds(LegacyError):
 
 
 class LegacyProtocolError(LegacyError):
-    """The server said something that is not POP3."""
+    """The server said something that is none of its protocol."""
 
     usual_remedy = (
         "a later try may go well; if this goes on, look for a proxy or a virus scanner between here and the server"
@@ -72,7 +72,8 @@ class TlsFailed(LegacyError):
 
 
 class ServerRefused(LegacyError):
-    """The server answered -ERR. `code` is its response code (RFC 2449 8) without brackets, or None."""
+    """The server answered -ERR, NO or BAD. `code` is its response code (RFC 2449 8, RFC 3501 7.1) without brackets, or
+    None."""
 
     usual_remedy = "its words say why; it is asked again later"
 
@@ -82,7 +83,7 @@ class ServerRefused(LegacyError):
 
 
 class CommandRefused(ServerRefused):
-    """-ERR to a command that is not part of a login."""
+    """The same to a command that is not part of a login."""
 
 
 class LoginRejected(ServerRefused):
