@@ -28,6 +28,7 @@ from tests.dialogues.fixtures import letter
 from tests.legacy.courier import Courier
 from tests.legacy.cyrus import Cyrus
 from tests.legacy.mbox_servers import MboxPeer
+from tests.legacy.peer import Peer
 from tests.peers.crossing import Crossing
 from tests.peers.mailboxes import over_imap
 from tests.peers.needs import needed_root
@@ -148,3 +149,16 @@ def test_what_courier_announces_between_two_logins_is_kept(few: Crossing) -> Non
     began = time.monotonic()
     few.log_in(user)
     assert time.monotonic() - began > 5
+
+
+def test_a_stamp_without_a_secret_behind_it_is_tried_once(ground: Path, make_peer: Callable[[str], Peer]) -> None:
+    """solid-pop3d greets everybody with one. Each APOP is a failed login in its log, a second, and a connection."""
+    crossing = Crossing.build(make_peer("solid-pop3d"), ground / "stamped")
+    try:
+        for _ in range(3):
+            user = crossing.new_user()
+            crossing.peer.deliver(user, LETTERS)
+            assert len(over_imap(crossing.daemon, user)) == len(LETTERS)
+        assert (crossing.tap.asked(b"APOP"), crossing.tap.asked(b"PASS")) == (1, 3)
+    finally:
+        crossing.close()
