@@ -224,7 +224,7 @@ class LegacyDoor:
             server.host.learn(connection)
             user = server.login_name(name.local, name.domain).encode()
             try:
-                await connection.login(user, password)
+                await server.speech.login(connection, user, password)
             except BaseException:
                 connection.abort()
                 raise
