@@ -7,13 +7,18 @@ name, which carries the mailbox's token and the ledger row: `clear_leftovers` re
 to be fetched again.
 
 Bytes are stored exactly as they came (invariant 4).
+
+A file that the disk refuses by itself (damaged blocks, larger than files may be) is `spoilt`, and the messages behind
+it go on (invariant 6). Whatever it refuses any file for, or several in a row, is a StorageFailed.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,8 +27,13 @@ from mailstore.index.rows import NO_FLAGS, SEEN, Flags
 from mailstore.ledger import Entry, Landed
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files, unique_name
 from mailstore.message.arrival import arrival, header_end
+from mailstore.message.likeness import likeness
 
 HEADER_LIMIT: Final = 64 * 1024  # of a message, what is looked at for date and flags
+SPOILT: Final = 3  # files in a row that a sound disk may refuse
+
+# What a disk may say of one file, while it takes others.
+_OF_ONE_FILE: Final = frozenset({errno.EIO, errno.EFBIG, errno.ENAMETOOLONG, errno.EOVERFLOW})
 
 # What a `write` is handed, in order of arrival: a whole message, or one in pieces.
 Whole = tuple[Entry, bytes]
@@ -85,6 +95,9 @@ class Landing:
         self._flags = _SEEN_RULES[seen]
         self._clock = clock
         self._open: _Open | None = None
+        self._skipped: Entry | None = None  # a large message that is spoilt, while its pieces still come
+        self._in_a_row = 0  # spoilt, by now
+        self._spoilt: list[tuple[Entry, str]] = []
         self._tmp = self._cur = -1
         try:
             with storage_errors():
@@ -121,16 +134,37 @@ class Landing:
         done = []
         with storage_errors():
             for item in arrivals:
-                if isinstance(item, tuple):
-                    done.append(self._write_whole(*item))
-                else:
-                    written = self._write_pieces(item)
-                    if written is not None:
-                        done.append(written)
+                try:
+                    written = self._write_whole(*item) if isinstance(item, tuple) else self._write_pieces(item)
+                except OSError as error:
+                    self._spoil(item[0] if isinstance(item, tuple) else item.entry, error)
+                    if not isinstance(item, tuple) and not item.ended:
+                        self._skipped = item.entry
+                    continue
+                if written is not None:
+                    done.append(written)
+                    self._in_a_row = 0
         return done
 
+    def take_spoilt(self) -> list[tuple[Entry, str]]:
+        """What the disk refused of the last `write`, with its words."""
+        spoilt, self._spoilt = self._spoilt, []
+        return spoilt
+
+    def _spoil(self, entry: Entry, error: OSError) -> None:
+        """Leave out one file. Raises the error again if it is not about that file."""
+        if self._open is not None:
+            os.close(self._open.fd)
+            self._open = None
+        with suppress(OSError):  # half a message would take room that the others need
+            os.unlink(_passing(entry, self._token), dir_fd=self._tmp)
+        self._in_a_row += 1
+        if error.errno not in _OF_ONE_FILE or self._in_a_row > SPOILT:
+            raise error
+        self._spoilt.append((entry, error.strerror or "I/O error"))
+
     def _create(self, entry: Entry) -> tuple[str, int]:
-        name = f"0.L{entry.id}_{self._token}.passing"
+        name = _passing(entry, self._token)
         return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=self._tmp)
 
     def _write_whole(self, entry: Entry, data: bytes) -> Written:
@@ -141,11 +175,13 @@ class Landing:
             os.close(fd)
         size = len(data)
         crlf_size = size + data.count(b"\n") - data.count(b"\r\n")
-        head = data[:HEADER_LIMIT]
-        head = head[: header_end(head)]
-        return self._written(passing, entry, head, (size, crlf_size), hashlib.sha256(data).digest())
+        return self._written(passing, entry, data[:HEADER_LIMIT], (size, crlf_size), hashlib.sha256(data).digest())
 
     def _write_pieces(self, item: Arriving) -> Written | None:
+        if self._skipped is not None and self._skipped.id == item.entry.id:
+            if item.ended:
+                self._skipped = None
+            return None
         large = self._open
         if large is None:
             large = self._open = _Open(*self._create(item.entry), hashlib.sha256(), bytearray())
@@ -164,16 +200,17 @@ class Landing:
             return None
         self._open = None
         os.close(large.fd)
-        head = bytes(large.head)
-        head = head[: header_end(head)]
-        return self._written(large.passing, item.entry, head, (large.size, large.crlf_size), large.digest.digest())
+        sizes = (large.size, large.crlf_size)
+        return self._written(large.passing, item.entry, bytes(large.head), sizes, large.digest.digest())
 
-    def _written(self, passing: str, entry: Entry, head: bytes, sizes: tuple[int, int], sha256: bytes) -> Written:
+    def _written(self, passing: str, entry: Entry, beginning: bytes, sizes: tuple[int, int], sha256: bytes) -> Written:
         now = self._clock()
-        found = arrival(head)
+        end = header_end(beginning)
+        found = arrival(beginning[:end])
         date = int(now) if found.internal_date is None else found.internal_date
         unique = unique_name(self._token, *sizes, now=date, ledger_id=entry.id)
-        return Written(passing, Landed(entry, sizes[0], sha256, date, self._flags(found.flags), unique))
+        like = likeness(beginning, end, sizes[0])
+        return Written(passing, Landed(entry, sizes[0], sha256, date, self._flags(found.flags), unique, like))
 
     # Second step
 
@@ -185,6 +222,10 @@ class Landing:
                 name = message.landed.file + info(message.landed.flags)
                 os.rename(message.passing, name, src_dir_fd=self._tmp, dst_dir_fd=self._cur)
             sync_directory(self._maildir.root / "cur")
+
+
+def _passing(entry: Entry, token: str) -> str:
+    return f"0.L{entry.id}_{token}.passing"
 
 
 def _write_all(fd: int, data: bytes) -> None:

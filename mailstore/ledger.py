@@ -1,8 +1,13 @@
 """The ledger: one row for every message that the legacy server ever listed for an account.
 
-A row comes into being when the message is first listed, keeps its position, UIDL and announced octets for
-good, and ends with an outcome. Rows are never removed: what was `deleted` here must be known as long as the
-legacy server may list it again.
+A row comes into being when the message is first listed, with its position, UIDL and announced octets, and ends
+with an outcome. It stays for good: what was `deleted` here must be known as long as the legacy server may list it
+again. Only a row whose message turns out to be that of an older row goes: the legacy server gave a message that is
+here, or was, another UIDL (`mailstore.renaming`).
+
+So `uidl` is the legacy server's name of the message now. The name that POP3 clients see here is the first one, for
+good (`shown`): a client that leaves mail on the server would fetch everything again otherwise. No two messages are
+ever shown under one name: one whose UIDL another one had before gets a name of our own.
 
 In a first move the rows hold UIDs for their messages from the listing on, so that a message that is fetched
 late, or not at all, does not shift those behind it. Later a message gets its UID when it is stored: sessions
@@ -14,17 +19,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
 
-from mailstore import schema
+from mailstore import renaming, schema
 from mailstore.database import MailboxDatabase
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
-
-AT_ONCE: Final = 5_000  # rows that are handed to the database together
+from mailstore.renaming import AT_ONCE, Former, Relisted
 
 _l, _m = schema.ledger.c, schema.messages.c
 
@@ -49,15 +53,35 @@ class Entry:
     uid: int | None
     attempts: int
     updated: int  # seconds since 1970
+    unlisted: int | None = None  # seconds since 1970: from when on the legacy server has not listed it
+    shown: str | None = None  # POP3's name of it here, None: the UIDL; "": one of our own
+
+    @property
+    def settled(self) -> bool:
+        """Is it here, or was it?"""
+        return self.outcome in _SETTLED
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A message as the legacy server lists it."""
+    """A message as the legacy server lists it. `shown`: as in `Entry`."""
 
     position: int
     uidl: str
     octets: int
+    shown: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A message that could not be fetched or stored, for the administrator."""
+
+    position: int
+    uidl: str
+    octets: int
+    reason: str
+    attempts: int
+    updated: int  # seconds since 1970: the last attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +94,7 @@ class Landed:
     internal_date: int
     flags: Flags
     file: str
+    likeness: bytes | None = None  # `mailstore.message.likeness`
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +118,8 @@ class Sums:
     quarantined: int
 
 
+_SETTLED = frozenset({Outcome.STORED, Outcome.DELETED})
+_SUSPECT = 1  # attempts that are counted of a message that a person wants tried again: it is fetched by itself
 _DONE = _l.outcome.in_([Outcome.STORED.value, Outcome.DELETED.value])
 _OWED = _l.outcome != Outcome.GONE.value
 _SUMS = select(
@@ -103,7 +130,9 @@ _SUMS = select(
     func.coalesce(func.sum(case((_l.outcome == Outcome.QUARANTINED.value, 1), else_=0)), 0),
 ).where(_l.account_id == bindparam("a"))
 _ENTRIES = (
-    select(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated)
+    select(
+        *(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated, _l.unlisted, _l.shown)
+    )
     .where(_l.account_id == bindparam("a"))
     .order_by(_l.id)
 )
@@ -115,6 +144,7 @@ _STORED = (
         outcome=Outcome.STORED.value,
         uid=bindparam("new_uid"),
         sha256=bindparam("new_sha256"),
+        likeness=bindparam("new_likeness"),
         reason="",
         updated=bindparam("now"),
     )
@@ -129,10 +159,19 @@ _ATTEMPT = (
     .where(*_HERE)
     .values(attempts=_l.attempts + 1, reason=bindparam("why"), updated=bindparam("now"))
 )
+_HIGHEST = union_all(
+    select(func.max(_l.id)).where(_l.account_id == bindparam("a")),
+    select(schema.mailboxes.c.last_ledger_id).where(schema.mailboxes.c.account_id == bindparam("a")),
+)
+_QUARANTINED = (
+    select(_l.position, _l.uidl, _l.octets, _l.reason, _l.attempts, _l.updated)
+    .where(_l.account_id == bindparam("a"), _l.outcome == Outcome.QUARANTINED.value)
+    .order_by(_l.position, _l.id)
+)
 _RETRY = (
     update(schema.ledger)
     .where(_l.account_id == bindparam("a"), _l.outcome == Outcome.QUARANTINED.value)
-    .values(attempts=0)
+    .values(attempts=_SUSPECT)
 )
 _NAMED = (
     update(schema.messages)
@@ -158,6 +197,7 @@ class Ledger:
         self._account_id = account_id
         self._announce = announce
         self._clock = clock
+        self.renamed = 0  # messages that were known again under other names, in this move
         self._sums: Sums | None = None  # as of the last batch: to add up a large ledger after each takes too long
 
     def _now(self) -> int:
@@ -167,22 +207,43 @@ class Ledger:
         """All rows, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(_ENTRIES, {"a": self._account_id})
-            return [Entry(i, p, u, o, Outcome(outcome), uid, n, at) for i, p, u, o, outcome, uid, n, at in rows]
+            return [Entry(i, p, u, o, Outcome(outcome), *rest) for i, p, u, o, outcome, *rest in rows]
 
-    def record_listing(self, listed: Sequence[Listed], gone: Iterable[int], *, hold_uids: bool) -> list[Entry]:
-        """Enter what is listed for the first time, and mark the rows `gone` that vanished before they were fetched.
+    def quarantined(self) -> list[Quarantined]:
+        """What could not be carried over, in the legacy server's order."""
+        with self._database.read() as connection:
+            return [Quarantined(*row) for row in connection.execute(_QUARANTINED, {"a": self._account_id})]
+
+    def retry(self) -> int:
+        """Have the next move ask for everything in quarantine again; gives back how many messages that are."""
+        with self._database.write() as connection:
+            return connection.execute(_RETRY, {"a": self._account_id}).rowcount
+
+    def record_listing(
+        self,
+        listed: Sequence[Listed],
+        gone: Iterable[int],
+        *,
+        hold_uids: bool,
+        relisted: Iterable[Relisted] = (),
+        unlisted: Iterable[int] = (),
+    ) -> list[Entry]:
+        """Enter what is listed for the first time, mark the rows `gone` that vanished before they were fetched and
+        those `unlisted` that vanished afterwards, and write down what else the listing changes.
 
         Gives back the new rows in the order of `listed`.
         """
         with self._database.write() as connection:
             self._set_outcome(connection, gone, Outcome.GONE, "no longer listed by the legacy server")
+            renaming.unlist(connection, self._account_id, unlisted, self._now())
+            renaming.relist(connection, self._account_id, relisted)
             if not listed:
                 return []
-            highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
+            highest = max(number or 0 for (number,) in connection.execute(_HIGHEST, {"a": self._account_id}))
             now = self._now()
             made = [
-                Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now)
-                for n, message in enumerate(listed, 1)
+                Entry(highest + n, m.position, m.uidl, m.octets, Outcome.LISTED, None, 0, now, shown=m.shown)
+                for n, m in enumerate(listed, 1)
             ]
             if hold_uids:
                 made = self._hold_uids(connection, made)
@@ -201,6 +262,7 @@ class Ledger:
             "outcome": entry.outcome.value,
             "uid": entry.uid,
             "updated": entry.updated,
+            "shown": entry.shown,
         }
 
     def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
@@ -213,17 +275,25 @@ class Ledger:
     def enter(self, landed: Sequence[Landed], here: Mapping[int, Here] = _NONE_HERE) -> Sums:
         """Make messages that the barrier made durable visible: index and ledger in one transaction (invariant 2).
 
-        Those that are `here` already, by ledger row, are not entered again; their new files are to be removed.
+        Those that are `here` already, by ledger row, are not entered again, nor are those of an older row that the
+        legacy server lists under another name now; their new files are to be removed.
         Gives back what the ledger adds up to afterwards.
         """
         with self._database.write() as connection:
             new = [message for message in landed if message.entry.id not in here]
+            former = renaming.former(connection, self._account_id, new)
+            if former:
+                renaming.carry(connection, self._account_id, former)
+                known = {message.entry.id for message, _ in former}
+                new = [message for message in new if message.entry.id not in known]
+                self._take_away(connection, (message for message, _ in former))
             if new:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
-            sums = self._with(landed) or self._add_up(connection)
+            sums = self._with(landed, former) or self._add_up(connection)
         self._sums = sums
-        if landed:
+        self.renamed += len(former)
+        if new or here:
             self._announce(folders.INBOX_ID)
         return sums
 
@@ -232,32 +302,44 @@ class Ledger:
         now = self._now()
         new = [
             mailbox.NewMessage(
-                m.flags, m.size, m.internal_date, m.file, uidl=m.entry.uidl, uid=m.entry.uid, save_date=now
+                m.flags, m.size, m.internal_date, m.file, uidl=_shown(m.entry), uid=m.entry.uid, save_date=now
             )
             for m in landed
         ]
         uids = mailbox.add(connection, self._account_id, inbox, new)
         folders.save(connection, self._account_id, inbox)
         values: list[dict[str, Any]] = [
-            {"a": self._account_id, "i": m.entry.id, "new_uid": uid, "new_sha256": m.sha256, "now": now}
-            for m, uid in zip(landed, uids, strict=True)
+            self._bytes_of(m) | {"new_uid": uid, "now": now} for m, uid in zip(landed, uids, strict=True)
         ]
         connection.execute(_STORED, values)
 
-    def _find_again(self, connection: Connection, known: Iterable[tuple[Landed, Here]]) -> None:
+    def _bytes_of(self, message: Landed) -> dict[str, Any]:
+        return {
+            "a": self._account_id,
+            "i": message.entry.id,
+            "new_sha256": message.sha256,
+            "new_likeness": message.likeness,
+        }
+
+    def _find_again(self, connection: Connection, known: Sequence[tuple[Landed, Here]]) -> None:
         for message, place in known:
             entry = {"a": self._account_id, "i": message.entry.id, "now": self._now()}
             uid = None
             if place.folder_id == folders.INBOX_ID:
                 uid = place.uid
-                if message.entry.uidl:
+                if shown := _shown(message.entry):
                     named = {"a": self._account_id, "f": place.folder_id, "u": uid, "was": place.file}
-                    connection.execute(_NAMED, named | {"to": message.entry.uidl})
-            connection.execute(_STORED, entry | {"new_uid": uid, "new_sha256": message.sha256})
+                    connection.execute(_NAMED, named | {"to": shown})
+            connection.execute(_STORED, entry | self._bytes_of(message) | {"new_uid": uid})
             if uid is None:  # moved to another folder by the user
                 connection.execute(_OUTCOME, entry | {"new": Outcome.DELETED.value, "why": ""})
-            path = f"cur/{message.file}{info(message.flags)}"
-            folders.add_pending(connection, self._account_id, [("remove", path, "")])
+        self._take_away(connection, (message for message, _ in known))
+
+    def _take_away(self, connection: Connection, landed: Iterable[Landed]) -> None:
+        """Have the files removed that are not needed."""
+        paths = [f"cur/{message.file}{info(message.flags)}" for message in landed]
+        if paths:
+            folders.add_pending(connection, self._account_id, [("remove", path, "") for path in paths])
 
     def count_attempt(self, entry_id: int, reason: str) -> None:
         """A message could not be fetched this time; the next move tries again."""
@@ -272,28 +354,27 @@ class Ledger:
             connection.execute(_ATTEMPT, values)
             self._set_outcome(connection, [entry_id], Outcome.QUARANTINED, reason)
 
-    def retry(self) -> int:
-        """Have the next move ask at once for what is in quarantine; gives back for how many."""
-        with self._database.write() as connection:
-            return connection.execute(_RETRY, {"a": self._account_id}).rowcount
-
     def sums(self) -> Sums:
         with self._database.read() as connection:
             self._sums = self._add_up(connection)
             return self._sums
 
-    def _with(self, landed: Sequence[Landed]) -> Sums | None:
+    def _with(self, landed: Sequence[Landed], former: Iterable[tuple[Landed, Former]]) -> Sums | None:
         """What the last sums become with these, None where there are none that still hold."""
         if self._sums is None:
             return None
-        done, octets, owed, owed_octets, quarantined = 0, 0, 0, 0, 0
+        done, octets, owed, owed_octets, quarantined = len(landed), 0, 0, 0, 0
         for message in landed:
-            done += 1
             octets += message.entry.octets
             quarantined += message.entry.outcome is Outcome.QUARANTINED
             if message.entry.outcome is Outcome.GONE:
                 owed += 1
                 owed_octets += message.entry.octets
+        for _, row in former:  # done before, under another size
+            done -= 1
+            owed -= 1
+            octets -= row.octets
+            owed_octets -= row.octets
         last = self._sums
         return Sums(
             last.messages_done + done,
@@ -317,3 +398,8 @@ class Ledger:
 
     def _add_up(self, connection: Connection) -> Sums:
         return Sums(*connection.execute(_SUMS, {"a": self._account_id}).one())
+
+
+def _shown(entry: Entry) -> str:
+    """POP3's name of a message here; "": one of our own."""
+    return entry.uidl if entry.shown is None else entry.shown

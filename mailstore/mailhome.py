@@ -40,6 +40,7 @@ from mailstore.reading import Reading
 from mailstore.rebuilding import rebuild
 from mailstore.recognition import Recognition
 from mailstore.reconciling import Reconciler, Report
+from mailstore.renaming import Names
 
 T = TypeVar("T")
 
@@ -99,6 +100,7 @@ class MailHome(Hierarchy, Reading):
         self.damaged = False  # did the index turn out to be damaged since?
         self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        self.names = Names(self._database, account_id)
         self.recognition = Recognition(self._database, account_id, self._maildir)
         self.annotations = Annotations(self._database, account_id, announce)
         self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
@@ -233,13 +235,17 @@ class MailHome(Hierarchy, Reading):
     def enter(self, landed: Sequence[Landed]) -> Sums:
         """Make what a move brought visible: see `Ledger.enter`. What is here already, and was lost with an index
         from the ledger alone, is not stored twice. Raises StorageFailed."""
+        renamed = self.ledger.renamed
         here: Mapping[int, Here] = {}
         if landed and self.recognition.needed():
             self._look()  # what is here has to be in the index
             here = self.recognition.among(landed)
         sums = self.ledger.enter(landed, here)
-        if here:
+        if here or self.ledger.renamed > renamed:
             self._work_off_pending()
+            with self._database.write_lightly() as connection:  # or each batch does the work of all before it
+                self._tick_off(connection)
+        if here:
             self._report("messages known again after a loss of the index", messages=len(here))
         return sums
 
@@ -248,6 +254,10 @@ class MailHome(Hierarchy, Reading):
         sums = self.ledger.sums()
         if not sums.quarantined:
             self.recognition.over()
+        renamed, self.ledger.renamed = self.ledger.renamed, 0
+        if renamed:
+            self.names.conclude(renamed)
+            self._report("legacy server changed UIDLs; messages recognised by content", messages=renamed)
         return sums
 
     # What other programs do

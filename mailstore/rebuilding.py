@@ -98,6 +98,9 @@ class _Rebuilding:
             "last_folder_id": max(
                 (r["last_folder_id"] for r in before if 0 < r["last_folder_id"] < _HIGHEST), default=0
             ),
+            "last_ledger_id": max(
+                (r["last_ledger_id"] for r in before if 0 < r["last_ledger_id"] < _HIGHEST), default=0
+            ),
         }
         self._connection.execute(insert(schema.mailboxes), mailbox)
         for row in kept:
@@ -217,7 +220,7 @@ class _Rebuilding:
         owners = {entry: uid for uid, row in messages.items() if (entry := _entry(row["file"], token)) is not None}
         for entry, row in rows.items():  # of files that do not say it
             message = messages.get(row["uid"] or 0)
-            if entry not in owners and message is not None and row["uidl"] in {"", message["uidl"]}:
+            if entry not in owners and message is not None and _shown(row) in {"", message["uidl"]}:
                 owners[entry] = row["uid"]
         held = (row["uid"] or 0 for row in rows.values())
         inbox = _Inbox(messages, lying, owners, max([0, *messages, *held]) + 1)
@@ -270,7 +273,7 @@ class _Rebuilding:
             "flags": to_text(flags_of(file.path.name)),
             "size": file.octets,
             "internal_date": made_at(unique),
-            "uidl": row["uidl"] or own_uidl(self._now, uid),
+            "uidl": _shown(row) or own_uidl(self._now, uid),
             "file": unique,
             "save_date": self._now,
             "line_ends": EXACT,
@@ -291,7 +294,15 @@ class _Rebuilding:
             "reason": "",
             "attempts": 0,
             "updated": self._now,
+            "unlisted": None,
+            "shown": None,
+            "likeness": None,
         }
+
+
+def _shown(row: Row) -> str:
+    """POP3's name of a message of the ledger here; "": one of our own."""
+    return str(row["uidl"] if row["shown"] is None else row["shown"])
 
 
 def _entry(name: str, token: str) -> int | None:

@@ -23,13 +23,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
 
+_UNLISTED: Final = text("unlisted IS NOT NULL")
 _Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite gives numbers by itself only to INTEGER keys
 
 accounts = Table(
@@ -75,6 +77,7 @@ mailboxes = Table(
     Column("token", String(16), nullable=False),  # marks the files that this index made
     Column("last_uidvalidity", BigInteger, nullable=False),
     Column("last_folder_id", BigInteger, nullable=False),
+    Column("last_ledger_id", BigInteger, nullable=False, server_default="0"),  # of rows that went: none is given twice
 )
 
 folders = Table(
@@ -190,8 +193,9 @@ ledger = Table(
     mailbox_metadata,
     Column("account_id", BigInteger, primary_key=True, autoincrement=False),
     Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("position", BigInteger, nullable=False),  # where the legacy server listed it when first seen, from 1
-    Column("uidl", Text, nullable=False),  # "" where the server has none
+    # Where the legacy server listed it, from 1: when first seen, or, where its UIDLs name nothing, in the last listing.
+    Column("position", BigInteger, nullable=False),
+    Column("uidl", Text, nullable=False),  # the legacy server's name of it now; "" where it has none
     Column("octets", BigInteger, nullable=False),  # as LIST announced
     Column("outcome", String(12), nullable=False),  # listed | stored | quarantined | gone | deleted
     Column("uid", BigInteger),  # its UID in INBOX, held for it from the listing on in a first move
@@ -199,5 +203,12 @@ ledger = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("updated", BigInteger, nullable=False),
+    # Since when the legacy server lists it no more, while it is here or was; NULL: in the last listing.
+    Column("unlisted", BigInteger),
+    # POP3's name of it here where that is not `uidl`, since the legacy server changed that; "": one of our own.
+    Column("shown", Text),
+    Column("likeness", LargeBinary),  # `mailstore.message.likeness`; NULL: it has none
     Index("ledger_uid", "account_id", "uid"),
+    Index("ledger_unlisted_bytes", "account_id", "sha256", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
+    Index("ledger_unlisted_likeness", "account_id", "likeness", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
 )

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
@@ -21,6 +21,8 @@ from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
 from mailstore.prepared import Prepared
 from mailstore.quota import Usage
+
+T = TypeVar("T")
 
 EXACT, NATIVE = "exact", "native"  # messages.line_ends
 
@@ -86,8 +88,8 @@ def _row(values: Sequence[Any]) -> Row:
     return Row(uid, modseq, from_text(flags), size, internal_date, uidl, file, save_date, content_id, bool(native))
 
 
-def chunks(uids: Collection[int]) -> Iterator[list[int]]:
-    iterator = iter(uids)
+def chunks(keys: Collection[T]) -> Iterator[list[T]]:
+    iterator = iter(keys)
     while chunk := list(islice(iterator, _CHUNK)):
         yield chunk
 

@@ -24,7 +24,7 @@ from proxy.admin.passwords import BadPasswordFile
 from proxy.admin.watch import Watch
 from proxy.cli.showing import Showing, showing
 from proxy.config import Config
-from proxy.daemon.alone import Alone, NotAlone, somebody_is_there
+from proxy.daemon.alone import Alone, NotAlone, at_work
 
 INTERVAL: Final = 1.0  # seconds between two looks
 ABSENT: Final = 5.0  # seconds that a daemon may take to be started again
@@ -142,7 +142,7 @@ class _Errand:
         seen = time.monotonic()  # when the daemon was last there
         try:
             while not self._look(watch):
-                if somebody_is_there(self._config.state):
+                if at_work(self._config.state):
                     seen = time.monotonic()
                 elif time.monotonic() - seen > ABSENT:
                     self._show.say("mailferry serve has ended; the moves go on when it is started again")

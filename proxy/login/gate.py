@@ -76,6 +76,7 @@ class LoginGate:
         self._in_thread = in_thread
         self._log = log
         self._throttle = Throttle(reactor.seconds)
+        mover.rejected = self._throttle.changed
         self._notes = notes or LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log, together=0.0)
         self._nobody = secrets.hash_password(b"nobody")  # what an unknown user's password is held against
 
@@ -190,7 +191,7 @@ class LoginGate:
         """The account, and its move if one is under way. Things may have changed while others had their turn."""
         found, fits = await self._look_up(name, password, unfit)
         entered = self._at_once(found, password) if found is not None and fits else None
-        return entered or await self._ask_legacy(name, password, hold, found)
+        return entered or await self._ask_legacy(name, password, hold, found, fits=fits)
 
     async def _fits(self, account: Account, password: Secret) -> bool:
         stored = account.password_hash
@@ -204,9 +205,10 @@ class LoginGate:
         return True
 
     async def _ask_legacy(
-        self, name: Name, password: Secret, hold: Hold, account: Account | None
+        self, name: Name, password: Secret, hold: Hold, account: Account | None, *, fits: bool
     ) -> tuple[Account, Running | None]:
-        source = await self._question(name, password)
+        own = account.password_hash if account is not None and fits else None
+        source = await self._question(name, password, own)
         hold.accepted = True
         try:
             stored = await self._in_thread(secrets.hash_password, password.reveal())
@@ -215,9 +217,10 @@ class LoginGate:
                 account = await self._in_thread(self._accounts.add, name.local, name.domain)
             await self._in_thread(self._accounts.password_accepted, account.id, stored, sealed)
             account = await self._in_thread(self._accounts.get, account.id)
-            self._throttle.was_right(account.name, password, stored)
+            self._throttle.legacy_said_yes(account.name, password, stored)
             running = self._mover.moves.of(account.id)
-            if running is not None:  # a move under another password: this one is right as well, so wait for it
+            if running is not None:  # a move under another password: this one is right now, so wait for it
+                self._mover.use(account.id, password)
                 source.abort()
             else:
                 running = await self._mover.start(account, password, source)
@@ -226,8 +229,8 @@ class LoginGate:
             raise
         return account, running
 
-    async def _question(self, name: Name, password: Secret) -> Source:
-        """Ask the legacy server whether this is the password. Raises LoginRefused."""
+    async def _question(self, name: Name, password: Secret, own: str | None) -> Source:
+        """Ask the legacy server whether this is the password; `own` is its hash if it was. Raises LoginRefused."""
         if self._throttle.known_wrong(str(name), password):
             raise LoginRefused(Refusal.WRONG, _WRONG)
         if not self._throttle.may_ask(str(name)):
@@ -238,6 +241,8 @@ class LoginGate:
         try:
             return await self._legacy.open(name, password)
         except LoginRejected as error:
+            if own is not None:
+                self._throttle.changed(str(name), own)
             self._throttle.legacy_said_no(str(name), password)
             raise LoginRefused(Refusal.WRONG, _WRONG) from error
         except MaildropInUse as error:

@@ -232,27 +232,28 @@ class LegacyDoor:
         host.in_vain = None
         return connection
 
-    def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
-        """What a move calls when its connection was lost.
+    def reopener(self, name: Name, password: Callable[[], Secret], errand: Errand | None = None) -> Reopen:
+        """What a move calls when its connection was lost; `password` is what the account has by then.
 
         Servers that have one answer for a wrong password and for too many logins took this password before: they are
         asked once more after a while, and no more, which would lock the user out (invariant 10). A login that goes
         well lets another one be doubted later.
         """
-        doubted = False
+        doubted: Secret | None = None
 
         async def reopen() -> Source:
             nonlocal doubted
+            secret = password()
             try:
-                source = await self.open(name, password, errand)
+                source = await self.open(name, secret, errand)
             except LoginRejected as error:
-                if doubted:
+                if doubted is secret:
                     raise source_error(error) from error
-                doubted = True
-                raise SourceBusy(f"{error.text}; it took the same password before") from error
+                doubted = secret
+                raise SourceBusy(f"{error.text} (it was right before)") from error
             except LegacyError as error:
                 raise source_error(error) from error
-            doubted = False
+            doubted = None
             return source
 
         return reopen

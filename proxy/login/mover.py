@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -22,6 +22,7 @@ from proxy.login.names import Name
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
+from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import GaveWay, Source, SourceError, Stopped
 from proxy.migration.turns import Turns
@@ -82,6 +83,9 @@ class Mover:
         self._refreshing: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
         self._errands: dict[Name, list[Errand]] = {}  # of this process, but for first logins'
+        self._passwords: dict[int, Secret] = {}  # of the moves that are under way
+        # Told whose password is no longer taken, by name and hash.
+        self.rejected: Callable[[str, str], None] = lambda _account, _stored: None
         self._stopping = False
 
     async def start(self, account: Account, password: Secret, source: Source, errand: Errand | None = None) -> Running:
@@ -108,6 +112,7 @@ class Mover:
         writing: Deferred[None] | None = None
         move: Move | None = None
         last: Sums | None = None
+        reopen = self._legacy.reopener(name_of(account), lambda: self._passwords[account.id], errand)
 
         def make(told: Told) -> Move:
             nonlocal move
@@ -121,42 +126,48 @@ class Mover:
                     written = self._reactor.seconds()
                     writing = self.apart(self._write_progress(account, sums))
 
-            reopen = self._legacy.reopener(name_of(account), password, errand)
             move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
             return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
                 await writing  # or what it writes could come last
-            remarks = move.remarks if move is not None else ()
             if last is not None and isinstance(result, Exception) and not self._stopping:
                 await self._write_progress(account, last)
-            await self._write_down(account, result, remarks, self._reactor.seconds() - started)
+            troubles = [] if move is None else [*move.remarks]
+            if isinstance(result, Sums) and result.quarantined:
+                troubles.append(await home.run(lambda home: in_words(home.ledger.quarantined())))
+            await self._write_down(account, result, "; ".join(troubles), self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
+        self._passwords[account.id] = password
         running = self.moves.start(account.id, make, concluded)
-        self.apart(self._see_out(running, home))
+        self.apart(self._see_out(account.id, running, home))
         if errand is not None and errand.urgency > Urgency.REFRESH:
             errand.give_way = lambda: self._give_way(account)
         return running
 
-    async def _see_out(self, running: Running, home: Home) -> None:
+    async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
         try:
             await running.result.wait()
         except SourceError:
             pass  # written down
         finally:
+            del self._passwords[account_id]
             home.close()
+
+    def use(self, account_id: int, password: Secret) -> None:
+        """What the legacy server takes now, for a move that is under way with what it took before."""
+        if account_id in self._passwords:
+            self._passwords[account_id] = password
 
     async def _write_progress(self, account: Account, sums: Sums) -> None:
         messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
-    async def _write_down(
-        self, account: Account, result: Sums | Exception, remarks: Sequence[str], seconds: float
-    ) -> None:
-        """How a move ended: for the administrator, and in the account's state. What is to be said each time again is
-        logged once."""
+    async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, seconds: float) -> None:
+        """How a move ended: for the administrator, and in the account's state. What is the same each time is a warning
+        once."""
         if isinstance(result, Exception):
             self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
             if self._stopping:
@@ -167,14 +178,10 @@ class Mover:
                 wait = self._next_try(account)
                 await self._in_thread(self._accounts.interrupted, account.id, str(result), wait)
             return
-        said = [*remarks]
-        if result.quarantined:
-            said.insert(0, f"{result.quarantined} messages could not be carried over and are in quarantine")
-        reason = "; ".join(said)
-        if remarks and reason != account.reason:
-            self._log.warning("mailbox may not be whole", account=account.name, reason="; ".join(remarks))
         await self._write_progress(account, result)
-        await self._in_thread(self._accounts.moved, account.id, reason, self._next_round())
+        await self._in_thread(self._accounts.moved, account.id, troubles, self._next_round())
+        if troubles and troubles != account.reason:
+            self._log.warning("moved with troubles", account=account.name, reason=troubles)
         self._log.info(
             "move done",
             account=account.name,
@@ -276,6 +283,8 @@ class Mover:
         try:
             source = await self._legacy.open(name_of(fresh), password, errand)
         except LoginRejected:
+            if fresh.password_hash is not None:
+                self.rejected(fresh.name, fresh.password_hash)
             await self._in_thread(self._accounts.password_rejected, fresh.id, _rejected(fresh))
             raise
         try:

@@ -33,8 +33,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from mailstore.landing import Landing
-from mailstore.ledger import Entry, Listed, Sums
+from mailstore.ledger import Entry, Sums
 from proxy.migration import plan
+from proxy.migration.comparing import Comparing
 from proxy.migration.pull import InThread, Pull
 from proxy.migration.source import Reopen, Source, SourceBusy, SourceError, SourceLost, Stopped
 from proxy.wire.door import Home
@@ -134,7 +135,6 @@ class Move:
         """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
         self.stage = Stage.LISTING
         self.sums: Sums | None = None
-        self.remarks: Sequence[str] = ()  # what the administrator should know of the mailbox as it is listed
         self._home = home
         self._source: Source | None = source
         self._reopen = reopen
@@ -142,7 +142,9 @@ class Move:
         self._in_thread = in_thread
         self._clock = clock
         self._told = told
-        self._stored = 0  # in this run
+        self._comparing = Comparing(home)
+        self._remarks: Sequence[str] = ()  # on the last listing
+        self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
         self._doubted = False  # was an empty listing asked for again?
         self._stopped: Stopped | None = None  # why, once it is to end
@@ -154,7 +156,20 @@ class Move:
 
     def _step_forward(self, sums: Sums) -> None:
         self.sums = sums
+        if self._done_before is None:
+            self._done_before = sums.messages_done
         self._told(sums)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What the administrator should know of the server although the move went well."""
+        return [*self._remarks, *filter(None, [self._comparing.remark])]
+
+    @property
+    def _stored(self) -> int:
+        """In this run. What came and turned out to be here already is none: a server whose names change whenever
+        it is asked would be asked for ever."""
+        return 0 if self.sums is None or self._done_before is None else self.sums.messages_done - self._done_before
 
     def stop(self, why: Stopped | None = None) -> None:
         """End the run at the last barrier: the daemon stops, or what else `why` says. `run` fails with it."""
@@ -220,11 +235,16 @@ class Move:
             raise self._stopped
         listing = await source.list()
         self._enter(Stage.PLANNING)
-        entries, now = await self._home.run(lambda home: (home.ledger.entries(), home.clock()))
-        planned = plan.make(listing, entries, now)
-        self.remarks = [*source.remarks, *self._of_an_empty(listing, entries, planned)]
+        planned = await self._comparing.plan(source, listing)
+        self._remarks = [*source.remarks, *(() if listing else await self._of_none(planned))]
         made = await self._home.run(
-            lambda home: home.ledger.record_listing(planned.new, planned.gone, hold_uids=self._terms.first)
+            lambda home: home.ledger.record_listing(
+                planned.new,
+                planned.gone,
+                hold_uids=self._terms.first,
+                relisted=planned.relisted,
+                unlisted=planned.unlisted,
+            )
         )
         new = zip((listed.position for listed in planned.new), made, strict=True)
         wanted, suspects = plan.in_order(self._as_owed(planned.owed), new)
@@ -240,17 +260,18 @@ class Move:
         self._enter(Stage.DONE)
         return sums
 
-    def _of_an_empty(self, listing: Sequence[Listed], entries: Sequence[Entry], planned: plan.Plan) -> Sequence[str]:
-        """What is to be said of a listing with nothing in it, though there was something. Raises SourceLost, once, when
+    async def _of_none(self, planned: plan.Plan) -> Sequence[str]:
+        """What is to be said of a listing with nothing in it, if there was something. Raises SourceLost, once, when
         messages would be gone that were to be fetched."""
-        if listing or not entries:
+        before = await self._home.run(lambda home: home.ledger.sums().messages_total)
+        if not before:
             return ()
         lost = len(planned.gone)
-        text = f"the legacy server lists no messages any more, of {len(entries)} that it listed before"
+        text = f"the legacy server lists no messages any more, of {before} that it listed before"
         if lost and not self._doubted:
             self._doubted = True
             raise SourceLost(f"{text}, {lost} of which are still to come over")
-        return (f"{text}; {len(entries) - lost} came over and are kept",)
+        return (f"{text}; {before - lost} came over and are kept",)
 
     def _as_owed(self, owed: Sequence[tuple[int, Entry]]) -> Sequence[tuple[int, Entry]]:
         """UIDs are held while nobody looks. Afterwards a message that comes late gets a new one: it must not appear
@@ -275,7 +296,6 @@ class Move:
             await self._stream(source, pull, wanted, suspects, given)
         finally:
             await pull.rest()  # a thread that still wrote would write to whatever has the descriptors next
-            self._stored += pull.stored
             await self._in_thread(landing.close)
 
     async def _stream(
@@ -301,10 +321,12 @@ class Move:
         except SourceError as error:
             await self._finish(pull)
             await self._note_refusals(pull)
+            await self._note_spoilt(pull)
             if isinstance(error, SourceLost) and error.entry is not None and self._stopped is None:
                 await self._note_suspect(error.entry, str(error))
             raise
         await self._finish(pull)
+        refused += await self._note_spoilt(pull)
         if pull.stored + refused < len(positions):  # or a part would be taken for the whole (invariant 3)
             raise SourceLost("fewer messages came than were asked for")
 
@@ -333,6 +355,13 @@ class Move:
             reason = f"the legacy server refuses this message: {text}"
             await self._count(entry, reason, last=last)
         return len(refusals)
+
+    async def _note_spoilt(self, pull: Pull) -> int:
+        """What the disk here refused, and only that: the others are stored."""
+        spoilt, pull.spoilt = pull.spoilt, []
+        for entry, text in spoilt:
+            await self._count(entry, f"the disk here refuses this message: {text}", last=True)
+        return len(spoilt)
 
     async def _note_suspect(self, entry: Entry, text: str) -> None:
         """The connection broke while this message was under way."""

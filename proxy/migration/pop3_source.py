@@ -32,6 +32,9 @@ Sizes = dict[int, int | None]  # octets by number
 Uidls = list[tuple[int, bytes]] | None  # numbers and unique-ids; None where there are none
 Listings = tuple[Sizes, Uidls, int | None]  # and STAT's count
 
+HEADERS_AT_ONCE = 64  # TOPs that are on their way
+UNSHOWN = 2  # messages in a row, the first ones, whose headers are refused by a server that has no TOP
+CHANGED = "the password was changed there, and the move goes on when the user logs in with the new one"
 DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets few, or one
 
 
@@ -173,6 +176,37 @@ class Pop3Source:
         finally:
             self._fetching, self._numbers = (), None
 
+    async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
+        """By TOP. Where the first few are refused nothing more is asked."""
+        if not positions:
+            return
+        at_once = 1 if (await self._pace()).limits is ONE_AT_A_TIME else HEADERS_AT_ONCE
+        shown = at = 0
+        while at < len(positions) and (shown or at < UNSHOWN):
+            batch = positions[at : at + at_once] if shown else positions[at : at + 1]
+            shown += await self._headers(batch, take)
+            at += len(batch)
+
+    async def _headers(self, batch: Sequence[int], take: Callable[[int, bytes], None]) -> int:
+        """Gives back how many came."""
+        try:
+            headers = await gatherResults([Deferred.fromCoroutine(self._header(n)) for n in batch], consumeErrors=True)
+        except FirstError as error:
+            cause = cast(Exception, error.subFailure.value)
+            if isinstance(cause, LegacyError):
+                raise source_error(cause) from error
+            raise cause from error
+        for number, header in zip(batch, headers, strict=True):
+            if header is not None:
+                take(number, header)
+        return sum(header is not None for header in headers)
+
+    async def _header(self, number: int) -> bytes | None:
+        try:
+            return await self._connection.top(number, 0)
+        except CommandRefused:
+            return None
+
     async def _pace(self) -> Pace:
         """How many RETRs may be on their way: many where the server announces PIPELINING or proves able."""
         if self._manners.one_at_a_time:
@@ -216,7 +250,9 @@ class Pop3Source:
 
 def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
     """What a failure of the client means to a move: would another connection do better?"""
-    if isinstance(error, (LoginRejected, LoginNotPossible, CommandRefused)):
+    if isinstance(error, LoginRejected):  # it was taken before, or there would be no move
+        return SourceUnusable(f"{error.text} (it was right before: {CHANGED})")
+    if isinstance(error, (LoginNotPossible, CommandRefused)):
         return SourceUnusable(error.text)
     if isinstance(error, (LegacyBusy, MaildropInUse)):
         return SourceBusy(error.text)

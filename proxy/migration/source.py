@@ -73,6 +73,10 @@ class Source(Protocol):
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         """Fetch (position now, entry) in order, many under way at once unless told otherwise. Raises SourceError."""
 
+    async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
+        """Hand each header to `take`, with its position, in order. Messages whose headers the server does not show
+        are left out. Raises SourceError."""
+
     def hurry(self, entries: Collection[int]) -> None:
         """Of what `fetch` was given and has not asked for yet, ask for these ledger rows next."""
 

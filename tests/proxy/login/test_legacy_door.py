@@ -31,6 +31,7 @@ login = "{local}%{domain}"
 connections = 2
 """
 USER = Name("user", "123.com")
+PASSWORD = Secret(b"secret")
 
 
 class Connected:
@@ -162,7 +163,7 @@ class LegacyDoorTest(DoorCase):
         self.assertNoResult(third)
 
     def test_a_move_that_comes_back_is_told_in_its_own_words(self) -> None:
-        reopen = self.door.reopener(USER, Secret(b"secret"))
+        reopen = self.door.reopener(USER, lambda: PASSWORD)
         answers = (
             (LoginRejected("no"), SourceBusy),  # it took the password before, so it may be tired of logins
             (MaildropInUse("locked"), SourceBusy),
@@ -179,8 +180,10 @@ class LegacyDoorTest(DoorCase):
             self.failureResultOf(opening, kind)
         self.assertEqual(self.slots_free(), 2)
 
-    def test_a_login_that_goes_well_lets_a_later_one_be_doubted(self) -> None:
-        reopen = self.door.reopener(USER, Secret(b"secret"))
+    def test_each_password_is_doubted_once_and_again_after_a_login_that_went_well(self) -> None:
+        passwords = [PASSWORD]
+        reopen = self.door.reopener(USER, lambda: passwords[-1])
+        no, new = LoginRejected("no"), Secret(b"new")
 
         def opening() -> Deferred[Source]:
             async def open_again() -> Source:
@@ -188,17 +191,20 @@ class LegacyDoorTest(DoorCase):
 
             return Deferred.fromCoroutine(open_again())
 
-        refused = opening()
-        self.connections[-1].login_result.errback(LoginRejected("no"))
-        self.failureResultOf(refused, SourceBusy)
-        taken = opening()
+        def refused(kind: type[Exception]) -> None:
+            opened = opening()
+            self.connections[-1].login_result.errback(no)
+            self.failureResultOf(opened, kind)
+
+        refused(SourceBusy)
+        opened = opening()
         self.connections[-1].login_result.callback(None)
-        source = self.successResultOf(taken)
-        source.abort()
-        for kind in (SourceBusy, SourceUnusable):
-            refused = opening()
-            self.connections[-1].login_result.errback(LoginRejected("no"))
-            self.failureResultOf(refused, kind)
+        self.successResultOf(opened).abort()
+        refused(SourceBusy)
+        refused(SourceUnusable)
+        passwords.append(new)  # the user has logged in with another one meanwhile
+        refused(SourceBusy)
+        refused(SourceUnusable)
 
 
 class Busy(DoorCase):

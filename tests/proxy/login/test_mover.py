@@ -12,6 +12,7 @@ from mailstore.secrets import Sealer
 from proxy.login import mover as moving
 from proxy.login.legacy import name_of
 from proxy.migration import pull
+from proxy.migration.comparing import CHANGING
 from proxy.pop3.client.errors import LegacyUnreachable, MaildropInUse
 from proxy.wire.door import Refusal
 from tests.mailstore import index_damage
@@ -329,3 +330,29 @@ class Progress(LoginTestCase):
         self.let_pass(30)
         self.assertEqual(len(self.inbox(self.admitted(login))), 3)
         self.assertEqual(self.legacy.asked[0], ("user@123.com", PASSWORD))
+
+
+class Troubles(LoginTestCase):
+    """What the administrator reads of an account that is here all the same."""
+
+    def test_what_is_in_quarantine_and_why(self) -> None:
+        self.old.add(1, 2, 3)
+        self.old.refusals = {"u2": 1_000, "u3": 1_000}
+        self.admitted()
+        reason = self.account().reason
+        self.assertIn("2 messages could not be carried over and are in quarantine", reason)
+        self.assertIn("(number 2, 3: the legacy server refuses this message: no such message)", reason)
+        self.assertIn("moved with troubles", self.log.events("warning"))
+
+    def test_names_that_change_in_each_session(self) -> None:
+        self.old.add(*range(1, 11))
+        self.admitted()
+        for session in range(3):
+            for old in self.old.box:
+                old.uidl = f"{session}{old.uidl}"
+            self.later -= 301
+            self.accounts.moved(self.account().id)
+            self.clock.advance(301)
+            self.admitted()
+        self.assertEqual(self.account().reason, CHANGING)
+        self.assertEqual(len(self.inbox(self.admitted())), 10)

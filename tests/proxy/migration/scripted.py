@@ -18,6 +18,7 @@ from mailstore.database import MailboxEngine
 from mailstore.index.folders import INBOX_ID
 from mailstore.ledger import Entry, Listed, Sums
 from mailstore.mailhome import MailHome
+from mailstore.message.arrival import header_end
 from proxy.migration.move import Move, Terms
 from proxy.migration.source import Receiver, SourceLost
 
@@ -92,6 +93,7 @@ class OldMailbox:
     box: list[Old] = field(default_factory=list)
     breaks: dict[str, int] = field(default_factory=dict)  # by UIDL: how often the connection breaks in mid-message
     refusals: dict[str, int] = field(default_factory=dict)  # by UIDL: how often RETR is answered -ERR
+    top: bool = True  # does the server show headers?
     lists_broken: int = 0  # how often the connection breaks at LIST
     no_way_in: deque[Exception] = field(default_factory=deque)  # what the next openings fail with
     large: int = 4096  # from this size on a message comes in pieces
@@ -100,6 +102,7 @@ class OldMailbox:
     openings: int = 0
     opening: Deferred[None] | None = None  # a new connection waits for it first
     fetched: list[tuple[str, ...]] = field(default_factory=list)  # UIDLs, one tuple a call
+    headers: int = 0  # how many headers were asked for
     sources: list[ScriptedSource] = field(default_factory=list)
 
     def add(self, *numbers: int, size: int = 0) -> None:
@@ -198,6 +201,13 @@ class ScriptedSource:
             counts[uidl] = left - 1
         return left > 0
 
+    async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
+        self._alive(None)
+        self.mailbox.headers += len(positions)
+        for position in positions if self.mailbox.top else ():
+            data = self.listed[position - 1].data
+            take(position, data[: header_end(data)])
+
     def hurry(self, entries: Collection[int]) -> None:
         """It gives all at once in any case."""
 
@@ -251,12 +261,20 @@ class MigrationTestCase(SynchronousTestCase):
         self.old = OldMailbox()
         self.engine = MailboxEngine()
         self.announced: list[int] = []
+        self.reports: list[tuple[str, dict[str, object]]] = []  # for the administrator
         self.mail = self.open_mail()
         self.home = DirectHome(self.mail)
         self.told: list[Sums] = []
 
     def open_mail(self) -> MailHome:
-        opened = MailHome(self.engine, 1, self.root / "Maildir", announce=self.announced.append, clock=lambda: self.now)
+        opened = MailHome(
+            self.engine,
+            1,
+            self.root / "Maildir",
+            announce=self.announced.append,
+            clock=lambda: self.now,
+            report=lambda event, **figures: self.reports.append((event, figures)),
+        )
         self.addCleanup(opened.close)
         return opened
 

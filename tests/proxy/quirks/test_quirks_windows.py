@@ -172,7 +172,7 @@ class Gmail(QuirkTestCase):
             await self.first_login()
             await self.look_again()
             await self.look_again()
-            told = [event for event in self.log.events("warning") if event == "mailbox may not be whole"]
+            told = [event for event in self.log.events("warning") if event == "moved with troubles"]
             self.assertEqual(len(told), 1)
             self.assertIs(self.account().state, State.MOVED)
 
