@@ -33,7 +33,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from mailstore.landing import Landing
-from mailstore.ledger import Entry, Sums
+from mailstore.ledger import Entry, Listed, Sums
 from proxy.migration import plan
 from proxy.migration.comparing import Comparing
 from proxy.migration.pull import InThread, Pull
@@ -135,6 +135,7 @@ class Move:
         """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
         self.stage = Stage.LISTING
         self.sums: Sums | None = None
+        self._of_listing: Sequence[str] = ()  # what the administrator should know of the mailbox as it is listed
         self._home = home
         self._source: Source | None = source
         self._reopen = reopen
@@ -143,7 +144,6 @@ class Move:
         self._clock = clock
         self._told = told
         self._comparing = Comparing(home)
-        self._remarks: Sequence[str] = ()  # on the last listing
         self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
         self._doubted = False  # was an empty listing asked for again?
@@ -162,8 +162,8 @@ class Move:
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What the administrator should know of the server although the move went well."""
-        return [*self._remarks, *filter(None, [self._comparing.remark])]
+        """What the administrator should know of the server or the mailbox although the move went well."""
+        return [*self._of_listing, *filter(None, [self._comparing.remark])]
 
     @property
     def _stored(self) -> int:
@@ -236,7 +236,7 @@ class Move:
         listing = await source.list()
         self._enter(Stage.PLANNING)
         planned = await self._comparing.plan(source, listing)
-        self._remarks = [*source.remarks, *(() if listing else await self._of_none(planned))]
+        self._of_listing = [*source.remarks, *await self._of_an_empty(listing, planned)]
         made = await self._home.run(
             lambda home: home.ledger.record_listing(
                 planned.new,
@@ -260,18 +260,20 @@ class Move:
         self._enter(Stage.DONE)
         return sums
 
-    async def _of_none(self, planned: plan.Plan) -> Sequence[str]:
-        """What is to be said of a listing with nothing in it, if there was something. Raises SourceLost, once, when
+    async def _of_an_empty(self, listing: Sequence[Listed], planned: plan.Plan) -> Sequence[str]:
+        """What is to be said of a listing with nothing in it, though there was something. Raises SourceLost, once, when
         messages would be gone that were to be fetched."""
-        before = await self._home.run(lambda home: home.ledger.sums().messages_total)
-        if not before:
+        if listing:
+            return ()
+        known: Sums = await self._home.run(lambda home: home.ledger.sums())
+        if not known.messages_total:
             return ()
         lost = len(planned.gone)
-        text = f"the legacy server lists no messages any more, of {before} that it listed before"
+        text = f"the legacy server lists no messages any more, of {known.messages_total} that it listed before"
         if lost and not self._doubted:
             self._doubted = True
             raise SourceLost(f"{text}, {lost} of which are still to come over")
-        return (f"{text}; {before - lost} came over and are kept",)
+        return (f"{text}; {known.messages_total - lost} came over and are kept",)
 
     def _as_owed(self, owed: Sequence[tuple[int, Entry]]) -> Sequence[tuple[int, Entry]]:
         """UIDs are held while nobody looks. Afterwards a message that comes late gets a new one: it must not appear

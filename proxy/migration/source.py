@@ -23,20 +23,20 @@ class SourceLost(SourceError):
         self.entry = entry
 
 
-class SourceBusy(SourceLost):
-    """The server says that it does not want to just now: the mailbox is in use, too many logins, too much fetched.
-
-    It will do better after some minutes. A mailbox is in use for as long as the server takes to notice that the
-    connection before is gone, which may be its autologout time of ten minutes and more (RFC 1939 3).
-    """
-
-
 class Stopped(SourceLost):
     """The move was ended on purpose, at its last barrier: the daemon stops, or an administrator has paused it."""
 
 
 class GaveWay(Stopped):
     """… because a user waited for its connection. It goes on when there is room."""
+
+
+class SourceBusy(SourceLost):
+    """The server says that it does not want to just now: the mailbox is in use, too many logins, too much fetched.
+
+    It will do better after some minutes. A mailbox is in use for as long as the server takes to notice that the
+    connection before is gone, which may be its autologout time of ten minutes and more (RFC 1939 3).
+    """
 
 
 class SourceUnusable(SourceError):

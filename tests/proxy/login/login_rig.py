@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -124,11 +123,11 @@ class ScriptedLegacy:
             raise LoginRejected("the legacy server refused the login: no")
         return self.mailbox(str(name)).connect()
 
-    def reopener(self, name: Name, password: Callable[[], Secret], errand: Errand | None = None) -> Reopen:
+    def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
         async def reopen() -> Source:
             self.mailbox(str(name)).openings += 1
             try:
-                return await self.open(name, password(), errand)
+                return await self.open(name, password, errand)
             except LegacyError as error:
                 raise source_error(error) from error
 
