@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0009"
+HEAD: Final = "0007"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()

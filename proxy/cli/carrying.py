@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import click
+
 from mailstore.accounts import Account, Accounts, State
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
@@ -24,7 +26,7 @@ from proxy.admin.passwords import BadPasswordFile
 from proxy.admin.watch import Watch
 from proxy.cli.showing import Showing, showing
 from proxy.config import Config
-from proxy.daemon.alone import Alone, NotAlone, somebody_is_there
+from proxy.daemon.alone import Alone, NotAlone, at_work
 
 INTERVAL: Final = 1.0  # seconds between two looks
 ABSENT: Final = 5.0  # seconds that a daemon may take to be started again
@@ -59,6 +61,7 @@ def carry_out(config: Config, order: Order) -> int:
     try:
         accounts = Accounts(database)
         if given:
+            _warn_of_readers(order.passwords)
             passwords.keep(accounts, Sealer(load_key(config.key_file)), given)
             chosen.names = list(dict.fromkeys([*chosen.names, *(one.name for one in given)]))
         return _Errand(config, database, accounts, order, chosen).run()
@@ -66,6 +69,11 @@ def carry_out(config: Config, order: Order) -> int:
         raise CannotCarry(str(error)) from None
     finally:
         database.close()
+
+
+def _warn_of_readers(path: Path | None) -> None:
+    if path is not None and path.stat().st_mode & 0o077:
+        click.echo(f"mailferry: {path} may be read by others: chmod 600, and remove it when it is done", err=True)
 
 
 class _Errand:
@@ -115,6 +123,7 @@ class _Errand:
             alone = self._alone()
             watch = Watch(self._queue, list(self._ready.values()), time.time, time.monotonic)
             self._queue.ask(self._ready, again=self._again)
+            self._ready.clear()  # a large company's are a hundred megabytes
             try:
                 over = self._by_the_daemon(watch) if alone is None else self._here(watch)
             finally:
@@ -139,10 +148,11 @@ class _Errand:
 
     def _by_the_daemon(self, watch: Watch) -> bool:
         """Watch; is everything done?"""
+        known = at_work(self._config.state)  # it may be in a container of its own
         seen = time.monotonic()  # when the daemon was last there
         try:
             while not self._look(watch):
-                if somebody_is_there(self._config.state):
+                if not known or at_work(self._config.state):
                     seen = time.monotonic()
                 elif time.monotonic() - seen > ABSENT:
                     self._show.say("mailferry serve has ended; the moves go on when it is started again")

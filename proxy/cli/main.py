@@ -16,6 +16,7 @@ from proxy.cli.options import config_option
 from proxy.cli.pause import pause, resume
 from proxy.cli.serve import serve
 from proxy.cli.status import status
+from proxy.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +26,7 @@ def main() -> None:
     """A POP3 and IMAP server that carries each user's old mailbox over at the first login."""
 
 
-for command in (serve, check, status, migrate, pause, resume, retry, demo):
+for command in (serve, check, status, migrate, pause, resume, retry, verify, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from proxy.config import names, places
+from proxy.config import encryption, names, places
 from proxy.config.durations import parse_duration, spell
 from proxy.config.endpoints import parse_endpoint
 from proxy.config.mistakes import Mistake, Unfit, shown
@@ -81,6 +81,7 @@ NotYet = Annotated[None, BeforeValidator(_not_yet)]
 AbsolutePath = Annotated[Path, BeforeValidator(places.check_absolute)]
 EndpointText = Annotated[str, AfterValidator(_endpoint)]
 Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False), BeforeValidator(_endpoints)]
+Fingerprint = Annotated[str, AfterValidator(encryption.check_fingerprint)]
 Seconds = Annotated[int, BeforeValidator(parse_duration)]
 
 
@@ -130,6 +131,9 @@ class LegacyServer(_Table):
     tls: Literal["none", "starttls", "implicit"] = "starttls"
     verify: bool = True
     ca: Annotated[Path, BeforeValidator(_ca)] | None = None
+    fingerprint: Annotated[tuple[Fingerprint, ...], Field(strict=False), BeforeValidator(encryption.several)] = ()
+    tls_minimum: Literal["1.0", "1.1", "1.2", "1.3"] = "1.2"
+    ciphers: Annotated[str, AfterValidator(encryption.check_ciphers)] | None = None
     login: Annotated[str, AfterValidator(names.check_login_form)] = "local"
     connections: Annotated[int, Field(ge=1, le=10_000)] = 20
     logins_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None

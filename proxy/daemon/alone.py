@@ -31,20 +31,18 @@ class Alone:
         except BaseException:
             os.close(self._descriptor)
             raise
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode())
 
     def end(self) -> None:
         os.close(self._descriptor)
 
 
-def somebody_is_there(state: Path) -> bool:
-    """Is the process that had the directory last still there? Asks without trying the lock, which could keep another
-    one from starting."""
+def at_work(state: Path) -> bool:
+    """Is anybody using the directory? The kernel's list of locks is read: to try the lock, if only for a moment, could
+    keep a daemon from its start."""
     try:
-        os.kill(int((state / LOCK).read_text()), 0)
-    except PermissionError:
-        return True
-    except (OSError, ValueError):
+        number = (state / LOCK).stat().st_ino
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+    except OSError:
         return False
-    return True
+    held = (line.split() for line in locks.splitlines() if " FLOCK " in line)
+    return any(part.endswith(f":{number}") for line in held for part in line)

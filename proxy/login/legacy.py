@@ -22,7 +22,7 @@ from proxy.config import Config, Domain
 from proxy.login.names import Name
 from proxy.migration.pop3_source import Manners, Pop3Source, source_error
 from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
-from proxy.migration.source import Reopen, Source
+from proxy.migration.source import Reopen, Source, SourceBusy
 from proxy.pop3.client import connection as pop3_client
 from proxy.pop3.client.bandwidth import Bandwidth
 from proxy.pop3.client.connection import Connection
@@ -42,7 +42,9 @@ PATIENCE: Final = 60.0  # seconds for which a user's login is tried again at a h
 LINGERS: Final = 60.0  # seconds for which a server may hold a mailbox after our connection to it has ended
 IN_USE_PAUSE: Final = 2.0  # … and between two looks whether it still does
 USUAL_DELAY: Final = 30  # seconds between logins of one account, where a server wants some and does not say how many
-_MOST: Final = 1_000  # accounts that were left lately
+OWN_TROUBLE: Final = 600.0  # seconds in which an account that is turned away says it of the host only once
+LONGEST_WAIT: Final = 16.0  # seconds until an account that was turned away several times is tried again
+_MOST: Final = 1_000  # accounts that are remembered
 
 
 class _InVain(LegacyTimeout):
@@ -64,14 +66,12 @@ class LegacyHost:
         self.login_delay = 0  # seconds that it wants between two logins of one account (RFC 2449 6.5)
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
+        self._turned_away: OrderedDict[Name, float] = OrderedDict()
         self._expires = False  # does it delete what was fetched?
 
     def left(self, name: Name) -> None:
         """A connection of ours to this mailbox has ended."""
-        self._left[name] = self._clock.seconds()
-        self._left.move_to_end(name)
-        while len(self._left) > _MOST:
-            self._left.popitem(last=False)
+        _keep(self._left, name, self._clock.seconds())
 
     def lingers(self, name: Name) -> bool:
         """May the host still hold the mailbox for a connection of ours?"""
@@ -88,8 +88,13 @@ class LegacyHost:
             reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
             self._report("legacy server deletes mail", host=self.name, port=self.port, reason=reason)
 
-    def refused(self, place: Place, error: LegacyError) -> bool:
-        """Take in what went wrong; was the host busy?"""
+    def welcomed(self, place: Place, name: Name) -> None:
+        """A login has succeeded."""
+        self._turned_away.pop(name, None)
+        place.welcomed()
+
+    def refused(self, place: Place, name: Name | None, error: LegacyError) -> bool:
+        """Take in what went wrong; was the host busy? `name` is None where it has not been told who it is."""
         if isinstance(error, _InVain):
             place.unused()
             return False
@@ -98,21 +103,37 @@ class LegacyHost:
                 self.login_delay = self.login_delay or USUAL_DELAY
                 self.schedule.answered()
                 return False
-            self._busy(place, error)
+            self._busy(place, name, error)
             return True
         if isinstance(error, (LoginRejected, LoginNotPossible, MaildropInUse)):
             self.schedule.answered()
         elif isinstance(error, LegacyUnreachable) and self.schedule.others_welcome(place):
-            self._busy(place, error)  # it is there for others: one more is too many
+            self._busy(place, name, error)  # it is there for others: one more is too many
             return True
         else:
             self.schedule.unreachable()
         return False
 
-    def _busy(self, place: Place, error: LegacyError) -> None:
+    def _busy(self, place: Place, name: Name | None, error: LegacyError) -> None:
+        """An account that is turned away by its name again may have a trouble of its own, such as a mailbox that cannot
+        be opened: it is not to slow all others down."""
+        if name is not None:
+            now = self._clock.seconds()
+            before = self._turned_away.get(name, float("-inf"))
+            _keep(self._turned_away, name, now)
+            if now - before < OWN_TROUBLE:
+                self.schedule.answered()
+                return
         if place.busy():
             most = self.schedule.allowed
             self._report("legacy server busy", host=self.name, port=self.port, connections=most, reason=error.text)
+
+
+def _keep(times: OrderedDict[Name, float], name: Name, at: float) -> None:
+    times[name] = at
+    times.move_to_end(name)
+    while len(times) > _MOST:
+        times.popitem(last=False)
 
 
 def _lowest(domains: Iterable[Domain], key: str) -> int | None:
@@ -134,6 +155,9 @@ class LegacyServer:
             tls=legacy.tls,
             verify=legacy.verify,
             ca=legacy.ca,
+            minimum=legacy.tls_minimum,
+            ciphers=legacy.ciphers,
+            fingerprints=legacy.fingerprint,
             bandwidth=host.bandwidth,
         )
         self.manners = Manners()
@@ -168,31 +192,35 @@ class LegacyDoor:
         server = self._servers[name.domain]
         errand = errand or Errand(name.domain, Urgency.HELD)
         asked = self._reactor.seconds()
-        until: float | None = None  # how long it is tried again
+        until = 0.0  # how long it is tried again
+        tries = 0
         while True:
-            attempt = _Attempt(server, name, errand, asked)
+            attempt = _Attempt(server, name, errand, asked, tries)
             try:
-                return await self._attempt(attempt, password, again=until is not None)
+                return await self._attempt(attempt, password)
             except LegacyError as error:
                 now = self._reactor.seconds()
-                until = until or now + PATIENCE
+                until = until if tries else now + PATIENCE
+                tries += 1
                 wait = _worth_waiting(attempt, error)
                 if wait is None or now + wait > until:
                     raise
             if wait:
                 await deferLater(self._reactor, wait)
 
-    async def _attempt(self, attempt: _Attempt, password: Secret, *, again: bool) -> Source:
+    async def _attempt(self, attempt: _Attempt, password: Secret) -> Source:
         server, name = attempt.server, attempt.name
         schedule = server.host.schedule
         try:
-            place = await schedule.acquire(attempt.errand, first=again)
+            place = await schedule.acquire(attempt.errand, first=attempt.tries > 0)
         except CancelledError:
             if schedule.stopped:
                 raise LegacyUnreachable("the daemon is stopping") from None
             raise
+        greeted: Name | None = None
         try:
             connection = await self._connect(server, attempt.asked)
+            greeted = name
             server.host.learn(connection)
             try:
                 await connection.login(server.login_name(name.local, name.domain).encode(), password)
@@ -200,13 +228,13 @@ class LegacyDoor:
                 connection.abort()
                 raise
         except LegacyError as error:
-            attempt.busy = server.host.refused(place, error)
+            attempt.busy = server.host.refused(place, greeted, error)
             place.release()
             raise
         except BaseException:
             place.release()
             raise
-        place.welcomed()
+        server.host.welcomed(place, name)
 
         def left() -> None:
             server.host.left(name)
@@ -233,13 +261,27 @@ class LegacyDoor:
         return connection
 
     def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
-        """What a move calls when its connection was lost."""
+        """What a move calls when its connection was lost.
+
+        Servers that have one answer for a wrong password and for too many logins took this password before: they are
+        asked once more after a while, and no more, which would lock the user out (invariant 10). A login that goes
+        well lets another one be doubted later.
+        """
+        doubted = False
 
         async def reopen() -> Source:
+            nonlocal doubted
             try:
-                return await self.open(name, password, errand)
+                source = await self.open(name, password, errand)
+            except LoginRejected as error:
+                if doubted:
+                    raise source_error(error) from error
+                doubted = True
+                raise SourceBusy(f"{error.text}; it took the same password before") from error
             except LegacyError as error:
                 raise source_error(error) from error
+            doubted = False
+            return source
 
         return reopen
 
@@ -258,11 +300,12 @@ class LegacyDoor:
 class _Attempt:
     """One attempt to get in."""
 
-    def __init__(self, server: LegacyServer, name: Name, errand: Errand, asked: float) -> None:
+    def __init__(self, server: LegacyServer, name: Name, errand: Errand, asked: float, tries: int) -> None:
         self.server = server
         self.name = name
         self.errand = errand
         self.asked = asked  # since when it is waited for
+        self.tries = tries  # before this one
         self.busy = False  # was the host?
 
 
@@ -275,7 +318,11 @@ def _worth_waiting(attempt: _Attempt, error: LegacyError) -> float | None:
         return IN_USE_PAUSE if host.lingers(attempt.name) else None
     if isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
         return float(host.login_delay)
-    return 0.0 if attempt.busy else None  # the schedule lets nobody in for a while
+    if not attempt.busy:
+        return None
+    if not attempt.tries:
+        return 0.0  # the schedule lets nobody in for a while
+    return min(LONGEST_WAIT, 2.0**attempt.tries)
 
 
 def name_of(account: Account) -> Name:

@@ -24,13 +24,14 @@ from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, PasswordChanged, Source, SourceError, Stopped
+from proxy.migration.source import GaveWay, PasswordChanged, Reopen, Source, SourceError, Stopped
 from proxy.migration.turns import Turns
 from proxy.pop3.client.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
 PROGRESS_SECONDS = 1.0  # how often a move's progress is written down for `status`
+FEW: Final = 100  # messages that will be here before anybody asks how far it is
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
 LONGEST_WAIT: Final = 3600.0
 
@@ -108,26 +109,29 @@ class Mover:
             home.close()
             raise
         terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
-        started = written = self._reactor.seconds()
+        started = self._reactor.seconds()
+        written: float | None = None
         writing: Deferred[None] | None = None
         last: Sums | None = None
-        moves: list[Move] = []
-
-        async def reopen() -> Source:
-            return await self._legacy.reopener(name_of(account), self._passwords[account.id], errand)()
+        move: Move | None = None
+        reopen = self._reopener(account, errand)
 
         def make(told: Told) -> Move:
+            nonlocal move
+
             def tell(sums: Sums) -> None:
                 nonlocal written, writing, last
                 told(sums)
                 last = sums
                 over = writing is None or writing.called
+                if written is None:  # what is listed is written at once, where the rest will take a while
+                    few = sums.messages_total - sums.messages_done < FEW
+                    written = started if few else started - PROGRESS_SECONDS
                 if over and self._reactor.seconds() - written >= PROGRESS_SECONDS:
                     written = self._reactor.seconds()
                     writing = self.apart(self._write_progress(account, sums))
 
             move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
-            moves.append(move)
             return move
 
         async def concluded(result: Sums | Exception) -> None:
@@ -135,11 +139,10 @@ class Mover:
                 await writing  # or what it writes could come last
             if last is not None and isinstance(result, Exception) and not self._stopping:
                 await self._write_progress(account, last)
-            troubles = [moves[-1].remark] if moves else []
+            remarks = [*move.remarks] if move is not None else []
             if isinstance(result, Sums) and result.quarantined:
-                troubles.append(await home.run(lambda mail: in_words(mail.ledger.quarantined())))
-            seconds = self._reactor.seconds() - started
-            await self._write_down(account, result, "; ".join(filter(None, troubles)), seconds)
+                remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
+            await self._write_down(account, result, "; ".join(remarks), self._reactor.seconds() - started)
 
         self._log.info("move started", account=account.name, first=terms.first)
         self._passwords[account.id] = password
@@ -148,6 +151,19 @@ class Mover:
         if errand is not None and errand.urgency > Urgency.REFRESH:
             errand.give_way = lambda: self._give_way(account)
         return running
+
+    def _reopener(self, account: Account, errand: Errand | None) -> Reopen:
+        """With the password that the legacy server takes by then."""
+        way: tuple[Secret, Reopen] | None = None
+
+        async def reopen() -> Source:
+            nonlocal way
+            now = self._passwords[account.id]
+            if way is None or way[0] is not now:
+                way = now, self._legacy.reopener(name_of(account), now, errand)
+            return await way[1]()
+
+        return reopen
 
     async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
         try:
@@ -168,7 +184,8 @@ class Mover:
         await self._in_thread(self._accounts.progress, account.id, messages, octets)
 
     async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, seconds: float) -> None:
-        """How a move ended: for the administrator, and in the account's state."""
+        """How a move ended: for the administrator, and in the account's state. What is to be said each time again is
+        logged once."""
         if isinstance(result, Exception):
             self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
             if self._stopping:
@@ -183,7 +200,7 @@ class Mover:
             return
         await self._write_progress(account, result)
         await self._in_thread(self._accounts.moved, account.id, troubles, self._next_round())
-        if troubles:
+        if troubles and troubles != account.reason:
             self._log.warning("moved with troubles", account=account.name, reason=troubles)
         self._log.info(
             "move done",
@@ -195,12 +212,12 @@ class Mover:
         )
 
     async def _no_longer(self, account: Account, reason: str) -> None:
-        """The legacy server no longer takes the password that the account had: it is not sent there again."""
+        """The legacy server does not take the password that the account had: it is not sent there again by itself."""
+        if account.password_hash is not None:
+            self.rejected(account.name, account.password_hash)
         fresh = await self._in_thread(self._accounts.get, account.id)
         if fresh.password_hash == account.password_hash:
             await self._in_thread(self._accounts.password_rejected, account.id, reason)
-        if account.password_hash is not None:
-            self.rejected(account.name, account.password_hash)
 
     # What arrived since
 
@@ -211,8 +228,8 @@ class Mover:
         due = last is None or not 0 <= self._now() - last < every
         # A server that is down is left alone for a while; a password that it no longer takes is not sent to it at
         # every login, which would lock out whoever has the new one (invariant 10).
-        rejected = account.password_state is PasswordState.REJECTED
-        due = due and not rejected and self._reactor.seconds() >= self._failed.get(account.id, 0.0)
+        known = account.password_state is PasswordState.KNOWN
+        due = due and known and self._reactor.seconds() >= self._failed.get(account.id, 0.0)
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
 
@@ -283,8 +300,10 @@ class Mover:
         running = self.moves.of(account.id)
         if running is not None:
             return running
-        if password is not None and fresh.password_hash != account.password_hash:
-            return None  # somebody has logged in with another password: that one counts
+        if password is not None and (
+            fresh.password_hash != account.password_hash or fresh.password_state is not PasswordState.KNOWN
+        ):
+            return None  # another password has come up: that one counts
         if self._stopping or not fresh.movable or self._accounts.is_paused(fresh.local, fresh.domain):
             if password is None:
                 await self._in_thread(self._accounts.gave_way, account.id)

@@ -9,9 +9,13 @@ A move starts at LISTING with the connection that checked the password, since ma
 to one session. A lost connection is replaced, with growing pauses, as long as something was stored since the last
 one, or given up for good; what the barrier reached is not fetched again. A message that was under way when a
 connection broke, or that the server refuses, is a suspect: it is fetched by itself when all others are here, and
-quarantined in the end, so that one bad message never stops a mailbox (invariant 6). Where more than FEW are
-refused, the server is asked for one that it gave before: if it refuses that too, not the messages are bad, and
-nothing is quarantined, or a part would be taken for the whole (invariant 3).
+quarantined in the end, so that one bad message never stops a mailbox (invariant 6). Where some are refused, the
+server is asked for one that it gave before: if it refuses that too, not the messages are bad, and nothing is
+quarantined, or a part would be taken for the whole (invariant 3). Servers that hand out so many messages or octets a
+session are worked off like this, session by session.
+
+A server that is busy, or for which the mailbox is still in use by the connection that was lost, is waited for longer:
+it may take its autologout time until it notices. One that suddenly lists nothing is asked a second time.
 
 The clock is handed in. Nothing here knows POP3, files or tables.
 """
@@ -29,17 +33,19 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from mailstore.landing import Landing
-from mailstore.ledger import Entry, Sums
+from mailstore.ledger import Entry, Listed, Sums
 from proxy.migration import plan
 from proxy.migration.comparing import Comparing
 from proxy.migration.pull import InThread, Pull
-from proxy.migration.source import Reopen, Source, SourceError, SourceLost, Stopped
+from proxy.migration.source import Reopen, Source, SourceBusy, SourceError, SourceLost, Stopped
 from proxy.wire.door import Home
 
 T = TypeVar("T")
 
-FEW: Final = 3  # messages that are refused without doubts about the server
-PAUSES: Final = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
+FEW: Final = 3  # messages that may be refused without doubts about the server, before they are put into quarantine
+PAUSES: Final[Sequence[float]] = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
+# The same where the server is busy, in all longer than RFC 1939 3's time to an autologout.
+WAITS: Final[Sequence[float]] = (10.0, 20.0, 40.0, *12 * (60.0,))
 
 
 class Stage(enum.Enum):
@@ -72,6 +78,25 @@ class Terms:
 
     first: bool
     seen: str = "headers"
+
+
+class Pauses:
+    """How long to wait before each new connection."""
+
+    def __init__(self) -> None:
+        self._settled = self._lost = self._busy = 0
+
+    def after(self, error: SourceLost, settled: int) -> float | None:
+        """Seconds; None when it was tried often enough. `settled`: messages done with in this run."""
+        if settled != self._settled:
+            self._settled, self._lost, self._busy = settled, -1, 0
+        if isinstance(error, SourceBusy):
+            pauses, at = WAITS, self._busy
+            self._busy += 1
+        else:
+            self._lost += 1
+            pauses, at = PAUSES, self._lost
+        return pauses[at] if at < len(pauses) else None
 
 
 class Again:
@@ -110,6 +135,7 @@ class Move:
         """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
         self.stage = Stage.LISTING
         self.sums: Sums | None = None
+        self._of_listing: Sequence[str] = ()  # what the administrator should know of the mailbox as it is listed
         self._home = home
         self._source: Source | None = source
         self._reopen = reopen
@@ -120,6 +146,7 @@ class Move:
         self._comparing = Comparing(home)
         self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
+        self._doubted = False  # was an empty listing asked for again?
         self._stopped: Stopped | None = None  # why, once it is to end
         self._waiting: Deferred[Any] | None = None  # for a pause to end, or for a new connection
 
@@ -134,9 +161,9 @@ class Move:
         self._told(sums)
 
     @property
-    def remark(self) -> str:
-        """What the administrator should know of the server although the move went well; "": nothing."""
-        return self._comparing.remark
+    def remarks(self) -> Sequence[str]:
+        """What the administrator should know of the server or the mailbox although the move went well."""
+        return [*self._of_listing, *filter(None, [self._comparing.remark])]
 
     @property
     def _stored(self) -> int:
@@ -157,20 +184,19 @@ class Move:
     async def run(self) -> Sums:
         """Carry the mailbox over. Raises SourceError when the legacy server does not allow it now, StorageFailed
         when the disk or the database does not; both leave everything as the last barrier has it."""
-        failures, settled = 0, 0
+        pauses = Pauses()
         try:
             while True:
                 try:
                     return await self._attempt()
-                except SourceLost:
+                except SourceLost as error:
                     self._drop_source()
                     if self._stopped is not None:
                         raise self._stopped from None
-                    failures = failures + 1 if self._stored + self._given_up == settled else 0
-                    settled = self._stored + self._given_up
-                    if failures >= len(PAUSES):
+                    seconds = pauses.after(error, self._stored + self._given_up)
+                    if seconds is None:
                         raise
-                    await self._pause(PAUSES[failures])
+                    await self._pause(seconds)
         except BaseException:
             self._drop_source()
             self._enter(Stage.FAILED)
@@ -210,6 +236,7 @@ class Move:
         listing = await source.list()
         self._enter(Stage.PLANNING)
         planned = await self._comparing.plan(source, listing)
+        self._of_listing = [*source.remarks, *await self._of_an_empty(listing, planned)]
         made = await self._home.run(
             lambda home: home.ledger.record_listing(
                 planned.new,
@@ -232,6 +259,21 @@ class Move:
         self._step_forward(sums)
         self._enter(Stage.DONE)
         return sums
+
+    async def _of_an_empty(self, listing: Sequence[Listed], planned: plan.Plan) -> Sequence[str]:
+        """What is to be said of a listing with nothing in it, though there was something. Raises SourceLost, once, when
+        messages would be gone that were to be fetched."""
+        if listing:
+            return ()
+        known: Sums = await self._home.run(lambda home: home.ledger.sums())
+        if not known.messages_total:
+            return ()
+        lost = len(planned.gone)
+        text = f"the legacy server lists no messages any more, of {known.messages_total} that it listed before"
+        if lost and not self._doubted:
+            self._doubted = True
+            raise SourceLost(f"{text}, {lost} of which are still to come over")
+        return (f"{text}; {known.messages_total - lost} came over and are kept",)
 
     def _as_owed(self, owed: Sequence[tuple[int, Entry]]) -> Sequence[tuple[int, Entry]]:
         """UIDs are held while nobody looks. Afterwards a message that comes late gets a new one: it must not appear
@@ -276,7 +318,7 @@ class Move:
             await self._note_refusals(pull)
             for suspect in (*again, *suspects):
                 await source.fetch([suspect], pull, one_by_one=True)
-            await self._doubt(source, pull, given)
+            await self._doubt(source, pull, given, few=0 if given else FEW)
             refused = await self._note_refusals(pull, last=True)
         except SourceError as error:
             await self._finish(pull)
@@ -290,9 +332,9 @@ class Move:
         if pull.stored + refused < len(positions):  # or a part would be taken for the whole (invariant 3)
             raise SourceLost("fewer messages came than were asked for")
 
-    async def _doubt(self, source: Source, pull: Pull, given: Sequence[tuple[int, Entry]]) -> None:
+    async def _doubt(self, source: Source, pull: Pull, given: Sequence[tuple[int, Entry]], *, few: int = FEW) -> None:
         """Is it the server, where it refuses more than a few? Raises SourceLost if it refuses what it gave before."""
-        if len(pull.refusals) <= FEW:
+        if len(pull.refusals) <= few:
             return
         again = Again()
         if given:

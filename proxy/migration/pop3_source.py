@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
-from proxy.migration.source import PasswordChanged, Receiver, SourceError, SourceLost, SourceUnusable
+from proxy.migration import listing
+from proxy.migration.source import PasswordChanged, Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.errors import (
+    BareLineEnds,
     CommandRefused,
+    LegacyBusy,
     LegacyError,
     LegacyProtocolError,
     LegacyTimeout,
     LoginNotPossible,
     LoginRejected,
+    MaildropInUse,
 )
 from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.settings import CAREFUL, ONE_AT_A_TIME, PROMISED, TRIED, Window
+from proxy.pop3.client.unproven import Unproven
 
-Listings = tuple[dict[int, int | None], list[tuple[int, bytes]] | None]  # by number: octets; unique-ids, if any
+Sizes = dict[int, int | None]  # octets by number
+Uidls = list[tuple[int, bytes]] | None  # numbers and unique-ids; None where there are none
+Listings = tuple[Sizes, Uidls, int | None]  # and STAT's count
 
 HEADERS_AT_ONCE = 64  # TOPs that are on their way
 UNSHOWN = 2  # messages in a row, the first ones, whose headers are refused by a server that has no TOP
 CHANGED = "the password was changed there, and the move goes on when the user logs in with the new one"
-UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
 DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets few, or one
 
 
@@ -41,6 +47,7 @@ class Manners:
         self._distrusted_until = float("-inf")
         self._broke_off = 0  # times within the present distrust
         self._pace: Pace | None = None
+        self.bare_line_ends = False  # does it end the lines of messages so, and was found out?
 
     @property
     def one_at_a_time(self) -> bool:
@@ -79,10 +86,12 @@ class _Sink:
     """Gives what the client takes off the wire to the receiver, by ledger entry instead of by number."""
 
     def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None:
+        self.answered = False  # has anything come?
         self._entries = dict(wanted)
         self._receiver = receiver
 
     def message(self, number: int, data: bytes) -> None:
+        self.answered = True
         self._receiver.message(self._entries[number], data)
 
     def begin(self, number: int) -> None:
@@ -92,9 +101,11 @@ class _Sink:
         self._receiver.piece(data)
 
     def end(self) -> None:
+        self.answered = True
         self._receiver.end()
 
     def missing(self, number: int, text: str) -> None:
+        self.answered = True
         self._receiver.refused(self._entries[number], text)
 
 
@@ -107,31 +118,38 @@ class Pop3Source:
         self._left = left
         self._fetching: Sequence[tuple[int, Entry]] = ()  # what `fetch` is at
         self._numbers: dict[int, int] | None = None  # of these, by ledger row; made when it is first needed
+        self.remarks: list[str] = []
 
     async def list(self) -> Sequence[Listed]:
-        """UIDL and LIST. A server without UIDL gives names of ""; a size it does not tell is 0."""
+        """LIST, UIDL and STAT, put together by `migration.listing`."""
+        connection = self._connection
         try:
-            sizes, uidls = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
+            sizes, uidls, count = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
         except LegacyError as error:
             raise source_error(error) from error
-        names = dict(uidls or ())
-        return [Listed(number, _uidl(names.get(number)), sizes[number] or 0) for number in sorted(sizes)]
+        listed, remarks = listing.together(sizes, uidls, count)
+        self.remarks = [*remarks, *listing.known(connection.greeting, connection.capabilities)]
+        if connection.expires:
+            self.remarks.append(listing.EXPIRES)
+        return listed
 
     async def _listings(self) -> Listings:
-        return await self._connection.list_sizes(), await self._connection.uidl()
+        connection = self._connection
+        return await connection.list_sizes(), await connection.uidl(), await connection.count()
 
     async def _listings_at_once(self) -> Listings:
-        """Both on their way together where the server says that it takes that, which saves a round trip."""
+        """All on their way together where the server says that it takes that, which saves round trips."""
         connection = self._connection
-        asked: list[Deferred[Any]] = [Deferred.fromCoroutine(c) for c in (connection.list_sizes(), connection.uidl())]
+        asking: tuple[Coroutine[Any, Any, Any], ...] = (connection.list_sizes(), connection.uidl(), connection.count())
+        asked: list[Deferred[Any]] = [Deferred.fromCoroutine(each) for each in asking]
         try:
-            sizes, uidls = await gatherResults(asked, consumeErrors=True)
+            sizes, uidls, count = await gatherResults(asked, consumeErrors=True)
         except FirstError as error:
             cause = cast(Exception, error.subFailure.value)
-            if isinstance(cause, LegacyTimeout) and error.index == 1:  # LIST was answered, UIDL was lost
+            if isinstance(cause, LegacyTimeout) and error.index > 0:  # LIST was answered, what came behind it was lost
                 self._manners.lost_the_second()
             raise cause from error
-        return sizes, uidls
+        return sizes, uidls, count
 
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         if not wanted:
@@ -139,14 +157,24 @@ class Pop3Source:
         entries = dict(wanted)
         pace = Pace(ONE_AT_A_TIME) if one_by_one or len(wanted) == 1 else await self._pace()
         sizes = {number: entry.octets or None for number, entry in wanted}
+        if self._manners.bare_line_ends:
+            self._connection.take_bare_line_ends()
         self._fetching, self._numbers = wanted, None
+        sink = _Sink(wanted, receiver)
+        unproven = Unproven(sink, sizes)
         try:
-            await self._connection.retrieve(list(entries), sizes, _Sink(wanted, receiver), pace)
-        except LegacyError as error:
-            if pace.limits is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
-                self._manners.broke_off()  # whatever it announced
+            await self._connection.retrieve(list(entries), sizes, unproven, pace)
+            await unproven.settle(self._connection.noop)
+        except LegacyError as failure:
+            error = unproven.given_up(failure)
+            if isinstance(error, BareLineEnds) and not self._manners.bare_line_ends:
+                self._manners.bare_line_ends = True
+                raise SourceLost(error.text) from failure  # no message's fault
+            overtaxed = isinstance(error, (LegacyTimeout, LegacyProtocolError)) or not sink.answered
+            if pace.limits is not ONE_AT_A_TIME and overtaxed:  # whatever it announced
+                self._manners.broke_off()
             under_way = None if error.message is None else entries.get(error.message)
-            raise source_error(error, under_way) from error
+            raise source_error(error, under_way) from failure
         finally:
             self._fetching, self._numbers = (), None
 
@@ -229,18 +257,12 @@ class Pop3Source:
         self._left()
 
 
-def _uidl(name: bytes | str | None) -> str:
-    """A UIDL as the ledger keeps it. Bytes that are no text are kept one to one."""
-    if name is None:
-        return ""
-    text = name if isinstance(name, str) else name.decode("latin-1")
-    return text[:UIDL_LIMIT]
-
-
 def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
     """What a failure of the client means to a move: would another connection do better?"""
     if isinstance(error, LoginRejected):  # it was taken before, or there would be no move
         return PasswordChanged(f"{error.text} (it was right before: {CHANGED})")
     if isinstance(error, (LoginNotPossible, CommandRefused)):
         return SourceUnusable(error.text)
+    if isinstance(error, (LegacyBusy, MaildropInUse)):
+        return SourceBusy(error.text)
     return SourceLost(error.text, entry)

@@ -31,6 +31,14 @@ class GaveWay(Stopped):
     """… because a user waited for its connection. It goes on when there is room."""
 
 
+class SourceBusy(SourceLost):
+    """The server says that it does not want to just now: the mailbox is in use, too many logins, too much fetched.
+
+    It will do better after some minutes. A mailbox is in use for as long as the server takes to notice that the
+    connection before is gone, which may be its autologout time of ten minutes and more (RFC 1939 3).
+    """
+
+
 class SourceUnusable(SourceError):
     """The server says what cannot be worked with; asking again would not help."""
 
@@ -58,6 +66,10 @@ class Receiver(Protocol):
 
 class Source(Protocol):
     """A logged-in connection to an account's old mailbox."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What the administrator should know of the last listing, a sentence each: is it all of the mailbox?"""
 
     async def list(self) -> Sequence[Listed]:
         """All messages in the server's order. Raises SourceError."""

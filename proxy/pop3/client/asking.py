@@ -71,6 +71,8 @@ class Greeting(Line):
 
     __slots__ = ()
 
+    greets = True
+
     _OTHERS = ((b"220", "an SMTP or FTP server"), (b"* ", "an IMAP server"), (b"HTTP/", "a web server"))
 
     def awaited(self) -> str:

@@ -26,18 +26,18 @@ from twisted.internet.protocol import Factory
 from proxy.pop3.client.asking import Line
 from proxy.pop3.client.commands import Verb, command
 from proxy.pop3.client.errors import (
-    CommandRefused,
     LegacyError,
     LegacyProtocolError,
     LegacyUnreachable,
     LoginNotPossible,
     LoginRejected,
+    ServerRefused,
 )
 from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
 from proxy.pop3.client.opening import open_session
 from proxy.pop3.client.pace import Pace
-from proxy.pop3.client.refusals import unsupported
-from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_stat
+from proxy.pop3.client.refusals import declined, unsupported
+from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_count, parse_stat
 from proxy.pop3.client.retrieval import Retrieval, Sink
 from proxy.pop3.client.session import Session
 from proxy.pop3.client.settings import Legacy
@@ -70,6 +70,7 @@ class Connection:
         self._session = session
         self._clock = clock
         self._retrieval: Retrieval | None = None
+        self._retrieved = False
 
     @classmethod
     async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime) -> Connection:
@@ -80,6 +81,16 @@ class Connection:
     def capabilities(self) -> Capabilities:
         """What CAPA listed before the login, names in capitals; empty where the server knows no CAPA."""
         return self._session.capabilities
+
+    @property
+    def greeting(self) -> str:
+        """What the server said first, readable: which software it is, if it says."""
+        return self._session.greeting
+
+    @property
+    def expires(self) -> bool:
+        """Does the server announce that it keeps nothing that was fetched (RFC 2449 6.7)?"""
+        return self.capabilities.get("EXPIRE", ())[:1] == ("0",)
 
     @property
     def over(self) -> bool:
@@ -112,6 +123,11 @@ class Connection:
         if not reply.ok:
             raise _refused(Verb.STAT, reply)
         return self._understood(lambda: parse_stat(reply.words))
+
+    async def count(self) -> int | None:
+        """Messages in the mailbox by STAT; None where it does not say, or says nonsense: nothing depends on it."""
+        reply = await self._session.line(Verb.STAT, slow=True)
+        return parse_count(reply.words) if reply.ok else None
 
     async def list_sizes(self) -> dict[int, int | None]:
         """Each message's octets by its number, in the server's order; None where it does not say."""
@@ -178,6 +194,7 @@ class Connection:
         `sizes` is LIST's. Where the server cannot pipeline, `pace` is limited to ONE_AT_A_TIME.
         Raises LegacyError, whose `message` is the one that was under way, or whatever the sink raised.
         """
+        self._retrieved = True
         wire = self._session.wire
 
         def send(commands: bytes, times: int) -> None:
@@ -197,6 +214,10 @@ class Connection:
         if self._retrieval is not None:
             self._retrieval.hurry(numbers)
 
+    def take_bare_line_ends(self) -> None:
+        """From now on, take a message for complete whose last lines end in a bare LF: after BareLineEnds."""
+        self._session.wire.take_bare_line_ends()
+
     def pause(self) -> None:
         """Hand the sink no more for now. What was read already, at most 64 KiB, still comes."""
         self._session.wire.pause()
@@ -206,11 +227,16 @@ class Connection:
         self._session.wire.resume()
 
     async def quit(self) -> None:
-        """End the session politely, and return when the connection is closed. Raises nothing."""
+        """End the session politely, and return when the connection is closed. Raises nothing.
+
+        QUIT is what makes a server remove or hide what was fetched, where it does that: it is then not said. A session
+        that ends without it changes nothing (RFC 1939 6).
+        """
         wire = self._session.wire
         timer = self._clock.callLater(QUIT_TIME, wire.abort)
         try:
-            await self._session.line(Verb.QUIT)
+            if not (self._retrieved and self.expires):
+                await self._session.line(Verb.QUIT)
             wire.close()
         except LegacyError:
             wire.abort()
@@ -241,9 +267,8 @@ class Connection:
             raise
 
 
-def _refused(verb: Verb, reply: Reply) -> CommandRefused:
-    code = f"[{reply.code}] " if reply.code else ""
-    return CommandRefused(f"the legacy server refused {verb.name}: {code}{reply.text}", reply.code)
+def _refused(verb: Verb, reply: Reply) -> ServerRefused:
+    return declined(verb.name, reply)
 
 
 class _Wires(Factory):

@@ -24,6 +24,10 @@ class LegacyTimeout(LegacyError):
     """The server was silent for too long, or did not get on with an answer."""
 
 
+class BareLineEnds(LegacyError):
+    """The server ends the lines of messages in a bare LF, and a message with a dot and CRLF behind one of these."""
+
+
 class LegacyProtocolError(LegacyError):
     """The server said something that is not POP3."""
 

@@ -1,4 +1,4 @@
-"""From a transport to where a login can follow: TLS, greeting, capabilities."""
+"""From a transport to where a login can follow: TLS, greeting, capabilities, and what follows from them."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
             await _upgrade(session)
             if capa:
                 await _learn(session)
+        if "UTF8" in session.capabilities:
+            await _take_all_octets(session)
+        if session.capabilities.get("IMPLEMENTATION", ())[:1] == ("CYRUS",):
+            session.wire.take_bare_line_ends()  # it sends lines as it stores them, and doubles dots behind any LF
     except BaseException:
         wire.abort()
         raise
@@ -55,8 +59,12 @@ async def _be_greeted(session: Session) -> None:
             raise
         hint = 'a server that expects TLS from the start waits like this: try `tls = "implicit"`'
         raise LegacyTimeout(f"{error.text}; {hint}") from None
+    except LegacyUnreachable as error:
+        hint = "a server does so with more connections than it allows one address (`connections`), or a blocked one"
+        raise LegacyUnreachable(f"{error.text}; {hint}") from None
     if not greeting.ok:
         raise unwelcome(greeting)
+    session.greeting = greeting.text
     session.stamp = parse_stamp(greeting.words)
 
 
@@ -69,6 +77,13 @@ async def _learn(session: Session) -> None:
         raise ClosedAtCapa(error.text) from None
     session.capabilities = NO_CAPABILITIES if refused else parse_capabilities(b"".join(taken))
     session.pipelining = "PIPELINING" in session.capabilities
+
+
+async def _take_all_octets(session: Session) -> None:
+    """UTF8 (RFC 6856 2.1). A server that knows it may keep messages with 8-bit headers from a client that has not
+    said so: Courier gives out a notice instead, "Cannot display Unicode content", with the message attached to it.
+    Where it is refused the client is one like all others."""
+    await session.line(Verb.UTF8)
 
 
 async def _upgrade(session: Session) -> None:

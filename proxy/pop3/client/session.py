@@ -25,6 +25,7 @@ class Session:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         wire.idle = self._next
+        self.greeting = ""  # the server's words, readable
         self.stamp: bytes | None = None  # of the greeting, for APOP
         self.capabilities: Capabilities = NO_CAPABILITIES
         self.pipelining = False

@@ -22,12 +22,24 @@ class Legacy:
     verify: bool = True  # False: encrypted, but to whom is not known
     ca: Path | None = None  # PEM file of the certificates to trust instead of the system's
     minimum: TlsVersion = "1.2"
+    ciphers: str | None = None  # OpenSSL cipher string; None: what is good for `minimum`
+    fingerprints: tuple[str, ...] = ()  # certificates that are taken, whatever else is wrong with them: sha256:AB:CD…
     connect_timeout: float = 30.0
     reply_timeout: float = 60.0  # silence of the server while it owes an answer
     opening_timeout: float | None = None  # the same where it opens or walks the mailbox; None: five times that
     bandwidth: Bandwidth | None = (
         None  # how fast all connections to its host may be read from together; None: as they can
     )
+
+    @property
+    def ancient(self) -> bool:
+        """Is `minimum` a version that OpenSSL speaks at its lowest security level only?"""
+        return self.minimum in {"1.0", "1.1"}
+
+    @property
+    def lowered(self) -> bool:
+        """Is OpenSSL's security level at its lowest?"""
+        return self.ancient or "@SECLEVEL=0" in (self.ciphers or "")
 
     @property
     def slow_timeout(self) -> float:

@@ -24,11 +24,12 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxy.pop3.client.errors import LegacyError, LegacyTimeout, LegacyUnreachable
+from proxy.pop3.client.errors import BareLineEnds, LegacyError, LegacyTimeout, LegacyUnreachable, TlsFailed
 from proxy.pop3.client.patience import Patience
 from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.settings import Legacy
-from proxy.pop3.client.tls import client_options, explain
+from proxy.pop3.client.tls import check_identity, client_options
+from proxy.pop3.client.tls_faults import explain
 
 READ = 192 * 1024  # octets that are read at once, where there are so many
 
@@ -70,9 +71,13 @@ class Wire(Protocol):
     def outstanding(self) -> bool:
         return self._machine.outstanding
 
+    def take_bare_line_ends(self) -> None:
+        """Lines of blocks may end in a bare LF, whatever those of answers do."""
+        self._machine.mixed = True
+
     def pause(self, why: object = None) -> None:
         """Read no more until `resume` for the same reason, or the last of them. What was read already (at most
-        64 KiB) is still handed on."""
+        192 KiB) is still handed on."""
         if self.over is None and not self._paused:
             self._patience.pause()
             cast(IPushProducer, self.transport).pauseProducing()
@@ -134,6 +139,13 @@ class Wire(Protocol):
         self.transport.bufferSize = READ  # type: ignore[attr-defined]  # Twisted's own is meant for short lines
 
     def handshakeCompleted(self) -> None:
+        if self.over is not None:
+            return
+        try:
+            check_identity(cast(Any, self.transport).getHandle(), self._legacy)
+        except TlsFailed as error:
+            self.end(error)
+            return
         done, self._handshake = self._handshake, None
         if done is not None and not done.called:
             done.callback(None)
@@ -196,4 +208,7 @@ class Wire(Protocol):
     def _expired(self, what: str) -> None:
         awaited = self._machine.awaited
         owed = awaited.awaited() if awaited is not None else "an answer"
-        self.end(LegacyTimeout(f"the server {what} while it owed {owed}"))
+        if self._machine.bare_end:
+            self.end(BareLineEnds(f"the server {what} behind {owed}, whose last lines end in a bare line feed"))
+        else:
+            self.end(LegacyTimeout(f"the server {what} while it owed {owed}"))

@@ -14,7 +14,7 @@ from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.migration import schedule
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import Source, SourceLost, SourceUnusable
+from proxy.migration.source import Source, SourceBusy, SourceLost, SourceUnusable
 from proxy.pop3.client import connection
 from proxy.pop3.client.errors import LegacyBusy, LegacyTimeout, LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.wire.door import Secret
@@ -162,7 +162,13 @@ class LegacyDoorTest(DoorCase):
 
     def test_a_move_that_comes_back_is_told_in_its_own_words(self) -> None:
         reopen = self.door.reopener(USER, Secret(b"secret"))
-        for error, kind in ((LoginRejected("no"), SourceUnusable), (MaildropInUse("locked"), SourceLost)):
+        answers = (
+            (LoginRejected("no"), SourceBusy),  # it took the password before, so it may be tired of logins
+            (MaildropInUse("locked"), SourceBusy),
+            (LegacyUnreachable("gone"), SourceLost),
+            (LoginRejected("no"), SourceUnusable),
+        )
+        for error, kind in answers:
 
             async def open_again() -> Source:
                 return await reopen()
@@ -171,6 +177,27 @@ class LegacyDoorTest(DoorCase):
             self.connections[-1].login_result.errback(error)
             self.failureResultOf(opening, kind)
         self.assertEqual(self.slots_free(), 2)
+
+    def test_a_login_that_goes_well_lets_a_later_one_be_doubted(self) -> None:
+        reopen = self.door.reopener(USER, Secret(b"secret"))
+
+        def opening() -> Deferred[Source]:
+            async def open_again() -> Source:
+                return await reopen()
+
+            return Deferred.fromCoroutine(open_again())
+
+        refused = opening()
+        self.connections[-1].login_result.errback(LoginRejected("no"))
+        self.failureResultOf(refused, SourceBusy)
+        taken = opening()
+        self.connections[-1].login_result.callback(None)
+        source = self.successResultOf(taken)
+        source.abort()
+        for kind in (SourceBusy, SourceUnusable):
+            refused = opening()
+            self.connections[-1].login_result.errback(LoginRejected("no"))
+            self.failureResultOf(refused, kind)
 
 
 class Busy(DoorCase):
@@ -202,8 +229,32 @@ class Busy(DoorCase):
                 self.refuse(LegacyBusy("too many connections"))
             self.clock.advance(0.5)
         self.failureResultOf(self.opening, LegacyBusy)
-        self.assertTrue(60 <= self.clock.seconds() - began < 100)
+        self.assertTrue(40 <= self.clock.seconds() - began < 80)
         self.assertLess(len(self.connections), 9)  # each time after a longer pause
+
+    def test_one_account_s_own_trouble_does_not_slow_the_others_down(self) -> None:
+        """Its mailbox cannot be opened, and the server calls that temporary."""
+
+        def answer() -> None:
+            for connected in list(self.connections):
+                if connected.login_result.called:
+                    continue
+                if connected.user.startswith(b"user"):
+                    connected.login_result.errback(LegacyBusy("[SYS/TEMP] temporary failure"))
+                else:
+                    connected.login_result.callback(None)
+
+        for _ in range(20):
+            if self.opening.called:
+                self.failureResultOf(self.opening, LegacyBusy)
+                self.opening = self.open()
+            other = Deferred.fromCoroutine(self.door.open(Name("other", "123.com"), Secret(b"secret")))
+            for _ in range(3):
+                answer()
+                self.clock.advance(1)
+            self.successResultOf(other).abort()
+        self.assertEqual(self.host.schedule.allowed, 2)
+        self.assertEqual(self.said, ["legacy server busy"])
 
     def test_a_password_that_is_refused_is_not_tried_again(self) -> None:
         self.refuse(LegacyBusy("later"))

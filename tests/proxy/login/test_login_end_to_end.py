@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -45,6 +45,7 @@ class EndToEnd(TestCase):
     def setUp(self) -> None:
         self.patch(secrets, "_hasher", CHEAP)
         self.patch(move, "PAUSES", (0.0, 0.0, 0.0, 0.0))
+        self.patch(move, "WAITS", (0.0,) * len(move.WAITS))
         self.patch(pop3_client, "PROBE_TIME", 0.2)
         self.patch(door, "Legacy", self.impatient)
         self.patch(door, "PATIENCE", 0.0)
@@ -57,12 +58,18 @@ class EndToEnd(TestCase):
     def impatient(**settings: Any) -> Legacy:
         return Legacy(**settings, reply_timeout=0.5, opening_timeout=1.0)
 
-    async def serve(self, messages: list[bytes], **behaviour: Any) -> LegacyServer:
-        server = self.server = LegacyServer(messages, Behaviour(password=PASSWORD, **behaviour))
+    async def serve(self, messages: Sequence[bytes], **behaviour: Any) -> LegacyServer:
+        return self.serve_from(LegacyServer(messages, Behaviour(password=PASSWORD, **behaviour)))
+
+    def configuration(self, port: int) -> str:
+        return CONFIG.format(state=self.state, accounts="open", port=port, connections=5)
+
+    def serve_from(self, server: LegacyServer) -> LegacyServer:
+        """A daemon's worth of login in front of this legacy server."""
+        self.server = server
         server.listen(reactor)
         self.addCleanup(lambda: Deferred.fromCoroutine(server.close()))
-        text = CONFIG.format(state=self.state, accounts="open", port=server.port, connections=5)
-        settings = config.parse(text.encode())
+        settings = config.parse(self.configuration(server.port).encode())
         database = AccountsDatabase(settings.accounts_file)
         self.addCleanup(database.close)
         self.accounts = Accounts(database)

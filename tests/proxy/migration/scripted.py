@@ -131,6 +131,7 @@ class ScriptedSource:
     def __init__(self, mailbox: OldMailbox) -> None:
         self.mailbox = mailbox
         self.listed: list[Old] = []
+        self.remarks: list[str] = []
         self.over = False
         self.closed = False
         self.flow: list[str] = []  # "pause" and "resume"

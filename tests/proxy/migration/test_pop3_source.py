@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailstore.ledger import Entry, Listed, Outcome
-from proxy.migration.pop3_source import DISTRUST, UIDL_LIMIT, Manners, Pop3Source, source_error
+from proxy.migration.listing import UIDL_LIMIT
+from proxy.migration.pop3_source import DISTRUST, Manners, Pop3Source, source_error
 from proxy.migration.source import SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client import (
     ONE_AT_A_TIME,
@@ -38,6 +39,10 @@ class ScriptedConnection:
     def __init__(self) -> None:
         self.sizes: Deferred[dict[int, int | None]] = succeed({})
         self.uidls: Deferred[list[tuple[int, bytes]] | None] = succeed([])
+        self.counted: Deferred[int | None] = succeed(None)
+        self.greeting = "ready"
+        self.capabilities: dict[str, tuple[str, ...]] = {}
+        self.expires = False
         self.able: Deferred[Pipelining] = succeed(Pipelining.ABLE)
         self.retrieved: list[tuple[list[int], dict[int, int | None], Window]] = []
         self.retrieval: Deferred[None] | None = None
@@ -57,6 +62,10 @@ class ScriptedConnection:
         self.calls.append("uidl")
         return await self.uidls
 
+    async def count(self) -> int | None:
+        self.calls.append("stat")
+        return await self.counted
+
     async def prove_pipelining(self) -> Pipelining:
         self.calls.append("prove")
         return await self.able
@@ -67,6 +76,9 @@ class ScriptedConnection:
         self.sink = sink
         if self.retrieval is not None:
             await self.retrieval
+
+    async def noop(self) -> None:
+        self.calls.append("noop")
 
     def hurry(self, numbers: Collection[int]) -> None:
         self.hurried.append(list(numbers))
@@ -138,8 +150,8 @@ class Pop3SourceTestCase(SynchronousTestCase):
 class Listings(Pop3SourceTestCase):
     def test_numbers_sizes_and_names_are_put_together_in_the_server_s_order(self) -> None:
         self.connection.sizes = succeed({2: 20, 1: None, 3: 30})
-        self.connection.uidls = succeed([(3, b"c"), (1, b"a"), (9, b"nobody")])
-        expected = [Listed(1, "a", 0), Listed(2, "", 20), Listed(3, "c", 30)]
+        self.connection.uidls = succeed([(3, b"c"), (1, b"a"), (9, b"of UIDL alone")])
+        expected = [Listed(1, "a", 0), Listed(2, "", 20), Listed(3, "c", 30), Listed(9, "of UIDL alone", 0)]
         self.assertEqual(self.successResultOf(self.listing()), expected)
 
     def test_without_uidl(self) -> None:
@@ -285,9 +297,22 @@ class Fetching(Pop3SourceTestCase):
         self.assertFalse(self.manners.one_at_a_time)
 
     def test_a_connection_that_is_reset_says_nothing_of_pipelining(self) -> None:
-        self.connection.retrieval = fail(LegacyUnreachable("reset", message=1))
-        self.failureResultOf(self.fetch((1, entry(1)), (2, entry(2))), SourceLost)
+        for _ in range(3):
+            self.connect()
+            self.connection.retrieval = Deferred()
+            fetching = self.fetch((1, entry(1)), (2, entry(2)))
+            assert self.connection.sink is not None
+            self.connection.sink.message(1, b"x" * 100)
+            self.connection.retrieval.errback(LegacyUnreachable("reset", message=2))
+            self.failureResultOf(fetching, SourceLost)
         self.assertFalse(self.manners.one_at_a_time)
+
+    def test_one_that_is_reset_before_anything_came_may_have_had_too_much_at_once(self) -> None:
+        for one_at_a_time in (False, True):
+            self.connect()
+            self.connection.retrieval = fail(LegacyUnreachable("reset", message=1))
+            self.failureResultOf(self.fetch((1, entry(1)), (2, entry(2))), SourceLost)
+            self.assertEqual(self.manners.one_at_a_time, one_at_a_time)
 
     def test_what_a_receiver_raises_is_raised(self) -> None:
         self.connection.retrieval = fail(ZeroDivisionError())

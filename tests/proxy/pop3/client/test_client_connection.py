@@ -194,6 +194,29 @@ class SessionTests(LegacyCase):
             self.assertTrue(connection.over)
             await connection.quit()
 
+    async def test_quit_is_not_said_where_it_would_change_something(self) -> None:
+        for expire, fetched, said in (
+            (b"EXPIRE 0", True, 0),
+            (b"EXPIRE 0 USER", True, 0),
+            (b"EXPIRE 0", False, 1),
+            (b"EXPIRE NEVER", True, 1),
+            (b"EXPIRE 30", True, 1),
+        ):
+            server = self.serve(Behaviour(capabilities=(b"UIDL", expire)))
+            connection = await self.logged_in()
+            if fetched:
+                await connection.retrieve([1], {}, Shelf(), Pace(Window()))
+            await connection.quit()
+            self.assertTrue(connection.over)
+            self.assertEqual(server.asked(b"QUIT"), said, expire)
+
+    async def test_the_count_of_stat_is_read_where_there_is_one(self) -> None:
+        for answer, count in ((b"+OK 7 (700 octets)", 7), (b"+OK", None), (b"-ERR no", None), (b"+OK many", None)):
+            self.serve(Behaviour(answers={b"STAT": answer + b"\r\n"}))
+            connection = await self.logged_in()
+            self.assertEqual(await connection.count(), count)
+            self.assertFalse(connection.over)
+
 
 class FaultTests(LegacyCase):
     async def test_nobody_there(self) -> None:
@@ -307,7 +330,7 @@ class FaultTests(LegacyCase):
     async def test_a_refusal_keeps_its_code(self) -> None:
         self.serve(Behaviour(answers={b"LIST": b"-ERR [SYS/TEMP] disk\r\n", b"NOOP": b"-ERR\r\n"}))
         connection = await self.logged_in()
-        error = await self.fails(CommandRefused, connection.list_sizes())
+        error = await self.fails(LegacyBusy, connection.list_sizes())
         self.assertEqual(str(error), "the legacy server refused LIST: [SYS/TEMP] disk")
         await self.fails(CommandRefused, connection.noop())
         self.assertFalse(connection.over)
