@@ -100,9 +100,8 @@ class WithoutDaemon(MigrateCase):
             server = self.serve_old_mail(BOXES, vanished=frozenset({4}))
             ran = await self.mailferry("migrate", *self.known("anna", "li"))
             self.assertEqual(ran.status, 1)
-            (said,) = [line for line in ran.lines if line.startswith("anna@")]
-            expected = "anna@123.com  not here  1 message could not be carried over and is in quarantine (number 4: "
-            self.assertTrue(said.startswith(expected), said)
+            said = "anna@123.com  not here  1 message could not be carried over and is in quarantine (number 4: "
+            self.assertIn(said, "\n".join(ran.lines))
             await self.mailferry("migrate", "anna@123.com")  # as often as it is asked for by itself
             server.behaviour.vanished = frozenset()
             ran = await self.mailferry("retry", "123.com")

@@ -150,7 +150,7 @@ def bad(position: int, reason: str) -> Quarantined:
 
 def test_in_words() -> None:
     assert in_words([]) == ""
-    remedy = "asked for again an hour later, or at once after mailferry retry"
+    remedy = "asked for again by a move an hour later, or at once by mailferry retry"
     assert in_words([bad(5, "no")]) == (
         f"1 message could not be carried over and is in quarantine (number 5: no); {remedy}"
     )
