@@ -212,12 +212,12 @@ class Mover:
         )
 
     async def _no_longer(self, account: Account, reason: str) -> None:
-        """The legacy server no longer takes the password that the account had: it is not sent there again."""
+        """The legacy server does not take the password that the account had: it is not sent there again by itself."""
+        if account.password_hash is not None:
+            self.rejected(account.name, account.password_hash)
         fresh = await self._in_thread(self._accounts.get, account.id)
         if fresh.password_hash == account.password_hash:
             await self._in_thread(self._accounts.password_rejected, account.id, reason)
-        if account.password_hash is not None:
-            self.rejected(account.name, account.password_hash)
 
     # What arrived since
 
