@@ -18,30 +18,28 @@ import enum
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from twisted.internet import error as net
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IReactorTime
 
-from proxy.pop3.client.asking import Line
-from proxy.pop3.client.commands import Verb, command
-from proxy.pop3.client.errors import (
+from proxy.legacy.dialling import dialled
+from proxy.legacy.errors import (
     LegacyError,
     LegacyProtocolError,
-    LegacyUnreachable,
     LoginNotPossible,
     LoginRejected,
     ServerRefused,
 )
-from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
+from proxy.legacy.settings import Legacy
+from proxy.legacy.wire import Wire
+from proxy.pop3.client.asking import Line
+from proxy.pop3.client.commands import Verb, command
+from proxy.pop3.client.login import ClosedBeforePassword, Stamps, attempt, check_sendable, mechanisms
 from proxy.pop3.client.opening import open_session
 from proxy.pop3.client.pace import Pace
+from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.refusals import declined, unsupported
 from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_count, parse_stat
 from proxy.pop3.client.retrieval import Retrieval, Sink
 from proxy.pop3.client.session import Session
-from proxy.pop3.client.settings import Legacy
-from proxy.pop3.client.wire import Wire
 from proxy.wire.door import Secret
 
 LISTING_LIMIT = 512 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
@@ -50,7 +48,7 @@ PROBE_TIME = 5.0  # seconds for the second of two answers, once the first is the
 QUIT_TIME = 10.0  # seconds for saying goodbye
 
 T = TypeVar("T")
-Dial = Callable[[], Awaitable[Wire]]
+Dial = Callable[[], Awaitable[Wire[Expectation]]]
 
 
 class Pipelining(enum.Enum):
@@ -64,9 +62,9 @@ class Pipelining(enum.Enum):
 class Connection:
     """A connection to a legacy server, made by `connect`."""
 
-    def __init__(self, dial: Dial, session: Session, legacy: Legacy, clock: IReactorTime) -> None:
+    def __init__(self, dial: Dial, session: Session, legacy: Legacy, clock: IReactorTime, stamps: Stamps) -> None:
         self.legacy = legacy
-        self.apop_in_vain = False  # was a right password refused by APOP?
+        self._stamps = stamps
         self._dial = dial
         self._session = session
         self._clock = clock
@@ -74,9 +72,9 @@ class Connection:
         self._retrieved = False
 
     @classmethod
-    async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime) -> Connection:
+    async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime, stamps: Stamps | None = None) -> Connection:
         """As `connect`, over a transport of the caller's making. Raises LegacyError."""
-        return cls(dial, await open_session(dial, legacy.tls), legacy, clock)
+        return cls(dial, await open_session(dial, legacy.tls), legacy, clock, stamps or Stamps())
 
     @property
     def capabilities(self) -> Capabilities:
@@ -98,15 +96,15 @@ class Connection:
         """Is this connection of no use any more?"""
         return self._session.wire.over is not None
 
-    async def login(self, user: bytes, password: Secret, *, apop: bool = True) -> None:
-        """Check a password, and open the mailbox with it. Not `apop`: without trying APOP first.
+    async def login(self, user: bytes, password: Secret) -> None:
+        """Check a password, and open the mailbox with it.
 
         Raises LoginRejected (wrong), MaildropInUse, LegacyBusy, LoginNotPossible, or another LegacyError.
         A name or password that POP3 cannot carry (line end, NUL, more than 1,024 octets) is LoginRejected.
         """
         check_sendable(user, password)
         session = self._session
-        stamp = session.stamp if apop else None
+        stamp = None if self._stamps.in_vain else session.stamp
         first, *rest = mechanisms(stamp, session.capabilities, encrypted=session.wire.encrypted)
         try:
             await attempt(session, first, user, password)
@@ -118,7 +116,7 @@ class Connection:
             except ClosedBeforePassword:  # it hung up after the first, as qmail's popup does
                 self._session = await open_session(self._dial, self.legacy.tls)
                 await attempt(self._session, rest[0], user, password)
-            self.apop_in_vain = True
+            self._stamps.in_vain = True
 
     async def stat(self) -> tuple[int, int]:
         """Messages and octets in the mailbox."""
@@ -274,41 +272,11 @@ def _refused(verb: Verb, reply: Reply) -> ServerRefused:
     return declined(verb.name, reply)
 
 
-class _Wires(Factory):
-    """Makes the protocol of one connection."""
+async def connect(reactor: Any, legacy: Legacy, stamps: Stamps | None = None) -> Connection:
+    """Connect to a legacy server, up to where a login can follow; `stamps` is what was learnt of it. Raises
+    LegacyError."""
 
-    noisy = False
+    async def dial() -> Wire[Expectation]:
+        return await dialled(reactor, legacy, ClientProtocol)
 
-    def __init__(self, clock: IReactorTime, legacy: Legacy) -> None:
-        self._clock = clock
-        self._legacy = legacy
-
-    def buildProtocol(self, addr: IAddress | None) -> Wire:
-        return Wire(self._clock, self._legacy)
-
-
-async def connect(reactor: Any, legacy: Legacy) -> Connection:
-    """Connect to a legacy server, up to where a login can follow. Raises LegacyError."""
-
-    async def dial() -> Wire:
-        endpoint = HostnameEndpoint(reactor, legacy.host, legacy.port, timeout=legacy.connect_timeout)
-        try:
-            return cast(Wire, await endpoint.connect(_Wires(reactor, legacy)))
-        except (net.ConnectError, net.DNSLookupError, OSError, ValueError) as error:
-            raise LegacyUnreachable(_no_connection(error, legacy)) from None
-
-    return await Connection.open(dial, legacy, reactor)
-
-
-def _no_connection(error: Exception, legacy: Legacy) -> str:
-    """Why there is no connection, in words."""
-    where = f"{legacy.host} port {legacy.port}"
-    if isinstance(error, net.DNSLookupError | ValueError):  # ValueError: it cannot even be a name
-        return f"the name {legacy.host} is not known to DNS"
-    if isinstance(error, net.ConnectionRefusedError):
-        return f"{where} refuses connections"
-    if isinstance(error, net.TimeoutError):
-        return f"{where} does not answer within {legacy.connect_timeout:g} s"
-    if isinstance(error, net.NoRouteError):
-        return f"there is no route to {where}"
-    return f"no connection to {where} ({type(error).__name__})"
+    return await Connection.open(dial, legacy, reactor, stamps)

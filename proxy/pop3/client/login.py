@@ -20,9 +20,9 @@ from __future__ import annotations
 import enum
 import hashlib
 
+from proxy.legacy.errors import LegacyUnreachable, LoginRejected
 from proxy.pop3.client.asking import SaslLine
 from proxy.pop3.client.commands import COMMAND_LIMIT, Verb, command, plain_response, sasl_line, sendable
-from proxy.pop3.client.errors import LegacyUnreachable, LoginRejected
 from proxy.pop3.client.refusals import refusal
 from proxy.pop3.client.replies import Capabilities, Reply
 from proxy.pop3.client.session import Session
@@ -33,6 +33,15 @@ class Mechanism(enum.Enum):
     APOP = "APOP"
     USER = "USER and PASS"
     PLAIN = "SASL PLAIN"
+
+
+class Stamps:
+    """What was learnt of one server's stamps, from one connection to the next: was a right password refused by APOP?"""
+
+    __slots__ = ("in_vain",)
+
+    def __init__(self) -> None:
+        self.in_vain = False
 
 
 class ClosedBeforePassword(LegacyUnreachable):

@@ -10,13 +10,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from proxy import config
+from proxy.legacy.errors import LegacyBusy, LegacyTimeout, LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.migration import schedule
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import Source, SourceBusy, SourceLost, SourceUnusable
 from proxy.pop3.client import connection
-from proxy.pop3.client.errors import LegacyBusy, LegacyTimeout, LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.wire.door import Secret
 
 CONFIG = b"""
@@ -41,12 +41,9 @@ class Connected:
         self.capabilities = capabilities
         self.login_result: Deferred[None] = Deferred()
         self.aborted = False
-        self.apop: bool | None = None
-        self.apop_in_vain = False
 
-    async def login(self, user: bytes, password: Secret, *, apop: bool = True) -> None:
+    async def login(self, user: bytes, password: Secret) -> None:
         self.user = user
-        self.apop = apop
         await self.login_result
 
     def abort(self) -> None:
@@ -63,7 +60,7 @@ class DoorCase(SynchronousTestCase):
         self.said: list[str] = []
         self.door = LegacyDoor(config.parse(CONFIG), self.clock, lambda event, **_: self.said.append(event))
 
-    async def connect(self, _reactor: Any, _settings: Any) -> Connected:
+    async def connect(self, _reactor: Any, _settings: Any, _stamps: Any) -> Connected:
         self.settings = _settings
         if self.connecting is not None:
             await self.connecting
@@ -98,15 +95,6 @@ class LegacyDoorTest(DoorCase):
         source.abort()
         source.abort()
         self.assertEqual(self.slots_free(), 2)
-
-    def test_apop_that_was_refused_for_a_right_password_is_not_tried_again_at_this_server(self) -> None:
-        for in_vain, tried in ((False, True), (True, True), (False, False), (False, False)):
-            opening = self.open()
-            connected = self.connections[-1]
-            self.assertEqual(connected.apop, tried)
-            connected.apop_in_vain = in_vain
-            connected.login_result.callback(None)
-            self.successResultOf(opening).abort()
 
     def test_no_more_than_the_limit_and_the_next_when_one_is_left(self) -> None:
         first, second, third = self.open(), self.open(), self.open()
