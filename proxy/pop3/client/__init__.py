@@ -21,7 +21,6 @@ from proxy.legacy.errors import (
 )
 from proxy.legacy.settings import ONE_AT_A_TIME, Legacy, Window
 from proxy.pop3.client.connection import Connection, Pipelining, connect
-from proxy.pop3.client.login import Stamps
 from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.retrieval import Sink
 
@@ -42,7 +41,6 @@ __all__ = [
     "Pipelining",
     "ServerRefused",
     "Sink",
-    "Stamps",
     "TlsFailed",
     "Window",
     "connect",

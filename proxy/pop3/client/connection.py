@@ -32,7 +32,7 @@ from proxy.legacy.settings import Legacy
 from proxy.legacy.wire import Wire
 from proxy.pop3.client.asking import Line
 from proxy.pop3.client.commands import Verb, command
-from proxy.pop3.client.login import ClosedBeforePassword, Stamps, attempt, check_sendable, mechanisms
+from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
 from proxy.pop3.client.opening import open_session
 from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.protocol import ClientProtocol, Expectation
@@ -62,9 +62,9 @@ class Pipelining(enum.Enum):
 class Connection:
     """A connection to a legacy server, made by `connect`."""
 
-    def __init__(self, dial: Dial, session: Session, legacy: Legacy, clock: IReactorTime, stamps: Stamps) -> None:
+    def __init__(self, dial: Dial, session: Session, legacy: Legacy, clock: IReactorTime) -> None:
         self.legacy = legacy
-        self._stamps = stamps
+        self.apop_in_vain = False  # was a right password refused by APOP?
         self._dial = dial
         self._session = session
         self._clock = clock
@@ -72,9 +72,9 @@ class Connection:
         self._retrieved = False
 
     @classmethod
-    async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime, stamps: Stamps | None = None) -> Connection:
+    async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime) -> Connection:
         """As `connect`, over a transport of the caller's making. Raises LegacyError."""
-        return cls(dial, await open_session(dial, legacy.tls), legacy, clock, stamps or Stamps())
+        return cls(dial, await open_session(dial, legacy.tls), legacy, clock)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -96,15 +96,15 @@ class Connection:
         """Is this connection of no use any more?"""
         return self._session.wire.over is not None
 
-    async def login(self, user: bytes, password: Secret) -> None:
-        """Check a password, and open the mailbox with it.
+    async def login(self, user: bytes, password: Secret, *, apop: bool = True) -> None:
+        """Check a password, and open the mailbox with it. Not `apop`: without trying APOP first.
 
         Raises LoginRejected (wrong), MaildropInUse, LegacyBusy, LoginNotPossible, or another LegacyError.
         A name or password that POP3 cannot carry (line end, NUL, more than 1,024 octets) is LoginRejected.
         """
         check_sendable(user, password)
         session = self._session
-        stamp = None if self._stamps.in_vain else session.stamp
+        stamp = session.stamp if apop else None
         first, *rest = mechanisms(stamp, session.capabilities, encrypted=session.wire.encrypted)
         try:
             await attempt(session, first, user, password)
@@ -116,7 +116,7 @@ class Connection:
             except ClosedBeforePassword:  # it hung up after the first, as qmail's popup does
                 self._session = await open_session(self._dial, self.legacy.tls)
                 await attempt(self._session, rest[0], user, password)
-            self._stamps.in_vain = True
+            self.apop_in_vain = True
 
     async def stat(self) -> tuple[int, int]:
         """Messages and octets in the mailbox."""
@@ -272,11 +272,10 @@ def _refused(verb: Verb, reply: Reply) -> ServerRefused:
     return declined(verb.name, reply)
 
 
-async def connect(reactor: Any, legacy: Legacy, stamps: Stamps | None = None) -> Connection:
-    """Connect to a legacy server, up to where a login can follow; `stamps` is what was learnt of it. Raises
-    LegacyError."""
+async def connect(reactor: Any, legacy: Legacy) -> Connection:
+    """Connect to a legacy server, up to where a login can follow. Raises LegacyError."""
 
     async def dial() -> Wire[Expectation]:
         return await dialled(reactor, legacy, ClientProtocol)
 
-    return await Connection.open(dial, legacy, reactor, stamps)
+    return await Connection.open(dial, legacy, reactor)

@@ -35,15 +35,6 @@ class Mechanism(enum.Enum):
     PLAIN = "SASL PLAIN"
 
 
-class Stamps:
-    """What was learnt of one server's stamps, from one connection to the next: was a right password refused by APOP?"""
-
-    __slots__ = ("in_vain",)
-
-    def __init__(self) -> None:
-        self.in_vain = False
-
-
 class ClosedBeforePassword(LegacyUnreachable):
     """The connection was lost at USER: the server has not seen the password, and has counted nothing."""
 
