@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IAddress
 from mailstore.accounts import State
 from proxy.login import legacy as door
 from proxy.migration import schedule
+from proxy.pop3.client.settings import Legacy
 from proxy.wire.door import Credentials, Hold, Home, Secret
 from tests.legacy.server import LegacyProtocol, LegacyServer
 from tests.proxy.login import test_login_end_to_end as end_to_end
@@ -43,6 +44,7 @@ class Limited(end_to_end.EndToEnd):
 
     def setUp(self) -> None:
         super().setUp()
+        self.patch(door, "Legacy", Legacy)  # a busy machine may be late
         self.patch(door, "PATIENCE", 60.0)
         self.patch(schedule, "FIRST_PAUSE", 0.05)
         self.patch(end_to_end, "LegacyServer", LimitedServer)

@@ -102,6 +102,17 @@ class Retries(Background):
         self.pass_time(400)
         self.assertIs(self.account().state, State.MOVED)
 
+    def test_a_defect_of_ours_loses_nobody(self) -> None:
+        self.background()
+        self.interrupt()
+        patch = self.patch(self.legacy, "open", lambda *_: 1 / 0)
+        self.pass_time(90)
+        self.assertIn("something unexpected", self.account().reason)
+        self.log.lines = [line for line in self.log.lines if line[1] != "unexpected"]
+        patch.restore()
+        self.pass_time(400)
+        self.assertIs(self.account().state, State.MOVED)
+
     def test_a_password_that_is_refused_is_sent_once(self) -> None:
         """Attempts that fail are counted there, and lock out whoever has the new one."""
         self.background()
