@@ -24,7 +24,7 @@ from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped
+from proxy.migration.source import GaveWay, PasswordChanged, Reopen, Source, SourceError, SourceLost, Stopped
 from proxy.migration.turns import Turns
 from proxy.pop3.client.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
@@ -196,6 +196,8 @@ class Mover:
                 return
             if isinstance(result, Stopped):
                 await self._in_thread(self._accounts.gave_way, account.id)
+            elif isinstance(result, PasswordChanged):
+                await self._no_longer(account, str(result))
             else:
                 wait = self._next_try(account)
                 await self._in_thread(self._accounts.interrupted, account.id, str(result), wait)
@@ -212,6 +214,14 @@ class Mover:
             quarantined=result.quarantined,
             seconds=round(seconds, 3),
         )
+
+    async def _no_longer(self, account: Account, reason: str) -> None:
+        """The legacy server no longer takes the password that the account had: it is not sent there again."""
+        fresh = await self._in_thread(self._accounts.get, account.id)
+        if fresh.password_hash == account.password_hash:
+            await self._in_thread(self._accounts.password_rejected, account.id, reason)
+        if account.password_hash is not None and account.password_state is PasswordState.KNOWN:
+            self.rejected(account.name, account.password_hash)
 
     # What arrived since
 
@@ -315,9 +325,7 @@ class Mover:
         try:
             source = await self._legacy.open(name_of(fresh), password, errand)
         except LoginRejected:
-            if fresh.password_hash is not None and fresh.password_state is PasswordState.KNOWN:
-                self.rejected(fresh.name, fresh.password_hash)
-            await self._in_thread(self._accounts.password_rejected, fresh.id, _rejected(fresh))
+            await self._no_longer(fresh, _rejected(fresh))
             raise
         try:
             if fresh.password_state is PasswordState.UNTRIED:

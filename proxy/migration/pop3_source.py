@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
 from proxy.migration import listing
-from proxy.migration.source import Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
+from proxy.migration.source import PasswordChanged, Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.errors import (
     BareLineEnds,
@@ -260,7 +260,7 @@ class Pop3Source:
 def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
     """What a failure of the client means to a move: would another connection do better?"""
     if isinstance(error, LoginRejected):  # it was taken before, or there would be no move
-        return SourceUnusable(f"{error.text} (it was right before: {CHANGED})")
+        return PasswordChanged(f"{error.text} (it was right before: {CHANGED})")
     if isinstance(error, (LoginNotPossible, CommandRefused)):
         return SourceUnusable(error.text)
     if isinstance(error, (LegacyBusy, MaildropInUse)):

@@ -8,7 +8,7 @@ from typing import Final
 from mailstore.ledger import Quarantined
 
 NAMED: Final = 3  # causes that are told, and messages of each
-_REMEDY: Final = "they are asked for again an hour later, or at once after mailferry retry"
+_REMEDY: Final = "asked for again by a move an hour later, or at once by mailferry retry"
 
 
 def in_words(rows: Sequence[Quarantined]) -> str:
@@ -22,8 +22,13 @@ def in_words(rows: Sequence[Quarantined]) -> str:
     told = [f"{_which(few)}: {cause}" for cause, few in causes[:NAMED]]
     if len(causes) > NAMED:
         told.append(f"{sum(len(few) for _, few in causes[NAMED:])} more for other reasons")
-    count = f"{len(rows)} messages could not be carried over and are in quarantine"
-    return f"{count} ({'; '.join(told)}); {_REMEDY}"
+    one = len(rows) == 1
+    count = (
+        "1 message could not be carried over and is"
+        if one
+        else f"{len(rows)} messages could not be carried over and are"
+    )
+    return f"{count} in quarantine ({'; '.join(told)}); {_REMEDY}"
 
 
 def _which(rows: Sequence[Quarantined]) -> str:

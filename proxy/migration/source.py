@@ -43,6 +43,10 @@ class SourceUnusable(SourceError):
     """The server says what cannot be worked with; asking again would not help."""
 
 
+class PasswordChanged(SourceUnusable):
+    """The password that was right when the move began is not any more."""
+
+
 class Receiver(Protocol):
     """Takes messages as they arrive, in the order asked for, in the reactor's thread."""
 

@@ -7,10 +7,12 @@ Debian's default is one minute, which here a second port has.
 
 from __future__ import annotations
 
+import fcntl
 import poplib
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.legacy.dovecot import PASSWORD, free_port, wait_for_port
@@ -74,6 +76,14 @@ class Cyrus(RootedPeer):
 
     def stored(self, user: str) -> dict[str, bytes]:
         return {name: octets for name, octets in contents(self.folder(user)).items() if name.endswith(".")}
+
+    @contextmanager
+    def being_delivered_to(self, user: str) -> Iterator[None]:
+        """Somebody holds the mailbox's lock, as a delivery or an IMAP session does while it changes it."""
+        lock = self.root / "run/cyrus/lock" / f"{self.folder(user).name}.lock"
+        with lock.open("ab") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            yield
 
     def start(self) -> None:
         with (self.root / "log").open("ab") as log:

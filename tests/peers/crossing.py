@@ -55,9 +55,9 @@ class Crossing:
     def log_in(self, user: str) -> None:
         """Log in, and stay until mailferry has looked for what is new."""
         wanted = self.moves(user) + 1
-        for _ in range(5):  # a look that is still under way when the login comes is not repeated
+        for _ in range(15):  # a look that is still under way when the login comes is not repeated
             with self.imap(user):
-                if self._come(user, wanted, _PATIENCE / 5):
+                if self._come(user, wanted, _PATIENCE / 15):
                     return
         raise AssertionError(f"no move:\n{self.daemon.log}")
 

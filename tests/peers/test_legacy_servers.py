@@ -36,6 +36,9 @@ def odd(subject: bytes, body: bytes) -> bytes:
     return HEADER % (subject, subject) + body
 
 
+TWIN = odd(b"twin", b"the same\r\n")
+LARGER = b"From: a@example.cn\r\nSubject: number %d\r\nMessage-ID: <%d@example.cn>\r\n\r\n%b\r\n"
+MANY = 500
 ODD = [
     odd(b"dots", b".\r\n..\r\n.x\r\nx.\r\n.\r\n"),
     odd(b"nothing", b""),
@@ -49,8 +52,8 @@ ODD = [
     odd(b"large-dots", b".\r\n" * 50_000),
     odd(b"from", b"From here on\r\n\r\nFrom there\r\n>From nowhere\r\n"),
     odd(b"blank", b"\r\n\r\n\r\n"),
-    odd(b"twin", b"the same\r\n"),
-    odd(b"twin", b"the same\r\n"),
+    TWIN,
+    TWIN,
     b"Subject: =?gb18030?B?y8S8vrvh0uk=?= \xcb\xc4\xbc\xbe\r\n\r\n8-bit in the header\r\n",
 ]
 
@@ -149,6 +152,42 @@ def test_what_was_deleted_on_either_side_is_neither_doubled_nor_revived(crossing
     assert subjects(octets(peer.pop3, user)) == [1, 3, 4, 5, 6, 7]
     assert subjects(over_imap(crossing.daemon, user)) == [1, 2, 4, 5, 6, 7]
     assert crossing.tap.asked(b"DELE") == 0
+
+
+def test_twins_stay_two_and_one_that_is_deleted_here_stays_deleted(crossing: Crossing) -> None:
+    """Two messages with the same octets; at the mbox servers with the same UIDL as well, which RFC 1939 7 allows."""
+    peer, user = crossing.peer, crossing.new_user()
+    peer.deliver(user, [TWIN, *letters(1, 2), TWIN])
+    uidls = [mail.uidl for mail in octets(peer.pop3, user)]
+    assert (uidls[0] == uidls[3]) == (peer.name in {"solid-pop3d", "popa3d"})
+
+    with crossing.imap(user) as client:
+        client.select_folder("INBOX")
+        twins = client.search(["SUBJECT", "twin"])
+        assert len(twins) == 2
+        client.delete_messages(twins[:1])
+        client.expunge()
+    crossing.wait_for_moves(user, 1)
+    sessions = len(crossing.tap.sessions)
+    crossing.log_in(user)
+    peer.deliver(user, letters(3, 3))
+    crossing.log_in(user)
+
+    assert crossing.tap.asked(b"RETR", since=sessions) == 1
+    with crossing.imap(user) as client:
+        client.select_folder("INBOX", readonly=True)
+        assert client.search(["SUBJECT", "twin"]) == twins[1:]
+        assert len(client.search()) == 4
+
+
+def test_a_larger_mailbox_is_asked_for_once(crossing: Crossing) -> None:
+    """Whatever each server makes of RETRs that are sent ahead of their answers."""
+    peer, user = crossing.peer, crossing.new_user()
+    peer.deliver(user, [LARGER % (number, number, b"x" * (number % 79) * 40) for number in range(1, MANY + 1)])
+    old = octets(peer.pop3, user)
+    sessions = len(crossing.tap.sessions)
+    assert differences(old, over_imap(crossing.daemon, user)) == (MANY, [])
+    assert crossing.tap.asked(b"RETR", since=sessions) == MANY
 
 
 def test_a_wrong_password_is_the_old_servers_word(crossing: Crossing) -> None:

@@ -66,7 +66,7 @@ class FirstLogin(LoginTestCase):
         self.old.refusals = {"u2": ALWAYS}
         self.admitted()
         self.assertIs(self.account().state, State.MOVED)
-        self.assertIn("1 messages", self.account().reason)
+        self.assertIn("1 message could", self.account().reason)
 
 
 class Together(LoginTestCase):

@@ -141,7 +141,7 @@ class EndToEnd(TestCase):
         assert account is not None
         self.assertIs(account.state, State.MOVED)
         self.assertEqual(account.messages_total - account.messages_done, count)
-        self.assertIn(f"{count} messages", account.reason)
+        self.assertIn(f"{count} message", account.reason)
 
 
 class GoodServers(EndToEnd):

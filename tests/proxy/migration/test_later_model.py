@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from twisted.internet.defer import Deferred
 
+from mailstore.errors import StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, StoreMode
+from mailstore.ledger import Ledger, Sums
+from proxy.migration import pull
 from proxy.migration.source import SourceError, SourceUnusable
 from tests.proxy.migration.later_rig import letter
 from tests.proxy.migration.scripted import MigrationTestCase, Old, OldMailbox, ScriptedSource
@@ -184,6 +189,26 @@ class TwoEnds(RuleBasedStateMachine):
     def carry(self) -> None:
         self.run_move()
 
+    @rule(at=st.integers(1, 3), after=st.booleans())
+    def carry_and_be_killed(self, at: int, after: bool) -> None:
+        """Where a batch is entered, before the ledger has it or before anything is done about it."""
+        entered = Ledger.enter
+        left = at
+
+        def entering(ledger: Ledger, *arguments: Any) -> Sums:
+            nonlocal left
+            left -= 1
+            if left or not after:
+                if not left:
+                    raise StorageFailed("killed before")
+                return entered(ledger, *arguments)
+            entered(ledger, *arguments)
+            raise StorageFailed("killed after")
+
+        with mock.patch.object(Ledger, "enter", entering), mock.patch.object(pull, "BATCH_MESSAGES", 2):
+            self.run_move(troubled=True)
+        self.restart()
+
     @rule(at=PICK, fault=st.sampled_from(["breaks", "breaks for good", "refused", "list", "stopped"]))
     def carry_in_trouble(self, at: int, fault: str) -> None:
         visible = self.old.visible()
@@ -229,7 +254,7 @@ class TwoEnds(RuleBasedStateMachine):
     @staticmethod
     def came_to_its_end(running: Deferred[object]) -> bool:
         results: list[object] = []
-        running.addErrback(lambda failure: failure.trap(SourceError) and None)
+        running.addErrback(lambda failure: failure.trap(SourceError, StorageFailed) and None)
         running.addCallback(results.append)
         return results != [None]
 

@@ -150,9 +150,9 @@ def bad(position: int, reason: str) -> Quarantined:
 
 def test_in_words() -> None:
     assert in_words([]) == ""
-    remedy = "they are asked for again an hour later, or at once after mailferry retry"
+    remedy = "asked for again by a move an hour later, or at once by mailferry retry"
     assert in_words([bad(5, "no")]) == (
-        f"1 messages could not be carried over and are in quarantine (number 5: no); {remedy}"
+        f"1 message could not be carried over and is in quarantine (number 5: no); {remedy}"
     )
     many = [bad(n, "no") for n in range(1, 6)] + [bad(7, "broke"), bad(8, "x"), bad(9, "y"), bad(10, "z")]
     assert in_words(many) == (
