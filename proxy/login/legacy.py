@@ -107,12 +107,18 @@ class LegacyHost:
             return True
         if isinstance(error, (LoginRejected, LoginNotPossible, MaildropInUse)):
             self.schedule.answered()
-        elif isinstance(error, LegacyUnreachable) and self.schedule.others_welcome(place):
+        elif self._one_too_many(name, error) and self.schedule.others_welcome(place):
             self._busy(place, name, error)  # it is there for others: one more is too many
             return True
         else:
             self.schedule.unreachable()
         return False
+
+    @staticmethod
+    def _one_too_many(name: Name | None, error: LegacyError) -> bool:
+        """Could it mean that, where others are logged in? Some servers cut off whoever comes then; Dovecot at its
+        `process_limit` lets them wait for its greeting until somebody leaves."""
+        return isinstance(error, LegacyUnreachable) or (name is None and isinstance(error, LegacyTimeout))
 
     def _busy(self, place: Place, name: Name | None, error: LegacyError) -> None:
         """An account that is turned away by its name again may have a trouble of its own, such as a mailbox that cannot
@@ -219,7 +225,7 @@ class LegacyDoor:
             raise
         greeted: Name | None = None
         try:
-            connection = await self._connect(server, attempt.asked)
+            connection = await self._connect(server, place, attempt.asked)
             greeted = name
             server.host.learn(connection)
             try:
@@ -242,7 +248,7 @@ class LegacyDoor:
 
         return Pop3Source(connection, server.manners, left)
 
-    async def _connect(self, server: LegacyServer, asked: float) -> Connection:
+    async def _connect(self, server: LegacyServer, place: Place, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
         host = server.host
         if host.in_vain is not None and host.in_vain[0] > asked:
@@ -254,7 +260,7 @@ class LegacyDoor:
             connection = await pop3_client.connect(self._reactor, server.settings)
         except LegacyError as error:
             now = self._reactor.seconds()
-            if now - began >= server.settings.connect_timeout:
+            if now - began >= server.settings.connect_timeout and not host.schedule.others_welcome(place):
                 host.in_vain = (now, error)
             raise
         host.in_vain = None

@@ -299,6 +299,19 @@ class Busy(DoorCase):
         self.connections[-1].login_result.callback(None)
         self.successResultOf(second).abort()
 
+    def test_one_who_is_not_greeted_while_others_are_in_is_one_too_many(self) -> None:
+        self.connections[0].login_result.callback(None)
+        source = self.successResultOf(self.opening)
+        second, silence = self.open_without_answer()
+        self.clock.advance(60)
+        self.connecting = None
+        silence.errback(LegacyTimeout("the server was silent for 60 s while it owed its greeting"))
+        self.assertNoResult(second)
+        source.abort()
+        self.clock.advance(1)
+        self.connections[-1].login_result.callback(None)
+        self.successResultOf(second).abort()
+
     def test_one_who_is_cut_off_while_nobody_is_in_is_told(self) -> None:
         self.refuse(LegacyUnreachable("refused"))
         self.failureResultOf(self.opening, LegacyUnreachable)
