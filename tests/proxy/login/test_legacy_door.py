@@ -338,16 +338,6 @@ class Busy(DoorCase):
         self.refuse(LegacyBusy("[LOGIN-DELAY] wait", "LOGIN-DELAY"))
         self.failureResultOf(opening, LegacyBusy)  # nobody is kept waiting for so long
 
-    def test_a_server_that_deletes_what_was_fetched_is_reported_once(self) -> None:
-        self.capabilities = {"EXPIRE": ("0",)}
-        self.refuse(LoginRejected("no"))
-        self.failureResultOf(self.opening, LoginRejected)
-        for _ in range(3):
-            opening = self.open()
-            self.refuse(LoginRejected("no"))
-            self.failureResultOf(opening, LoginRejected)
-        self.assertEqual(self.said, ["legacy server deletes mail"])
-
     def test_a_mailbox_that_somebody_else_holds_is_said_at_once(self) -> None:
         self.refuse(MaildropInUse("locked"))
         self.failureResultOf(self.opening, MaildropInUse)

@@ -337,19 +337,6 @@ class Ending(Pop3SourceTestCase):
         self.successResultOf(Deferred.fromCoroutine(self.source.close()))
         self.assertEqual((self.connection.calls, self.left), (["quit", "abort"], 1))
 
-    def test_a_server_that_deletes_at_quit_what_was_fetched_is_not_said_good_bye(self) -> None:
-        """RFC 2449 6.7: EXPIRE 0; RFC 1939 6: without QUIT nothing is removed."""
-        for expire, end in {
-            ("0",): "abort",
-            ("0", "USER"): "abort",
-            ("30",): "quit",
-            ("NEVER",): "quit",
-        }.items():
-            self.connect()
-            self.connection.capabilities = {"EXPIRE": expire}
-            self.successResultOf(Deferred.fromCoroutine(self.source.close()))
-            self.assertEqual(self.connection.calls, [end])
-
     def test_abort(self) -> None:
         self.source.abort()
         self.assertEqual((self.connection.calls, self.left), (["abort"], 1))
