@@ -25,7 +25,6 @@ from mailstore import schema
 from mailstore.database import storage_errors
 from mailstore.errors import MessageLost
 from mailstore.index import marks
-from mailstore.index.folders import INBOX_ID
 from mailstore.index.mailbox import EXACT
 from mailstore.ledger import Entry, Outcome
 from mailstore.maildir import Maildir, open_file, unique_of
@@ -264,5 +263,5 @@ class Audit:
 
 
 def _place(entry: Entry) -> tuple[int, int]:
-    """Where in the index the message of a row is, or is to be: POP3 knows one folder."""
-    return INBOX_ID, entry.uid or 0
+    """Where in the index the message of a row is, or is to be."""
+    return entry.folder_id, entry.uid or 0

@@ -2,9 +2,9 @@
 
 Three steps, each in a thread of its own if its caller likes, and each batch through all of them in order:
 `write` puts messages into the INBOX's `tmp` as they arrive; `settle` is the barrier, bytes first, then the
-names in `cur`; the ledger's `enter` then makes the batch visible. What a crash leaves behind is known by its
-name, which carries the mailbox's token and the ledger row: `clear_leftovers` removes it when the row is about
-to be fetched again.
+names in the `cur` of their folders; the ledger's `enter` then makes the batch visible. What a crash leaves behind is
+known by its name, which carries the mailbox's token and the ledger row: `clear_leftovers` removes it when the row is
+about to be fetched again.
 
 Bytes are stored exactly as they came (invariant 4).
 
@@ -17,12 +17,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from mailstore.database import storage_errors
+from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import NO_FLAGS, SEEN, Flags
 from mailstore.ledger import Entry, Landed
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files, unique_name
@@ -30,6 +32,7 @@ from mailstore.message.arrival import arrival, header_end
 from mailstore.message.likeness import likeness
 
 HEADER_LIMIT: Final = 64 * 1024  # of a message, what is looked at for date and flags
+CURS: Final = 64  # directories that are kept open
 SPOILT: Final = 3  # files in a row that a sound disk may refuse
 
 # What a disk may say of one file, while it takes others.
@@ -77,6 +80,10 @@ def _seen_also(flags: Flags) -> Flags:
     return flags | {SEEN}
 
 
+def _unseen(flags: Flags) -> Flags:
+    return flags - {SEEN}
+
+
 _SEEN_RULES: Mapping[str, Callable[[Flags], Flags]] = {
     "headers": lambda flags: flags,
     "all": _seen_also,
@@ -84,25 +91,42 @@ _SEEN_RULES: Mapping[str, Callable[[Flags], Flags]] = {
 }
 
 
+# The same for what an IMAP server says: that a message is flagged, or answered, is no question of having read it.
+_SEEN_RULES_OF_MARKS: Mapping[str, Callable[[Flags], Flags]] = {**_SEEN_RULES, "none": _unseen}
+_INBOX_ALONE: Mapping[int, str] = {INBOX_ID: ""}
+
+
 class Landing:
     """One move's way into one Maildir. `write` calls follow each other; so do `settle` calls."""
 
-    def __init__(self, maildir: Maildir, token: str, *, seen: str, clock: Callable[[], float]) -> None:
-        """`seen` is the configuration's: `headers` takes flags from Status and X-Status, `all` marks everything as
-        read besides, `none` gives no flags. Raises StorageFailed."""
+    def __init__(
+        self,
+        maildir: Maildir,
+        token: str,
+        *,
+        seen: str,
+        clock: Callable[[], float],
+        directories: Mapping[int, str] = _INBOX_ALONE,
+    ) -> None:
+        """`seen` is the configuration's: `headers` takes flags from Status and X-Status, or from what an IMAP server
+        says, `all` marks everything as read besides, `none` gives none of those, or nothing as read. `directories` are
+        the folders', by id. Raises StorageFailed."""
         self._maildir = maildir
         self._token = token
+        self._directories = directories
         self._flags = _SEEN_RULES[seen]
+        self._marks = _SEEN_RULES_OF_MARKS[seen]
         self._clock = clock
         self._open: _Open | None = None
         self._skipped: Entry | None = None  # a large message that is spoilt, while its pieces still come
         self._in_a_row = 0  # spoilt, by now
         self._spoilt: list[tuple[Entry, str]] = []
-        self._tmp = self._cur = -1
+        self._tmp = -1
+        self._curs: dict[int, int] = {}  # folder → descriptor of its `cur`
         try:
             with storage_errors():
                 self._tmp = os.open(maildir.root / "tmp", os.O_RDONLY | os.O_DIRECTORY)
-                self._cur = os.open(maildir.root / "cur", os.O_RDONLY | os.O_DIRECTORY)
+                self._cur(INBOX_ID)
         except BaseException:
             self.close()
             raise
@@ -112,20 +136,40 @@ class Landing:
         if self._open is not None:
             os.close(self._open.fd)
             self._open = None
-        for fd in (self._tmp, self._cur):
+        for fd in (self._tmp, *self._curs.values()):
             if fd >= 0:
                 os.close(fd)
-        self._tmp = self._cur = -1
+        self._tmp = -1
+        self._curs.clear()
+
+    def _cur(self, folder_id: int) -> int:
+        """The descriptor of a folder's `cur`. Raises OSError where the folder is gone."""
+        fd = self._curs.get(folder_id)
+        if fd is None:
+            if len(self._curs) >= CURS:  # the INBOX's, which came first, stays
+                os.close(self._curs.pop(list(self._curs)[1]))
+            fd = self._curs[folder_id] = os.open(self._path(folder_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return fd
+
+    def _path(self, folder_id: int) -> Path:
+        return self._maildir.folder(self._directories[folder_id]) / "cur"
 
     def clear_leftovers(self, entries: Iterable[Entry]) -> None:
         """Remove what an interrupted batch left for rows that are to be fetched again. Raises StorageFailed."""
-        again = {entry.id for entry in entries}
+        again, places = set(), {INBOX_ID}
+        for entry in entries:
+            again.add(entry.id)
+            places.add(entry.folder_id)
         with storage_errors():
-            for fd in (self._tmp, self._cur):
-                for name in os.listdir(fd):  # noqa: PTH208 - by descriptor, as everything here
-                    row = ledger_of(name, self._token)
-                    if row is not None and row in again:
-                        os.unlink(name, dir_fd=fd)
+            self._clear(self._tmp, again)
+            for folder_id in sorted(places & self._directories.keys()):
+                self._clear(self._cur(folder_id), again)
+
+    def _clear(self, fd: int, again: Collection[int]) -> None:
+        for name in os.listdir(fd):
+            row = ledger_of(name, self._token)
+            if row is not None and row in again:
+                os.unlink(name, dir_fd=fd)
 
     # First step
 
@@ -207,10 +251,14 @@ class Landing:
         now = self._clock()
         end = header_end(beginning)
         found = arrival(beginning[:end])
-        date = int(now) if found.internal_date is None else found.internal_date
+        date, flags = found.internal_date, self._flags(found.flags)
+        if entry.marks is not None:
+            flags = self._marks(entry.marks.flags)
+            date = date if entry.marks.internal_date is None else entry.marks.internal_date
+        date = int(now) if date is None else date
         unique = unique_name(self._token, *sizes, now=date, ledger_id=entry.id)
         like = likeness(beginning, end, sizes[0])
-        return Written(passing, Landed(entry, sizes[0], sha256, date, self._flags(found.flags), unique, like))
+        return Written(passing, Landed(entry, sizes[0], sha256, date, flags, unique, like))
 
     # Second step
 
@@ -218,10 +266,16 @@ class Landing:
         """The barrier for a batch: when this returns, bytes and names are on stable storage. Raises StorageFailed."""
         with storage_errors():
             sync_files(self._tmp, [message.passing for message in written])
+            touched = set()
             for message in written:
                 name = message.landed.file + info(message.landed.flags)
-                os.rename(message.passing, name, src_dir_fd=self._tmp, dst_dir_fd=self._cur)
-            sync_directory(self._maildir.root / "cur")
+                folder_id = message.landed.entry.folder_id
+                if folder_id not in self._directories:
+                    continue  # the user deleted it: `enter` notes that, and what is in `tmp` is swept away
+                os.rename(message.passing, name, src_dir_fd=self._tmp, dst_dir_fd=self._cur(folder_id))
+                touched.add(folder_id)
+            for folder_id in touched:
+                sync_directory(self._path(folder_id))
 
 
 def _passing(entry: Entry, token: str) -> str:

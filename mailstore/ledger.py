@@ -12,6 +12,9 @@ ever shown under one name: one whose UIDL another one had before gets a name of 
 In a first move the rows hold UIDs for their messages from the listing on, so that a message that is fetched
 late, or not at all, does not shift those behind it. Later a message gets its UID when it is stored: sessions
 may be looking, and a UID must not appear below one that they have seen (RFC 3501 2.3.1.1).
+
+A POP3 maildrop is the INBOX. Of a legacy server with IMAP a row says besides which of its folders listed the message,
+under which identity there (`legacy_id`), and which folder here has it (`mailstore.old_folders`).
 """
 
 from __future__ import annotations
@@ -42,6 +45,14 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What an IMAP server says of a message beside its bytes. It knows better than the header."""
+
+    flags: Flags
+    internal_date: int | None  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One row. `octets` as LIST announced them, `position` from 1."""
 
@@ -55,6 +66,10 @@ class Entry:
     updated: int  # seconds since 1970
     unlisted: int | None = None  # seconds since 1970: from when on the legacy server has not listed it
     shown: str | None = None  # POP3's name of it here, None: the UIDL; "": one of our own
+    folder: str = ""  # in `old_folders`; "" for a POP3 maildrop
+    folder_id: int = folders.INBOX_ID
+    legacy_id: str = ""  # "UIDVALIDITY.UID" in that folder (IMAP)
+    marks: Marks | None = None  # given along by a source while it fetches; not kept in the ledger
 
     @property
     def settled(self) -> bool:
@@ -70,6 +85,8 @@ class Listed:
     uidl: str
     octets: int
     shown: str | None = None
+    folder: str = ""  # these two as in `Entry`
+    legacy_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +148,8 @@ _SUMS = select(
 ).where(_l.account_id == bindparam("a"))
 _ENTRIES = (
     select(
-        *(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated, _l.unlisted, _l.shown)
+        *(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated, _l.unlisted, _l.shown),
+        *(_l.folder, _l.folder_id, _l.legacy_id),
     )
     .where(_l.account_id == bindparam("a"))
     .order_by(_l.id)
@@ -178,6 +196,9 @@ _NAMED = (
     .where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"), _m.uid == bindparam("u"))
     .where(_m.file == bindparam("was"))
     .values(uidl=bindparam("to"))
+)
+_PLACES = select(schema.old_folders.c.name, schema.old_folders.c.folder_id).where(
+    schema.old_folders.c.account_id == bindparam("a")
 )
 _NONE_HERE: Mapping[int, Here] = {}
 
@@ -241,9 +262,16 @@ class Ledger:
                 return []
             highest = max(number or 0 for (number,) in connection.execute(_HIGHEST, {"a": self._account_id}))
             now = self._now()
+            places = self._places(connection)
             made = [
-                Entry(highest + n, m.position, m.uidl, m.octets, Outcome.LISTED, None, 0, now, shown=m.shown)
-                for n, m in enumerate(listed, 1)
+                Entry(
+                    *(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now),
+                    shown=message.shown,
+                    folder=message.folder,
+                    folder_id=places.get(message.folder, folders.INBOX_ID),
+                    legacy_id=message.legacy_id,
+                )
+                for n, message in enumerate(listed, 1)
             ]
             if hold_uids:
                 made = self._hold_uids(connection, made)
@@ -262,15 +290,29 @@ class Ledger:
             "outcome": entry.outcome.value,
             "uid": entry.uid,
             "updated": entry.updated,
+            "folder": entry.folder,
+            "folder_id": entry.folder_id,
+            "legacy_id": entry.legacy_id,
             "shown": entry.shown,
         }
 
+    def _places(self, connection: Connection) -> Mapping[str, int]:
+        """Which folder here each of the legacy server's is."""
+        return {row.name: row.folder_id for row in connection.execute(_PLACES, {"a": self._account_id})}
+
     def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
-        inbox = self._inbox(connection)
-        first = inbox.uidnext
-        inbox.uidnext += len(made)
-        folders.save(connection, self._account_id, inbox)
-        return [replace(entry, uid=first + n) for n, entry in enumerate(made)]
+        held = []
+        rows = {folder.id: folder for folder in folders.every(connection, self._account_id)}
+        for entry in made:
+            folder = rows.get(entry.folder_id)
+            if folder is None:  # deleted a moment ago
+                held.append(entry)
+                continue
+            held.append(replace(entry, uid=folder.uidnext))
+            folder.uidnext += 1
+        for folder_id in {entry.folder_id for entry in made} & rows.keys():
+            folders.save(connection, self._account_id, rows[folder_id])
+        return held
 
     def enter(self, landed: Sequence[Landed], here: Mapping[int, Here] = _NONE_HERE) -> Sums:
         """Make messages that the barrier made durable visible: index and ledger in one transaction (invariant 2).
@@ -293,12 +335,23 @@ class Ledger:
             sums = self._with(landed, former) or self._add_up(connection)
         self._sums = sums
         self.renamed += len(former)
-        if new or here:
-            self._announce(folders.INBOX_ID)
+        known_again = {message.entry.id for message, _ in former}
+        for folder_id in sorted({m.entry.folder_id for m in landed if m.entry.id not in known_again}):
+            self._announce(folder_id)
         return sums
 
     def _enter(self, connection: Connection, landed: Sequence[Landed]) -> None:
-        inbox = self._inbox(connection)
+        by_folder: dict[int, list[Landed]] = {}
+        for message in landed:
+            by_folder.setdefault(message.entry.folder_id, []).append(message)
+        for folder_id, messages in by_folder.items():
+            folder = folders.by_id(connection, self._account_id, folder_id)
+            if folder is None:  # the user deleted it while they came
+                self._set_outcome(connection, (message.entry.id for message in messages), Outcome.DELETED, "")
+            else:
+                self._enter_into(connection, folder, messages)
+
+    def _enter_into(self, connection: Connection, folder: folders.FolderRow, landed: Sequence[Landed]) -> None:
         now = self._now()
         new = [
             mailbox.NewMessage(
@@ -306,8 +359,8 @@ class Ledger:
             )
             for m in landed
         ]
-        uids = mailbox.add(connection, self._account_id, inbox, new)
-        folders.save(connection, self._account_id, inbox)
+        uids = mailbox.add(connection, self._account_id, folder, new)
+        folders.save(connection, self._account_id, folder)
         values: list[dict[str, Any]] = [
             self._bytes_of(m) | {"new_uid": uid, "now": now} for m, uid in zip(landed, uids, strict=True)
         ]
@@ -325,7 +378,7 @@ class Ledger:
         for message, place in known:
             entry = {"a": self._account_id, "i": message.entry.id, "now": self._now()}
             uid = None
-            if place.folder_id == folders.INBOX_ID:
+            if place.folder_id == message.entry.folder_id:
                 uid = place.uid
                 if shown := _shown(message.entry):
                     named = {"a": self._account_id, "f": place.folder_id, "u": uid, "was": place.file}
@@ -337,7 +390,12 @@ class Ledger:
 
     def _take_away(self, connection: Connection, landed: Iterable[Landed]) -> None:
         """Have the files removed that are not needed."""
-        paths = [f"cur/{message.file}{info(message.flags)}" for message in landed]
+        directories = {folder.id: folder.directory for folder in folders.every(connection, self._account_id)}
+        paths = [
+            f"{directories[message.entry.folder_id]}/cur/{message.file}{info(message.flags)}".lstrip("/")
+            for message in landed
+            if message.entry.folder_id in directories
+        ]
         if paths:
             folders.add_pending(connection, self._account_id, [("remove", path, "") for path in paths])
 
@@ -383,11 +441,6 @@ class Ledger:
             last.bytes_total + owed_octets,
             last.quarantined - quarantined,
         )
-
-    def _inbox(self, connection: Connection) -> folders.FolderRow:
-        inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)
-        assert inbox is not None
-        return inbox
 
     def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
         self._sums = None

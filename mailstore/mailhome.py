@@ -4,8 +4,8 @@ Every method is one whole operation, is durable when it returns, and may be call
 (`proxy.wire.door.Home.run` sees to both order and threads). Folder names are Unicode with "/" between levels.
 Nothing here knows a protocol.
 
-What is asked of it is in three files, each a class that `MailHome` derives from: `reading`, `messages` and
-`hierarchy`, all upon `groundwork`, which says how index and Maildir are kept in step. Here are its opening and
+What is asked of it is in four files, each a class that `MailHome` derives from: `reading`, `messages`, `hierarchy`
+and `old_folders`, all upon `groundwork`, which says how index and Maildir are kept in step. Here are its opening and
 closing, what is owed to the disk, and what moves and other programs bring in. Of these
 classes, `MailHome` alone is used from outside.
 """
@@ -27,7 +27,6 @@ from mailstore import schema
 from mailstore.annotations import Annotations
 from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
-from mailstore.hierarchy import Hierarchy
 from mailstore.index import folders, salvage, special
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.opening import mark_damaged, open_index
@@ -35,6 +34,7 @@ from mailstore.index.salvage import Salvage, asides
 from mailstore.kept import Kept
 from mailstore.ledger import Here, Landed, Ledger, Sums
 from mailstore.maildir import Maildir, new_token
+from mailstore.old_folders import OldFolders
 from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.rebuilding import rebuild
@@ -67,7 +67,7 @@ def maildrop_lock(maildir: Path) -> int | None:
     return descriptor
 
 
-class MailHome(Hierarchy, Reading):
+class MailHome(OldFolders, Reading):
     """One account's mail."""
 
     def __init__(

@@ -105,6 +105,7 @@ class _Rebuilding:
         self._connection.execute(insert(schema.mailboxes), mailbox)
         for row in kept:
             self._folder(row)
+        self._of_folders_gone({row["id"] for row in kept})
         self._subscriptions()
         self._annotations({row["id"] for row in kept})
         self._done.had_mail = bool(self._found) or self._any_files()
@@ -150,9 +151,7 @@ class _Rebuilding:
         )
         lying = self._lying(folder.directory) if self._found else {}
         messages = self._known(folder, lying)
-        ledger: list[Row] = []
-        if folder.id == INBOX_ID:
-            ledger = self._ledger(messages, lying)
+        ledger = self._ledger(folder.id, messages, lying)
         uids = [*messages, *(entry["uid"] or 0 for entry in ledger)]
         folder.uidnext = max([row["uidnext"] if 0 < row["uidnext"] < _HIGHEST else 1, *(uid + 1 for uid in uids)])
         folder.recent_from = folder.uidnext
@@ -164,6 +163,16 @@ class _Rebuilding:
             folders.set_special_use(self._connection, self._account_id, folder.id, uses)
         self._done.folders += 1
         self._done.ledger_rows += len(ledger)
+
+    def _of_folders_gone(self, kept: set[int]) -> None:
+        """The ledger's rows of folders that are not here any more, and which the legacy server's folders were."""
+        for row in self._found.of(schema.ledger):
+            if _sound(row) and row["folder_id"] not in kept:
+                outcome = Outcome.DELETED.value if row["outcome"] == Outcome.STORED.value else row["outcome"]
+                self._connection.execute(insert(schema.ledger), row | {"outcome": outcome})
+                self._done.ledger_rows += 1
+        for row in self._found.of(schema.old_folders):
+            self._connection.execute(insert(schema.old_folders), row)
 
     def _subscriptions(self) -> None:
         for row in self._found.of(schema.subscriptions):
@@ -213,9 +222,10 @@ class _Rebuilding:
 
     # The ledger
 
-    def _ledger(self, messages: dict[int, Row], lying: dict[str, _Lying]) -> list[Row]:
-        """The ledger's rows; messages that only the ledger knows are added to the INBOX's."""
-        rows = {row["id"]: row for row in self._found.of(schema.ledger) if _sound(row)}
+    def _ledger(self, folder_id: int, messages: dict[int, Row], lying: dict[str, _Lying]) -> list[Row]:
+        """The ledger's rows of a folder; messages that only the ledger knows are added to the folder's."""
+        sound = {row["id"]: row for row in self._found.of(schema.ledger) if _sound(row)}
+        rows = {entry: row for entry, row in sound.items() if row["folder_id"] == folder_id}
         token = next((str(row["token"]) for row in self._found.of(schema.mailboxes)), "")  # of its files
         owners = {entry: uid for uid, row in messages.items() if (entry := _entry(row["file"], token)) is not None}
         for entry, row in rows.items():  # of files that do not say it
@@ -228,6 +238,8 @@ class _Rebuilding:
         self._by_content(rows, inbox)
         for entry, uid in owners.items():
             row = messages[uid]
+            if entry in sound and entry not in rows:
+                continue  # moved here from another folder, whose row it is
             if entry in rows:
                 rows[entry] |= {"outcome": Outcome.STORED.value, "uid": uid}
             elif not _OWN_UIDL.fullmatch(row["uidl"]):
@@ -290,6 +302,9 @@ class _Rebuilding:
             "octets": message["size"],
             "outcome": Outcome.STORED.value,
             "uid": message["uid"],
+            "folder": "",
+            "folder_id": message["folder_id"],
+            "legacy_id": "",
             "sha256": None,
             "reason": "",
             "attempts": 0,

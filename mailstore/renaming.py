@@ -56,6 +56,8 @@ _RELIST = (
         uidl=bindparam("new_uidl"),
         octets=bindparam("new_octets"),
         shown=bindparam("new_shown"),
+        folder=bindparam("new_folder"),
+        legacy_id=bindparam("new_legacy_id"),
         unlisted=None,
     )
 )
@@ -77,13 +79,15 @@ _OF_DIGESTS = select(_l.id).where(_MINE, _l.sha256.in_(bindparam("digests", expa
 
 @dataclass(frozen=True, slots=True)
 class Relisted:
-    """How a message that is known is listed now: see `mailstore.ledger.Entry`."""
+    """How a message that is known is listed now: see `mailstore.ledger.Entry`. Which folder has it here stays."""
 
     id: int
     position: int
     uidl: str
     octets: int
     shown: str | None
+    folder: str = ""
+    legacy_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,8 @@ def carry(connection: Connection, account_id: int, known: Iterable[tuple[Landed,
     for message, row in known:
         entry = message.entry
         shown = kept_name(row.uidl, row.shown, entry.uidl)
-        taking.append(Relisted(row.id, entry.position, entry.uidl, entry.octets, shown))
+        relisted = Relisted(row.id, entry.position, entry.uidl, entry.octets, shown, entry.folder, entry.legacy_id)
+        taking.append(relisted)
         going.append({"a": account_id, "i": entry.id})
     relist(connection, account_id, taking)
     connection.execute(_GO, going)
@@ -170,6 +175,8 @@ def relist(connection: Connection, account_id: int, relisted: Iterable[Relisted]
                 "new_uidl": row.uidl,
                 "new_octets": row.octets,
                 "new_shown": row.shown,
+                "new_folder": row.folder,
+                "new_legacy_id": row.legacy_id,
             }
             for row in some
         ]

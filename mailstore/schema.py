@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0007"
+HEAD: Final = "0008"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -188,6 +188,16 @@ pending = Table(
     Column("target", Text, nullable=False, server_default=""),
 )
 
+# The folders of a legacy server that has IMAP, and which are theirs here. A row stays when its folder goes: that a
+# user deleted it must be known as long as the legacy server lists it.
+old_folders = Table(
+    "old_folders",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),  # the legacy server's, with "/" between levels
+    Column("folder_id", BigInteger, nullable=False),
+)
+
 ledger = Table(
     "ledger",
     mailbox_metadata,
@@ -198,7 +208,7 @@ ledger = Table(
     Column("uidl", Text, nullable=False),  # the legacy server's name of it now; "" where it has none
     Column("octets", BigInteger, nullable=False),  # as LIST announced
     Column("outcome", String(12), nullable=False),  # listed | stored | quarantined | gone | deleted
-    Column("uid", BigInteger),  # its UID in INBOX, held for it from the listing on in a first move
+    Column("uid", BigInteger),  # its UID in `folder_id`, held for it from the listing on in a first move
     Column("sha256", LargeBinary),  # of the bytes as received
     Column("reason", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
@@ -208,6 +218,9 @@ ledger = Table(
     # POP3's name of it here where that is not `uidl`, since the legacy server changed that; "": one of our own.
     Column("shown", Text),
     Column("likeness", LargeBinary),  # `mailstore.message.likeness`; NULL: it has none
+    Column("folder", Text, nullable=False, server_default=""),  # in `old_folders`; "" for a POP3 maildrop
+    Column("folder_id", BigInteger, nullable=False, server_default="1"),  # where it is here, or was; 1: the INBOX
+    Column("legacy_id", Text, nullable=False, server_default=""),  # "UIDVALIDITY.UID" in that folder (IMAP)
     Index("ledger_uid", "account_id", "uid"),
     Index("ledger_unlisted_bytes", "account_id", "sha256", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
     Index("ledger_unlisted_likeness", "account_id", "likeness", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),

@@ -124,10 +124,12 @@ class Migration(_Table):
 
 
 class LegacyServer(_Table):
-    """A domain's old POP3 server."""
+    """A domain's old server: POP3, and IMAP where `source` says so."""
 
     host: Annotated[str, AfterValidator(names.check_host)]
     port: Annotated[int, Field(ge=1, le=65_535)]
+    source: Literal["pop3", "imap"] = "pop3"
+    imap_port: Annotated[int, Field(ge=1, le=65_535)]
     tls: Literal["none", "starttls", "implicit"] = "starttls"
     verify: bool = True
     ca: Annotated[Path, BeforeValidator(_ca)] | None = None
@@ -141,15 +143,16 @@ class LegacyServer(_Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _usual_port(cls, table: Any) -> Any:
-        if isinstance(table, dict) and "port" not in table:
-            return table | {"port": 995 if table.get("tls") == "implicit" else 110}
-        return table
+    def _usual_ports(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        implicit = table.get("tls") == "implicit"
+        return {"port": 995 if implicit else 110, "imap_port": 993 if implicit else 143} | table
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port: domains that have the same share what it allows."""
-        return self.host.lower().rstrip("."), self.port
+        return self.host.lower().rstrip("."), self.imap_port if self.source == "imap" else self.port
 
     def login_name(self, local: str, domain: str) -> str:
         """What the account is called there."""

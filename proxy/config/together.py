@@ -84,7 +84,11 @@ def _domains(raw: _Raw) -> Iterator[Mistake]:
             yield Mistake(place, f"is the same domain as {quoted_key(seen[name])}: keep one of them")
         seen.setdefault(name, written)
         if isinstance(domain, dict):
-            yield from _encryption(table(domain, "legacy"), f"{place}.legacy")
+            legacy = table(domain, "legacy")
+            if "imap_port" in legacy and legacy.get("source", "pop3") == "pop3":
+                text = 'is of no use without source = "imap": leave it out, or add that'
+                yield Mistake(f"{place}.legacy.imap_port", text)
+            yield from _encryption(legacy, f"{place}.legacy")
 
 
 def _encryption(legacy: _Raw, place: str) -> Iterator[Mistake]:

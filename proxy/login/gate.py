@@ -31,6 +31,7 @@ from mailstore.accounts import Account, Accounts, State
 from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.legacy.errors import LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Log, Mover
@@ -40,7 +41,6 @@ from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
 from proxy.migration.source import GaveWay, Source, SourceError
-from proxy.pop3.client.errors import LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 
 _WRONG = "wrong user name or password"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError
@@ -19,14 +20,8 @@ from twisted.internet.task import deferLater
 
 from mailstore.accounts import Account
 from proxy.config import Config, Domain
-from proxy.login.names import Name
-from proxy.migration.pop3_source import Manners, Pop3Source, source_error
-from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
-from proxy.migration.source import Reopen, Source, SourceBusy
-from proxy.pop3.client import connection as pop3_client
-from proxy.pop3.client.bandwidth import Bandwidth
-from proxy.pop3.client.connection import Connection
-from proxy.pop3.client.errors import (
+from proxy.legacy.bandwidth import Bandwidth
+from proxy.legacy.errors import (
     LegacyBusy,
     LegacyError,
     LegacyTimeout,
@@ -35,7 +30,12 @@ from proxy.pop3.client.errors import (
     LoginRejected,
     MaildropInUse,
 )
-from proxy.pop3.client.settings import Legacy
+from proxy.legacy.settings import Legacy
+from proxy.login.names import Name
+from proxy.login.speaking import Connection, speech_for
+from proxy.migration.pop3_source import source_error
+from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
+from proxy.migration.source import Reopen, Source, SourceBusy
 from proxy.wire.door import Secret
 
 PATIENCE: Final = 60.0  # seconds for which a user's login is tried again at a host that is busy
@@ -146,7 +146,7 @@ def _lowest(domains: Iterable[Domain], key: str) -> int | None:
 class LegacyServer:
     """One domain's legacy server: how to speak to it, and what was learnt of it."""
 
-    def __init__(self, domain: Domain, host: LegacyHost) -> None:
+    def __init__(self, domain: Domain, host: LegacyHost, report: Callable[..., Any]) -> None:
         legacy = domain.legacy
         self.host = host
         self.login_name = legacy.login_name
@@ -161,7 +161,7 @@ class LegacyServer:
             fingerprints=legacy.fingerprint,
             bandwidth=host.bandwidth,
         )
-        self.manners = Manners()
+        self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
 
 
 def _unheard(_event: str, **_fields: Any) -> None:
@@ -181,7 +181,7 @@ class LegacyDoor:
             sharing.setdefault(domain.legacy.address, []).append(domain)
         self.hosts = [LegacyHost(domains, reactor, report) for domains in sharing.values()]
         by_domain = {name: host for host in self.hosts for name in host.domains}
-        self._servers = {name: LegacyServer(domain, by_domain[name]) for name, domain in config.domains.items()}
+        self._servers = {name: LegacyServer(domain, by_domain[name], report) for name, domain in config.domains.items()}
 
     def host_of(self, domain: str) -> LegacyHost:
         """The host that a domain's accounts are asked for at."""
@@ -223,8 +223,9 @@ class LegacyDoor:
             connection = await self._connect(server, place, attempt.asked)
             greeted = name
             server.host.learn(connection)
+            user = server.login_name(name.local, name.domain).encode()
             try:
-                await connection.login(server.login_name(name.local, name.domain).encode(), password)
+                await connection.login(user, password)
             except BaseException:
                 connection.abort()
                 raise
@@ -241,7 +242,7 @@ class LegacyDoor:
             server.host.left(name)
             place.release()
 
-        return Pop3Source(connection, server.manners, left)
+        return server.speech.source(connection, left, user, password)
 
     async def _connect(self, server: LegacyServer, place: Place, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
@@ -252,7 +253,7 @@ class LegacyDoor:
             raise _InVain(text)
         began = self._reactor.seconds()
         try:
-            connection = await pop3_client.connect(self._reactor, server.settings)
+            connection = await server.speech.connect(self._reactor)
         except LegacyError as error:
             now = self._reactor.seconds()
             if now - began >= server.settings.connect_timeout and not host.schedule.others_welcome(place):

@@ -16,6 +16,7 @@ from mailstore.errors import MailstoreError, SecretUnreadable
 from mailstore.ledger import Sums
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor, name_of
 from proxy.login.names import Name
@@ -26,7 +27,6 @@ from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import GaveWay, PasswordChanged, Reopen, Source, SourceError, SourceLost, Stopped
 from proxy.migration.turns import Turns
-from proxy.pop3.client.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 

@@ -7,6 +7,8 @@ not help by their order: `aligned` says what would be what if mail was only adde
 
 What has a name that fits and another size than it had is doubtful: a name may be used again for another message.
 
+Over IMAP a message's name is its folder with UIDVALIDITY and UID, which are never used again (RFC 3501 2.3.1.1).
+
 All of it is linear in listing and ledger.
 """
 
@@ -35,6 +37,40 @@ class Matched:
 
 def by_name(listing: Sequence[Listed], entries: Iterable[Entry]) -> Matched:
     """What names tell."""
+    return _by_id(listing, entries) if any(m.legacy_id for m in listing) else _by_uidl(listing, entries)
+
+
+def _by_id(listing: Sequence[Listed], entries: Iterable[Entry]) -> Matched:
+    """Over IMAP. What is not known by that, since it came over POP3 before or since its UIDs are new, is known by its
+    UIDL if it has one, and one that was the name of one message alone."""
+    matched = Matched()
+    rows: dict[tuple[str, str], Entry] = {}
+    others: list[Entry] = []
+    for entry in entries:
+        if entry.legacy_id and (entry.folder, entry.legacy_id) not in rows:
+            rows[entry.folder, entry.legacy_id] = entry
+        else:
+            others.append(entry)
+    unknown = []
+    for listed in listing:
+        row = rows.pop((listed.folder, listed.legacy_id), None)
+        if row is None:
+            unknown.append(listed)
+        else:
+            _pair(matched, listed, row)
+    by_uidl: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in (*rows.values(), *others):
+        by_uidl[entry.uidl].append(entry)
+    for listed in unknown:
+        if listed.uidl and len(by_uidl.get(listed.uidl, ())) == 1:
+            _pair(matched, listed, by_uidl[listed.uidl].pop())
+        else:
+            matched.strangers.append(listed)
+    matched.left = [entry for same in by_uidl.values() for entry in same]
+    return matched
+
+
+def _by_uidl(listing: Sequence[Listed], entries: Iterable[Entry]) -> Matched:
     matched = Matched()
     times = Counter(listed.uidl for listed in listing)
     rows: defaultdict[str, list[Entry]] = defaultdict(list)

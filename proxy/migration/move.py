@@ -237,6 +237,9 @@ class Move:
         self._enter(Stage.PLANNING)
         planned = await self._comparing.plan(source, listing)
         self._of_listing = [*source.remarks, *await self._of_an_empty(listing, planned)]
+        if source.folders:
+            needed = {listed.folder for listed in planned.new}
+            await self._home.run(lambda home: home.receive_folders(source.folders, needed))
         made = await self._home.run(
             lambda home: home.ledger.record_listing(
                 planned.new,
@@ -290,7 +293,11 @@ class Move:
         given: Sequence[tuple[int, Entry]],
     ) -> None:
         clock, seen = self._clock, self._terms.seen
-        landing = await self._home.run(lambda home: Landing(home.maildir, home.token, seen=seen, clock=home.clock))
+        landing = await self._home.run(
+            lambda home: Landing(
+                home.maildir, home.token, seen=seen, clock=home.clock, directories=home.directories_of_folders()
+            )
+        )
         pull = Pull(self._home, landing, source, in_thread=self._in_thread, clock=clock, entered=self._step_forward)
         entries = [entry for _, entry in (*wanted, *suspects)]
         try:

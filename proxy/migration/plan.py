@@ -92,10 +92,11 @@ def _change(listed: Listed, entry: Entry, names: _Names, *, anew: bool) -> Relis
         shown = kept_name(entry.uidl, entry.shown, uidl)
     elif uidl != entry.uidl:
         shown = names.take(uidl)
-    same = (position, uidl, octets, shown) == (entry.position, entry.uidl, entry.octets, entry.shown)
-    if same and entry.unlisted is None:
-        return None
-    return Relisted(entry.id, position, uidl, octets, shown)
+    # POP3 lists what IMAP had before, if the configuration is changed: it knows no folders.
+    place = (listed.folder, listed.legacy_id) if listed.legacy_id else (entry.folder, entry.legacy_id)
+    now = Relisted(entry.id, position, uidl, octets, shown, *place)
+    was = Relisted(entry.id, entry.position, entry.uidl, entry.octets, entry.shown, entry.folder, entry.legacy_id)
+    return None if now == was and entry.unlisted is None else now
 
 
 def in_order(

@@ -10,10 +10,8 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
-from proxy.migration import listing
-from proxy.migration.source import PasswordChanged, Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
-from proxy.pop3.client.connection import Connection, Pipelining
-from proxy.pop3.client.errors import (
+from mailstore.old_folders import OldFolder
+from proxy.legacy.errors import (
     BareLineEnds,
     CommandRefused,
     LegacyBusy,
@@ -24,8 +22,11 @@ from proxy.pop3.client.errors import (
     LoginRejected,
     MaildropInUse,
 )
+from proxy.legacy.settings import CAREFUL, ONE_AT_A_TIME, PROMISED, TRIED, Window
+from proxy.migration import listing
+from proxy.migration.source import PasswordChanged, Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
+from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.pace import Pace
-from proxy.pop3.client.settings import CAREFUL, ONE_AT_A_TIME, PROMISED, TRIED, Window
 from proxy.pop3.client.unproven import Unproven
 
 Sizes = dict[int, int | None]  # octets by number
@@ -119,6 +120,10 @@ class Pop3Source:
         self._fetching: Sequence[tuple[int, Entry]] = ()  # what `fetch` is at
         self._numbers: dict[int, int] | None = None  # of these, by ledger row; made when it is first needed
         self.remarks: list[str] = []
+
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        return ()
 
     async def list(self) -> Sequence[Listed]:
         """LIST, UIDL and STAT, put together by `migration.listing`."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from mailstore.ledger import Entry, Listed
+from mailstore.old_folders import OldFolder
 
 
 class SourceError(Exception):
@@ -70,6 +71,10 @@ class Source(Protocol):
     @property
     def remarks(self) -> Sequence[str]:
         """What the administrator should know of the last listing, a sentence each: is it all of the mailbox?"""
+
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        """Where `list` found what it lists; empty for a POP3 maildrop, which is the INBOX."""
 
     async def list(self) -> Sequence[Listed]:
         """All messages in the server's order. Raises SourceError."""

@@ -27,19 +27,29 @@ port = {legacy}
 tls = "none"
 login = "local"
 connections = {connections}
+{source}
 """
 
 
 class Mailferry:
     """Its state and its log are below `root`. `legacy` is the port of the legacy server."""
 
-    def __init__(self, root: Path, legacy: int, *, connections: int = 20, above: str = "") -> None:
+    def __init__(
+        self, root: Path, legacy: int, *, connections: int = 20, above: str = "", imap: int | None = None
+    ) -> None:
+        """`imap`: the legacy server's port for `source = "imap"`."""
         root.mkdir(exist_ok=True)
         self.imap = free_port()
         config = root / "mailferry.toml"
         config.write_text(
             _CONFIGURATION.format(
-                state=root / "state", imap=self.imap, legacy=legacy, domain=DOMAIN, connections=connections, above=above
+                state=root / "state",
+                imap=self.imap,
+                legacy=legacy,
+                domain=DOMAIN,
+                connections=connections,
+                above=above,
+                source=f'source = "imap"\nimap_port = {imap}' if imap is not None else "",
             )
         )
         command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(config)]

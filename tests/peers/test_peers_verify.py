@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.legacy.dovecot import Dovecot
 from tests.peers.daemon import Daemon
 from tests.peers.mailboxes import looking, original, over_imap, write_letters
+from tests.peers.verifying import verify
 
 pytestmark = pytest.mark.peers
 ROOT = Path(__file__).parents[2]
-
-
-def verify(daemon: Daemon, *arguments: str) -> tuple[int, Any]:
-    """Its status, and its JSON."""
-    command = [sys.executable, "-m", "proxy.cli.main", "verify", *arguments, "--json", "--config", str(daemon.config)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert ran.stdout, ran.stderr
-    return ran.returncode, json.loads(ran.stdout)
 
 
 @pytest.fixture(scope="module")

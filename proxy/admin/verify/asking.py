@@ -17,9 +17,9 @@ from mailstore.audit import Audited
 from mailstore.ledger import Entry, Listed
 from proxy.admin.verify.contents import Contents, asked_for
 from proxy.admin.verify.matching import name_of
+from proxy.legacy.errors import LegacyBusy, LegacyError, LegacyTimeout, LegacyUnreachable, MaildropInUse
 from proxy.login.names import Name
 from proxy.migration.source import Source, SourceError, SourceLost
-from proxy.pop3.client.errors import LegacyBusy, LegacyError, LegacyTimeout, LegacyUnreachable, MaildropInUse
 from proxy.wire.door import Secret
 
 PAUSES: Final = (5.0, 15.0, 40.0)  # seconds before a mailbox in use, or a server that is busy, is tried again

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from mailstore.audit import Audited
 from mailstore.ledger import Listed, Outcome
-from proxy.admin.verify.kinds import Finding, Kind
+from proxy.admin.verify.kinds import INBOX, Finding, Kind
 from proxy.admin.verify.local import about, is_here
 from proxy.admin.verify.matching import Matching, Pair
 from proxy.admin.verify.order import out_of_order
@@ -77,19 +77,30 @@ def _gone(outcome: AccountOutcome, row: Audited) -> None:
 
 def _unknown(outcome: AccountOutcome, matching: Matching) -> None:
     """Most have come since the last move. Where others stand behind them it is said: that is rarely so."""
-    last = max((pair.listed.position for pair in matching.pairs), default=0)
+    last: defaultdict[str, int] = defaultdict(int)  # of each folder
+    for pair in matching.pairs:
+        last[pair.listed.folder] = max(last[pair.listed.folder], pair.listed.position)
     lost = {row.entry.octets for row in matching.unlisted if is_here(row)}
     for listed in matching.unknown:
         what = "the ledger does not have it"
-        if listed.position > last:
+        if listed.position > last[listed.folder]:
             what += ": it arrived since the last move"
         if listed.octets in lost:
             what += "; it may be one that is here under another UIDL: verify --full tells"
-        outcome.found(Finding(Kind.MISSING, what, listed.position, listed.uidl, listed.octets))
+        place = (listed.position, listed.uidl, listed.octets)
+        outcome.found(Finding(Kind.MISSING, what, *place, folder=listed.folder or INBOX))
 
 
 def _order(outcome: AccountOutcome, pairs: Sequence[Pair]) -> None:
-    """Ledger ids ascend in the order in which messages were listed first."""
+    """Ledger ids ascend in the order in which a folder's messages were listed first."""
+    by_folder: defaultdict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        by_folder[pair.listed.folder].append(pair)
+    for listed in by_folder.values():
+        _order_of(outcome, listed)
+
+
+def _order_of(outcome: AccountOutcome, pairs: Sequence[Pair]) -> None:
     for place in out_of_order([pair.row.entry.id for pair in pairs]):
         pair = pairs[place]
         what = f"it is listed as message {pair.listed.position}, and was listed as {pair.row.entry.position} first"

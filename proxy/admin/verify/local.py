@@ -59,9 +59,9 @@ def about(kind: Kind, what: str, row: Audited, listed: Listed | None = None) -> 
     return Finding(kind, what, listed.position, listed.uidl or entry.uidl, listed.octets, entry.uid, folder)
 
 
-def folder_of(_row: Audited) -> str:
+def folder_of(row: Audited) -> str:
     """Which folder of the legacy server listed it: POP3 knows one."""
-    return INBOX
+    return row.entry.folder or INBOX
 
 
 def judge_local(

@@ -17,8 +17,9 @@ from mailstore.ledger import Entry, Listed
 
 
 def name_of(message: Listed | Entry) -> str:
-    """What a message is known by from one session to the next: over POP3 its UIDL; "" where there is none."""
-    return message.uidl
+    """What a message is known by from one session to the next: over IMAP its folder with UIDVALIDITY and UID, over POP3
+    its UIDL; "" where there is none."""
+    return f"{message.legacy_id} {message.folder}" if message.legacy_id else message.uidl
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ Reading order: `connection` (what a migration calls), `retrieval` (RETRs ahead o
 `proxy.migration` and the administrator's probe.
 """
 
-from proxy.pop3.client.connection import Connection, Pipelining, connect
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
     CommandRefused,
     LegacyBusy,
     LegacyError,
@@ -20,9 +19,10 @@ from proxy.pop3.client.errors import (
     ServerRefused,
     TlsFailed,
 )
+from proxy.legacy.settings import ONE_AT_A_TIME, Legacy, Window
+from proxy.pop3.client.connection import Connection, Pipelining, connect
 from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.retrieval import Sink
-from proxy.pop3.client.settings import ONE_AT_A_TIME, Legacy, Window
 
 __all__ = [
     "ONE_AT_A_TIME",

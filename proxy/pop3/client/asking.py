@@ -7,9 +7,10 @@ from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
+from proxy.legacy.words import readable
 from proxy.pop3.client.protocol import Expectation
-from proxy.pop3.client.replies import Reply, readable
+from proxy.pop3.client.replies import Reply
 
 T = TypeVar("T")
 

@@ -18,30 +18,28 @@ import enum
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from twisted.internet import error as net
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IReactorTime
 
-from proxy.pop3.client.asking import Line
-from proxy.pop3.client.commands import Verb, command
-from proxy.pop3.client.errors import (
+from proxy.legacy.dialling import dialled
+from proxy.legacy.errors import (
     LegacyError,
     LegacyProtocolError,
-    LegacyUnreachable,
     LoginNotPossible,
     LoginRejected,
     ServerRefused,
 )
+from proxy.legacy.settings import Legacy
+from proxy.legacy.wire import Wire
+from proxy.pop3.client.asking import Line
+from proxy.pop3.client.commands import Verb, command
 from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
 from proxy.pop3.client.opening import open_session
 from proxy.pop3.client.pace import Pace
+from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.refusals import declined, unsupported
 from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_count, parse_stat
 from proxy.pop3.client.retrieval import Retrieval, Sink
 from proxy.pop3.client.session import Session
-from proxy.pop3.client.settings import Legacy
-from proxy.pop3.client.wire import Wire
 from proxy.wire.door import Secret
 
 LISTING_LIMIT = 512 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
@@ -50,7 +48,7 @@ PROBE_TIME = 5.0  # seconds for the second of two answers, once the first is the
 QUIT_TIME = 10.0  # seconds for saying goodbye
 
 T = TypeVar("T")
-Dial = Callable[[], Awaitable[Wire]]
+Dial = Callable[[], Awaitable[Wire[Expectation]]]
 
 
 class Pipelining(enum.Enum):
@@ -271,41 +269,10 @@ def _refused(verb: Verb, reply: Reply) -> ServerRefused:
     return declined(verb.name, reply)
 
 
-class _Wires(Factory):
-    """Makes the protocol of one connection."""
-
-    noisy = False
-
-    def __init__(self, clock: IReactorTime, legacy: Legacy) -> None:
-        self._clock = clock
-        self._legacy = legacy
-
-    def buildProtocol(self, addr: IAddress | None) -> Wire:
-        return Wire(self._clock, self._legacy)
-
-
 async def connect(reactor: Any, legacy: Legacy) -> Connection:
     """Connect to a legacy server, up to where a login can follow. Raises LegacyError."""
 
-    async def dial() -> Wire:
-        endpoint = HostnameEndpoint(reactor, legacy.host, legacy.port, timeout=legacy.connect_timeout)
-        try:
-            return cast(Wire, await endpoint.connect(_Wires(reactor, legacy)))
-        except (net.ConnectError, net.DNSLookupError, OSError, ValueError) as error:
-            raise LegacyUnreachable(_no_connection(error, legacy)) from None
+    async def dial() -> Wire[Expectation]:
+        return await dialled(reactor, legacy, ClientProtocol)
 
     return await Connection.open(dial, legacy, reactor)
-
-
-def _no_connection(error: Exception, legacy: Legacy) -> str:
-    """Why there is no connection, in words."""
-    where = f"{legacy.host} port {legacy.port}"
-    if isinstance(error, net.DNSLookupError | ValueError):  # ValueError: it cannot even be a name
-        return f"the name {legacy.host} is not known to DNS"
-    if isinstance(error, net.ConnectionRefusedError):
-        return f"{where} refuses connections"
-    if isinstance(error, net.TimeoutError):
-        return f"{where} does not answer within {legacy.connect_timeout:g} s"
-    if isinstance(error, net.NoRouteError):
-        return f"there is no route to {where}"
-    return f"no connection to {where} ({type(error).__name__})"

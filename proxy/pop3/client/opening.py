@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from proxy.legacy.errors import LegacyTimeout, LegacyUnreachable, TlsFailed
+from proxy.legacy.settings import TlsMode
+from proxy.legacy.wire import Wire
 from proxy.pop3.client.asking import Greeting, Line
 from proxy.pop3.client.commands import Verb, command
-from proxy.pop3.client.errors import LegacyTimeout, LegacyUnreachable, TlsFailed
+from proxy.pop3.client.protocol import Expectation
 from proxy.pop3.client.refusals import unwelcome
 from proxy.pop3.client.replies import NO_CAPABILITIES, parse_capabilities, parse_stamp
 from proxy.pop3.client.session import Session
-from proxy.pop3.client.settings import TlsMode
-from proxy.pop3.client.wire import Wire
 
 CAPA_LIMIT = 64 * 1024
 _NO_STLS = 'try `tls = "implicit"` with port 995; with `tls = "none"` the network can read the passwords'
@@ -21,7 +22,7 @@ class ClosedAtCapa(LegacyUnreachable):
     """The server hung up on CAPA, as some do on commands that they do not know (fetchmail has met them)."""
 
 
-async def open_session(dial: Callable[[], Awaitable[Wire]], tls: TlsMode) -> Session:
+async def open_session(dial: Callable[[], Awaitable[Wire[Expectation]]], tls: TlsMode) -> Session:
     """A new connection, ready for a login. Raises LegacyError."""
     try:
         return await _open(await dial(), tls, capa=True)
@@ -29,7 +30,7 @@ async def open_session(dial: Callable[[], Awaitable[Wire]], tls: TlsMode) -> Ses
         return await _open(await dial(), tls, capa=False)
 
 
-async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
+async def _open(wire: Wire[Expectation], tls: TlsMode, *, capa: bool) -> Session:
     session = Session(wire)
     try:
         if tls == "implicit":

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.pop3.client.settings import Window
+from proxy.legacy.settings import Window
 
 QUICK: Final = 1.0
 SLOW: Final = 3.0

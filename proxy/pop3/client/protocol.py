@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import repeat
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
 from proxy.pop3.client.replies import LINE_LIMIT, Reply, parse_challenge, parse_reply
 from proxy.wire.blocks import CRLF, LF, MIXED, BlockDecoder
 
@@ -111,6 +111,10 @@ class ClientProtocol:
     def under_way(self) -> bool:
         """Has some of the next answer come?"""
         return self._block is not None or bool(self._line)
+
+    def take_bare_line_ends(self) -> None:
+        """Lines of blocks end in a bare LF though those of answers end in CRLF."""
+        self.mixed = True
 
     @property
     def bare_end(self) -> bool:

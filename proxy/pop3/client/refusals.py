@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
     CommandRefused,
     LegacyBusy,
     LoginNotPossible,
@@ -27,7 +27,8 @@ from proxy.pop3.client.errors import (
     MaildropInUse,
     ServerRefused,
 )
-from proxy.pop3.client.replies import Reply, readable
+from proxy.legacy.words import readable
+from proxy.pop3.client.replies import Reply
 
 _BY_CODE: dict[str, type[ServerRefused]] = {
     "IN-USE": MaildropInUse,

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
+from proxy.legacy.words import readable
 
 LINE_LIMIT = 64 * 1024  # octets of a status line, or of one line of a listing
 LISTED_LIMIT = 5_000_000  # messages of one mailbox
-TEXT_LIMIT = 200  # characters of a server's words that are worth quoting
 OCTETS_LIMIT = 1 << 40  # a message of more octets than this is a mistake; a listing of LISTED_LIMIT adds up to 63 bits
 
 Capabilities = Mapping[str, tuple[str, ...]]
@@ -43,19 +43,6 @@ class Reply:
     @property
     def text(self) -> str:
         return readable(self.words)
-
-
-def readable(words: bytes) -> str:
-    """A server's words for a person: decoded, on one line, without control characters, and not long.
-
-    Hosts in China answer in GB18030 as well as in UTF-8; both are told apart because UTF-8 is strict.
-    """
-    try:
-        text = words.decode()
-    except UnicodeDecodeError:
-        text = words.decode("gb18030", "replace")
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
 
 
 def parse_reply(line: bytes) -> Reply | None:

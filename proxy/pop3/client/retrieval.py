@@ -15,8 +15,8 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from proxy.legacy.errors import LegacyError
 from proxy.pop3.client.commands import retrievals
-from proxy.pop3.client.errors import LegacyError
 from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.protocol import Expectation
 from proxy.pop3.client.replies import Reply

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
-from proxy.pop3.client.errors import BareLineEnds, LegacyError, LegacyProtocolError
+from proxy.legacy.errors import BareLineEnds, LegacyError, LegacyProtocolError
 from proxy.pop3.client.retrieval import Sink
 
 _RUN_TOGETHER = re.compile(rb"\r\n\.\r(?:\+OK|-ERR)|(?<!\r)\n\.\r\n(?:\+OK|-ERR)")

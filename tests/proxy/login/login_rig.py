@@ -20,6 +20,7 @@ from mailstore.mailhome import MailHome
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.legacy.errors import LegacyError, LoginRejected
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyHost
@@ -29,7 +30,6 @@ from proxy.login.rounds import Rounds
 from proxy.migration.pop3_source import source_error
 from proxy.migration.schedule import Errand
 from proxy.migration.source import Reopen, Source
-from proxy.pop3.client.errors import LegacyError, LoginRejected
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, folder
 

@@ -16,11 +16,11 @@ from mailstore.accounts import Account, Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.queue import Queue
 from proxy import config
+from proxy.legacy.errors import LegacyBusy, LegacyError
 from proxy.login.legacy import LegacyDoor
 from proxy.login.rounds import Rounds
 from proxy.migration.moves import Moves
 from proxy.migration.schedule import Errand
-from proxy.pop3.client.errors import LegacyBusy, LegacyError
 from tests.proxy.migration.scripted import direct
 
 NOW = 1_700_000_000

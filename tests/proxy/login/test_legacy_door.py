@@ -10,13 +10,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from proxy import config
+from proxy.legacy.errors import LegacyBusy, LegacyTimeout, LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.migration import schedule
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import Source, SourceBusy, SourceLost, SourceUnusable
 from proxy.pop3.client import connection
-from proxy.pop3.client.errors import LegacyBusy, LegacyTimeout, LegacyUnreachable, LoginRejected, MaildropInUse
 from proxy.wire.door import Secret
 
 CONFIG = b"""

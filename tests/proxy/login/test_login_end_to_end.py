@@ -19,6 +19,7 @@ from mailstore.mailhome import MailHome
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.legacy.settings import Legacy
 from proxy.login import legacy as door
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
@@ -27,7 +28,6 @@ from proxy.login.mover import Mover
 from proxy.login.rounds import Rounds
 from proxy.migration import move
 from proxy.pop3.client import connection as pop3_client
-from proxy.pop3.client.settings import Legacy
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.legacy.server import Behaviour, LegacyServer
 from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD, RecordingLog

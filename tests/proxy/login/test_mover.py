@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 from mailstore.accounts import State
 from mailstore.errors import StorageFailed
 from mailstore.secrets import Sealer
+from proxy.legacy.errors import LegacyUnreachable, MaildropInUse
 from proxy.login import mover as moving
 from proxy.login.legacy import name_of
 from proxy.migration import pull
 from proxy.migration.comparing import CHANGING
-from proxy.pop3.client.errors import LegacyUnreachable, MaildropInUse
 from proxy.wire.door import Refusal
 from tests.mailstore import index_damage
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase

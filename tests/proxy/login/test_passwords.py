@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 
 from mailstore.accounts import State
 from mailstore.secrets import verify_password
+from proxy.legacy.errors import LegacyUnreachable
 from proxy.login.throttle import FAILURES, WRONG_SECONDS
 from proxy.migration.pop3_source import CHANGED
-from proxy.pop3.client.errors import LegacyUnreachable
 from proxy.wire.door import Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
 from tests.proxy.migration.scripted import mail

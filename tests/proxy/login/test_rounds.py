@@ -10,9 +10,9 @@ from mailstore import secrets
 from mailstore.accounts import Account, PasswordState, State
 from mailstore.errors import StorageFailed
 from mailstore.secrets import Sealer, verify_password
+from proxy.legacy.errors import LegacyBusy, LegacyUnreachable, MaildropInUse
 from proxy.login import rounds
 from proxy.migration import move, pull
-from proxy.pop3.client.errors import LegacyBusy, LegacyUnreachable, MaildropInUse
 from proxy.wire.door import Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
 from tests.proxy.migration.scripted import ALWAYS, mail

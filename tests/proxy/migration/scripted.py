@@ -19,6 +19,7 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.ledger import Entry, Listed, Sums
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
+from mailstore.old_folders import OldFolder
 from proxy.migration.move import Move, Terms
 from proxy.migration.source import Receiver, SourceLost
 
@@ -136,6 +137,10 @@ class ScriptedSource:
         self.closed = False
         self.flow: list[str] = []  # "pause" and "resume"
         self._waiting: Deferred[None] | None = None
+
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        return ()
 
     async def list(self) -> Sequence[Listed]:
         self._alive(None)

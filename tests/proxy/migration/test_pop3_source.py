@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailstore.ledger import Entry, Listed, Outcome
+from proxy.legacy.settings import CAREFUL, PROMISED, TRIED
 from proxy.migration.listing import UIDL_LIMIT
 from proxy.migration.pop3_source import DISTRUST, Manners, Pop3Source, source_error
 from proxy.migration.source import SourceError, SourceLost, SourceUnusable
@@ -30,7 +31,6 @@ from proxy.pop3.client import (
     TlsFailed,
     Window,
 )
-from proxy.pop3.client.settings import CAREFUL, PROMISED, TRIED
 
 
 class ScriptedConnection:

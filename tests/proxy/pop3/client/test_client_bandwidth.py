@@ -5,9 +5,10 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from proxy.pop3.client.bandwidth import Bandwidth
-from proxy.pop3.client.settings import Legacy
-from proxy.pop3.client.wire import Wire
+from proxy.legacy.bandwidth import Bandwidth
+from proxy.legacy.settings import Legacy
+from proxy.legacy.wire import Wire
+from proxy.pop3.client.protocol import ClientProtocol
 
 RATE = 100_000
 
@@ -95,7 +96,7 @@ class Transport:
 
 class TwoReasons(SynchronousTestCase):
     def test_a_connection_is_read_from_when_nothing_speaks_against_it_any_more(self) -> None:
-        wire = Wire(Clock(), Legacy("pop.old.example", 110, "none"))
+        wire = Wire(Clock(), Legacy("pop.old.example", 110, "none"), ClientProtocol())
         wire.transport = transport = Transport()  # type: ignore[assignment]
         bandwidth = object()
         wire.pause()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.legacy.errors import LegacyProtocolError, LegacyUnreachable
 from proxy.pop3.client.commands import Verb, command, retrievals, sasl_line
-from proxy.pop3.client.errors import LegacyProtocolError, LegacyUnreachable
 from proxy.pop3.client.protocol import BANNER_LINES, ClientProtocol, Expectation
 from proxy.pop3.client.replies import LINE_LIMIT, Reply
 

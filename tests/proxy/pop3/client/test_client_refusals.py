@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
     CommandRefused,
     LegacyBusy,
     LoginNotPossible,

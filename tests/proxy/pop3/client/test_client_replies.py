@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
+from proxy.legacy.words import readable
 from proxy.pop3.client.replies import (
     LINE_LIMIT,
     OCTETS_LIMIT,
@@ -19,7 +20,6 @@ from proxy.pop3.client.replies import (
     parse_reply,
     parse_stamp,
     parse_stat,
-    readable,
 )
 
 

@@ -9,8 +9,9 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from proxy.legacy.wire import Wire
 from proxy.pop3.client import Connection, Legacy, LegacyTimeout, LegacyUnreachable, Pace, Pipelining, Window
-from proxy.pop3.client.wire import Wire
+from proxy.pop3.client.protocol import ClientProtocol
 
 GREETED = b"+OK\r\n+OK\r\nUSER\r\nPIPELINING\r\n.\r\n"
 
@@ -66,7 +67,7 @@ class MemoryCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.transport = MemoryTransport()
-        self.wire = Wire(self.clock, self.legacy)
+        self.wire = Wire(self.clock, self.legacy, ClientProtocol())
         self.transport.wire = self.wire
         dialled: Deferred[Wire] = Deferred()
 

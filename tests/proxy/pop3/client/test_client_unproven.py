@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from proxy.legacy.errors import BareLineEnds
 from proxy.pop3.client import CommandRefused, LegacyError, LegacyProtocolError, LegacyTimeout, LegacyUnreachable
-from proxy.pop3.client.errors import BareLineEnds
 from proxy.pop3.client.unproven import Unproven
 from tests.legacy.shelf import Shelf
 

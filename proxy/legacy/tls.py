@@ -25,9 +25,9 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from proxy.pop3.client.errors import TlsFailed
-from proxy.pop3.client.settings import Legacy
-from proxy.pop3.client.tls_faults import fingerprint, not_for_host, not_pinned
+from proxy.legacy.errors import TlsFailed
+from proxy.legacy.settings import Legacy
+from proxy.legacy.tls_faults import fingerprint, not_for_host, not_pinned
 
 _VERSIONS: Final = {
     "1.0": SSL.TLS1_VERSION,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from proxy.pop3.client.bandwidth import Bandwidth
+from proxy.legacy.bandwidth import Bandwidth
 
 TlsMode = Literal["none", "starttls", "implicit"]
 TlsVersion = Literal["1.0", "1.1", "1.2", "1.3"]

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionClosed
 
-from proxy.pop3.client.errors import TlsFailed
-from proxy.pop3.client.replies import readable
-from proxy.pop3.client.settings import Legacy
+from proxy.legacy.errors import TlsFailed
+from proxy.legacy.settings import Legacy
+from proxy.legacy.words import readable
 
 _OLD: Final = ("unsupported protocol", "protocol version", "no protocols available", "version too low")
 _NOT_TLS: Final = ("wrong version number", "packet length too long", "record layer failure", "http request")

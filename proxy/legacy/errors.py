@@ -29,7 +29,7 @@ class BareLineEnds(LegacyError):
 
 
 class LegacyProtocolError(LegacyError):
-    """The server said something that is not POP3."""
+    """The server said something that is none of its protocol."""
 
 
 class TlsFailed(LegacyError):
@@ -42,7 +42,8 @@ class TlsFailed(LegacyError):
 
 
 class ServerRefused(LegacyError):
-    """The server answered -ERR. `code` is its response code (RFC 2449 8) without brackets, or None."""
+    """The server answered -ERR, NO or BAD. `code` is its response code (RFC 2449 8, RFC 3501 7.1) without brackets, or
+    None."""
 
     def __init__(self, text: str, code: str | None = None) -> None:
         super().__init__(text)
@@ -50,7 +51,7 @@ class ServerRefused(LegacyError):
 
 
 class CommandRefused(ServerRefused):
-    """-ERR to a command that is not part of a login."""
+    """The same to a command that is not part of a login."""
 
 
 class LoginRejected(ServerRefused):
