@@ -164,10 +164,6 @@ class LegacyServer:
         self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
 
 
-def _unheard(_event: str, **_fields: Any) -> None:
-    """No log."""
-
-
 class LegacyDoor:
     """All of them. `reactor` is Twisted's."""
 

@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress
 
 from mailstore.accounts import State
+from proxy.legacy.settings import Legacy
 from proxy.login import legacy as door
 from proxy.migration import schedule
-from proxy.pop3.client.settings import Legacy
 from proxy.wire.door import Credentials, Hold, Home, Secret
 from tests.legacy.server import LegacyProtocol, LegacyServer
 from tests.proxy.login import test_login_end_to_end as end_to_end
