@@ -10,8 +10,10 @@ from mailstore.room import free_octets
 from proxy.legacy.errors import LegacyError
 
 
-def of(error: Exception) -> str:
-    """Of what went wrong on the other side."""
+def of(error: Exception | None, state: Path) -> str:
+    """Of a move that has not begun; `state` is the directory that it would have been written down in."""
+    if isinstance(error, MailstoreError):
+        return of_the_store(error, None, state)
     return error.advice if isinstance(error, LegacyError) else str(error)
 
 
