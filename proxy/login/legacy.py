@@ -68,6 +68,7 @@ class LegacyHost:
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
+        self._expires = False  # does it delete what was fetched?
         self._reported = False  # is it in the log that it is busy?
 
     def left(self, name: Name) -> None:
@@ -84,6 +85,11 @@ class LegacyHost:
         delay = connection.capabilities.get("LOGIN-DELAY", ())
         if delay and delay[0].isascii() and delay[0].isdigit():
             self.login_delay = min(int(delay[0]), 86_400)
+        if connection.capabilities.get("EXPIRE", ())[:1] == ("0",) and not self._expires:
+            self._expires = True
+            reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
+            remedy = "let it be set to keep mail until all moves are over"
+            self._report("legacy server deletes mail", host=self.name, port=self.port, reason=f"{reason}; {remedy}")
 
     def welcomed(self, place: Place, name: Name) -> None:
         """A login has succeeded."""

@@ -210,6 +210,10 @@ def _may_be_harmless(case: Case) -> bool:
     fault = case.fault
     if fault.step in _WITHOUT:
         return True
+    if fault.step == "greeting" and fault.kind in {Kind.GARBAGE, Kind.FORGED}:
+        return fault.at != 0  # behind +OK it is a banner of several lines, as some servers have
+    if fault.step in {"LIST", "UIDL"} and fault.kind is Kind.TWICE:
+        return True  # the same about the same message, as some servers say it
     if fault.step == f"RETR {len(BOX)}":  # all is here, and what comes behind it is of no use
         return fault.kind in {Kind.TWICE, Kind.FORGED, Kind.GARBAGE, Kind.NOISE} and -6 < fault.at < 0
     return fault.kind is Kind.NOISE and fault.place in {*_LINE, "inside its status line"}  # the words behind +OK

@@ -55,6 +55,13 @@ PASSWORD = b"correct horse"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
+def cause(account: Account) -> str:
+    """Of an account's reason, what is before the remedy."""
+    found, _, remedy = account.reason.partition("; ")
+    assert remedy
+    return found
+
+
 class RecordingLog:
     """A structlog logger that keeps what it is told."""
 

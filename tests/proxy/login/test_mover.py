@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from mailstore.accounts import Account, State
+from mailstore.accounts import State
 from mailstore.errors import StorageFailed
 from mailstore.secrets import Sealer
 from proxy.legacy.errors import LegacyUnreachable, MaildropInUse
@@ -16,15 +16,8 @@ from proxy.migration import pull
 from proxy.migration.comparing import CHANGING
 from proxy.wire.door import Refusal
 from tests.mailstore import index_damage
-from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
+from tests.proxy.login.login_rig import PASSWORD, LoginTestCase, cause
 from tests.proxy.migration.scripted import mail
-
-
-def cause(account: Account) -> str:
-    """Of an account's reason, what is before the remedy."""
-    found, _, remedy = account.reason.partition("; ")
-    assert remedy
-    return found
 
 
 class Refresh(LoginTestCase):

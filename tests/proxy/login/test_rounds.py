@@ -14,7 +14,7 @@ from proxy.legacy.errors import LegacyBusy, LegacyUnreachable, MaildropInUse
 from proxy.login import rounds
 from proxy.migration import move, pull
 from proxy.wire.door import Refusal
-from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
+from tests.proxy.login.login_rig import PASSWORD, LoginTestCase, cause
 from tests.proxy.migration.scripted import ALWAYS, mail
 
 ROUND = 21_600
@@ -86,7 +86,7 @@ class Retries(Background):
         for wait, usual in zip(seen, (120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600), strict=True):
             self.assertTrue(0.7 * usual < wait < 1.3 * usual, (wait, usual))
         account = self.account()
-        self.assertEqual((account.state, account.reason), (State.MOVING, "connection refused"))
+        self.assertEqual((account.state, cause(account)), (State.MOVING, "connection refused"))
 
     def test_the_store_fails_and_works_again(self) -> None:
         self.background()
@@ -183,7 +183,7 @@ class LooksAtWhatIsNew(Background):
         self.legacy.trouble = MaildropInUse("locked")
         self.pass_time(1.1 * ROUND + 2, 60)
         account = self.account()
-        self.assertEqual((account.state, account.reason), (State.MOVED, "locked"))
+        self.assertEqual((account.state, cause(account)), (State.MOVED, "locked"))
         self.legacy.trouble = None
         self.pass_time(1.1 * ROUND + 2, 60)
         self.assertEqual((len(self.legacy.asked), self.account().reason), (2, ""))
@@ -296,7 +296,7 @@ class Asked(Background):
         self.pass_time(60)
         accounts = list(self.accounts.list())
         self.assertEqual({account.asked for account in accounts}, {None})
-        self.assertEqual({account.reason for account in accounts}, {"pop.old port 110 refuses connections"})
+        self.assertEqual({cause(account) for account in accounts}, {"pop.old port 110 refuses connections"})
         self.assertLess(len(self.legacy.asked), 30)  # those whose attempts began before it was known
 
     def test_not_more_at_once_than_the_host_allows(self) -> None:
