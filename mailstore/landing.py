@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mailstore.database import storage_errors
+from mailstore.index.awaited import Noted
 from mailstore.index.rows import NO_FLAGS, SEEN, Flags
 from mailstore.ledger import Entry, Landed
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files, unique_name
@@ -72,6 +73,21 @@ _SEEN_RULES: Mapping[str, Callable[[Flags], Flags]] = {
     "all": _seen_also,
     "none": _no_flags,
 }
+
+
+def flags_by(seen: str, found: Flags = NO_FLAGS) -> Flags:
+    """The flags of a message whose header tells `found`, by the configuration's `seen`."""
+    return _SEEN_RULES[seen](found)
+
+
+def noted(ledger_id: int, data: bytes, *, seen: str, now: float) -> Noted | None:
+    """What a header tells that came before its message; None where it is too long to be kept."""
+    header = data[: header_end(data)]
+    if len(header) > HEADER_LIMIT:
+        return None
+    found = arrival(header)
+    date = int(now) if found.internal_date is None else found.internal_date
+    return Noted(ledger_id, header, date, flags_by(seen, found.flags))
 
 
 class Landing:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
 from mailstore import schema
 from mailstore.database import MailboxDatabase
-from mailstore.index import folders, mailbox
+from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
 
@@ -133,7 +133,16 @@ _NAMED = (
     .where(_m.file == bindparam("was"))
     .values(uidl=bindparam("to"))
 )
+_NO_UID = update(schema.ledger).where(*_HERE).values(uid=None)
 _NONE_HERE: Mapping[int, Here] = {}
+
+Take = Callable[[Connection, folders.FolderRow, Sequence[Landed]], Mapping[int, int | None]]
+
+
+def _nothing_awaited(
+    _connection: Connection, _inbox: folders.FolderRow, _landed: Sequence[Landed]
+) -> Mapping[int, int | None]:
+    return {}
 
 
 class Ledger:
@@ -146,7 +155,10 @@ class Ledger:
         *,
         announce: Callable[[int], None],
         clock: Callable[[], float],
+        take: Take = _nothing_awaited,
     ) -> None:
+        """`take` puts messages into places that are kept for them: see `mailstore.oncoming.Oncoming.take`."""
+        self._take = take
         self._database = database
         self._account_id = account_id
         self._announce = announce
@@ -161,37 +173,79 @@ class Ledger:
             rows = connection.execute(_ENTRIES, {"a": self._account_id})
             return [Entry(i, p, u, o, Outcome(outcome), uid, n, at) for i, p, u, o, outcome, uid, n, at in rows]
 
-    def record_listing(self, listed: Sequence[Listed], gone: Iterable[int], *, hold_uids: bool) -> list[Entry]:
+    def record_listing(
+        self,
+        listed: Sequence[Listed],
+        gone: Iterable[int],
+        *,
+        hold_uids: bool,
+        shown: Flags | None = None,
+        again: Iterable[int] = (),
+    ) -> list[Entry]:
         """Enter what is listed for the first time, and mark the rows `gone` that vanished before they were fetched.
 
-        Gives back the new rows in the order of `listed`.
+        Gives back the new rows in the order of `listed`. `shown`: the whole of it is listed to the user already, and
+        so is what is new, or owed `again` after it had vanished, with these flags.
         """
+        gone = list(gone)
         with self._database.write() as connection:
             self._set_outcome(connection, gone, Outcome.GONE, "no longer listed by the legacy server")
-            if not listed:
-                return []
-            highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
-            now = self._now()
-            made = [
-                Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now)
-                for n, message in enumerate(listed, 1)
-            ]
-            if hold_uids:
-                made = self._hold_uids(connection, made)
-            values = [
-                {
-                    "account_id": self._account_id,
-                    "id": entry.id,
-                    "position": entry.position,
-                    "uidl": entry.uidl,
-                    "octets": entry.octets,
-                    "outcome": entry.outcome.value,
-                    "uid": entry.uid,
-                    "updated": entry.updated,
-                }
-                for entry in made
-            ]
-            connection.execute(insert(schema.ledger), values)
+            changed = self._vanish(connection, gone)
+            made = self._make(connection, listed, hold_uids=hold_uids) if listed else []
+            if shown is not None:
+                self._show(connection, shown, again)
+        if shown is not None or changed:
+            self._announce(folders.INBOX_ID)
+        return made
+
+    def show(self, flags: Flags) -> None:
+        """List to the user whatever is owed, with these flags, before it is here: from now on nobody has to wait for
+        the end of the move."""
+        with self._database.write() as connection:
+            self._show(connection, flags, ())
+        self._announce(folders.INBOX_ID)
+
+    def _show(self, connection: Connection, flags: Flags, again: Iterable[int]) -> None:
+        inbox = self._inbox(connection)
+        awaited.show(connection, self._account_id, inbox, flags, self._now(), again)
+        folders.save(connection, self._account_id, inbox)
+
+    def _vanish(self, connection: Connection, gone: Sequence[int]) -> bool:
+        """What is gone at the legacy server and was listed here is listed no more; were there any?"""
+        places = awaited.places(connection, self._account_id, gone)
+        uids = sorted(place.uid for place in places.values() if not place.unwanted)
+        if not uids:
+            return False
+        inbox = self._inbox(connection)
+        mailbox.remove(connection, self._account_id, inbox, uids, self._now())
+        folders.save(connection, self._account_id, inbox)
+        awaited.drop(connection, self._account_id, uids)
+        connection.execute(_NO_UID, [{"a": self._account_id, "i": i} for i in places])
+        return True
+
+    def _make(self, connection: Connection, listed: Sequence[Listed], *, hold_uids: bool) -> list[Entry]:
+        highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
+        now = self._now()
+        made = [
+            Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now)
+            for n, message in enumerate(listed, 1)
+        ]
+        if hold_uids:
+            made = self._hold_uids(connection, made)
+        values = [
+            {
+                "account_id": self._account_id,
+                "id": entry.id,
+                "position": entry.position,
+                "uidl": entry.uidl,
+                "octets": entry.octets,
+                "outcome": entry.outcome.value,
+                "uid": entry.uid,
+                "updated": entry.updated,
+            }
+            for entry in made
+        ]
+        connection.execute(insert(schema.ledger), values)
         return made
 
     def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
@@ -220,19 +274,25 @@ class Ledger:
     def _enter(self, connection: Connection, landed: Sequence[Landed]) -> None:
         inbox = self._inbox(connection)
         now = self._now()
-        new = [
-            mailbox.NewMessage(
-                m.flags, m.size, m.internal_date, m.file, uidl=m.entry.uidl, uid=m.entry.uid, save_date=now
-            )
-            for m in landed
-        ]
-        uids = mailbox.add(connection, self._account_id, inbox, new)
+        uids = dict(self._take(connection, inbox, landed))
+        new = [message for message in landed if message.entry.id not in uids]
+        if new:
+            messages = [
+                mailbox.NewMessage(
+                    m.flags, m.size, m.internal_date, m.file, uidl=m.entry.uidl, uid=m.entry.uid, save_date=now
+                )
+                for m in new
+            ]
+            added = mailbox.add(connection, self._account_id, inbox, messages)
+            uids.update((message.entry.id, uid) for message, uid in zip(new, added, strict=True))
         folders.save(connection, self._account_id, inbox)
         values: list[dict[str, Any]] = [
             {"a": self._account_id, "i": m.entry.id, "new_uid": uid, "new_sha256": m.sha256, "now": now}
-            for m, uid in zip(landed, uids, strict=True)
+            for m in landed
+            if (uid := uids[m.entry.id]) is not None
         ]
-        connection.execute(_STORED, values)
+        if values:
+            connection.execute(_STORED, values)
 
     def _find_again(self, connection: Connection, known: Iterable[tuple[Landed, Here]]) -> None:
         for message, place in known:
@@ -261,6 +321,10 @@ class Ledger:
             values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
             connection.execute(_ATTEMPT, values)
             self._set_outcome(connection, [entry_id], Outcome.QUARANTINED, reason)
+            places = awaited.places(connection, self._account_id, [entry_id]).values()
+            awaited.date_at_last(connection, self._account_id, [place.uid for place in places], self._now())
+        if places:  # whoever waits for it does so in vain
+            self._announce(folders.INBOX_ID)
 
     def sums(self) -> Sums:
         with self._database.read() as connection:

@@ -35,6 +35,7 @@ from mailstore.index.salvage import Salvage, asides
 from mailstore.kept import Kept
 from mailstore.ledger import Here, Landed, Ledger, Sums
 from mailstore.maildir import Maildir, new_token
+from mailstore.oncoming import Oncoming
 from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.rebuilding import rebuild
@@ -98,7 +99,8 @@ class MailHome(Hierarchy, Reading):
         self.made_anew = False  # was the index missing or damaged, with mail in the Maildir?
         self.damaged = False  # did the index turn out to be damaged since?
         self.kept = Kept(self._database, account_id, self._maildir)
-        self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        self.oncoming = Oncoming(self._database, account_id, self._maildir, announce=announce, report=report)
+        self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock, take=self.oncoming.take)
         self.recognition = Recognition(self._database, account_id, self._maildir)
         self.annotations = Annotations(self._database, account_id, announce)
         self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
@@ -196,6 +198,14 @@ class MailHome(Hierarchy, Reading):
             os.close(self._maildrop_lock)
             self._maildrop_lock = None
 
+    def without_waiting(self, operation: Callable[[MailHome], T]) -> T:
+        """Run an operation for which messages were waited for in vain: what is not here now raises StillAway."""
+        self._waits = False
+        try:
+            return operation(self)
+        finally:
+            self._waits = True
+
     def briefly(self, operation: Callable[[MailHome], T], *, owing: bool = False) -> T:
         """Run an operation that is not to keep its caller waiting. Raises TakesLonger where it would, because there is
         much to do or because another process has the mailbox: nothing is changed then, and it may be run as usual.
@@ -238,14 +248,16 @@ class MailHome(Hierarchy, Reading):
             self._look()  # what is here has to be in the index
             here = self.recognition.among(landed)
         sums = self.ledger.enter(landed, here)
+        if landed:
+            self._work_off_pending()  # files of what is here already, or was removed before it was here
         if here:
-            self._work_off_pending()
             self._report("messages known again after a loss of the index", messages=len(here))
         return sums
 
     def carried_over(self) -> Sums:
         """A move is done; gives back what the ledger adds up to."""
         sums = self.ledger.sums()
+        self.oncoming.over()
         if not sums.quarantined:
             self.recognition.over()
         return sums

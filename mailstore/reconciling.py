@@ -31,7 +31,7 @@ from mailstore import schema
 from mailstore.adoption import Adopted, adopt, made_at, token_of
 from mailstore.database import BRIEF_OCTETS, BRIEF_ROWS, MailboxDatabase, storage_errors
 from mailstore.errors import BadFolderName
-from mailstore.index import folders, mailbox, marks
+from mailstore.index import awaited, folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
 from mailstore.index.opening import check
@@ -61,7 +61,11 @@ Report = Callable[..., None]  # report(event, **figures): for the log; no names,
 
 _m, _l = schema.messages.c, schema.ledger.c
 _NAMES = Prepared(
-    select(_m.uid, _m.flags, _m.file).where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
+    select(_m.uid, _m.flags, _m.file).where(
+        _m.account_id == bindparam("a"),
+        _m.folder_id == bindparam("f"),
+        _m.file != "",  # what is listed and not here yet has no file to be missed
+    )
 )
 _LEDGER = select(_l.outcome, _l.uidl).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
 _LEDGER_UID = (
@@ -319,6 +323,8 @@ class Reconciler:
             return True
         entry = ledger_of(lying.name, self._token)
         if entry is not None:
+            if awaited.concerns(connection, self._account_id, entry):  # removed by the user while it was on its way
+                return False
             return self._ledger(connection, entry)[0] not in _OWED
         age = self._clock() - made_at(lying.name)
         if not 0 <= age < GRACE:

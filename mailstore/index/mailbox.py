@@ -27,6 +27,7 @@ EXACT, NATIVE = "exact", "native"  # messages.line_ends
 _m = schema.messages.c
 _e = schema.expunged.c
 _l = schema.ledger.c
+_w = schema.awaited.c
 
 _HERE = (_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 _COLUMNS = (
@@ -58,8 +59,17 @@ _IS_HERE = Prepared(select(_m.uid).where(_m.account_id == bindparam("a"), _m.fil
 _ADD_EXPUNGED = Prepared(insert(schema.expunged))
 _LEDGER_DELETED = Prepared(
     update(schema.ledger)
-    .where(_l.account_id == bindparam("a"), _l.outcome == "stored", _l.uid == bindparam("u"))
+    .where(
+        _l.account_id == bindparam("a"),
+        _l.outcome.in_(["stored", "listed", "quarantined"]),  # the last two: of messages that are not here yet
+        _l.uid == bindparam("u"),
+    )
     .values(outcome="deleted", updated=bindparam("now"))
+)
+_UNWANTED = Prepared(
+    update(schema.awaited)
+    .where(_w.account_id == bindparam("a"), _w.uid == bindparam("u"))
+    .values(unwanted=1, header=None)
 )
 _STATUS = Prepared(
     select(
@@ -233,6 +243,7 @@ def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Seq
     contents.let_go(connection, account_id, [content_id for _, content_id, _ in found if content_id is not None])
     if folder.id == INBOX_ID:
         _LEDGER_DELETED.many(connection, [{"a": account_id, "u": uid, "now": now} for uid in uids])
+        _UNWANTED.many(connection, [{"a": account_id, "u": uid} for uid, _, file in found if not file])
     _ADD_EXPUNGED.many(
         connection,
         [
