@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -120,9 +120,10 @@ class Landing:
                 os.close(fd)
         self._tmp = self._cur = -1
 
-    def clear_leftovers(self, entries: Iterable[Entry]) -> None:
-        """Remove what an interrupted batch left for rows that are to be fetched again. Raises StorageFailed."""
-        again = {entry.id for entry in entries}
+    def clear_leftovers(self, entries: Iterable[Entry], unwanted: Collection[int] = ()) -> None:
+        """Remove what an interrupted batch left for rows that are to be fetched again, and for those (by their ids)
+        whose messages the user removed before they were here. Raises StorageFailed."""
+        again = {entry.id for entry in entries} | set(unwanted)
         with storage_errors():
             for fd in (self._tmp, self._cur):
                 for name in os.listdir(fd):  # noqa: PTH208 - by descriptor, as everything here

@@ -56,10 +56,10 @@ class Oncoming:
         with self._database.read() as connection:
             return awaited.unwanted(connection, self._account_id)
 
-    def headerless(self) -> set[int]:
-        """The ledger rows of listed messages of which not even the header is here."""
+    def places(self) -> list[tuple[int, int, bool]]:
+        """Of all messages that are listed and not here: UID, ledger row, and whether the header is here."""
         with self._database.read() as connection:
-            return awaited.headerless(connection, self._account_id)
+            return awaited.every(connection, self._account_id)
 
     def note(self, headers: Sequence[Noted]) -> list[int]:
         """Keep headers that have come, with the dates and flags that they tell. Gives back what is `unwanted`."""

@@ -27,7 +27,7 @@ from mailstore.prepared import Prepared
 
 _w, _m, _l, _b = schema.awaited.c, schema.messages.c, schema.ledger.c, schema.mailboxes.c
 
-_OWED: Final = ("listed", "quarantined")
+_OWED: Final = (_l.outcome == "listed") | (_l.outcome == "quarantined")
 _ANY = Prepared(select(_w.uid).where(_w.account_id == bindparam("a"), _w.unwanted == 0).limit(1))
 _LOWEST = Prepared(select(func.min(_w.uid)).where(_w.account_id == bindparam("a"), _w.unwanted == 0))
 _CONCERNS = Prepared(
@@ -51,7 +51,9 @@ _OF_LEDGER = (
     )
     .where(_w.account_id == bindparam("a"), _w.ledger_id.in_(bindparam("ids", expanding=True)))
 )
-_HEADERLESS = select(_w.ledger_id).where(_w.account_id == bindparam("a"), _w.unwanted == 0, _w.header.is_(None))
+_EVERY = Prepared(
+    select(_w.uid, _w.ledger_id, _w.header.is_not(None)).where(_w.account_id == bindparam("a"), _w.unwanted == 0)
+)
 _TOUCH = Prepared(
     update(schema.awaited).where(_w.account_id == bindparam("a"), _w.uid == bindparam("u")).values(touched=1)
 )
@@ -70,9 +72,7 @@ _DROP = Prepared(delete(schema.awaited).where(_w.account_id == bindparam("a"), _
 _DROP_UNWANTED = Prepared(delete(schema.awaited).where(_w.account_id == bindparam("a"), _w.unwanted == 1))
 _IS_LISTED = Prepared(select(_b.listed).where(_b.account_id == bindparam("a")))
 _LIST = Prepared(update(schema.mailboxes).where(_b.account_id == bindparam("a")).values(listed=1))
-_UNNUMBERED = Prepared(
-    select(_l.id).where(_l.account_id == bindparam("a"), _l.outcome.in_(_OWED), _l.uid.is_(None)).order_by(_l.id)
-)
+_UNNUMBERED = Prepared(select(_l.id).where(_l.account_id == bindparam("a"), _OWED, _l.uid.is_(None)).order_by(_l.id))
 _NUMBER = Prepared(
     update(schema.ledger).where(_l.account_id == bindparam("a"), _l.id == bindparam("i")).values(uid=bindparam("new"))
 )
@@ -139,7 +139,7 @@ def show(
     inbox.uidnext += len(unnumbered)
     inbox.highestmodseq += 1
     known = select(_w.ledger_id).where(_w.account_id == account_id)
-    owed = (_l.account_id == account_id, _l.outcome.in_(_OWED), _l.uid.is_not(None), _l.id.not_in(known))
+    owed = (_l.account_id == account_id, _OWED, _l.uid.is_not(None), _l.id.not_in(known))
     prefix = own_uidl(inbox.uidvalidity, 0)[:-1]
     uidl = case((_l.uidl == "", literal(prefix) + cast(_l.uid, Text)), else_=_l.uidl)
     columns: list[tuple[str, Any]] = [
@@ -209,9 +209,9 @@ def unwanted(connection: Connection, account_id: int) -> list[int]:
     return [row[0] for row in _UNWANTED.all(connection, {"a": account_id})]
 
 
-def headerless(connection: Connection, account_id: int) -> set[int]:
-    """The ledger rows of those whose headers are not here."""
-    return set(connection.scalars(_HEADERLESS, {"a": account_id}))
+def every(connection: Connection, account_id: int) -> list[tuple[int, int, bool]]:
+    """All that are away: UID, ledger row, and whether the header is here."""
+    return [(uid, ledger_id, bool(known)) for uid, ledger_id, known in _EVERY.all(connection, {"a": account_id})]
 
 
 def touch(connection: Connection, account_id: int, uids: Iterable[int]) -> None:

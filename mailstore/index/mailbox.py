@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, null, select, update
 
 from mailstore import schema
 from mailstore.index import contents
@@ -61,7 +61,7 @@ _LEDGER_DELETED = Prepared(
     update(schema.ledger)
     .where(
         _l.account_id == bindparam("a"),
-        _l.outcome.in_(["stored", "listed", "quarantined"]),  # the last two: of messages that are not here yet
+        (_l.outcome == "stored") | (_l.outcome == "listed") | (_l.outcome == "quarantined"),  # here, or not yet
         _l.uid == bindparam("u"),
     )
     .values(outcome="deleted", updated=bindparam("now"))
@@ -69,7 +69,7 @@ _LEDGER_DELETED = Prepared(
 _UNWANTED = Prepared(
     update(schema.awaited)
     .where(_w.account_id == bindparam("a"), _w.uid == bindparam("u"))
-    .values(unwanted=1, header=None)
+    .values(unwanted=1, header=null())
 )
 _STATUS = Prepared(
     select(

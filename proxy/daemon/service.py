@@ -33,6 +33,7 @@ from proxy.daemon.watching import DirectoryWatcher
 from proxy.login.furnishing import Furnishing
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
+from proxy.login.hurrying import Hurrying
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.notes import LoginNotes
@@ -65,6 +66,10 @@ class Daemon:
         self._homes.furnish = Furnishing(config)
         door = LegacyDoor(config, reactor)
         self._mover = Mover(config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=in_thread, log=log)
+        hurrying = Hurrying(
+            self._mover, accounts, sealer, self._homes.in_vain, reactor=reactor, in_thread=in_thread, log=log
+        )
+        self._homes.hurry = hurrying.hurry
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)
         gate = LoginGate(
             config,
@@ -87,6 +92,8 @@ class Daemon:
             server_tls(config.tls)  # a mistake in it is told now, not by each worker
             self._crew = Crew(config, gate.admit, reactor=reactor, log=log)
             self._homes.also_tell = self._crew.changed
+            self._homes.also_in_vain = self._crew.in_vain
+            self._crew.hurry = hurrying.hurry
 
     async def start(self) -> None:
         """Listen, and go on with what was interrupted. Raises CannotListen, WorkerFailed."""

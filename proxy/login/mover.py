@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,6 +48,10 @@ class _Failed:
     rejected: str | None  # the hash of the password that the legacy server no longer takes
 
 
+def _unnoticed(_account_id: int) -> None:
+    """Nobody waits for it."""
+
+
 class Mover:
     """All moves of this process."""
 
@@ -73,6 +77,8 @@ class Mover:
         self._reactor = reactor
         self._in_thread = in_thread
         self._log = log
+        self.started: Callable[[int], None] = _unnoticed  # called with each account whose move has begun
+        self.failed: Callable[[int], None] = _unnoticed  # … and has failed, or could not begin
         self._refreshing: set[int] = set()
         self._failed: dict[int, _Failed] = {}
         self._stopping = False
@@ -87,7 +93,8 @@ class Mover:
         if self._stopping:
             home.close()
             raise SourceLost("the daemon is stopping")
-        terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
+        migration = self._config.migration
+        terms = Terms(first=account.state is State.MOVING, seen=migration.seen, serve=migration.login == "serve")
         started = written = self._reactor.seconds()
         writing: Deferred[None] | None = None
 
@@ -110,8 +117,19 @@ class Mover:
 
         self._log.info("move started", account=account.name, first=terms.first)
         running = self.moves.start(account.id, make, concluded)
+        self._note_when_listed(account, running)
+        self.started(account.id)
         self.apart(self._see_out(running, home))
         return running
+
+    def _note_when_listed(self, account: Account, running: Running) -> None:
+        def listed(why_not: str) -> None:
+            if why_not:
+                self._log.warning("login is held until all is here", account=account.name, reason=why_not)
+            else:
+                self._log.info("mailbox is listed", account=account.name)
+
+        running.when_listed(listed)
 
     async def _see_out(self, running: Running, home: Home) -> None:
         try:
@@ -131,6 +149,7 @@ class Mover:
             self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
             if not self._stopping:
                 await self._in_thread(self._accounts.set_reason, account.id, str(result))
+            self.failed(account.id)
             return
         reason = ""
         if result.quarantined:
@@ -159,6 +178,11 @@ class Mover:
             due = due and self._reactor.seconds() >= failed.until and failed.rejected != account.password_hash
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
+
+    async def go_on(self, account: Account, password: Secret) -> None:
+        """Go on with a move that has failed, since somebody needs what it brings. Returns when it has ended."""
+        if not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
+            await self._refresh(account, password)
 
     async def _refresh(self, account: Account, password: Secret) -> None:
         self._refreshing.add(account.id)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
-from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
+from proxy.migration.agenda import Agenda
+from proxy.migration.source import HeaderReceiver, Receiver, SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.errors import (
     CommandRefused,
@@ -73,6 +74,20 @@ class _Sink:
         self._receiver.refused(self._entries[number], text)
 
 
+class _HeaderSink(_Sink):
+    """The same with headers."""
+
+    def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
+        super().__init__(wanted, receiver)
+        self._header_receiver = receiver
+
+    def header(self, number: int, data: bytes) -> None:
+        self._header_receiver.header(self._entries[number], data)
+
+    def no_header(self, number: int, text: str) -> None:
+        self._header_receiver.no_header(self._entries[number], text)
+
+
 class Pop3Source:
     """A logged-in POP3 connection. `left` is called once when the connection is given up."""
 
@@ -115,10 +130,25 @@ class Pop3Source:
         try:
             await self._connection.retrieve(list(entries), sizes, _Sink(wanted, receiver), window)
         except LegacyError as error:
-            if window is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
-                self._manners.broke_off()  # whatever it announced
-            under_way = None if error.message is None else entries.get(error.message)
-            raise source_error(error, under_way) from error
+            raise self._broken(error, entries, many=window is not ONE_AT_A_TIME) from error
+
+    def _broken(self, error: LegacyError, entries: Mapping[int, Entry], *, many: bool) -> SourceError:
+        """`many`: several commands were under way."""
+        if many and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
+            self._manners.broke_off()  # whatever it announced
+        return source_error(error, None if error.message is None else entries.get(error.message))
+
+    async def many_at_once(self) -> bool:
+        """See `ErrandSource`."""
+        return await self._window() is not ONE_AT_A_TIME
+
+    async def errands(self, agenda: Agenda, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
+        """See `ErrandSource`."""
+        many = not self._manners.one_at_a_time
+        try:
+            await self._connection.run_errands(agenda, _HeaderSink(wanted, receiver))
+        except LegacyError as error:
+            raise self._broken(error, dict(wanted), many=many) from error
 
     async def _window(self) -> Window:
         """How many RETRs may be on their way: many where the server announces PIPELINING or proves able."""

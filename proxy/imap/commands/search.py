@@ -130,13 +130,15 @@ def _in_store(
     """Runs in a thread: how many of the candidates were looked at, and which of these match."""
     uids = [candidate.uid for candidate in candidates]
     facts = FactsAhead(home, folder_id, uids, wanted=key.cost == HEADER, largest=None)
-    rows = {row.uid: row for row in home.rows(folder_id, uids)}
     now = home.clock()
     end = time.monotonic() + VISIT
     found = []
     with Opener(home, folder_id, uids) as opener:
+        rows = {row.uid: row for row in home.rows(folder_id, uids)}
         for taken, candidate in enumerate(candidates, 1):
             candidate.row, candidate.now = rows.get(candidate.uid), now
+            if candidate.row is not None and not candidate.row.dated and key.dated:
+                opener.header(candidate.uid)  # brings the date
             if candidate.row is not None and _matches(opener, facts, candidate, key):
                 found.append(candidate)
             if time.monotonic() > end:
@@ -148,7 +150,8 @@ def _matches(opener: Opener, facts: FactsAhead, candidate: Candidate, key: Compi
     answer = key.test(candidate)
     if answer is not None or key.cost < HEADER:
         return bool(answer)
-    message = OpenMessage(lambda: opener.open(candidate.uid), facts.of(candidate.uid))
+    uid = candidate.uid
+    message = OpenMessage(lambda: opener.open(uid), facts.of(uid), lambda: opener.header(uid))
     candidate.message = SearchedMessage(message)
     try:
         answer = key.test(candidate)

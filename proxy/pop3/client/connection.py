@@ -25,6 +25,7 @@ from twisted.internet.protocol import Factory
 
 from proxy.pop3.client.asking import Line
 from proxy.pop3.client.commands import Verb, command
+from proxy.pop3.client.errands import Agenda, Errands, HeaderSink
 from proxy.pop3.client.errors import (
     CommandRefused,
     LegacyError,
@@ -186,6 +187,19 @@ class Connection:
         retrieval = Retrieval(numbers, sizes, sink, window, send, self.abort)
         result = retrieval.pending()
         retrieval.start()
+        await result
+
+    async def run_errands(self, agenda: Agenda, sink: HeaderSink) -> None:
+        """Hand what `agenda` says to `sink`, headers and messages in the order in which they are asked for, while
+        nothing else is awaited. Raises as `retrieve` does."""
+        wire = self._session.wire
+
+        def send(commands: bytes, times: int) -> None:
+            wire.ask(commands, errands, times)
+
+        errands = Errands(agenda, sink, send, self.abort)
+        result = errands.pending()
+        errands.start()
         await result
 
     def pause(self) -> None:
