@@ -66,11 +66,13 @@ class Hurrying:
         try:
             account = await self._in_thread(self._accounts.get, account_id)
             password = self._password(account)
-            if account.state is State.MOVING and password is not None:
-                await self._mover.go_on(account, password)
-        finally:
-            if self._starting.pop(account_id, None) is not None:  # no move has begun
-                self._has_failed(account_id)
+        except BaseException:
+            self._has_failed(account_id)
+            raise
+        if account.state is State.MOVING and password is not None:
+            await self._mover.go_on(account, password)
+        else:
+            self._has_failed(account_id)
 
     def _password(self, account: Account) -> Secret | None:
         if account.sealed_password is None:
@@ -91,4 +93,5 @@ class Hurrying:
     def _has_failed(self, account_id: int) -> None:
         """A move has ended before its end, or could not begin."""
         self._failed[account_id] = self._reactor.seconds()
+        self._starting.pop(account_id, None)
         self._in_vain(account_id)

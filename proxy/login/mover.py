@@ -180,8 +180,11 @@ class Mover:
             self.apart(self._refresh(account, password))
 
     async def go_on(self, account: Account, password: Secret) -> None:
-        """Go on with a move that has failed, since somebody needs what it brings. Returns when it has ended."""
-        if not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
+        """Go on with a move that has failed, since somebody needs what it brings; unless somebody has begun to. Tells
+        `started` or `failed` of it."""
+        if self._stopping:
+            self.failed(account.id)
+        elif account.id not in self._refreshing and self.moves.of(account.id) is None:
             await self._refresh(account, password)
 
     async def _refresh(self, account: Account, password: Secret) -> None:
@@ -191,6 +194,8 @@ class Mover:
             running = await self.turns.take(name, lambda: self._open_and_start(account, password))
             if running is not None:
                 await running.result.wait()
+            elif self.moves.of(account.id) is None:
+                self.failed(account.id)
             self._failed.pop(account.id, None)
         except (LegacyError, SourceError) as error:
             # Not the user's business: what is here is served. A moved account is not broken by it.
@@ -198,6 +203,7 @@ class Mover:
             rejected = account.password_hash if isinstance(error, LoginRejected) else None
             self._failed[account.id] = _Failed(self._reactor.seconds() + self._config.migration.refresh, rejected)
             if isinstance(error, LegacyError):  # how a move ended is written down by itself
+                self.failed(account.id)
                 await self._in_thread(self._accounts.set_reason, account.id, str(error))
         finally:
             self._refreshing.discard(account.id)
