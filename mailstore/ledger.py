@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
@@ -23,6 +23,7 @@ from mailstore.database import MailboxDatabase
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
+from mailstore.prepared import Prepared
 
 _l, _m = schema.ledger.c, schema.messages.c
 
@@ -106,6 +107,18 @@ _ENTRIES = (
     .order_by(_l.id)
 )
 _HERE = (_l.account_id == bindparam("a"), _l.id == bindparam("i"))
+_ADD = Prepared(
+    insert(schema.ledger).values(
+        account_id=bindparam("a"),
+        id=bindparam("i"),
+        position=bindparam("p"),
+        uidl=bindparam("name"),
+        octets=bindparam("octets"),
+        outcome=bindparam("outcome"),
+        uid=bindparam("uid"),
+        updated=bindparam("now"),
+    )
+)
 _STORED = (
     update(schema.ledger)
     .where(*_HERE)
@@ -224,36 +237,28 @@ class Ledger:
         return True
 
     def _make(self, connection: Connection, listed: Sequence[Listed], *, hold_uids: bool) -> list[Entry]:
-        highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
-        now = self._now()
-        made = [
-            Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now)
-            for n, message in enumerate(listed, 1)
-        ]
+        """New rows. With `hold_uids` they hold the next UIDs of the INBOX, in order."""
+        first = None
         if hold_uids:
-            made = self._hold_uids(connection, made)
-        values = [
-            {
-                "account_id": self._account_id,
-                "id": entry.id,
-                "position": entry.position,
-                "uidl": entry.uidl,
-                "octets": entry.octets,
-                "outcome": entry.outcome.value,
-                "uid": entry.uid,
-                "updated": entry.updated,
-            }
-            for entry in made
+            inbox = self._inbox(connection)
+            first = inbox.uidnext
+            inbox.uidnext += len(listed)
+            folders.save(connection, self._account_id, inbox)
+        highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
+        now, new = self._now(), Outcome.LISTED
+        made = [
+            Entry(highest + n, m.position, m.uidl, m.octets, new, None if first is None else first + n - 1, 0, now)
+            for n, m in enumerate(listed, 1)
         ]
-        connection.execute(insert(schema.ledger), values)
+        same = {"a": self._account_id, "outcome": new.value, "now": now}
+        _ADD.many(
+            connection,
+            [
+                same | {"i": each.id, "p": each.position, "name": each.uidl, "octets": each.octets, "uid": each.uid}
+                for each in made
+            ],
+        )
         return made
-
-    def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
-        inbox = self._inbox(connection)
-        first = inbox.uidnext
-        inbox.uidnext += len(made)
-        folders.save(connection, self._account_id, inbox)
-        return [replace(entry, uid=first + n) for n, entry in enumerate(made)]
 
     def enter(self, landed: Sequence[Landed], here: Mapping[int, Here] = _NONE_HERE) -> Sums:
         """Make messages that the barrier made durable visible: index and ledger in one transaction (invariant 2).

@@ -29,6 +29,7 @@ _w, _m, _l, _b = schema.awaited.c, schema.messages.c, schema.ledger.c, schema.ma
 
 _OWED: Final = (_l.outcome == "listed") | (_l.outcome == "quarantined")
 _ANY = Prepared(select(_w.uid).where(_w.account_id == bindparam("a"), _w.unwanted == 0).limit(1))
+_ANY_AT_ALL = Prepared(select(_w.uid).where(_w.account_id == bindparam("a")).limit(1))
 _LOWEST = Prepared(select(func.min(_w.uid)).where(_w.account_id == bindparam("a"), _w.unwanted == 0))
 _CONCERNS = Prepared(
     select(_w.unwanted).where(_w.account_id == bindparam("a"), _w.ledger_id == bindparam("i"), _w.unwanted == 1)
@@ -189,7 +190,9 @@ def away(connection: Connection, account_id: int, uids: Collection[int]) -> dict
 
 def places(connection: Connection, account_id: int, ledger_ids: Collection[int]) -> dict[int, Place]:
     """The places that are kept for these ledger rows, by row."""
-    found = {}
+    found: dict[int, Place] = {}
+    if not ledger_ids or _ANY_AT_ALL.first(connection, {"a": account_id}) is None:
+        return found
     for some in chunks(ledger_ids):
         for i, uid, touched, unwanted, has_header, flags, size in connection.execute(
             _OF_LEDGER, {"a": account_id, "ids": some}

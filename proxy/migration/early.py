@@ -30,11 +30,12 @@ from mailstore.ledger import Entry
 from mailstore.mailhome import MailHome
 from proxy.migration.agenda import Agenda, Item
 from proxy.migration.pull import Pull
-from proxy.migration.source import ErrandSource, Receiver
+from proxy.migration.source import ErrandSource, Receiver, SourceError
 from proxy.pop3.client.settings import ONE_AT_A_TIME, Window
 from proxy.wire.door import Home
 
 FIRST_HEADERS: Final = 50  # the screen that a client shows first
+FEW_HEADERS: Final = 8  # … where each costs a round trip
 SAMPLE: Final = 4  # messages whose sizes are looked at
 SAMPLE_OCTETS: Final = 64 * 1024  # … and what each of them may be at most: the user waits for them
 LINE_END: Final = 2  # octets
@@ -94,6 +95,7 @@ class Early:
         self._last_wait = clock.seconds()
         self._sizes: dict[int, int] = {}  # octets that have come, by ledger row
         self._open_ended = 0  # the ledger row of the large message that is arriving
+        self._waited_for: set[int] = set()  # ledger rows of headers that somebody waits for
         self._headers_came = False
         self._tray: list[tuple[int, bytes]] = []
         self._keeping: Deferred[None] | None = None
@@ -123,6 +125,10 @@ class Early:
             self.hurry(self._hurries.whole, whole=True)
             await self._source.errands(agenda, wanted, self)
             await self._keep_all()
+        except SourceError:
+            if self._failure is not None:  # it was we who gave the connection up
+                self._failure.raiseException()
+            raise
         finally:
             self._hurries.early = None
             await self.rest()
@@ -148,7 +154,7 @@ class Early:
             return wanted, "the legacy server does not tell the sizes of messages"
         if await self._home.run(lambda home: home.recognition.needed()):
             return wanted, "an index was lost, and what is here already has to be found first"
-        newest = wanted[-FIRST_HEADERS:]
+        newest = wanted[-(FEW_HEADERS if self._one_at_a_time else FIRST_HEADERS) :]
         sample = {entry.id for _, entry in _sample(newest)}
         headers = {entry.id for _, entry in newest} - sample
         agenda = self._new_agenda(newest, headers=headers, headers_ahead=True, messages=False)
@@ -179,6 +185,8 @@ class Early:
         if rows and self._agenda is not None:
             self._last_wait = self._clock.seconds()
             self._pull.hasten(rows)
+            if not whole:
+                self._waited_for.update(rows)
             self._agenda.hurry(rows, whole=whole)
 
     def drop(self, ledger_ids: Collection[int]) -> None:
@@ -211,7 +219,7 @@ class Early:
         self._headers_came = True
         self._tray.append((entry.id, data))
         if self._rows:  # or they are kept when the mailbox is listed
-            self._keep_soon()
+            self._keep_soon(at_once=entry.id in self._waited_for)
 
     def no_header(self, entry: Entry, text: str) -> None:
         assert self._agenda is not None
@@ -222,11 +230,10 @@ class Early:
 
     # Keeping headers
 
-    def _keep_soon(self) -> None:
+    def _keep_soon(self, *, at_once: bool) -> None:
         if self._keeping is not None or self._failure is not None:
             return
-        assert self._agenda is not None
-        if len(self._tray) >= TRAY or self._hurries.headers:
+        if at_once or len(self._tray) >= TRAY:
             self._keep()
         elif self._timer is None:
             self._timer = self._clock.callLater(TRAY_SECONDS, self._keep)
@@ -244,7 +251,7 @@ class Early:
         self._keeping = None
         self.drop(unwanted)
         if self._tray:
-            self._keep_soon()
+            self._keep_soon(at_once=any(ledger_id in self._waited_for for ledger_id, _ in self._tray))
 
     def _not_kept(self, failure: Failure) -> None:
         """The disk or the database refused."""
