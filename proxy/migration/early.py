@@ -96,7 +96,7 @@ class Early:
         self._sizes: dict[int, int] = {}  # octets that have come, by ledger row
         self._open_ended = 0  # the ledger row of the large message that is arriving
         self._waited_for: set[int] = set()  # ledger rows of headers that somebody waits for
-        self._headers_came = False
+        self._headers_came = self._no_headers = False
         self._tray: list[tuple[int, bytes]] = []
         self._keeping: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
@@ -139,6 +139,8 @@ class Early:
         self._agenda = Agenda(
             wanted, headers=headers, headers_ahead=headers_ahead, messages=messages, window=self._window
         )
+        if self._no_headers:
+            self._agenda.without_headers()
         return self._agenda
 
     def _window(self) -> Window:
@@ -224,6 +226,7 @@ class Early:
     def no_header(self, entry: Entry, text: str) -> None:
         assert self._agenda is not None
         if not self._headers_came:
+            self._no_headers = True
             self._agenda.without_headers()
         elif self._rows:
             self._agenda.no_header(entry.id)
@@ -243,21 +246,26 @@ class Early:
             self._timer.cancel()
         self._timer = None
         tray, self._tray = self._tray, []
-        self._keeping = Deferred.fromCoroutine(self._home.run(lambda home: _keep(home, tray, self._seen))).addCallbacks(
-            self._kept, self._not_kept
-        )
+        self._keeping = Deferred()
+        keeping = Deferred.fromCoroutine(self._home.run(lambda home: _keep(home, tray, self._seen)))
+        keeping.addCallbacks(self._kept, self._not_kept)
 
     def _kept(self, unwanted: list[int]) -> None:
-        self._keeping = None
         self.drop(unwanted)
+        self._no_longer_keeping()
         if self._tray:
             self._keep_soon(at_once=any(ledger_id in self._waited_for for ledger_id, _ in self._tray))
 
     def _not_kept(self, failure: Failure) -> None:
         """The disk or the database refused."""
-        self._keeping = None
         self._failure = failure
+        self._no_longer_keeping()
         self._source.abort()
+
+    def _no_longer_keeping(self) -> None:
+        keeping, self._keeping = self._keeping, None
+        assert keeping is not None
+        keeping.callback(None)
 
     async def _keep_all(self) -> None:
         """Raises StorageFailed."""
@@ -271,7 +279,7 @@ class Early:
     async def _under_way(self) -> None:
         if self._keeping is not None:
             waiting: Deferred[None] = Deferred()
-            self._keeping.addBoth(lambda _result: waiting.callback(None))
+            self._keeping.addCallback(waiting.callback)
             await waiting
 
     async def rest(self) -> None:
