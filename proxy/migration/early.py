@@ -25,6 +25,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore import landing
+from mailstore.errors import MailstoreError
 from mailstore.index.awaited import Noted
 from mailstore.ledger import Entry
 from mailstore.mailhome import MailHome
@@ -92,6 +93,7 @@ class Early:
         self._agenda: Agenda | None = None
         self._rows: dict[int, int] = {}  # ledger rows by UID
         self._one_at_a_time = False
+        self._looking = False
         self._last_wait = clock.seconds()
         self._sizes: dict[int, int] = {}  # octets that have come, by ledger row
         self._open_ended = 0  # the ledger row of the large message that is arriving
@@ -195,6 +197,22 @@ class Early:
         """The user has removed these before they were here: they are not fetched, if they can still be left out."""
         if self._agenda is not None:
             self.dropped |= self._agenda.drop(ledger_ids)
+
+    def batch_entered(self) -> None:
+        """A batch of messages has become visible: perhaps the user has removed some that are still to come."""
+        if self._rows and not self._looking:
+            self._looking = True
+            looked = Deferred.fromCoroutine(self._home.run(lambda home: home.oncoming.unwanted()))
+            looked.addCallbacks(self._looked, self._not_looked)
+
+    def _looked(self, unwanted: list[int]) -> None:
+        self._looking = False
+        self.drop(unwanted)
+
+    def _not_looked(self, failure: Failure) -> None:
+        """Nothing is lost by that: what is not wanted is not taken in."""
+        self._looking = False
+        failure.trap(MailstoreError)  # type: ignore[no-untyped-call]
 
     # What the source gives
 

@@ -141,6 +141,11 @@ class Move:
         self.sums = sums
         self._told(sums)
 
+    def _entered(self, sums: Sums) -> None:
+        self._step_forward(sums)
+        if self._early is not None:
+            self._early.batch_entered()
+
     def hurry(self, uids: Collection[int], *, whole: bool) -> None:
         """Somebody waits for these messages, or their headers, which are listed and not here: they come next."""
         self._hurries.hurry(uids, whole=whole)
@@ -260,7 +265,7 @@ class Move:
         )
 
         def make() -> Pull:
-            return Pull(self._home, landing, source, in_thread=self._in_thread, clock=clock, entered=self._step_forward)
+            return Pull(self._home, landing, source, in_thread=self._in_thread, clock=clock, entered=self._entered)
 
         pull, self._early = make(), None
         if self._terms.first and self._terms.serve and isinstance(source, ErrandSource):

@@ -13,7 +13,7 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, NO_FLAGS, StoreMode
 from mailstore.ledger import Sums
 from mailstore.oncoming import Oncoming
-from proxy.migration import early
+from proxy.migration import early, pull
 from proxy.migration.move import Move, Terms
 from proxy.migration.source import SourceLost
 from tests.proxy.migration.scripted import MigrationTestCase, Old, direct, mail
@@ -111,17 +111,18 @@ class LettingIn(EarlyTestCase):
         self.assertEqual(self.asked, "tu1 ru2 ru3 ru5 ru4 ru1")
 
     def test_what_was_removed_meanwhile_is_not_asked_for(self) -> None:
+        self.patch(pull, "BATCH_SECONDS", 0.0)
         self.put(*range(1, 10))
-        self.hold("tu4")
+        self.hold("u5")
         _, running = self.early_move()
         self.mail.store_flags(INBOX_ID, [2, 3], StoreMode.ADD, [DELETED])
         self.mail.expunge(INBOX_ID)
-        self.let_pass(1)
         self.release()
         self.let_pass(60)
         self.assertEqual(self.successResultOf(running).messages_done, 9)
         self.assertEqual(self.stored(), [letter(n) for n in (1, 4, 5, 6, 7, 8, 9)])
         self.assertEqual(self.ledger()["u2"], "deleted")
+        self.assertTrue(self.asked.endswith("tu1 ru5 ru4 ru1"), self.asked)
 
     def test_one_command_at_a_time(self) -> None:
         self.put(*range(1, 21))
