@@ -16,6 +16,7 @@ from mailstore.accounts import Account, Accounts, State
 from mailstore.errors import SecretUnreadable
 from mailstore.secrets import Sealer
 from proxy.login.mover import Log, Mover
+from proxy.migration.move import Move
 from proxy.migration.pull import InThread
 from proxy.wire.door import Secret
 
@@ -47,7 +48,7 @@ class Hurrying:
         self._failed: dict[int, float] = {}  # when, by account
         self._starting: dict[int, list[tuple[Collection[int], bool]]] = {}  # what is waited for until a move begins
         mover.failed = self._has_failed
-        mover.started = self._has_started
+        mover.begins = self._begins
 
     def hurry(self, account_id: int, uids: Collection[int], whole: bool) -> None:
         """A session waits for these messages of INBOX, or for their headers."""
@@ -83,12 +84,10 @@ class Hurrying:
             self._log.error("move not resumed", account=account.name, reason=str(error))
             return None
 
-    def _has_started(self, account_id: int) -> None:
+    def _begins(self, account_id: int, move: Move) -> None:
         self._failed.pop(account_id, None)
-        running = self._mover.moves.of(account_id)
         for uids, whole in self._starting.pop(account_id, ()):
-            if running is not None:
-                running.move.hurry(uids, whole=whole)
+            move.hurry(uids, whole=whole)
 
     def _has_failed(self, account_id: int) -> None:
         """A move has ended before its end, or could not begin."""

@@ -48,7 +48,7 @@ class _Failed:
     rejected: str | None  # the hash of the password that the legacy server no longer takes
 
 
-def _unnoticed(_account_id: int) -> None:
+def _unnoticed(_account_id: int, *_about: object) -> None:
     """Nobody waits for it."""
 
 
@@ -77,8 +77,10 @@ class Mover:
         self._reactor = reactor
         self._in_thread = in_thread
         self._log = log
-        self.started: Callable[[int], None] = _unnoticed  # called with each account whose move has begun
-        self.failed: Callable[[int], None] = _unnoticed  # … and has failed, or could not begin
+        self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
+        self.failed: Callable[[int], None] = (
+            _unnoticed  # … and with each account whose move has failed, or cannot begin
+        )
         self._refreshing: set[int] = set()
         self._failed: dict[int, _Failed] = {}
         self._stopping = False
@@ -108,7 +110,9 @@ class Mover:
                     writing = self.apart(self._write_progress(account, sums))
 
             reopen = self._legacy.reopener(name_of(account), password)
-            return Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            self.begins(account.id, move)
+            return move
 
         async def concluded(result: Sums | Exception) -> None:
             if writing is not None:
@@ -118,7 +122,6 @@ class Mover:
         self._log.info("move started", account=account.name, first=terms.first)
         running = self.moves.start(account.id, make, concluded)
         self._note_when_listed(account, running)
-        self.started(account.id)
         self.apart(self._see_out(running, home))
         return running
 
@@ -181,7 +184,7 @@ class Mover:
 
     async def go_on(self, account: Account, password: Secret) -> None:
         """Go on with a move that has failed, since somebody needs what it brings; unless somebody has begun to. Tells
-        `started` or `failed` of it."""
+        `begins` or `failed` of it."""
         if self._stopping:
             self.failed(account.id)
         elif account.id not in self._refreshing and self.moves.of(account.id) is None:
