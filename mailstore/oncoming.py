@@ -83,6 +83,8 @@ class Oncoming:
 
     def over(self) -> None:
         """The move is done: nothing is on its way any more."""
+        if not self.unwanted():
+            return
         with self._database.write_lightly() as connection:
             awaited.drop_unwanted(connection, self._account_id)
 

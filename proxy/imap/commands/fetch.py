@@ -152,6 +152,8 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
             for answer in batch.answers:
                 if answer.content is not None:
                     answer.content.close()
+        if batch.cut:
+            session.out.flush()  # what is here need not wait with the session
     return missing
 
 
