@@ -18,8 +18,9 @@ from mailstore.message.dates import moment
 from mailstore.message.headers import decode_words, first_in
 from mailstore.message.subject import base_subject
 from mailstore.message.threads import Thread, Threaded, message_ids
+from proxy.imap.ahead import FactsAhead, Opener
 from proxy.imap.grammar.sort_keys import Criterion, SortKey
-from proxy.imap.reading import LARGE, FactsAhead, Opener, OpenMessage
+from proxy.imap.reading import LARGE, OpenMessage
 
 BATCH: Final = 500  # messages in one visit to the store,
 VISIT: Final = 0.25  # … which ends after so many seconds

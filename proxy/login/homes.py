@@ -11,14 +11,13 @@ are run at once, in the reactor's thread, where the lane is free and the disk is
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.python.failure import Failure
 
 from mailstore.database import MailboxEngine, storage_errors
 from mailstore.errors import NotArrived, StorageCorrupt, TakesLonger
@@ -26,6 +25,7 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
 from proxy.login.awaiting import Awaiting, Wait
+from proxy.login.lane import Lane
 from proxy.login.payments import Payments
 from proxy.login.quiet import QuietTimes
 from proxy.migration.pull import InThread
@@ -38,54 +38,10 @@ KEPT_MOST: Final = 200  # … if there are no more of them: each is three open f
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
 
 
-class _Lane:
-    """Operations of one account, one at a time and in order."""
-
-    def __init__(self, in_thread: InThread) -> None:
-        self._in_thread = in_thread
-        self._queue: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
-        self._busy = False
-
-    def run(self, operation: Callable[[], T]) -> Deferred[T]:
-        result: Deferred[T] = Deferred()
-        self._queue.append((operation, result))
-        if not self._busy:
-            self._next()
-        return result
-
-    @property
-    def free(self) -> bool:
-        return not self._busy
-
-    def hold(self, until: Deferred[None]) -> Deferred[None]:
-        """Keep the operations that come waiting; the lane must be free. Gives back what fires as `until` does."""
-        self._busy = True
-        result: Deferred[None] = Deferred()
-        until.addBoth(self._done, result)
-        return result
-
-    def _next(self) -> None:
-        while self._queue:
-            operation, result = self._queue.popleft()
-            if result.called:  # cancelled before its turn
-                continue
-            self._busy = True
-            self._in_thread(operation).addBoth(self._done, result)
-            return
-        self._busy = False
-
-    def _done(self, value: Any, result: Deferred[Any]) -> None:
-        self._next()
-        if isinstance(value, Failure):
-            result.errback(value)
-        else:
-            result.callback(value)
-
-
 class _Open:
     """An account's home while somebody uses it."""
 
-    def __init__(self, homes: Homes, account_id: int, account: str, lane: _Lane) -> None:
+    def __init__(self, homes: Homes, account_id: int, account: str, lane: Lane) -> None:
         self._homes = homes
         self._account_id = account_id
         self.account = account
@@ -335,7 +291,7 @@ class Homes:
         if opened is not None and opened.home is not None and opened.home.damaged:
             opened = None  # who still has it is on the way out
         if opened is None:
-            opened = self._open[account_id] = _Open(self, account_id, account, _Lane(self._in_thread))
+            opened = self._open[account_id] = _Open(self, account_id, account, Lane(self._in_thread))
             self._make_attentive(opened)
         opened.users += 1
         opened.wake()

@@ -185,8 +185,9 @@ class Mover:
     async def go_on(self, account: Account, password: Secret) -> None:
         """Go on with a move that has failed, since somebody needs what it brings; unless somebody has begun to. Tells
         `begins` or `failed` of it."""
-        if self._stopping:
-            self.failed(account.id)
+        rejected = self._failed.get(account.id)
+        if self._stopping or (rejected is not None and rejected.rejected == account.password_hash):
+            self.failed(account.id)  # a password that the legacy server no longer takes is not sent again
         elif account.id not in self._refreshing and self.moves.of(account.id) is None:
             await self._refresh(account, password)
 

@@ -15,12 +15,13 @@ from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage
 from mailstore.index.fulltext import Found
 from mailstore.mailhome import MailHome
 from proxy.imap import esearch
+from proxy.imap.ahead import FactsAhead, Opener
 from proxy.imap.answers import Bad, Done, No
 from proxy.imap.grammar.search_syntax import Returns, Search
 from proxy.imap.grammar.syntax import Command
 from proxy.imap.manner import CONDSTORE, UTF8
 from proxy.imap.matching import HEADER, WHOLE, Candidate, Compiled, SearchedMessage, TextTerm, compiled
-from proxy.imap.reading import FactsAhead, Opener, OpenMessage
+from proxy.imap.reading import OpenMessage
 from proxy.imap.view import View
 
 if TYPE_CHECKING:

@@ -149,6 +149,23 @@ class GateEarly(LoginTestCase):
         self.failureResultOf(self.body(home, 1), StillAway)
         self.assertEqual(len(self.legacy.asked), asked)
 
+    def test_a_password_that_the_old_server_no_longer_takes_is_not_sent_again_and_again(self) -> None:
+        home = self.admitted()
+        self.break_off()
+        self.let_pass(hurrying.AGAIN)
+        self.legacy.trouble = None
+        self.legacy.passwords["user@123.com"] = b"a new one"
+        self.failureResultOf(self.body(home, 1), StillAway)
+        asked = len(self.legacy.asked)
+        for _ in range(3):
+            self.let_pass(hurrying.AGAIN)
+            self.failureResultOf(self.body(home, 1), StillAway)
+            self.assertEqual(self.count(self.admitted()), 8)
+        self.assertEqual(len(self.legacy.asked), asked)
+        self.admitted(self.log_in(password=b"a new one"))
+        self.release()
+        self.assertEqual(self.successResultOf(self.body(home, 1)), letter(1))
+
     def test_nobody_waits_for_a_daemon_that_stops(self) -> None:
         home = self.admitted()
         waiting = self.body(home, 1)
