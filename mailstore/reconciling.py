@@ -183,6 +183,7 @@ class Reconciler:
             rows = self._rows(connection, folder_id)
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
+            found.unknown = [each for each in found.unknown if not self._on_its_way(connection, each)]
             if not self._checked and (found.missing or any(token_of(each.name) for each in found.unknown)):
                 check(connection)
                 self._checked = True
@@ -321,11 +322,8 @@ class Reconciler:
         """May a file that the index does not know be taken in, or has a writer of ours yet to commit it?"""
         if token_of(lying.name) != self._token:
             return True
-        entry = ledger_of(lying.name, self._token)
-        if entry is not None:
-            if awaited.concerns(connection, self._account_id, entry):  # removed by the user while it was on its way
-                return False
-            return self._ledger(connection, entry)[0] not in _OWED
+        if ledger_of(lying.name, self._token) is not None:
+            return not self._on_its_way(connection, lying)
         age = self._clock() - made_at(lying.name)
         if not 0 <= age < GRACE:
             return True
@@ -334,6 +332,13 @@ class Reconciler:
             return True  # moved or copied here by another program
         look.mark.again = self._clock() + GRACE - age
         return False
+
+    def _on_its_way(self, connection: Connection, lying: Lying) -> bool:
+        """Has a move put it there, which is about to make it visible, or to remove it, since the user did so before?"""
+        entry = ledger_of(lying.name, self._token)
+        if entry is None:
+            return False
+        return self._ledger(connection, entry)[0] in _OWED or awaited.concerns(connection, self._account_id, entry)
 
     def _ledger(self, connection: Connection, entry: int) -> tuple[str, str]:
         row = connection.execute(_LEDGER, {"a": self._account_id, "i": entry}).first()
