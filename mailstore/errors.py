@@ -18,15 +18,16 @@ class TakesLonger(Exception):
 
 class NotArrived(Exception):
     """An operation needs messages of INBOX that are listed and not here yet, and has changed nothing: ask again when
-    they are. `whole`: their headers are not enough.
+    they are. `whole`: their headers are not enough; `octets`: how much is to come for that.
 
     No MailstoreError: it is for whoever runs the operation, and never gets to a client.
     """
 
-    def __init__(self, uids: Collection[int], *, whole: bool) -> None:
+    def __init__(self, uids: Collection[int], *, whole: bool, octets: int) -> None:
         super().__init__("messages that are not here yet")
         self.uids = frozenset(uids)
         self.whole = whole
+        self.octets = octets
 
 
 class NoSuchFolder(MailstoreError):

@@ -82,8 +82,9 @@ class Groundwork:
             return NotCarriedOver("the message could not be fetched from the old server")
         if not self._waits:
             return StillAway("the message is still at the old server, which cannot be asked at the moment")
-        wanted = [each.uid for each in away.values() if not each.given_up and not (header and each.packed is not None)]
-        return NotArrived(wanted, whole=not header)
+        wanted = [each for each in away.values() if not each.given_up and not (header and each.packed is not None)]
+        octets = 0 if header else sum(each.octets for each in wanted)
+        return NotArrived([each.uid for each in wanted], whole=not header, octets=octets)
 
     def away(self, folder_id: int, uids: Collection[int]) -> dict[int, Away]:
         """Those of these messages that are listed and not here yet, by UID."""

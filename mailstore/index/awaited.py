@@ -36,7 +36,7 @@ _CONCERNS = Prepared(
 )
 _UNWANTED = Prepared(select(_w.ledger_id).where(_w.account_id == bindparam("a"), _w.unwanted == 1))
 _OF_ACCOUNT = (
-    select(_w.uid, _w.header, _l.outcome)
+    select(_w.uid, _w.header, _l.outcome, _l.octets)
     .join_from(schema.awaited, schema.ledger, (_l.account_id == _w.account_id) & (_l.id == _w.ledger_id))
     .where(_w.account_id == bindparam("a"), _w.unwanted == 0)
 )
@@ -91,6 +91,7 @@ class Away:
     uid: int
     packed: bytes | None
     given_up: bool  # is it in quarantine?
+    octets: int  # as the legacy server lists it
 
     @property
     def header(self) -> bytes | None:
@@ -185,7 +186,7 @@ def away(connection: Connection, account_id: int, uids: Collection[int]) -> dict
         found = [row for row in _SPAN.all(connection, key | {"low": low, "high": high}) if row[0] in wanted]
     else:
         found = [tuple(r) for some in chunks(sorted(wanted)) for r in connection.execute(_AMONG, key | {"uids": some})]
-    return {uid: Away(uid, packed, outcome == "quarantined") for uid, packed, outcome in found}
+    return {uid: Away(uid, packed, outcome == "quarantined", octets) for uid, packed, outcome, octets in found}
 
 
 def places(connection: Connection, account_id: int, ledger_ids: Collection[int]) -> dict[int, Place]:

@@ -2,8 +2,9 @@
 
 An operation of the store that needs such messages changes nothing and says so (`NotArrived`). Whoever runs the move is
 asked to fetch them next; the operation is run again after each change to INBOX, until it has all that it needs. It
-waits in vain where nothing of what it needs has come for PATIENCE seconds, or where the move says that the legacy
-server cannot be asked: then it is run so that it does without (`MailHome.without_waiting`).
+waits in vain where nothing of what it needs has come for PATIENCE seconds, and for as long as it would take on a slow
+line; or where the move says that the legacy server cannot be asked. Then it is run so that it does without
+(`MailHome.without_waiting`).
 
 One `Awaiting` for each account that is open in this process. Used by `proxy.login.homes` alone.
 """
@@ -19,6 +20,9 @@ from twisted.internet.interfaces import IReactorTime
 from mailstore.errors import NotArrived
 
 PATIENCE: Final = 45.0  # seconds: mail clients wait for an answer for a minute at least
+
+SLOW: Final = 256 * 1024  # octets a second of a slow line
+MOST: Final = 600.0  # seconds that nothing may come, however much it is
 
 Hurry = Callable[[Collection[int], bool], None]  # the UIDs, and whether their headers are not enough
 
@@ -86,7 +90,7 @@ class Wait:
         awaiting = self._awaiting
         new = {uid for uid in missing.uids if (uid, missing.whole) not in self._asked}
         if new or len(missing.uids) < self._missing:
-            self._until = awaiting.now + PATIENCE
+            self._until = awaiting.now + min(PATIENCE + missing.octets / SLOW, MOST)
         self._missing = len(missing.uids)
         self._asked.update((uid, missing.whole) for uid in new)
         if awaiting.changes != seen:  # it may have come while the operation looked

@@ -16,6 +16,7 @@ from mailstore.index.rows import NO_FLAGS, SEEN, StoreMode
 from mailstore.landing import Landing
 from mailstore.ledger import Entry, Listed
 from mailstore.mailhome import MailHome
+from proxy.login import awaiting
 from proxy.login.awaiting import PATIENCE
 from proxy.login.homes import Handle, Homes
 from tests.proxy.migration.scripted import NOW, direct, folder, mail
@@ -148,6 +149,14 @@ class Waiting(WaitingTestCase):
         self.arrive(2)
         self.clock.advance(PATIENCE - 1)
         self.arrive(7)  # nobody waits for that one
+        self.assertNoResult(waiting)
+        self.clock.advance(2)
+        self.failureResultOf(waiting, StillAway)
+
+    def test_a_large_message_is_waited_for_as_long_as_it_takes_on_a_slow_line(self) -> None:
+        self.patch(awaiting, "SLOW", len(mail(2)) / 10)
+        waiting = self.run_on(read(2))
+        self.clock.advance(PATIENCE + 9)
         self.assertNoResult(waiting)
         self.clock.advance(2)
         self.failureResultOf(waiting, StillAway)
