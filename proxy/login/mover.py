@@ -20,6 +20,7 @@ from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor, name_of
 from proxy.login.names import Name
+from proxy.login.progress import Progress
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
@@ -30,8 +31,6 @@ from proxy.migration.turns import Turns
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
-PROGRESS_SECONDS = 1.0  # how often a move's progress is written down for `status`
-FEW: Final = 100  # messages that will be here before anybody asks how far it is
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
 LONGEST_WAIT: Final = 3600.0
 
@@ -55,6 +54,10 @@ def _rejected(account: Account) -> str:
 
 class Unexpected(Exception):
     """A defect of ours. The text is for the administrator."""
+
+
+def _unnoticed(_account_id: int, *_about: object) -> None:
+    """Nobody waits for it."""
 
 
 class Mover:
@@ -85,6 +88,9 @@ class Mover:
         self._in_thread = in_thread
         self._log = log
         self._now = now
+        self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
+        # … and with each account whose move has failed, or cannot begin.
+        self.failed: Callable[[int], None] = _unnoticed
         self._refreshing: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
         self._errands: dict[Name, list[Errand]] = {}  # of this process, but for first logins'
@@ -112,11 +118,11 @@ class Mover:
         except BaseException:
             home.close()
             raise
-        terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
-        started = self._reactor.seconds()
-        written: float | None = None
-        writing: Deferred[None] | None = None
-        last: Sums | None = None
+        migration = self._config.migration
+        terms = Terms(first=account.state is State.MOVING, seen=migration.seen, serve=migration.login == "serve")
+        progress = Progress(
+            account.id, self._accounts, seconds=self._reactor.seconds, in_thread=self._in_thread, apart=self.apart
+        )
         move: Move | None = None
         reopen = self._reopener(account, errand)
 
@@ -124,33 +130,24 @@ class Mover:
             nonlocal move
 
             def tell(sums: Sums) -> None:
-                nonlocal written, writing, last
                 told(sums)
-                last = sums
-                over = writing is None or writing.called
-                if written is None:  # what is listed is written at once, where the rest will take a while
-                    few = sums.messages_total - sums.messages_done < FEW
-                    written = started if few else started - PROGRESS_SECONDS
-                if over and self._reactor.seconds() - written >= PROGRESS_SECONDS:
-                    written = self._reactor.seconds()
-                    writing = self.apart(self._write_progress(account, sums))
+                progress.tell(sums)
 
             move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            self.begins(account.id, move)
             return move
 
         async def concluded(result: Sums | Exception) -> None:
-            if writing is not None:
-                await writing  # or what it writes could come last
-            if last is not None and isinstance(result, Exception) and not self._stopping:
-                await self._write_progress(account, last)
+            await progress.settled()
             remarks = [*move.remarks] if move is not None else []
             if isinstance(result, Sums) and result.quarantined:
                 remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
-            await self._write_down(account, result, "; ".join(remarks), self._reactor.seconds() - started)
+            await self._write_down(account, result, "; ".join(remarks), progress)
 
         self._log.info("move started", account=account.name, first=terms.first)
         self._passwords[account.id] = password
         running = self.moves.start(account.id, make, concluded)
+        self._note_when_listed(account, running)
         self.apart(self._see_out(account.id, running, home))
         if errand is not None and errand.urgency > Urgency.REFRESH:
             errand.give_way = lambda: self._give_way(account)
@@ -169,6 +166,15 @@ class Mover:
 
         return reopen
 
+    def _note_when_listed(self, account: Account, running: Running) -> None:
+        def listed(why_not: str) -> None:
+            if why_not:
+                self._log.warning("login is held until all is here", account=account.name, reason=why_not)
+            else:
+                self._log.info("mailbox is listed", account=account.name)
+
+        running.when_listed(listed)
+
     async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
         try:
             await running.result.wait()
@@ -183,17 +189,17 @@ class Mover:
         if account_id in self._passwords:
             self._passwords[account_id] = password
 
-    async def _write_progress(self, account: Account, sums: Sums) -> None:
-        messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
-        await self._in_thread(self._accounts.progress, account.id, messages, octets)
-
-    async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, seconds: float) -> None:
+    async def _write_down(self, account: Account, result: Sums | Exception, troubles: str, progress: Progress) -> None:
         """How a move ended: for the administrator, and in the account's state. What is to be said each time again is
         logged once."""
         if isinstance(result, Exception):
-            self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=round(seconds, 3))
+            seconds = round(progress.seconds, 3)
+            self._log.warning("move interrupted", account=account.name, reason=str(result), seconds=seconds)
+            self.failed(account.id)
             if self._stopping:
                 return
+            if progress.last is not None:
+                await progress.write(progress.last)
             if isinstance(result, Stopped):
                 await self._in_thread(self._accounts.gave_way, account.id)
             elif isinstance(result, PasswordChanged):
@@ -202,7 +208,7 @@ class Mover:
                 wait = self._next_try(account)
                 await self._in_thread(self._accounts.interrupted, account.id, str(result), wait)
             return
-        await self._write_progress(account, result)
+        await progress.write(result)
         await self._in_thread(self._accounts.moved, account.id, troubles, self._next_round())
         if troubles and troubles != account.reason:
             self._log.warning("moved with troubles", account=account.name, reason=troubles)
@@ -212,7 +218,7 @@ class Mover:
             messages=result.messages_done,
             octets=result.bytes_done,
             quarantined=result.quarantined,
-            seconds=round(seconds, 3),
+            seconds=round(progress.seconds, 3),
         )
 
     async def _no_longer(self, account: Account, reason: str) -> None:
@@ -237,10 +243,20 @@ class Mover:
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
 
+    async def go_on(self, account: Account, password: Secret) -> None:
+        """Go on with a move that has failed, since somebody needs what it brings; unless somebody has begun to. Tells
+        `begins` or `failed` of it."""
+        if self._stopping or account.password_state is PasswordState.REJECTED:
+            self.failed(account.id)  # a password that the legacy server no longer takes is not sent again
+        elif account.id not in self._refreshing and self.moves.of(account.id) is None:
+            await self._refresh(account, password)
+
     async def _refresh(self, account: Account, password: Secret) -> None:
         self._refreshing.add(account.id)
         try:
             error = await self._carry(account, password, Errand(account.domain, Urgency.REFRESH))
+            if isinstance(error, LegacyError) or self.moves.of(account.id) is None:
+                self.failed(account.id)
         finally:
             self._refreshing.discard(account.id)
         if error is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -24,10 +24,19 @@ from proxy.legacy.errors import (
 )
 from proxy.legacy.settings import CAREFUL, ONE_AT_A_TIME, PROMISED, TRIED, Window
 from proxy.migration import listing
-from proxy.migration.source import PasswordChanged, Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
+from proxy.migration.agenda import Agenda
+from proxy.migration.source import (
+    HeaderReceiver,
+    PasswordChanged,
+    Receiver,
+    SourceBusy,
+    SourceError,
+    SourceLost,
+    SourceUnusable,
+)
 from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.pace import Pace
-from proxy.pop3.client.unproven import Unproven
+from proxy.pop3.client.unproven import Unproven, UnprovenErrands
 
 Sizes = dict[int, int | None]  # octets by number
 Uidls = list[tuple[int, bytes]] | None  # numbers and unique-ids; None where there are none
@@ -110,6 +119,20 @@ class _Sink:
         self._receiver.refused(self._entries[number], text)
 
 
+class _HeaderSink(_Sink):
+    """The same with headers."""
+
+    def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
+        super().__init__(wanted, receiver)
+        self._header_receiver = receiver
+
+    def header(self, number: int, data: bytes) -> None:
+        self._header_receiver.header(self._entries[number], data)
+
+    def no_header(self, number: int, text: str) -> None:
+        self._header_receiver.no_header(self._entries[number], text)
+
+
 class Pop3Source:
     """A logged-in POP3 connection. `left` is called once when the connection is given up."""
 
@@ -117,8 +140,6 @@ class Pop3Source:
         self._connection = connection
         self._manners = manners
         self._left = left
-        self._fetching: Sequence[tuple[int, Entry]] = ()  # what `fetch` is at
-        self._numbers: dict[int, int] | None = None  # of these, by ledger row; made when it is first needed
         self.remarks: list[str] = []
 
     @property
@@ -162,7 +183,6 @@ class Pop3Source:
         sizes = {number: entry.octets or None for number, entry in wanted}
         if self._manners.bare_line_ends:
             self._connection.take_bare_line_ends()
-        self._fetching, self._numbers = wanted, None
         sink = _Sink(wanted, receiver)
         unproven = Unproven(sink, sizes)
         try:
@@ -178,8 +198,33 @@ class Pop3Source:
                 self._manners.broke_off()
             under_way = None if error.message is None else entries.get(error.message)
             raise source_error(error, under_way) from failure
-        finally:
-            self._fetching, self._numbers = (), None
+
+    async def many_at_once(self) -> bool:
+        """See `ErrandSource`."""
+        return (await self._pace()).limits is not ONE_AT_A_TIME
+
+    async def errands(self, agenda: Agenda, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
+        """See `ErrandSource`."""
+        many = not self._manners.one_at_a_time
+        if self._manners.bare_line_ends:
+            self._connection.take_bare_line_ends()
+        sink = _HeaderSink(wanted, receiver)
+        unproven = UnprovenErrands(sink, {number: entry.octets or None for number, entry in wanted})
+        try:
+            await self._connection.run_errands(agenda, unproven)
+            await unproven.settle(self._connection.noop)
+        except LegacyError as failure:
+            error = unproven.given_up(failure)
+            raise self._broken(error, dict(wanted), many=many, answered=sink.answered) from failure
+
+    def _broken(self, error: LegacyError, entries: Mapping[int, Entry], *, many: bool, answered: bool) -> SourceError:
+        """`many`: several commands were under way."""
+        if isinstance(error, BareLineEnds) and not self._manners.bare_line_ends:
+            self._manners.bare_line_ends = True
+            return SourceLost(error.text)  # no message's fault
+        if many and (isinstance(error, (LegacyTimeout, LegacyProtocolError)) or not answered):
+            self._manners.broke_off()  # whatever it announced
+        return source_error(error, None if error.message is None else entries.get(error.message))
 
     async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
         """By TOP. Where the first few are refused nothing more is asked."""
@@ -226,11 +271,6 @@ class Pop3Source:
         if able is Pipelining.UNABLE_REOPEN:
             raise SourceLost("the server lost a command that was sent with another: from now on one at a time")
         return Pace(ONE_AT_A_TIME)
-
-    def hurry(self, entries: Collection[int]) -> None:
-        if self._numbers is None:
-            self._numbers = {entry.id: number for number, entry in self._fetching}
-        self._connection.hurry([self._numbers[entry] for entry in entries if entry in self._numbers])
 
     def pause(self) -> None:
         self._connection.pause()

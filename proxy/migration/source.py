@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from mailstore.ledger import Entry, Listed
 from mailstore.old_folders import OldFolder
+from proxy.migration.agenda import Agenda
 
 
 class SourceError(Exception):
@@ -86,9 +87,6 @@ class Source(Protocol):
         """Hand each header to `take`, with its position, in order. Messages whose headers the server does not show
         are left out. Raises SourceError."""
 
-    def hurry(self, entries: Collection[int]) -> None:
-        """Of what `fetch` was given and has not asked for yet, ask for these ledger rows next."""
-
     def pause(self) -> None:
         """Stop reading from the server until `resume`."""
 
@@ -99,6 +97,27 @@ class Source(Protocol):
 
     def abort(self) -> None:
         """Drop the connection."""
+
+
+class HeaderReceiver(Receiver, Protocol):
+    """Takes headers as well."""
+
+    def header(self, entry: Entry, data: bytes) -> None:
+        """A message's header with its blank line, as the server gives it by itself."""
+
+    def no_header(self, entry: Entry, text: str) -> None:
+        """The server does not give this one by itself, or none at all."""
+
+
+@runtime_checkable
+class ErrandSource(Source, Protocol):
+    """A source that can be asked for headers, and for what somebody waits for before all else."""
+
+    async def many_at_once(self) -> bool:
+        """May many commands be under way at once? Raises SourceError."""
+
+    async def errands(self, agenda: Agenda, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
+        """Fetch what `agenda` says until there is no more, all of it among `wanted`. Raises SourceError."""
 
 
 Reopen = Callable[[], Awaitable[Source]]

@@ -21,6 +21,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from proxy.legacy.errors import BareLineEnds, LegacyError, LegacyProtocolError
+from proxy.pop3.client.errands import HeaderSink
 from proxy.pop3.client.retrieval import Sink
 
 _RUN_TOGETHER = re.compile(rb"\r\n\.\r(?:\+OK|-ERR)|(?<!\r)\n\.\r\n(?:\+OK|-ERR)")
@@ -115,3 +116,21 @@ class Unproven:
             self._sink.end()
         else:
             self._sink.message(number, data)
+
+
+class UnprovenErrands(Unproven):
+    """The same before a `HeaderSink`: `connection.Connection.run_errands`."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, sink: HeaderSink, sizes: Mapping[int, int | None]) -> None:
+        super().__init__(sink, sizes)
+        self._headers = sink
+
+    def header(self, number: int, data: bytes) -> None:
+        self._prove()
+        self._headers.header(number, data)
+
+    def no_header(self, number: int, text: str) -> None:
+        self._prove()
+        self._headers.no_header(number, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -212,9 +212,6 @@ class ScriptedSource:
         for position in positions if self.mailbox.top else ():
             data = self.listed[position - 1].data
             take(position, data[: header_end(data)])
-
-    def hurry(self, entries: Collection[int]) -> None:
-        """It gives all at once in any case."""
 
     def pause(self) -> None:
         self.flow.append("pause")

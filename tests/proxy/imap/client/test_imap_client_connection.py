@@ -141,16 +141,6 @@ class SessionTests(ImapCase):
         await connection.retrieve([w for w in wanted if w.uid not in {3, 7}], Shelf(), Reach())
         self.assertEqual(self.server.asked(b"UID")[-1].split(b" ")[3], b"1:2,4:6,8:10")
 
-    async def test_hurry(self) -> None:
-        self.serve(folders={b"INBOX": box(*[b"%d" % n for n in range(1, 11)])})
-        connection = await self.logged_in()
-        shelf = Shelf()
-        wanted = everything(await self.surveyed(connection))
-        fetching = Deferred.fromCoroutine(connection.retrieve(wanted, shelf, ONE_BY_ONE))
-        connection.hurry([9, 10])
-        await fetching
-        self.assertEqual(list(shelf.messages), [1, 9, 10, 2, 3, 4, 5, 6, 7, 8])
-
     async def test_a_server_gets_one_command_at_a_time(self) -> None:
         self.serve(Manner(pieces=7), {b"INBOX": box(b"one", b"two"), b"A": box(b"three"), b"B": []})
         connection = await self.logged_in(reply_timeout=5.0)
