@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from mailstore.database import MailboxEngine
 from mailstore.index.folders import INBOX_ID
@@ -35,7 +35,7 @@ def in_memory() -> str | None:
     return _MEMORY if os.access(_MEMORY, os.W_OK) else None
 
 
-def folder(case: SynchronousTestCase) -> Path:
+def folder(case: SynchronousTestCase | TestCase) -> Path:
     """A directory for the length of a test."""
     directory = tempfile.TemporaryDirectory(dir=in_memory())
     case.addCleanup(directory.cleanup)

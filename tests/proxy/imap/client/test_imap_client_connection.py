@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
@@ -29,6 +28,7 @@ from proxy.wire.door import Secret
 from tests.legacy.certificates import Authority
 from tests.legacy.imap_server import ImapServer, Kept, Manner
 from tests.legacy.shelf import Shelf
+from tests.proxy.migration.scripted import folder
 
 ODD = [b"Subject: one\r\n\r\nhello\r\n", b"", b"{3}\r\n) \xff\0", b"bare\nfeeds\n\r", b"* 1 FETCH (UID 9)\r\nf1 OK\r\n"]
 
@@ -230,8 +230,7 @@ class LoginTests(ImapCase):
 
 class TlsTests(ImapCase):
     def setUp(self) -> None:
-        self.directory = Path(self.mktemp())
-        self.directory.mkdir()
+        self.directory = folder(self)
 
     async def encrypted(self, manner: Manner) -> Connection:
         authority = Authority()
