@@ -89,11 +89,6 @@ class Connection:
         return dict.fromkeys(self._session.capabilities, ())
 
     @property
-    def expires(self) -> bool:
-        """Does the server announce that it keeps nothing that was fetched? Over IMAP there is no word for that."""
-        return False
-
-    @property
     def over(self) -> bool:
         """Is this connection of no use any more?"""
         return self._session.wire.over is not None
