@@ -67,7 +67,6 @@ class LegacyHost:
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
-        self._expires = False  # does it delete what was fetched?
 
     def left(self, name: Name) -> None:
         """A connection of ours to this mailbox has ended."""
@@ -107,12 +106,18 @@ class LegacyHost:
             return True
         if isinstance(error, (LoginRejected, LoginNotPossible, MaildropInUse)):
             self.schedule.answered()
-        elif isinstance(error, LegacyUnreachable) and self.schedule.others_welcome(place):
+        elif self._one_too_many(name, error) and self.schedule.others_welcome(place):
             self._busy(place, name, error)  # it is there for others: one more is too many
             return True
         else:
             self.schedule.unreachable()
         return False
+
+    @staticmethod
+    def _one_too_many(name: Name | None, error: LegacyError) -> bool:
+        """Could it mean that, where others are logged in? Some servers cut off whoever comes then; Dovecot at its
+        `process_limit` lets them wait for its greeting until somebody leaves."""
+        return isinstance(error, LegacyUnreachable) or (name is None and isinstance(error, LegacyTimeout))
 
     def _busy(self, place: Place, name: Name | None, error: LegacyError) -> None:
         """An account that is turned away by its name again may have a trouble of its own, such as a mailbox that cannot
@@ -161,10 +166,6 @@ class LegacyServer:
             bandwidth=host.bandwidth,
         )
         self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
-
-
-def _unheard(_event: str, **_fields: Any) -> None:
-    """No log."""
 
 
 class LegacyDoor:
@@ -219,12 +220,12 @@ class LegacyDoor:
             raise
         greeted: Name | None = None
         try:
-            connection = await self._connect(server, attempt.asked)
+            connection = await self._connect(server, place, attempt.asked)
             greeted = name
             server.host.learn(connection)
             user = server.login_name(name.local, name.domain).encode()
             try:
-                await connection.login(user, password)
+                await server.speech.login(connection, user, password)
             except BaseException:
                 connection.abort()
                 raise
@@ -243,7 +244,7 @@ class LegacyDoor:
 
         return server.speech.source(connection, left, user, password)
 
-    async def _connect(self, server: LegacyServer, asked: float) -> Connection:
+    async def _connect(self, server: LegacyServer, place: Place, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
         host = server.host
         if host.in_vain is not None and host.in_vain[0] > asked:
@@ -255,7 +256,7 @@ class LegacyDoor:
             connection = await server.speech.connect(self._reactor)
         except LegacyError as error:
             now = self._reactor.seconds()
-            if now - began >= server.settings.connect_timeout:
+            if now - began >= server.settings.connect_timeout and not host.schedule.others_welcome(place):
                 host.in_vain = (now, error)
             raise
         host.in_vain = None
