@@ -42,6 +42,7 @@ class ScriptedConnection:
         self.counted: Deferred[int | None] = succeed(None)
         self.greeting = "ready"
         self.capabilities: dict[str, tuple[str, ...]] = {}
+        self.expires = False
         self.able: Deferred[Pipelining] = succeed(Pipelining.ABLE)
         self.retrieved: list[tuple[list[int], dict[int, int | None], Window]] = []
         self.retrieval: Deferred[None] | None = None
