@@ -5,7 +5,7 @@ they would wait in vain as well, and longer, one after the other.
 
 A user who waits at a login is not turned away because the host is busy for a moment, or because it still holds the
 mailbox for a connection of ours that has just ended: the login is tried again, for `PATIENCE` seconds at most. A
-password that was refused is never sent again from here.
+password that was refused is not sent again from here, but for once in the midst of a move, for which it was taken.
 """
 
 from __future__ import annotations
@@ -95,6 +95,10 @@ class LegacyHost:
         delay = connection.capabilities.get("LOGIN-DELAY", ())
         if delay and delay[0].isascii() and delay[0].isdigit():
             self.login_delay = min(int(delay[0]), 86_400)
+        if connection.expires and not self._expires:
+            self._expires = True
+            reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
+            self._report("legacy server deletes mail", host=self.name, port=self.port, reason=reason)
 
     def welcomed(self, place: Place, name: Name) -> None:
         """A login has succeeded."""
@@ -236,7 +240,7 @@ class LegacyDoor:
             server.host.learn(connection)
             user = server.login_name(name.local, name.domain).encode()
             try:
-                await connection.login(user, password)
+                await server.speech.login(connection, user, password)
             except BaseException:
                 connection.abort()
                 raise

@@ -219,7 +219,7 @@ class Mover:
         )
 
     async def _no_longer(self, account: Account, reason: str) -> None:
-        """The legacy server no longer takes the password that the account had: it is not sent there again."""
+        """The legacy server does not take the password that the account had: it is not sent there again by itself."""
         fresh = await self._in_thread(self._accounts.get, account.id)
         if fresh.password_hash == account.password_hash:
             await self._in_thread(self._accounts.password_rejected, account.id, reason)

@@ -134,8 +134,6 @@ class Pop3Source:
             raise source_error(error) from error
         listed, remarks = listing.together(sizes, uidls, count)
         self.remarks = [*remarks, *listing.known(connection.greeting, connection.capabilities)]
-        if connection.expires:
-            self.remarks.append(listing.EXPIRES)
         return listed
 
     async def _listings(self) -> Listings:

@@ -39,11 +39,15 @@ class Connected:
     def __init__(self, capabilities: dict[str, tuple[str, ...]]) -> None:
         self.user = b""
         self.capabilities = capabilities
+        self.expires = capabilities.get("EXPIRE") == ("0",)
         self.login_result: Deferred[None] = Deferred()
         self.aborted = False
+        self.apop: bool | None = None
+        self.apop_in_vain = False
 
-    async def login(self, user: bytes, password: Secret) -> None:
+    async def login(self, user: bytes, password: Secret, *, apop: bool = True) -> None:
         self.user = user
+        self.apop = apop
         await self.login_result
 
     def abort(self) -> None:
@@ -95,6 +99,15 @@ class LegacyDoorTest(DoorCase):
         source.abort()
         source.abort()
         self.assertEqual(self.slots_free(), 2)
+
+    def test_apop_that_was_refused_for_a_right_password_is_not_tried_again_at_this_server(self) -> None:
+        for in_vain, tried in ((False, True), (True, True), (False, False), (False, False)):
+            opening = self.open()
+            connected = self.connections[-1]
+            self.assertEqual(connected.apop, tried)
+            connected.apop_in_vain = in_vain
+            connected.login_result.callback(None)
+            self.successResultOf(opening).abort()
 
     def test_no_more_than_the_limit_and_the_next_when_one_is_left(self) -> None:
         first, second, third = self.open(), self.open(), self.open()

@@ -42,17 +42,14 @@ class ScriptedConnection:
         self.counted: Deferred[int | None] = succeed(None)
         self.greeting = "ready"
         self.capabilities: dict[str, tuple[str, ...]] = {}
-        self.expires = False
         self.able: Deferred[Pipelining] = succeed(Pipelining.ABLE)
         self.retrieved: list[tuple[list[int], dict[int, int | None], Window]] = []
         self.retrieval: Deferred[None] | None = None
         self.quitting: Deferred[None] = succeed(None)
         self.sink: Sink | None = None
-        self.capabilities: dict[str, tuple[str, ...]] = {}
         self.hurried: list[list[int]] = []
         self.began_with = 0
         self.calls: list[str] = []
-        self.capabilities: dict[str, tuple[str, ...]] = {}
 
     async def list_sizes(self) -> dict[int, int | None]:
         self.calls.append("list")
