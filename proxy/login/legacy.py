@@ -95,10 +95,6 @@ class LegacyHost:
         delay = connection.capabilities.get("LOGIN-DELAY", ())
         if delay and delay[0].isascii() and delay[0].isdigit():
             self.login_delay = min(int(delay[0]), 86_400)
-        if connection.expires and not self._expires:
-            self._expires = True
-            reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
-            self._report("legacy server deletes mail", host=self.name, port=self.port, reason=reason)
 
     def welcomed(self, place: Place, name: Name) -> None:
         """A login has succeeded."""

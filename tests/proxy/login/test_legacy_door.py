@@ -39,7 +39,6 @@ class Connected:
     def __init__(self, capabilities: dict[str, tuple[str, ...]]) -> None:
         self.user = b""
         self.capabilities = capabilities
-        self.expires = capabilities.get("EXPIRE") == ("0",)
         self.login_result: Deferred[None] = Deferred()
         self.aborted = False
         self.apop: bool | None = None
