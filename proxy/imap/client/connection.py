@@ -97,11 +97,6 @@ class Connection:
         """From now on no command goes out before the one before it is answered."""
         self._session.pipelining = False
 
-    @property
-    def expires(self) -> bool:
-        """Does the server remove what was fetched? IMAP's do not."""
-        return False
-
     async def login(self, user: bytes, password: Secret) -> None:
         """Check a password. Raises LoginRejected (wrong), MaildropInUse, LegacyBusy, LoginNotPossible, or another
         LegacyError. A name or password that IMAP cannot carry is LoginRejected."""
