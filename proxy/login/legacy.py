@@ -10,6 +10,7 @@ password that was refused is not sent again from here, but for once in the midst
 
 from __future__ import annotations
 
+import enum
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -51,6 +52,18 @@ class _InVain(LegacyTimeout):
     """It was not even tried: those before had waited in vain."""
 
 
+class HostBusy(LegacyBusy):
+    """The host did not want one more connection. That says nothing of the account for which one was wanted."""
+
+
+class Busy(enum.Enum):
+    """Who is meant by a server that says that it is."""
+
+    NOBODY = "nobody"
+    HOST = "host"
+    ACCOUNT = "account"
+
+
 class LegacyHost:
     """A host and port: what all domains that name it share."""
 
@@ -88,34 +101,33 @@ class LegacyHost:
         self._turned_away.pop(name, None)
         place.welcomed()
 
-    def refused(self, place: Place, name: Name | None, error: LegacyError) -> bool:
-        """Take in what went wrong; was the host busy? `name` is None where it has not been told who it is."""
+    def refused(self, place: Place, name: Name | None, error: LegacyError) -> Busy:
+        """Take in what went wrong; was it busy? `name` is None where it has not been told who it is."""
         if isinstance(error, _InVain):
             place.unused()
-            return False
+            return Busy.NOBODY
         if isinstance(error, LegacyBusy):
             if error.code == "LOGIN-DELAY":  # it wants this one account to wait, and nobody else
                 self.login_delay = self.login_delay or USUAL_DELAY
                 self.schedule.answered()
-                return False
-            self._busy(place, name, error)
-            return True
+                return Busy.NOBODY
+            return self._busy(place, name, error)
         if isinstance(error, (LoginRejected, LoginNotPossible, MaildropInUse)):
             self.schedule.answered()
         elif self._one_too_many(name, error) and self.schedule.others_welcome(place):
-            self._busy(place, name, error)  # it is there for others: one more is too many
-            return True
+            return self._busy(place, name, error)  # it is there for others: one more is too many
         else:
             self.schedule.unreachable()
-        return False
+        return Busy.NOBODY
 
     @staticmethod
     def _one_too_many(name: Name | None, error: LegacyError) -> bool:
-        """Could it mean that, where others are logged in? Some servers cut off whoever comes then; Dovecot at its
-        `process_limit` lets them wait for its greeting until somebody leaves."""
+        """Could it mean that, where others are logged in? Dovecot with `process_limit` processes answers no PASS any
+        more, and closes the connection some seconds later; tcpserver, which qmail-pop3d runs under, lets those beyond
+        its `-c` wait for their greeting until somebody leaves."""
         return isinstance(error, LegacyUnreachable) or (name is None and isinstance(error, LegacyTimeout))
 
-    def _busy(self, place: Place, name: Name | None, error: LegacyError) -> None:
+    def _busy(self, place: Place, name: Name | None, error: LegacyError) -> Busy:
         """An account that is turned away by its name again may have a trouble of its own, such as a mailbox that cannot
         be opened: it is not to slow all others down."""
         if name is not None:
@@ -124,10 +136,11 @@ class LegacyHost:
             _keep(self._turned_away, name, now)
             if now - before < OWN_TROUBLE:
                 self.schedule.answered()
-                return
+                return Busy.ACCOUNT
         if place.busy():
             most = self.schedule.allowed
             self._report("legacy server busy", host=self.name, port=self.port, connections=most, reason=error.text)
+        return Busy.HOST
 
 
 def _keep(times: OrderedDict[Name, float], name: Name, at: float) -> None:
@@ -185,7 +198,7 @@ class LegacyDoor:
 
     async def open(self, name: Name, password: Secret, errand: Errand | None = None) -> Source:
         """A connection logged in as this account, on an errand; a user waits for it if not said. Waits for a free
-        place. Raises LegacyError, as it came."""
+        place. Raises LegacyError, as it came, or HostBusy to whom no user waits for."""
         server = self._servers[name.domain]
         errand = errand or Errand(name.domain, Urgency.HELD)
         asked = self._reactor.seconds()
@@ -201,6 +214,8 @@ class LegacyDoor:
                 tries += 1
                 wait = _worth_waiting(attempt, error)
                 if wait is None or now + wait > until:
+                    if attempt.busy is Busy.HOST and errand.urgency is not Urgency.HELD:
+                        raise HostBusy(error.text) from error
                     raise
             if wait:
                 await deferLater(self._reactor, wait)
@@ -304,7 +319,7 @@ class _Attempt:
         self.errand = errand
         self.asked = asked  # since when it is waited for
         self.tries = tries  # before this one
-        self.busy = False  # was the host?
+        self.busy = Busy.NOBODY
 
 
 def _worth_waiting(attempt: _Attempt, error: LegacyError) -> float | None:
@@ -316,7 +331,7 @@ def _worth_waiting(attempt: _Attempt, error: LegacyError) -> float | None:
         return IN_USE_PAUSE if host.lingers(attempt.name) else None
     if isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
         return float(host.login_delay)
-    if not attempt.busy:
+    if attempt.busy is Busy.NOBODY:
         return None
     if not attempt.tries:
         return 0.0  # the schedule lets nobody in for a while

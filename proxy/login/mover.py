@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -18,7 +19,7 @@ from mailstore.secrets import Sealer
 from proxy.config import Config
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login.homes import Homes
-from proxy.login.legacy import LegacyDoor, name_of
+from proxy.login.legacy import HostBusy, LegacyDoor, name_of
 from proxy.login.names import Name
 from proxy.login.progress import Progress
 from proxy.migration.move import Move, Terms
@@ -33,6 +34,7 @@ from proxy.wire.faults import kind, where
 
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
 LONGEST_WAIT: Final = 3600.0
+PATIENCE: Final = 8  # times in a row that an account waits for its next turn at a host that is busy
 
 
 class Log(Protocol):
@@ -93,6 +95,7 @@ class Mover:
         self.failed: Callable[[int], None] = _unnoticed
         self._refreshing: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
+        self._turned_away: Counter[int] = Counter()  # how often in a row an account met a busy host
         self._errands: dict[Name, list[Errand]] = {}  # of this process, but for first logins'
         self._passwords: dict[int, Secret] = {}  # of the moves that are under way
         # Told whose password is no longer taken, by name and hash.
@@ -287,6 +290,11 @@ class Mover:
 
     async def _put_back(self, account: Account, error: Exception | None) -> None:
         """Write down when an account is due again whose move has not begun. Others have written down how they ended."""
+        if isinstance(error, HostBusy) and self._turned_away[account.id] < PATIENCE and not self._stopping:
+            self._turned_away[account.id] += 1
+            await self._in_thread(self._accounts.gave_way, account.id)
+            return
+        self._turned_away.pop(account.id, None)
         if self._stopping or isinstance(error, (SourceError, LoginRejected, type(None))):
             return
         wait = self._next_try(account)
