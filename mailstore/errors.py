@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 
 class MailstoreError(Exception):
     """Anything that the store refuses or cannot do. The text is fit for a client: no paths, no secrets."""
@@ -12,6 +14,20 @@ class TakesLonger(Exception):
 
     No MailstoreError: it is for whoever runs the operation, and never gets to a client.
     """
+
+
+class NotArrived(Exception):
+    """An operation needs messages of INBOX that are listed and not here yet, and has changed nothing: ask again when
+    they are. `whole`: their headers are not enough; `octets`: how much is to come for that.
+
+    No MailstoreError: it is for whoever runs the operation, and never gets to a client.
+    """
+
+    def __init__(self, uids: Collection[int], *, whole: bool, octets: int) -> None:
+        super().__init__("messages that are not here yet")
+        self.uids = frozenset(uids)
+        self.whole = whole
+        self.octets = octets
 
 
 class NoSuchFolder(MailstoreError):
@@ -44,6 +60,15 @@ class NoSuchMessage(MailstoreError):
 
 class MessageLost(MailstoreError):
     """The index knows the message and its file cannot be read: something outside removed or damaged it."""
+
+
+class NotCarriedOver(MessageLost):
+    """The message is listed, and could not be fetched from the old server after retries: it is in quarantine."""
+
+
+class StillAway(MailstoreError):
+    """The message is listed and not here, and was waited for in vain: the old server cannot be asked now
+    (IMAP [UNAVAILABLE])."""
 
 
 class StorageFailed(MailstoreError):

@@ -9,15 +9,17 @@ Used by the parts of `mailstore.mailhome.MailHome` alone, in its thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from mailstore import delivery
 from mailstore.database import MailboxDatabase, storage_errors
-from mailstore.errors import NoSuchFolder
-from mailstore.index import folders
-from mailstore.index.folders import FolderRow, Pending
+from mailstore.errors import MailstoreError, NoSuchFolder, NotArrived, NotCarriedOver, StillAway
+from mailstore.index import awaited, folders
+from mailstore.index.awaited import Away
+from mailstore.index.folders import INBOX_ID, FolderRow, Pending
+from mailstore.index.rows import Row
 from mailstore.maildir import Maildir
 from mailstore.reconciling import Report
 
@@ -45,6 +47,7 @@ class Groundwork:
         self._report = report
         self._taken_away: list[Pending] = []  # done, and not yet ticked off
         self._going: list[Pending] = []  # to be done when what is owed was paid
+        self._waits = True  # is what is not here yet waited for?
         self._behind = False  # is a folder's directory not yet where the index has it?
 
     @property
@@ -69,6 +72,33 @@ class Groundwork:
         if folder is None:
             raise NoSuchFolder("the folder was deleted")
         return folder
+
+    # What is listed and not here yet
+
+    def absent(self, uid: int, away: Mapping[int, Away], *, header: bool = False) -> MailstoreError | NotArrived:
+        """What is to be raised where a message of INBOX is needed that is `away`, or its `header`, which is not here
+        either. NotArrived names all of `away` that are wanted so: they are fetched together."""
+        if away[uid].given_up:
+            return NotCarriedOver("the message could not be fetched from the old server")
+        if not self._waits:
+            return StillAway("the message is still at the old server, which cannot be asked at the moment")
+        wanted = [each for each in away.values() if not each.given_up and not (header and each.packed is not None)]
+        octets = 0 if header else sum(each.octets for each in wanted)
+        return NotArrived([each.uid for each in wanted], whole=not header, octets=octets)
+
+    def away(self, folder_id: int, uids: Collection[int]) -> dict[int, Away]:
+        """Those of these messages that are listed and not here yet, by UID."""
+        if folder_id != INBOX_ID:
+            return {}
+        with self._database.read() as connection:
+            return awaited.away(connection, self.account_id, uids)
+
+    def _all_here(self, connection: Connection, rows: Iterable[Row]) -> None:
+        """Raises NotArrived, StillAway or NotCarriedOver where one of these messages is not here."""
+        uids = [row.uid for row in rows if row.away]
+        if uids and (missing := awaited.away(connection, self.account_id, uids)):
+            given_up = next((uid for uid, each in missing.items() if each.given_up), None)
+            raise self.absent(next(iter(missing)) if given_up is None else given_up, missing)
 
     # Pending work
 

@@ -119,9 +119,11 @@ class Hierarchy(Messages):
             self.create(parent)
 
     def _empty_inbox_into(self, new: str) -> None:
-        target = self.create(new)
         with self._database.read() as connection:
-            uids = [row.uid for row in mailbox.rows(connection, self.account_id, INBOX_ID)]
+            inbox = mailbox.rows(connection, self.account_id, INBOX_ID)
+            self._all_here(connection, inbox)
+        uids = [row.uid for row in inbox]
+        target = self.create(new)
         try:
             self._transfer(INBOX_ID, uids, target.name, moving=True)
         except BaseException:

@@ -18,7 +18,8 @@ from sqlalchemy import Connection
 from mailstore.content import content_of
 from mailstore.database import BRIEF_FILES, BRIEF_OCTETS, MailboxDatabase, storage_errors
 from mailstore.errors import MessageLost, NoSuchFolder, StorageFailed
-from mailstore.index import contents, folders, fulltext, mailbox
+from mailstore.index import awaited, contents, folders, fulltext, mailbox
+from mailstore.index.folders import INBOX_ID
 from mailstore.index.fulltext import Found, Texts
 from mailstore.index.rows import Row
 from mailstore.maildir import Maildir
@@ -49,7 +50,7 @@ class Kept:
             if not missing:
                 return found
             rows, directory = self._rows(connection, folder_id, missing)
-        rows = [row for row in rows if largest is None or row.size <= largest]
+        rows = [row for row in rows if not row.away and (largest is None or row.size <= largest)]
         self._database.at_most(len(rows), BRIEF_FILES // 2)
         self._database.at_most(sum(row.size for row in rows), BRIEF_OCTETS // 4)
         for portion in _portions(rows):
@@ -74,10 +75,12 @@ class Kept:
         return [uid for uid in uids if uid not in known]
 
     def index(self, folder_id: int, uids: Collection[int], seconds: float) -> int:
-        """Enter the texts of messages into the index, in order, for about so long; how many are dealt with."""
+        """Enter the texts of messages into the index, in order, for about so long; how many are dealt with. Those that
+        are not here yet are passed over."""
         end = time.monotonic() + seconds
         with self._database.read() as connection:
             rows, directory = self._rows(connection, folder_id, uids)
+        rows = [row for row in rows if not row.away]
         seen = 0
         for portion in _portions(rows):
             self._keep(folder_id, list(self._computed(directory, portion, with_texts=True)))
@@ -115,12 +118,15 @@ class Kept:
         with self._database.read() as connection:
             for folder in folders.every(connection, self._account_id):
                 first = self._indexed_up_to.get(folder.id, 1)
+                lowest = awaited.lowest(connection, self._account_id) if folder.id == INBOX_ID else None
+                end = folder.uidnext if lowest is None else lowest  # from here on messages are still to come
                 if folder.uidnext <= first:
                     continue
                 known = fulltext.known(connection, self._account_id, folder.id)
                 uids, _ = mailbox.uids_and_flags(connection, self._account_id, folder.id)
-                missing = [uid for uid in uids if uid >= first and uid not in known]
-                self._indexed_up_to[folder.id] = folder.uidnext
+                away = awaited.away(connection, self._account_id, uids) if lowest is not None else {}
+                missing = [uid for uid in uids if uid >= first and uid not in known and uid not in away]
+                self._indexed_up_to[folder.id] = end
                 if missing:
                     self._ahead.append((folder.id, missing))
 

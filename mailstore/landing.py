@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from mailstore.database import storage_errors
+from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import NO_FLAGS, SEEN, Flags
 from mailstore.ledger import Entry, Landed
@@ -97,6 +98,21 @@ _SEEN_RULES_OF_MARKS: Mapping[str, Callable[[Flags], Flags]] = {**_SEEN_RULES, "
 _INBOX_ALONE: Mapping[int, str] = {INBOX_ID: ""}
 
 
+def flags_by(seen: str, found: Flags = NO_FLAGS) -> Flags:
+    """The flags of a message whose header tells `found`, by the configuration's `seen`."""
+    return _SEEN_RULES[seen](found)
+
+
+def noted(ledger_id: int, data: bytes, *, seen: str, now: float) -> Noted | None:
+    """What a header tells that came before its message; None where it is too long to be kept."""
+    header = data[: header_end(data)]
+    if len(header) > HEADER_LIMIT:
+        return None
+    found = arrival(header)
+    date = int(now) if found.internal_date is None else found.internal_date
+    return Noted(ledger_id, header, date, flags_by(seen, found.flags))
+
+
 class Landing:
     """One move's way into one Maildir. `write` calls follow each other; so do `settle` calls."""
 
@@ -158,9 +174,10 @@ class Landing:
     def _path(self, folder_id: int) -> Path:
         return self._maildir.folder(self._directories[folder_id]) / "cur"
 
-    def clear_leftovers(self, entries: Iterable[Entry]) -> None:
-        """Remove what an interrupted batch left for rows that are to be fetched again. Raises StorageFailed."""
-        again, places = set(), {INBOX_ID}
+    def clear_leftovers(self, entries: Iterable[Entry], unwanted: Collection[int] = ()) -> None:
+        """Remove what an interrupted batch left for rows that are to be fetched again, and for those (by their ids)
+        whose messages the user removed before they were here. Raises StorageFailed."""
+        again, places = set(unwanted), {INBOX_ID}
         for entry in entries:
             again.add(entry.id)
             places.add(entry.folder_id)

@@ -21,16 +21,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
 
 from mailstore import renaming, schema
 from mailstore.database import MailboxDatabase
-from mailstore.index import folders, mailbox
+from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
+from mailstore.prepared import Prepared
 from mailstore.renaming import AT_ONCE, Former, Relisted
 
 _l, _m = schema.ledger.c, schema.messages.c
@@ -155,6 +156,11 @@ _ENTRIES = (
     .order_by(_l.id)
 )
 _HERE = (_l.account_id == bindparam("a"), _l.id == bindparam("i"))
+_ADDED: Final = (
+    *("account_id", "id", "position", "uidl", "octets", "outcome", "uid", "updated"),
+    *("folder", "folder_id", "legacy_id", "shown"),
+)
+_ADD = Prepared(insert(schema.ledger).values({name: bindparam(name) for name in _ADDED}))
 _STORED = (
     update(schema.ledger)
     .where(*_HERE)
@@ -200,7 +206,16 @@ _NAMED = (
 _PLACES = select(schema.old_folders.c.name, schema.old_folders.c.folder_id).where(
     schema.old_folders.c.account_id == bindparam("a")
 )
+_NO_UID = update(schema.ledger).where(*_HERE).values(uid=None)
 _NONE_HERE: Mapping[int, Here] = {}
+
+Take = Callable[[Connection, folders.FolderRow, Sequence[Landed]], Mapping[int, int | None]]
+
+
+def _nothing_awaited(
+    _connection: Connection, _inbox: folders.FolderRow, _landed: Sequence[Landed]
+) -> Mapping[int, int | None]:
+    return {}
 
 
 class Ledger:
@@ -213,11 +228,15 @@ class Ledger:
         *,
         announce: Callable[[int], None],
         clock: Callable[[], float],
+        take: Take = _nothing_awaited,
     ) -> None:
+        """`take` puts messages into places that are kept for them: see `mailstore.oncoming.Oncoming.take`."""
+        self._take = take
         self._database = database
         self._account_id = account_id
         self._announce = announce
         self._clock = clock
+        self.thrown_away = 0  # messages that came although the user had removed them meanwhile
         self.renamed = 0  # messages that were known again under other names, in this move
         self._sums: Sums | None = None  # as of the last batch: to add up a large ledger after each takes too long
 
@@ -248,36 +267,85 @@ class Ledger:
         hold_uids: bool,
         relisted: Iterable[Relisted] = (),
         unlisted: Iterable[int] = (),
+        shown: Flags | None = None,
+        again: Iterable[int] = (),
     ) -> list[Entry]:
         """Enter what is listed for the first time, mark the rows `gone` that vanished before they were fetched and
         those `unlisted` that vanished afterwards, and write down what else the listing changes.
 
-        Gives back the new rows in the order of `listed`.
+        Gives back the new rows in the order of `listed`. `shown`: the whole of it is listed to the user already, and
+        so is what is new, or owed `again` after it had vanished, with these flags.
         """
+        gone = list(gone)
         with self._database.write() as connection:
             self._set_outcome(connection, gone, Outcome.GONE, "no longer listed by the legacy server")
             renaming.unlist(connection, self._account_id, unlisted, self._now())
             renaming.relist(connection, self._account_id, relisted)
-            if not listed:
-                return []
-            highest = max(number or 0 for (number,) in connection.execute(_HIGHEST, {"a": self._account_id}))
-            now = self._now()
-            places = self._places(connection)
-            made = [
+            changed = self._vanish(connection, gone)
+            made = self._make(connection, listed, hold_uids=hold_uids) if listed else []
+            if shown is not None:
+                self._show(connection, shown, again)
+        if shown is not None or changed:
+            self._announce(folders.INBOX_ID)
+        return made
+
+    def show(self, flags: Flags) -> None:
+        """List to the user whatever is owed, with these flags, before it is here: from now on nobody has to wait for
+        the end of the move."""
+        with self._database.write() as connection:
+            self._show(connection, flags, ())
+        self._announce(folders.INBOX_ID)
+
+    def _show(self, connection: Connection, flags: Flags, again: Iterable[int]) -> None:
+        inbox = self._inbox(connection)
+        awaited.show(connection, self._account_id, inbox, flags, self._now(), again)
+        folders.save(connection, self._account_id, inbox)
+
+    def _vanish(self, connection: Connection, gone: Sequence[int]) -> bool:
+        """What is gone at the legacy server and was listed here is listed no more; were there any?"""
+        places = awaited.places(connection, self._account_id, gone)
+        if not self._show_no_more(connection, places.values()):
+            return False
+        connection.execute(_NO_UID, [{"a": self._account_id, "i": i} for i in places])
+        return True
+
+    def _show_no_more(self, connection: Connection, places: Iterable[awaited.Place]) -> bool:
+        """Take messages that are not here out of the INBOX; were there any?"""
+        uids = sorted(place.uid for place in places if not place.unwanted)
+        if not uids:
+            return False
+        inbox = self._inbox(connection)
+        mailbox.remove(connection, self._account_id, inbox, uids, self._now())
+        folders.save(connection, self._account_id, inbox)
+        awaited.drop(connection, self._account_id, uids)
+        return True
+
+    def _make(self, connection: Connection, listed: Sequence[Listed], *, hold_uids: bool) -> list[Entry]:
+        """New rows. With `hold_uids` they hold the next UIDs of their folders, in order."""
+        highest = max(number or 0 for (number,) in connection.execute(_HIGHEST, {"a": self._account_id}))
+        now, new = self._now(), Outcome.LISTED
+        places = self._places(connection)
+        rows = {folder.id: folder for folder in folders.every(connection, self._account_id)} if hold_uids else {}
+        made = []
+        for n, message in enumerate(listed, highest + 1):
+            folder_id = places.get(message.folder, folders.INBOX_ID)
+            folder, uid = rows.get(folder_id), None  # it may have been deleted a moment ago
+            if folder is not None:
+                uid = folder.uidnext
+                folder.uidnext += 1
+            made.append(
                 Entry(
-                    *(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now),
+                    *(n, message.position, message.uidl, message.octets, new, uid, 0, now),
                     shown=message.shown,
                     folder=message.folder,
-                    folder_id=places.get(message.folder, folders.INBOX_ID),
+                    folder_id=folder_id,
                     legacy_id=message.legacy_id,
                 )
-                for n, message in enumerate(listed, 1)
-            ]
-            if hold_uids:
-                made = self._hold_uids(connection, made)
-            for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
-                rows = [self._row(entry) for entry in made[start : start + AT_ONCE]]
-                connection.execute(insert(schema.ledger), rows)
+            )
+        for folder_id in {entry.folder_id for entry in made} & rows.keys():
+            folders.save(connection, self._account_id, rows[folder_id])
+        for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
+            _ADD.many(connection, [self._row(entry) for entry in made[start : start + AT_ONCE]])
         return made
 
     def _row(self, entry: Entry) -> dict[str, Any]:
@@ -300,20 +368,6 @@ class Ledger:
         """Which folder here each of the legacy server's is."""
         return {row.name: row.folder_id for row in connection.execute(_PLACES, {"a": self._account_id})}
 
-    def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
-        held = []
-        rows = {folder.id: folder for folder in folders.every(connection, self._account_id)}
-        for entry in made:
-            folder = rows.get(entry.folder_id)
-            if folder is None:  # deleted a moment ago
-                held.append(entry)
-                continue
-            held.append(replace(entry, uid=folder.uidnext))
-            folder.uidnext += 1
-        for folder_id in {entry.folder_id for entry in made} & rows.keys():
-            folders.save(connection, self._account_id, rows[folder_id])
-        return held
-
     def enter(self, landed: Sequence[Landed], here: Mapping[int, Here] = _NONE_HERE) -> Sums:
         """Make messages that the barrier made durable visible: index and ledger in one transaction (invariant 2).
 
@@ -329,9 +383,12 @@ class Ledger:
                 known = {message.entry.id for message, _ in former}
                 new = [message for message in new if message.entry.id not in known]
                 self._take_away(connection, (message for message, _ in former))
+            known = {message.entry.id for message, _ in former} | here.keys()
+            shown = awaited.places(connection, self._account_id, known)
             if new:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
+            self._show_no_more(connection, shown.values())
             sums = self._with(landed, former) or self._add_up(connection)
         self._sums = sums
         self.renamed += len(former)
@@ -353,18 +410,25 @@ class Ledger:
 
     def _enter_into(self, connection: Connection, folder: folders.FolderRow, landed: Sequence[Landed]) -> None:
         now = self._now()
-        new = [
-            mailbox.NewMessage(
-                m.flags, m.size, m.internal_date, m.file, uidl=_shown(m.entry), uid=m.entry.uid, save_date=now
-            )
-            for m in landed
-        ]
-        uids = mailbox.add(connection, self._account_id, folder, new)
+        inbox = folder.id == folders.INBOX_ID
+        uids = dict(self._take(connection, folder, landed)) if inbox else {}
+        self.thrown_away += sum(uid is None for uid in uids.values())
+        new = [message for message in landed if message.entry.id not in uids]
+        if new:
+            messages = [
+                mailbox.NewMessage(
+                    m.flags, m.size, m.internal_date, m.file, uidl=_shown(m.entry), uid=m.entry.uid, save_date=now
+                )
+                for m in new
+            ]
+            added = mailbox.add(connection, self._account_id, folder, messages)
+            uids.update((message.entry.id, uid) for message, uid in zip(new, added, strict=True))
         folders.save(connection, self._account_id, folder)
         values: list[dict[str, Any]] = [
-            self._bytes_of(m) | {"new_uid": uid, "now": now} for m, uid in zip(landed, uids, strict=True)
+            self._bytes_of(m) | {"new_uid": uid, "now": now} for m in landed if (uid := uids[m.entry.id]) is not None
         ]
-        connection.execute(_STORED, values)
+        if values:
+            connection.execute(_STORED, values)
 
     def _bytes_of(self, message: Landed) -> dict[str, Any]:
         return {
@@ -411,6 +475,10 @@ class Ledger:
             values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
             connection.execute(_ATTEMPT, values)
             self._set_outcome(connection, [entry_id], Outcome.QUARANTINED, reason)
+            places = awaited.places(connection, self._account_id, [entry_id]).values()
+            awaited.date_at_last(connection, self._account_id, [place.uid for place in places], self._now())
+        if places:  # whoever waits for it does so in vain
+            self._announce(folders.INBOX_ID)
 
     def sums(self) -> Sums:
         with self._database.read() as connection:
@@ -441,6 +509,11 @@ class Ledger:
             last.bytes_total + owed_octets,
             last.quarantined - quarantined,
         )
+
+    def _inbox(self, connection: Connection) -> folders.FolderRow:
+        inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)
+        assert inbox is not None
+        return inbox
 
     def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
         self._sums = None

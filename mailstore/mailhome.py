@@ -36,6 +36,7 @@ from mailstore.kept import Kept
 from mailstore.ledger import Here, Landed, Ledger, Sums
 from mailstore.maildir import Maildir, new_token
 from mailstore.old_folders import OldFolders
+from mailstore.oncoming import Oncoming
 from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.rebuilding import rebuild
@@ -100,7 +101,8 @@ class MailHome(OldFolders, Reading):
         self.made_anew = False  # was the index missing or damaged, with mail in the Maildir?
         self.damaged = False  # did the index turn out to be damaged since?
         self.kept = Kept(self._database, account_id, self._maildir)
-        self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        self.oncoming = Oncoming(self._database, account_id, self._maildir, announce=announce, report=report)
+        self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock, take=self.oncoming.take)
         self.names = Names(self._database, account_id)
         self.recognition = Recognition(self._database, account_id, self._maildir)
         self.annotations = Annotations(self._database, account_id, announce)
@@ -199,6 +201,14 @@ class MailHome(OldFolders, Reading):
             os.close(self._maildrop_lock)
             self._maildrop_lock = None
 
+    def without_waiting(self, operation: Callable[[MailHome], T]) -> T:
+        """Run an operation for which messages were waited for in vain: what is not here now raises StillAway."""
+        self._waits = False
+        try:
+            return operation(self)
+        finally:
+            self._waits = True
+
     def briefly(self, operation: Callable[[MailHome], T], *, owing: bool = False) -> T:
         """Run an operation that is not to keep its caller waiting. Raises TakesLonger where it would, because there is
         much to do or because another process has the mailbox: nothing is changed then, and it may be run as usual.
@@ -236,7 +246,7 @@ class MailHome(OldFolders, Reading):
     def enter(self, landed: Sequence[Landed]) -> Sums:
         """Make what a move brought visible: see `Ledger.enter`. What is here already, and was lost with an index
         from the ledger alone, is not stored twice. Raises StorageFailed."""
-        renamed = self.ledger.renamed
+        renamed, thrown_away = self.ledger.renamed, self.ledger.thrown_away
         here: Mapping[int, Here] = {}
         if landed and self.recognition.needed():
             self._look()  # what is here has to be in the index
@@ -244,7 +254,7 @@ class MailHome(OldFolders, Reading):
         if landed:
             learn(self._database, self.account_id, self._maildir)
         sums = self.ledger.enter(landed, here)
-        if here or self.ledger.renamed > renamed:
+        if here or self.ledger.renamed > renamed or self.ledger.thrown_away > thrown_away:
             self._work_off_pending()
             with self._database.write_lightly() as connection:  # or each batch does the work of all before it
                 self._tick_off(connection)
@@ -255,6 +265,7 @@ class MailHome(OldFolders, Reading):
     def carried_over(self) -> Sums:
         """A move is done; gives back what the ledger adds up to."""
         sums = self.ledger.sums()
+        self.oncoming.over()
         if not sums.quarantined:
             self.recognition.over()
         renamed, self.ledger.renamed = self.ledger.renamed, 0

@@ -8,7 +8,7 @@ Used by `mailstore.mailhome` alone, in its thread.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import IO
@@ -20,7 +20,7 @@ from mailstore.database import BRIEF_FILES, BRIEF_ROWS, storage_errors
 from mailstore.delivery import Place
 from mailstore.errors import MessageLost, NoSuchMessage
 from mailstore.groundwork import Groundwork
-from mailstore.index import folders, mailbox
+from mailstore.index import awaited, folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow, Pending
 from mailstore.index.rows import (
     DELETED,
@@ -73,8 +73,9 @@ class Messages(Groundwork):
                 found = [row for row in found if row.modseq <= unchanged_since]
             # Names first: after a crash in between, a name that differs reads as another program's change of flags.
             change = partial(_combine, mode=mode, given=given)
-            after = [(row, self._maildir.rename_flags(folder.directory, row.file, row.flags, change)) for row in found]
+            after = [(row, self._with_flags(folder, row, change)) for row in found]
             changed = [(row, new) for row, new in after if new != row.flags]
+            awaited.touch(connection, self.account_id, [row.uid for row in found if row.away])
             if not changed:
                 return Stored([Flagged(row.uid, row.modseq, row.flags) for row in found], modified)
             mailbox.set_flags(connection, self.account_id, folder, [(row.uid, new) for row, new in changed])
@@ -84,6 +85,12 @@ class Messages(Groundwork):
             Flagged(row.uid, folder.highestmodseq if new != row.flags else row.modseq, new) for row, new in after
         ]
         return Stored(flagged, modified, folder.highestmodseq)
+
+    def _with_flags(self, folder: FolderRow, row: Row, change: Callable[[Flags], Flags]) -> Flags:
+        """Its flags after a change, which its file's name has from now on, if there is one."""
+        if row.away:
+            return change(row.flags)
+        return self._maildir.rename_flags(folder.directory, row.file, row.flags, change)
 
     def expunge(self, folder_id: int, uids: Collection[int] | None = None) -> list[int]:
         """Remove the messages flagged \\Deleted, all or those among `uids` (UID EXPUNGE); gives back their UIDs."""
@@ -120,7 +127,7 @@ class Messages(Groundwork):
         self._tick_off(connection)
         mailbox.remove(connection, self.account_id, folder, [row.uid for row in gone], self._now())
         folders.save(connection, self.account_id, folder)
-        paths = (f"{folder.directory}/cur/{row.file}{info(row.flags)}".lstrip("/") for row in gone)
+        paths = (f"{folder.directory}/cur/{row.file}{info(row.flags)}".lstrip("/") for row in gone if not row.away)
         return folders.add_pending(connection, self.account_id, [("remove", path, "") for path in paths])
 
     def append(self, name: str, message: IO[bytes], flags: Iterable[str], internal_date: int | None) -> Appended:
@@ -178,13 +185,13 @@ class Messages(Groundwork):
     def copy(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
         """Copy messages with flags and internal date, all or none.
 
-        Raises NoSuchFolder, OverQuota, MessageLost, StorageFailed."""
+        Raises NoSuchFolder, OverQuota, MessageLost, StorageFailed, NotArrived, StillAway."""
         return self._transfer(folder_id, uids, target, moving=False)
 
     def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
         """Move messages with flags and internal date, all or none, in one transaction (RFC 6851 3.3); the target may
         be the folder that they are in. The ledger remembers those that a move brought as deleted by the user.
-        Raises NoSuchFolder, MessageLost, StorageFailed."""
+        Raises NoSuchFolder, MessageLost, StorageFailed, NotArrived, StillAway."""
         return self._transfer(folder_id, uids, target, moving=True)
 
     def _transfer(self, folder_id: int, uids: Collection[int], target: str, *, moving: bool) -> Copied:
@@ -201,6 +208,7 @@ class Messages(Groundwork):
             source = self._numbered(connection, folder_id)
             folder = self._named(connection, target)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
+            self._all_here(connection, found)
         if not found:
             return Copied(folder.uidvalidity, (), ())
         try:

@@ -100,23 +100,26 @@ class Reading(Groundwork):
     # Messages
 
     def rows(self, folder_id: int, uids: Collection[int]) -> list[Row]:
-        """The messages of these UIDs that are there, by ascending UID."""
+        """The messages of these UIDs that are there, by ascending UID. Of those that are not here yet (`Row.away`)
+        the date may not be known (`Row.dated`): ask for the header, which brings it."""
         self._database.at_most(len(uids), BRIEF_ROWS)
         with self._database.read() as connection:
             return mailbox.rows(connection, self.account_id, folder_id, uids)
 
     def open(self, folder_id: int, uid: int) -> Content:
-        """A message's bytes. Raises NoSuchMessage, MessageLost."""
+        """A message's bytes. Raises NoSuchMessage, MessageLost, NotArrived, StillAway."""
         opened = self.open_many(folder_id, [uid])
         if uid not in opened:
             raise NoSuchMessage("the message is no longer there")
         return opened[uid]
 
     def open_many(self, folder_id: int, uids: Collection[int]) -> dict[int, Content]:
-        """The bytes of those messages that are there, by UID. Raises MessageLost. Close each."""
+        """The bytes of those messages that are there, by UID. Raises MessageLost, and NotArrived or StillAway for
+        what is listed and not here yet. Close each."""
         with self._database.read() as connection:
             folder = self._numbered(connection, folder_id)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
+            self._all_here(connection, found)
         opened: dict[int, Content] = {}
         try:
             for row in found:

@@ -44,6 +44,7 @@ _OF_SIZES = (
         _m.account_id == bindparam("a"),
         _m.size.in_(bindparam("sizes", expanding=True)),
         _m.line_ends == EXACT,  # what other programs delivered never came from a move
+        _m.file != "",  # what is listed and not here yet is nothing to compare with
     )
     .order_by(_m.folder_id, _m.uid)  # the INBOX first
 )

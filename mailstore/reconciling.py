@@ -31,7 +31,7 @@ from mailstore import schema
 from mailstore.adoption import Adopted, adopt, made_at, token_of
 from mailstore.database import BRIEF_OCTETS, BRIEF_ROWS, MailboxDatabase, storage_errors
 from mailstore.errors import BadFolderName
-from mailstore.index import folders, mailbox, marks
+from mailstore.index import awaited, folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
 from mailstore.index.opening import check
@@ -61,7 +61,11 @@ Report = Callable[..., None]  # report(event, **figures): for the log; no names,
 
 _m, _l = schema.messages.c, schema.ledger.c
 _NAMES = Prepared(
-    select(_m.uid, _m.flags, _m.file).where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
+    select(_m.uid, _m.flags, _m.file).where(
+        _m.account_id == bindparam("a"),
+        _m.folder_id == bindparam("f"),
+        _m.file != "",  # what is listed and not here yet has no file to be missed
+    )
 )
 _LEDGER = select(_l.outcome, _l.uidl, _l.folder_id).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
 _LEDGER_UID = (
@@ -179,6 +183,7 @@ class Reconciler:
             rows = self._rows(connection, folder_id)
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
+            found.unknown = [each for each in found.unknown if not self._on_its_way(connection, each)]
             if not self._checked and (found.missing or any(token_of(each.name) for each in found.unknown)):
                 check(connection)
                 self._checked = True
@@ -317,9 +322,8 @@ class Reconciler:
         """May a file that the index does not know be taken in, or has a writer of ours yet to commit it?"""
         if token_of(lying.name) != self._token:
             return True
-        entry = ledger_of(lying.name, self._token)
-        if entry is not None:
-            return self._ledger(connection, entry)[0] not in _OWED
+        if ledger_of(lying.name, self._token) is not None:
+            return not self._on_its_way(connection, lying)
         age = self._clock() - made_at(lying.name)
         if not 0 <= age < GRACE:
             return True
@@ -328,6 +332,13 @@ class Reconciler:
             return True  # moved or copied here by another program
         look.mark.again = self._clock() + GRACE - age
         return False
+
+    def _on_its_way(self, connection: Connection, lying: Lying) -> bool:
+        """Has a move put it there, which is about to make it visible, or to remove it, since the user did so before?"""
+        entry = ledger_of(lying.name, self._token)
+        if entry is None:
+            return False
+        return self._ledger(connection, entry)[0] in _OWED or awaited.concerns(connection, self._account_id, entry)
 
     def _ledger(self, connection: Connection, entry: int) -> tuple[str, str, int]:
         row = connection.execute(_LEDGER, {"a": self._account_id, "i": entry}).first()

@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -78,6 +78,8 @@ mailboxes = Table(
     Column("last_uidvalidity", BigInteger, nullable=False),
     Column("last_folder_id", BigInteger, nullable=False),
     Column("last_ledger_id", BigInteger, nullable=False, server_default="0"),  # of rows that went: none is given twice
+    # Is the whole old mailbox listed in INBOX, whether or not all of it is here? See `awaited`.
+    Column("listed", Integer, nullable=False, server_default="0"),
 )
 
 folders = Table(
@@ -130,6 +132,22 @@ messages = Table(
     Column("line_ends", String(8), nullable=False, server_default="exact"),
     Index("messages_modseq", "account_id", "folder_id", "modseq"),
     Index("messages_content", "account_id", "content_id"),
+)
+
+# The messages of INBOX that are listed and not here yet: in `messages` they have all but a file ("") and, before their
+# header is here, their date (-1). See `mailstore.index.awaited`.
+awaited = Table(
+    "awaited",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("uid", BigInteger, primary_key=True, autoincrement=False),
+    Column("ledger_id", BigInteger, nullable=False),
+    Column("touched", Integer, nullable=False, server_default="0"),  # has the user changed its flags?
+    # Removed by the user: it is in `messages` no more, and this row tells the move, which may be fetching it.
+    Column("unwanted", Integer, nullable=False, server_default="0"),
+    Column("header", LargeBinary),  # compressed; NULL: not here
+    Index("awaited_ledger", "account_id", "ledger_id"),
+    Index("awaited_unwanted", "account_id", "unwanted"),
 )
 
 # What was computed of a message's bytes and is kept as long as a message has them; copies share it.

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, null, select, update
 
 from mailstore import schema
 from mailstore.index import contents
 from mailstore.index.flagtext import from_text, to_text
-from mailstore.index.folders import FolderRow
+from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
 from mailstore.prepared import Prepared
 from mailstore.quota import Usage
@@ -29,6 +29,7 @@ EXACT, NATIVE = "exact", "native"  # messages.line_ends
 _m = schema.messages.c
 _e = schema.expunged.c
 _l = schema.ledger.c
+_w = schema.awaited.c
 
 _HERE = (_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 _COLUMNS = (
@@ -60,9 +61,18 @@ _IS_HERE = Prepared(select(_m.uid).where(_m.account_id == bindparam("a"), _m.fil
 _ADD_EXPUNGED = Prepared(insert(schema.expunged))
 _LEDGER_DELETED = Prepared(
     update(schema.ledger)
-    .where(_l.account_id == bindparam("a"), _l.outcome == "stored")
-    .where(_l.folder_id == bindparam("f"), _l.uid == bindparam("u"))
+    .where(
+        _l.account_id == bindparam("a"),
+        (_l.outcome == "stored") | (_l.outcome == "listed") | (_l.outcome == "quarantined"),  # here, or not yet
+        _l.folder_id == bindparam("f"),
+        _l.uid == bindparam("u"),
+    )
     .values(outcome="deleted", updated=bindparam("now"))
+)
+_UNWANTED = Prepared(
+    update(schema.awaited)
+    .where(_w.account_id == bindparam("a"), _w.uid == bindparam("u"))
+    .values(unwanted=1, header=null())
 )
 _STATUS = Prepared(
     select(
@@ -235,6 +245,8 @@ def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Seq
     _DELETE.many(connection, keys)
     contents.let_go(connection, account_id, [content_id for _, content_id, _ in found if content_id is not None])
     _LEDGER_DELETED.many(connection, [{"a": account_id, "f": folder.id, "u": uid, "now": now} for uid in uids])
+    if folder.id == INBOX_ID:
+        _UNWANTED.many(connection, [{"a": account_id, "u": uid} for uid, _, file in found if not file])
     _ADD_EXPUNGED.many(
         connection,
         [

@@ -14,6 +14,8 @@ SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = "\\Seen", "\\Answered", "\\Flagged", "
 SYSTEM_FLAGS = (ANSWERED, FLAGGED, DELETED, SEEN, DRAFT)  # without \Recent, which is a session's own
 NO_FLAGS: Flags = frozenset()
 
+NO_DATE = -1  # the internal date of a message of which not even the header is here
+
 _shared: dict[Flags, Flags] = {NO_FLAGS: NO_FLAGS}
 
 
@@ -66,10 +68,20 @@ class Row:
     size: int  # octets as sent to a client: RFC822.SIZE
     internal_date: int  # seconds since 1970, UTC
     uidl: str  # POP3's name of it: the legacy server's, or our own for mail that came here
-    file: str  # the file's name below the folder's directory without flags: what Maildir calls unique
+    file: str  # the file's name below the folder's directory without flags: what Maildir calls unique; "": see `away`
     save_date: int | None = None  # when it came into this folder, as internal_date; None: not known (RFC 8514)
     content_id: int | None = None  # `mailstore.index.contents`
     native: bool = False  # another program's file, whose bare LFs are sent as CRLFs
+
+    @property
+    def away(self) -> bool:
+        """Is it listed and not here yet? Nothing can be read of it then but its header, if that is here."""
+        return not self.file
+
+    @property
+    def dated(self) -> bool:
+        """Is `internal_date` known? Not so as long as not even its header is here."""
+        return self.internal_date != NO_DATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,12 +66,6 @@ def _database(value: str) -> str:
     raise Unfit(f'{shown(value)} is no database that mailferry uses: write "sqlite"')
 
 
-def _migration_login(value: object) -> object:
-    if value == "serve":
-        raise Unfit(f'"serve" is {NOT_YET}: write "hold"')
-    return value
-
-
 def _ca(value: object) -> object:
     """A path; one that is relative is found by `loading`, which knows the file's directory."""
     return Path(value) if isinstance(value, str) and value and "\0" not in value else value
@@ -116,7 +110,7 @@ class Storage(_Table):
 class Migration(_Table):
     """How a first login goes. Times in seconds."""
 
-    login: Annotated[Literal["hold"], BeforeValidator(_migration_login)] = "hold"
+    login: Literal["hold", "serve"] = "hold"
     hold_limit: Annotated[Seconds, _within(1, 86_400)] = 1_200
     seen: Literal["headers", "all", "none"] = "headers"
     refresh: Annotated[Seconds, _within(0, 7 * 86_400)] = 300

@@ -15,6 +15,8 @@ and ends the channel. Passwords pass here on their way to the gate; nothing of a
     changed  another worker, or a move,       changed  a session of this worker changed a folder of an account
              changed a folder of an account            that others have open, as `id`
     heard    the others know of a change      noted    … understood, where it has a number (`news`)
+    in_vain  nothing of an account's old      hurry    a session waits for messages of an account (`uids`) that
+             mailbox comes at the moment               are listed and not here, or (not `whole`) their headers
     stop     answer what is under way, end
 """
 

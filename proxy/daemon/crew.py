@@ -18,7 +18,7 @@ import os
 import socket
 import sys
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
@@ -122,6 +122,7 @@ class Crew:
 
     def __init__(self, config: Config, admit: Admit, *, reactor: Any, log: Any) -> None:
         """`admit` decides who may come in (`LoginGate.admit`)."""
+        self.hurry: Callable[[int, Collection[int], bool], None] = self._nobody_fetches  # see `Homes.hurry`
         self._config = config
         self._admit = admit
         self._reactor = reactor
@@ -215,10 +216,8 @@ class Crew:
         match said:
             case "closed":
                 worker.connections -= 1
-            case "changed":
-                self._pass_on(worker, message)
-            case "noted":
-                self._noted(worker, message["news"])
+            case "changed" | "noted" | "hurry":
+                self._told_of_mail(worker, said, message)
             case "login":
                 self._login(worker, message)
             case "left":
@@ -238,6 +237,15 @@ class Crew:
             case _:
                 raise AssertionError(f"a worker says {said}")
 
+    def _told_of_mail(self, worker: _Worker, said: str, message: Message) -> None:
+        match said:
+            case "changed":
+                self._pass_on(worker, message)
+            case "noted":
+                self._noted(worker, message["news"])
+            case "hurry":
+                self.hurry(message["account"], message["uids"], message["whole"])
+
     def _ready(self, worker: _Worker) -> None:
         worker.serving = True
         if self._holds is None:
@@ -251,6 +259,15 @@ class Crew:
         """A move has changed a folder."""
         for worker in self._having(account_id):
             worker.channel.tell("changed", account=account_id, folder=folder_id, news=None)
+
+    def in_vain(self, account_id: int) -> None:
+        """Nothing of an account's old mailbox comes at the moment."""
+        for worker in self._having(account_id):
+            worker.channel.tell("in_vain", account=account_id)
+
+    def _nobody_fetches(self, account_id: int, _uids: Collection[int], _whole: bool) -> None:
+        """There are no moves."""
+        self.in_vain(account_id)
 
     def _having(self, account_id: int) -> list[_Worker]:
         return [worker for worker in self._workers if worker.sessions.get(account_id)]

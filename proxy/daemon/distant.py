@@ -6,7 +6,7 @@ too. From then on (`Homes.shared`) the worker's changes to the account's folders
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,11 @@ class DistantGate:
             "alone": self._alone,
             "changed": self._told,
             "heard": self._heard,
+            "in_vain": self._in_vain,
         }
         homes.also_tell = self._changed
         homes.others_know = self._others_know
+        homes.hurry = self._hurry
 
     async def login(self, credentials: Credentials, hold: Hold) -> Home:
         """See `Gate.login`."""
@@ -132,6 +134,12 @@ class DistantGate:
     def _alone(self, message: Message) -> None:
         self._homes.shared.discard(message["account"])
         self._last.pop(message["account"], None)
+
+    def _hurry(self, account_id: int, uids: Collection[int], whole: bool) -> None:
+        self._channel.tell("hurry", account=account_id, uids=sorted(uids), whole=whole)
+
+    def _in_vain(self, message: Message) -> None:
+        self._homes.in_vain(message["account"])
 
     def _told(self, message: Message) -> None:
         self._homes.tell(message["account"], message["folder"])

@@ -28,6 +28,7 @@ from proxy.daemon.moving import Moving
 from proxy.daemon.serving import Serving
 from proxy.daemon.tls import server_tls
 from proxy.login.gate import LoginGate
+from proxy.login.hurrying import Hurrying
 from proxy.login.notes import LoginNotes
 from proxy.wire.faults import kind, where
 
@@ -45,6 +46,10 @@ class Daemon:
         self._moving = moving = Moving(config, self._database, reactor, log)
         self._homes, self._mover = moving.homes, moving.mover
         accounts, in_thread = moving.accounts, moving.threads.run
+        hurrying = Hurrying(
+            self._mover, accounts, moving.sealer, self._homes.in_vain, reactor=reactor, in_thread=in_thread, log=log
+        )
+        self._homes.hurry = hurrying.hurry
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)
         gate = LoginGate(
             config,
@@ -67,6 +72,8 @@ class Daemon:
             server_tls(config.tls)  # a mistake in it is told now, not by each worker
             self._crew = Crew(config, gate.admit, reactor=reactor, log=log)
             self._homes.also_tell = self._crew.changed
+            self._homes.also_in_vain = self._crew.in_vain
+            self._crew.hurry = hurrying.hurry
 
     async def start(self) -> None:
         """Listen, and go on with what was interrupted. Raises CannotListen, WorkerFailed."""

@@ -16,8 +16,10 @@ from mailstore.errors import (
     MessageLost,
     NoSuchFolder,
     NoSuchMessage,
+    NotCarriedOver,
     OverQuota,
     SpecialUseRefused,
+    StillAway,
     StorageFailed,
     TooManyAnnotations,
 )
@@ -74,6 +76,10 @@ def unreadable() -> No:
     return refusal(MessageLost())
 
 
+def not_here() -> No:
+    return refusal(StillAway())
+
+
 _REFUSALS: dict[type[MailstoreError], tuple[bytes, bytes]] = {
     NoSuchFolder: (b"NONEXISTENT", b"Mailbox doesn't exist."),
     FolderExists: (b"ALREADYEXISTS", b"Mailbox already exists."),
@@ -82,6 +88,8 @@ _REFUSALS: dict[type[MailstoreError], tuple[bytes, bytes]] = {
     TooManyAnnotations: (b"METADATA TOOMANY", b"There are too many annotations."),
     OverQuota: (b"OVERQUOTA", b"There is no room left for this."),
     NoSuchMessage: (b"EXPUNGEISSUED", b"Some of the requested messages no longer exist."),
+    NotCarriedOver: (b"UNAVAILABLE", b"Some of the requested messages could not be fetched from the old server."),
+    StillAway: (b"UNAVAILABLE", b"Some of the requested messages are still at the old server; try again later."),
     MessageLost: (b"CORRUPTION", b"Some of the requested messages cannot be read."),
     StorageFailed: (b"UNAVAILABLE", b"The mail cannot be reached at the moment; try again later."),
 }

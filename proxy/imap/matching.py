@@ -123,6 +123,7 @@ class Compiled:
     test: Test
     cost: int = 0  # FREE, ROW, HEADER or WHOLE
     terms: tuple[TextTerm, ...] = ()
+    dated: bool = False  # does it ask for the internal date?
 
 
 FREE, ROW, HEADER, WHOLE = range(4)
@@ -135,10 +136,11 @@ def compiled(key: SearchKey, view: View) -> Compiled:
             terms = sorted((compiled(each, view) for each in key.keys), key=lambda term: term.cost)
             join = _all if isinstance(key, And) else _any
             inside = tuple(text_term for term in terms for text_term in term.terms)
-            return Compiled(join([term.test for term in terms]), max(term.cost for term in terms), inside)
+            cost, dated = max(term.cost for term in terms), any(term.dated for term in terms)
+            return Compiled(join([term.test for term in terms]), cost, inside, dated)
         case Not():
             inner = compiled(key.key, view)
-            return Compiled(_opposite(inner.test), inner.cost, inner.terms)
+            return Compiled(_opposite(inner.test), inner.cost, inner.terms, inner.dated)
         case All():
             return Compiled(lambda candidate: True)
         case Flag() | Recent():
@@ -148,11 +150,11 @@ def compiled(key: SearchKey, view: View) -> Compiled:
         case Modseq():
             return Compiled(lambda candidate: view.modseqs[candidate.index] >= key.value)
         case Size() | Within() | Saved():
-            return Compiled(_of_row(key), ROW)
+            return Compiled(_of_row(key), ROW, dated=isinstance(key, Within))
         case ObjectId():
             return Compiled(_object_id(key), HEADER)
         case Dated():
-            return Compiled(_sent(key), HEADER) if key.sent else Compiled(_arrived(key), ROW)
+            return Compiled(_sent(key), HEADER) if key.sent else Compiled(_arrived(key), ROW, dated=True)
         case Header():
             term = TextTerm(text.spaced(text.fold(key.text)), ("header",), whole=False)
             return Compiled(_header(key, term), HEADER, (term,) if term.needle else ())

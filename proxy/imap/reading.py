@@ -10,14 +10,12 @@ Pure but for the store: no transport, no reactor, no session.
 
 from __future__ import annotations
 
-import time
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from mailstore.content import Content
-from mailstore.errors import MessageLost, NoSuchMessage
+from mailstore.errors import MessageLost, NoSuchMessage, NotArrived, NotCarriedOver, StillAway
 from mailstore.index.rows import SEEN, Flagged, Row, StoreMode
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
@@ -28,6 +26,7 @@ from mailstore.message.section import Span, header_fields, locate
 from mailstore.message.structure import Structure, structure
 from mailstore.message.walker import Part, find, walk
 from proxy.imap import decoding, responses
+from proxy.imap.ahead import FactsAhead, Opener
 from proxy.imap.answers import No
 from proxy.imap.decoding import Decoded
 from proxy.imap.grammar import dates
@@ -37,9 +36,6 @@ LARGE = 256 * 1024  # octets of one message that are read at once
 MOST = 8 * 1024 * 1024  # octets of one message that may be computed rather than sent from its file
 BATCH_OCTETS = 256 * 1024  # octets of messages read in one visit to the store
 BATCH_MESSAGES = 500
-AHEAD = 16  # messages opened at a time
-FACTS_AHEAD = 100  # messages whose facts are looked up at a time
-VISIT = 0.25  # seconds after which a visit in which facts are computed ends
 FIRST_LOOK = 16 * 1024  # octets in which the header of nearly every message ends
 
 Piece = bytes | Span | Decoded  # the last two are of the message's Content
@@ -69,6 +65,7 @@ class Plan:
         self.flags = FetchAttribute.FLAGS in items
         self.modseq = with_modseq or FetchAttribute.MODSEQ in items
         self.row_items = [item for item in items if item in _FROM_ROW]
+        self.dated = FetchAttribute.INTERNALDATE in self.row_items
         self.content_items = [
             _AS_SECTION.get(item, item) if isinstance(item, FetchAttribute) else item
             for item in items
@@ -106,84 +103,20 @@ class Batch:
     taken: int = 0  # how many of the UIDs asked for are dealt with, one way or the other
     gone: int = 0  # … of these, expunged
     lost: list[int] = field(default_factory=list)  # … and these cannot be read
+    away: list[int] = field(default_factory=list)  # … and these are not here, and waited for in vain
+    cut: bool = False  # what comes next is not here yet, and not dealt with
     refused: No | None = None  # … and one of them not as the client wants it, which the reply says
     flagged: list[Flagged] = field(default_factory=list)  # became \Seen by this
 
 
-class FactsAhead:
-    """What the store keeps of messages, looked up for some at a time, in the order given."""
-
-    def __init__(
-        self, home: MailHome, folder_id: int, uids: Sequence[int], *, wanted: bool, largest: int | None
-    ) -> None:
-        """`wanted`: False where nobody asks for any. `largest`: in octets, of messages that are read for them."""
-        self._home = home
-        self._folder_id = folder_id
-        self._uids = uids
-        self._wanted = wanted
-        self._largest = largest
-        self._at = 0
-        self._ahead = range(0)  # UIDs that were looked up
-        self._facts: dict[int, Facts] = {}
-        self._end = time.monotonic() + VISIT
-
-    def late(self, uid: int) -> bool:
-        """Is it time for others' operations, before this message? Between two portions only."""
-        return self._at > 0 and uid not in self._ahead and time.monotonic() > self._end
-
-    def of(self, uid: int) -> Facts | None:
-        """None where nothing is kept and nothing could be computed: the message itself has to be asked."""
-        if not self._wanted:
-            return None
-        if uid not in self._ahead:
-            some = self._uids[self._at : self._at + FACTS_AHEAD]
-            self._at += len(some)
-            self._ahead = range(some[0], some[-1] + 1)
-            self._facts = self._home.kept.facts(self._folder_id, some, largest=self._largest)
-        return self._facts.pop(uid, None)
-
-
-class Opener:
-    """Opens messages in the order given, a few ahead of their use: one look into the index for several."""
-
-    def __init__(self, home: MailHome, folder_id: int, uids: Sequence[int]) -> None:
-        self._home = home
-        self._folder_id = folder_id
-        self._uids = uids
-        self._next = 0  # … of `_uids` that was not tried yet
-        self._ahead: dict[int, Content] = {}
-
-    def __enter__(self) -> Opener:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for content in self._ahead.values():
-            content.close()
-
-    def open(self, uid: int) -> Content:
-        """The caller closes it. Raises NoSuchMessage, MessageLost."""
-        if uid not in self._ahead:
-            where = bisect_left(self._uids, uid, self._next)
-            group = self._uids[where : where + AHEAD]
-            try:
-                self._ahead.update(self._home.open_many(self._folder_id, group))
-            except MessageLost:  # one of them, and perhaps another than this
-                return self._home.open(self._folder_id, uid)
-            self._next = where + len(group)
-        content = self._ahead.pop(uid, None)
-        if content is None:
-            raise NoSuchMessage
-        return content
-
-
 def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen: Collection[int]) -> Batch:
     """Answer for some of `uids`, from the first on. Those in `unseen` become \\Seen, if the plan says so."""
-    rows = {row.uid: row for row in home.rows(folder_id, uids)} if plan.row_items else None
     batch = Batch()
     octets = 0
     largest = None if plan.large_facts else LARGE
     facts = FactsAhead(home, folder_id, uids, wanted=plan.wants_facts, largest=largest)
     with Opener(home, folder_id, uids) as opener:
+        rows = {row.uid: row for row in home.rows(folder_id, uids)} if plan.row_items else None
         for uid in uids:
             if octets >= BATCH_OCTETS or facts.late(uid):
                 break
@@ -193,8 +126,17 @@ def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen
                 continue
             try:
                 answer = _answer(opener, uid, plan, rows[uid] if rows is not None else None, facts.of(uid))
+            except NotArrived:
+                if batch.taken == 1:
+                    raise
+                batch.taken -= 1  # first what is here
+                batch.cut = True
+                break
             except NoSuchMessage:
                 batch.gone += 1
+                continue
+            except (NotCarriedOver, StillAway):
+                batch.away.append(uid)
                 continue
             except MessageLost:
                 batch.lost.append(uid)
@@ -226,10 +168,12 @@ def _mark_seen(home: MailHome, folder_id: int, batch: Batch, plan: Plan, unseen:
 def _answer(opener: Opener, uid: int, plan: Plan, row: Row | None, facts: Facts | None) -> Answer:
     pieces: list[Piece] = []
     if row is not None:
+        if plan.dated and not row.dated:
+            opener.header(uid)  # brings the date
         pieces.append(b" ".join(_row_item(item, row) for item in plan.row_items))
     if not plan.content_items:
         return Answer(uid, pieces)
-    message = OpenMessage(lambda: opener.open(uid), facts)
+    message = OpenMessage(lambda: opener.open(uid), facts, lambda: opener.header(uid))
     try:
         _add_content(pieces, message, plan)
     except BaseException:
@@ -278,9 +222,16 @@ class OpenMessage:
     It is opened when it is first read, which raises NoSuchMessage and MessageLost. Close it.
     """
 
-    def __init__(self, opened: Callable[[], Content], facts: Facts | None = None) -> None:
+    def __init__(
+        self,
+        opened: Callable[[], Content],
+        facts: Facts | None = None,
+        alone: Callable[[], bytes | None] = lambda: None,
+    ) -> None:
+        """`alone` gives its header where that is here and the message is not; it raises as `opened` does."""
         self._opened = opened
         self._facts = facts
+        self._alone = alone
 
     @cached_property
     def content(self) -> Content:
@@ -303,6 +254,8 @@ class OpenMessage:
         """The message's own header with its blank line."""
         if "root" in self.__dict__:
             return self.root.header
+        if "content" not in self.__dict__ and (header := self._alone()) is not None:
+            return header
         start = self.content.read(0, FIRST_LOOK)
         end = header_end(start)
         if end < len(start) or len(start) == self.content.size:
@@ -359,6 +312,9 @@ class OpenMessage:
             chosen = header_fields(header, item.fields, exclude=item.what == "HEADER.FIELDS.NOT")
             span = _part_of(Span(0, len(chosen)), item.partial)
             return [item.echo + b" " + responses.literal(chosen[span.offset : span.offset + span.length])]
+        if item.what == "HEADER" and not item.path and "content" not in self.__dict__ and self._alone() is not None:
+            span = _part_of(Span(0, len(self.header)), item.partial)
+            return [item.echo + b" " + responses.literal(self.header[span.offset : span.offset + span.length])]
         span = _part_of(self.span(item.path, item.what) or Span(0, 0), item.partial)
         if span.length > inline:
             return [b"%b {%d}\r\n" % (item.echo, span.length), span]

@@ -18,8 +18,9 @@ from mailstore.message.dates import moment
 from mailstore.message.headers import decode_words, first_in
 from mailstore.message.subject import base_subject
 from mailstore.message.threads import Thread, Threaded, message_ids
+from proxy.imap.ahead import FactsAhead, Opener
 from proxy.imap.grammar.sort_keys import Criterion, SortKey
-from proxy.imap.reading import LARGE, FactsAhead, Opener, OpenMessage
+from proxy.imap.reading import LARGE, OpenMessage
 
 BATCH: Final = 500  # messages in one visit to the store,
 VISIT: Final = 0.25  # … which ends after so many seconds
@@ -106,12 +107,13 @@ def read_facts(
         uids,
         lambda row, header: tuple(_VALUES[key](row, header) for key in keys),
         with_header=not _FROM_ROW.issuperset(keys),
+        dated=SortKey.ARRIVAL in keys,
     )
 
 
 def read_threaded(home: MailHome, folder_id: int, uids: Sequence[int]) -> tuple[int, dict[int, Threaded]]:
     """The same for THREAD. Messages are numbered by their UIDs, which ascend as their numbers do."""
-    return _read(home, folder_id, uids, lambda row, header: header.threaded(row.uid), with_header=True)
+    return _read(home, folder_id, uids, lambda row, header: header.threaded(row.uid), with_header=True, dated=False)
 
 
 def _read(
@@ -121,15 +123,19 @@ def _read(
     value: Callable[[Row, Header], T],
     *,
     with_header: bool,
+    dated: bool,
 ) -> tuple[int, dict[int, T]]:
-    rows = {row.uid: row for row in home.rows(folder_id, uids)}
+    """`dated`: the internal date is needed, whatever the header says."""
     end = time.monotonic() + VISIT
     found: dict[int, T] = {}
     kept = FactsAhead(home, folder_id, uids, wanted=with_header, largest=LARGE)
     with Opener(home, folder_id, uids) as opener:
+        rows = {row.uid: row for row in home.rows(folder_id, uids)}
         for taken, uid in enumerate(uids, 1):
             row = rows.get(uid)
             if row is not None:
+                if dated and not row.dated:
+                    opener.header(uid)  # brings the date
                 facts = kept.of(uid)
                 header = facts.header if facts is not None else _header(opener, uid) if with_header else b""
                 found[uid] = value(row, Header(row, header))
@@ -141,6 +147,8 @@ def _read(
 def _header(opener: Opener, uid: int) -> bytes:
     """A message whose file is lost stays in the result: it is there, and nothing is known of it."""
     try:
+        if (header := opener.header(uid)) is not None:
+            return header
         with opener.open(uid) as content:
             return OpenMessage(lambda: content).header
     except (NoSuchMessage, MessageLost):

@@ -3,14 +3,17 @@
     state      password fits the stored hash          it does not, or there is none
     -----      -----------------------------          -----------------------------
     waiting    –                                      ask the legacy server
-    moving     join the move, or start it again       ask the legacy server
+    moving     join the move, or start it again;      ask the legacy server
+               in, once the mailbox is listed, where
+               `login = "serve"`
     moved      in; look for what is new, unhurried    ask the legacy server: it may have been changed there
     final      in                                     wrong
     blocked    refused, a person has to look          refused, a person has to look
 
 "Wrong password" is said only when the legacy server said so, or, once the account is final, when the stored hash
 does (invariant 5). The connection that checked the password goes on to pull. A session is let in when the whole
-old mailbox is here, never before (invariant 3); two sessions of one account share one check and one move.
+old mailbox is here, or, with `login = "serve"`, is listed, and never before (invariant 3); two sessions of one account
+share one check and one move.
 
 A check or a move that has begun goes on when the client that caused it leaves; a check that has not is dropped,
 so that those who come and go do not queue up before those who wait. Nobody is held for longer than `hold_limit`,
@@ -146,19 +149,35 @@ class LoginGate:
 
     async def _enter_once(self, name: Name, password: Secret, hold: Hold) -> Account:
         found, fits = await self._look_up(name, password)
-        entered = self._at_once(found, password) if found is not None and fits else None
+        entered = await self._at_once(found, password) if found is not None and fits else None
         if entered is None:
             self._mover.hasten(name)  # or whoever has the turn could let others pass
             unfit = None if found is None or fits else found.password_hash
             entered = await self._mover.turns.take(name, lambda: self._check(name, password, hold, unfit))
         account, running = entered
-        if running is not None and account.state is State.MOVING:
+        if running is not None and account.state is State.MOVING and not await self._is_listed(account):
             self._mover.hasten(name)
             try:
-                await running.join(hold)
+                await (running.opened(hold) if self._serves else running.join(hold))
             except MailstoreError as error:  # written down with the move
                 raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
         return account
+
+    @property
+    def _serves(self) -> bool:
+        """Are users let in before all of their mail is here?"""
+        return self._config.migration.login == "serve"
+
+    async def _is_listed(self, account: Account) -> bool:
+        """May the user be let in before all is here, as far as is known of earlier moves? Raises StorageFailed."""
+        if not self._serves:
+            return False
+        maildir = self._config.maildir_for(account.local, account.domain)
+        home = await self._homes.open(account.id, account.name, maildir)
+        try:
+            return await home.run(lambda mail: mail.oncoming.complete())
+        finally:
+            home.close()
 
     async def _look_up(self, name: Name, password: Secret, unfit: str | None = None) -> tuple[Account | None, bool]:
         """The account, and whether the password fits its stored hash, which was tried before if it is `unfit`."""
@@ -179,11 +198,14 @@ class LoginGate:
         await self._in_thread(secrets.verify_password, self._nobody, password.reveal())
         raise LoginRefused(Refusal.WRONG, _WRONG)
 
-    def _at_once(self, account: Account, password: Secret) -> tuple[Account, Running | None] | None:
+    async def _at_once(self, account: Account, password: Secret) -> tuple[Account, Running | None] | None:
         """The password fits the stored hash. None where the legacy server has to be asked all the same."""
         running = self._mover.moves.of(account.id)
         if account.state is State.MOVING and running is None:
-            return None
+            if not await self._is_listed(account):
+                return None
+            self._mover.apart(self._mover.go_on(account, password))
+            return account, None
         if account.state is State.MOVED:
             self._mover.refresh_if_due(account, password)
         return account, running
@@ -195,7 +217,7 @@ class LoginGate:
     ) -> tuple[Account, Running | None]:
         """The account, and its move if one is under way. Things may have changed while others had their turn."""
         found, fits = await self._look_up(name, password, unfit)
-        entered = self._at_once(found, password) if found is not None and fits else None
+        entered = await self._at_once(found, password) if found is not None and fits else None
         return entered or await self._ask_legacy(name, password, hold, found, fits=fits)
 
     async def _fits(self, account: Account, password: Secret) -> bool:

@@ -11,19 +11,21 @@ are run at once, in the reactor's thread, where the lane is free and the disk is
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.python.failure import Failure
 
 from mailstore.database import MailboxEngine, storage_errors
-from mailstore.errors import StorageCorrupt, TakesLonger
+from mailstore.errors import NotArrived, StorageCorrupt, TakesLonger
+from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
 from proxy.login.attention import Attention, Watcher
+from proxy.login.awaiting import Awaiting, Wait
+from proxy.login.lane import Lane
 from proxy.login.payments import Payments
 from proxy.login.quiet import QuietTimes
 from proxy.migration.pull import InThread
@@ -36,54 +38,10 @@ KEPT_MOST: Final = 200  # … if there are no more of them: each is three open f
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
 
 
-class _Lane:
-    """Operations of one account, one at a time and in order."""
-
-    def __init__(self, in_thread: InThread) -> None:
-        self._in_thread = in_thread
-        self._queue: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
-        self._busy = False
-
-    def run(self, operation: Callable[[], T]) -> Deferred[T]:
-        result: Deferred[T] = Deferred()
-        self._queue.append((operation, result))
-        if not self._busy:
-            self._next()
-        return result
-
-    @property
-    def free(self) -> bool:
-        return not self._busy
-
-    def hold(self, until: Deferred[None]) -> Deferred[None]:
-        """Keep the operations that come waiting; the lane must be free. Gives back what fires as `until` does."""
-        self._busy = True
-        result: Deferred[None] = Deferred()
-        until.addBoth(self._done, result)
-        return result
-
-    def _next(self) -> None:
-        while self._queue:
-            operation, result = self._queue.popleft()
-            if result.called:  # cancelled before its turn
-                continue
-            self._busy = True
-            self._in_thread(operation).addBoth(self._done, result)
-            return
-        self._busy = False
-
-    def _done(self, value: Any, result: Deferred[Any]) -> None:
-        self._next()
-        if isinstance(value, Failure):
-            result.errback(value)
-        else:
-            result.callback(value)
-
-
 class _Open:
     """An account's home while somebody uses it."""
 
-    def __init__(self, homes: Homes, account_id: int, account: str, lane: _Lane) -> None:
+    def __init__(self, homes: Homes, account_id: int, account: str, lane: Lane) -> None:
         self._homes = homes
         self._account_id = account_id
         self.account = account
@@ -96,6 +54,7 @@ class _Open:
         self.watchers: list[Callable[[int], None]] = []
         self.untold: list[int] | None = None  # folders that a brief operation has changed, while it runs
         self.maildrop_locked = False
+        self.awaiting = Awaiting(lambda uids, whole: homes.hurry(account_id, uids, whole), homes.clock)
         self.attention: Attention | None = None
 
     def wake(self) -> None:
@@ -139,6 +98,8 @@ class _Open:
 
     def tell(self, folder_id: int) -> None:
         """Let this process's sessions know."""
+        if folder_id == INBOX_ID:
+            self.awaiting.changed()
         for changed in list(self.watchers):
             if changed in self.watchers:  # the one before may have ended it
                 changed(folder_id)
@@ -168,6 +129,26 @@ class Handle:
         return self._opened.account
 
     async def run(self, operation: Callable[[MailHome], T]) -> T:
+        return await self._with_what_it_needs(operation, self._run)
+
+    async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
+        return await self._with_what_it_needs(operation, self._run_briefly)
+
+    async def _with_what_it_needs(
+        self, operation: Callable[[MailHome], T], run: Callable[[Callable[[MailHome], T]], Awaitable[T]]
+    ) -> T:
+        """Run an operation, and again when messages have come that it needs: see `proxy.login.awaiting`."""
+        wait: Wait | None = None
+        while True:
+            seen = self._opened.awaiting.changes
+            try:
+                return await run(operation)
+            except NotArrived as missing:
+                wait = wait or Wait(self._opened.awaiting)
+                if not await wait.over(missing, seen):
+                    return await self._run(lambda home: home.without_waiting(operation))
+
+    async def _run(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home
         assert home is not None and not self._closed
         self._opened.wake()
@@ -179,7 +160,7 @@ class Handle:
         await self._opened.known_to_others()
         return value
 
-    async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
+    async def _run_briefly(self, operation: Callable[[MailHome], T]) -> T:
         home = self._opened.home
         assert home is not None and not self._closed
         self._opened.wake()
@@ -191,7 +172,7 @@ class Handle:
             except StorageCorrupt:
                 home.suspect()
                 raise
-        return await self.run(operation)
+        return await self._run(operation)
 
     def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
         self._opened.watchers.append(changed)
@@ -285,12 +266,15 @@ class Homes:
         self.payments = Payments(in_thread, engine.barriers, time.perf_counter)
         self.shared: set[int] = set()  # accounts that other processes have sessions of
         self._from_thread = from_thread
-        self._clock = clock
+        self.clock = self._clock = clock
         self._open: dict[int, _Open] = {}
         self.furnish: Callable[[str, MailHome], None] = _as_it_is  # called with each home that is opened, in a thread
         self.also_tell: Callable[[int, int], None] = _unnoticed  # called with each change made here: account, folder
         # What fires when other processes know of all changes made here to an account; None where they do.
         self.others_know: Callable[[int], Deferred[None] | None] = _nobody_else
+        # Called with an account, UIDs and whether the whole messages are needed: they are to be fetched next.
+        self.hurry: Callable[[int, Collection[int], bool], None] = self._nobody_fetches
+        self.also_in_vain: Callable[[int], None] = _unnoticed  # called with each account of which nothing comes
         self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
         self._closing: IDelayedCall | None = None
         self._quiet = None if clock is None else QuietTimes(clock, self._open.values, report)
@@ -307,7 +291,7 @@ class Homes:
         if opened is not None and opened.home is not None and opened.home.damaged:
             opened = None  # who still has it is on the way out
         if opened is None:
-            opened = self._open[account_id] = _Open(self, account_id, account, _Lane(self._in_thread))
+            opened = self._open[account_id] = _Open(self, account_id, account, Lane(self._in_thread))
             self._make_attentive(opened)
         opened.users += 1
         opened.wake()
@@ -376,6 +360,17 @@ class Homes:
         opened = self._open.get(account_id)
         if opened is not None:
             opened.tell(folder_id)
+
+    def in_vain(self, account_id: int) -> None:
+        """Nothing of an account's old mailbox comes at the moment: who waits for some of it is told so."""
+        opened = self._open.get(account_id)
+        if opened is not None:
+            opened.awaiting.in_vain()
+        self.also_in_vain(account_id)
+
+    def _nobody_fetches(self, account_id: int, _uids: Collection[int], _whole: bool) -> None:
+        """There are no moves."""
+        self.in_vain(account_id)
 
     def settled(self, account_id: int) -> Deferred[None]:
         """Fires when nothing is under way on the account that was when it was called."""

@@ -10,6 +10,7 @@ password that was refused is not sent again from here, but for once in the midst
 
 from __future__ import annotations
 
+import enum
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -36,7 +37,6 @@ from proxy.login.speaking import Connection, speech_for
 from proxy.migration.pop3_source import source_error
 from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
 from proxy.migration.source import Reopen, Source, SourceBusy
-from proxy.migration.weighing import Exactness
 from proxy.wire.door import Secret
 
 PATIENCE: Final = 60.0  # seconds for which a user's login is tried again at a host that is busy
@@ -50,6 +50,22 @@ _MOST: Final = 1_000  # accounts that are remembered
 
 class _InVain(LegacyTimeout):
     """It was not even tried: those before had waited in vain."""
+
+
+class HostBusy(LegacyBusy):
+    """The host did not want one more connection. That says nothing of the account for which one was wanted."""
+
+    def __init__(self, text: str, *, reported: bool) -> None:
+        super().__init__(text)
+        self.reported = reported
+
+
+class Busy(enum.Enum):
+    """Who is meant by a server that says that it is."""
+
+    NOBODY = "nobody"
+    HOST = "host"
+    ACCOUNT = "account"
 
 
 class LegacyHost:
@@ -68,7 +84,6 @@ class LegacyHost:
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
-        self._expires = False  # does it delete what was fetched?
         self._reported = False  # is it in the log that it is busy?
 
     def left(self, name: Name) -> None:
@@ -85,11 +100,6 @@ class LegacyHost:
         delay = connection.capabilities.get("LOGIN-DELAY", ())
         if delay and delay[0].isascii() and delay[0].isdigit():
             self.login_delay = min(int(delay[0]), 86_400)
-        if connection.capabilities.get("EXPIRE", ())[:1] == ("0",) and not self._expires:
-            self._expires = True
-            reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
-            remedy = "let it be set to keep mail until all moves are over"
-            self._report("legacy server deletes mail", host=self.name, port=self.port, reason=f"{reason}; {remedy}")
 
     def welcomed(self, place: Place, name: Name) -> None:
         """A login has succeeded."""
@@ -97,34 +107,33 @@ class LegacyHost:
         self._reported = False
         place.welcomed()
 
-    def refused(self, place: Place, name: Name | None, error: LegacyError) -> bool:
-        """Take in what went wrong; was the host busy? `name` is None where it has not been told who it is."""
+    def refused(self, place: Place, name: Name | None, error: LegacyError) -> Busy:
+        """Take in what went wrong; was it busy? `name` is None where it has not been told who it is."""
         if isinstance(error, _InVain):
             place.unused()
-            return False
+            return Busy.NOBODY
         if isinstance(error, LegacyBusy):
             if error.code == "LOGIN-DELAY":  # it wants this one account to wait, and nobody else
                 self.login_delay = self.login_delay or USUAL_DELAY
                 self.schedule.answered()
-                return False
-            self._busy(place, name, error)
-            return True
+                return Busy.NOBODY
+            return self._busy(place, name, error)
         if isinstance(error, (LoginRejected, LoginNotPossible, MaildropInUse)):
             self.schedule.answered()
         elif self._one_too_many(name, error) and self.schedule.others_welcome(place):
-            self._busy(place, name, error)  # it is there for others: one more is too many
-            return True
+            return self._busy(place, name, error)  # it is there for others: one more is too many
         else:
             self.schedule.unreachable()
-        return False
+        return Busy.NOBODY
 
     @staticmethod
     def _one_too_many(name: Name | None, error: LegacyError) -> bool:
-        """Could it mean that, where others are logged in? Some servers cut off whoever comes then; Dovecot at its
-        `process_limit` lets them wait for its greeting until somebody leaves."""
+        """Could it mean that, where others are logged in? Dovecot with `process_limit` processes answers no PASS any
+        more, and closes the connection some seconds later; tcpserver, which qmail-pop3d runs under, lets those beyond
+        its `-c` wait for their greeting until somebody leaves."""
         return isinstance(error, LegacyUnreachable) or (name is None and isinstance(error, LegacyTimeout))
 
-    def _busy(self, place: Place, name: Name | None, error: LegacyError) -> None:
+    def _busy(self, place: Place, name: Name | None, error: LegacyError) -> Busy:
         """An account that is turned away by its name again may have a trouble of its own, such as a mailbox that cannot
         be opened: it is not to slow all others down."""
         if name is not None:
@@ -133,11 +142,12 @@ class LegacyHost:
             _keep(self._turned_away, name, now)
             if now - before < OWN_TROUBLE:
                 self.schedule.answered()
-                return
+                return Busy.ACCOUNT
         if place.busy() and not self._reported:  # once, until it lets somebody in
             error.reported = self._reported = True
             most = self.schedule.allowed
             self._report("legacy server busy", host=self.name, port=self.port, connections=most, reason=error.advice)
+        return Busy.HOST
 
 
 def _keep(times: OrderedDict[Name, float], name: Name, at: float) -> None:
@@ -172,8 +182,6 @@ class LegacyServer:
             bandwidth=host.bandwidth,
         )
         self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
-        # IMAP says how long a message is when it comes, and which question it answers: there is nothing to weigh.
-        self.exactness = Exactness(approximate=legacy.source == "imap")
 
 
 class LegacyDoor:
@@ -197,7 +205,7 @@ class LegacyDoor:
 
     async def open(self, name: Name, password: Secret, errand: Errand | None = None) -> Source:
         """A connection logged in as this account, on an errand; a user waits for it if not said. Waits for a free
-        place. Raises LegacyError, as it came."""
+        place. Raises LegacyError, as it came, or HostBusy to whom no user waits for."""
         server = self._servers[name.domain]
         errand = errand or Errand(name.domain, Urgency.HELD)
         asked = self._reactor.seconds()
@@ -215,6 +223,8 @@ class LegacyDoor:
                 error.reported = reported = reported or error.reported
                 wait = _worth_waiting(attempt, error)
                 if wait is None or now + wait > until:
+                    if attempt.busy is Busy.HOST and errand.urgency is not Urgency.HELD:
+                        raise HostBusy(error.text, reported=reported) from error
                     raise
             if wait:
                 await deferLater(self._reactor, wait)
@@ -272,10 +282,6 @@ class LegacyDoor:
         host.in_vain = None
         return connection
 
-    def exactness(self, name: Name) -> Exactness:
-        """What is known of the lengths that this account's server tells."""
-        return self._servers[name.domain].exactness
-
     def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
         """What a move calls when its connection was lost.
 
@@ -323,7 +329,7 @@ class _Attempt:
         self.errand = errand
         self.asked = asked  # since when it is waited for
         self.tries = tries  # before this one
-        self.busy = False  # was the host?
+        self.busy = Busy.NOBODY
 
 
 def _worth_waiting(attempt: _Attempt, error: LegacyError) -> float | None:
@@ -335,7 +341,7 @@ def _worth_waiting(attempt: _Attempt, error: LegacyError) -> float | None:
         return IN_USE_PAUSE if host.lingers(attempt.name) else None
     if isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
         return float(host.login_delay)
-    if not attempt.busy:
+    if attempt.busy is Busy.NOBODY:
         return None
     if not attempt.tries:
         return 0.0  # the schedule lets nobody in for a while

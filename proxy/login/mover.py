@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -19,8 +20,9 @@ from proxy.config import Config
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login import reasons
 from proxy.login.homes import Homes
-from proxy.login.legacy import LegacyDoor, name_of
+from proxy.login.legacy import HostBusy, LegacyDoor, name_of
 from proxy.login.names import Name
+from proxy.login.progress import Progress
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
@@ -28,14 +30,12 @@ from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import GaveWay, PasswordChanged, Reopen, Source, SourceError, SourceLost, Stopped
 from proxy.migration.turns import Turns
-from proxy.migration.weighing import Scales
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
-PROGRESS_SECONDS = 1.0  # how often a move's progress is written down for `status`
-FEW: Final = 100  # messages that will be here before anybody asks how far it is
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
 LONGEST_WAIT: Final = 3600.0
+PATIENCE: Final = 8  # times in a row that an account waits for its next turn at a host that is busy
 
 
 class Log(Protocol):
@@ -57,6 +57,10 @@ def _rejected(account: Account) -> str:
 
 class Unexpected(Exception):
     """A defect of ours. The text is for the administrator."""
+
+
+def _unnoticed(_account_id: int, *_about: object) -> None:
+    """Nobody waits for it."""
 
 
 class Mover:
@@ -87,8 +91,12 @@ class Mover:
         self._in_thread = in_thread
         self._log = log
         self._now = now
+        self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
+        # … and with each account whose move has failed, or cannot begin.
+        self.failed: Callable[[int], None] = _unnoticed
         self._refreshing: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
+        self._turned_away: Counter[int] = Counter()  # how often in a row an account met a busy host
         self._errands: dict[Name, list[Errand]] = {}  # of this process, but for first logins'
         self._passwords: dict[int, Secret] = {}  # of the moves that are under way
         # Told whose password is no longer taken, by name and hash.
@@ -114,42 +122,34 @@ class Mover:
         except BaseException:
             home.close()
             raise
-        terms = Terms(first=account.state is State.MOVING, seen=self._config.migration.seen)
-        started = self._reactor.seconds()
-        written: float | None = None
-        writing: Deferred[None] | None = None
+        migration = self._config.migration
+        terms = Terms(first=account.state is State.MOVING, seen=migration.seen, serve=migration.login == "serve")
+        progress = Progress(
+            account.id, self._accounts, seconds=self._reactor.seconds, in_thread=self._in_thread, apart=self.apart
+        )
         move: Move | None = None
         reopen = self._reopener(account, errand)
-        scales = Scales(self._legacy.exactness(name_of(account)))
 
         def make(told: Told) -> Move:
             nonlocal move
 
             def tell(sums: Sums) -> None:
-                nonlocal written, writing
                 told(sums)
-                over = writing is None or writing.called
-                if written is None:  # what is listed is written at once, where the rest will take a while
-                    few = sums.messages_total - sums.messages_done < FEW
-                    written = started if few else started - PROGRESS_SECONDS
-                if over and self._reactor.seconds() - written >= PROGRESS_SECONDS:
-                    written = self._reactor.seconds()
-                    writing = self.apart(self._write_progress(account, sums))
+                progress.tell(sums)
 
-            move = Move(
-                home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell, scales=scales
-            )
+            move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            self.begins(account.id, move)
             return move
 
         async def concluded(result: Sums | Exception) -> None:
-            if writing is not None:
-                await writing  # or what it writes could come last
+            await progress.settled()
             assert move is not None
-            await self._write_down(account, result, move, home, self._reactor.seconds() - started)
+            await self._write_down(account, result, move, home, progress)
 
         self._log.info("move started", account=account.name, first=terms.first)
         self._passwords[account.id] = password
         running = self.moves.start(account.id, make, concluded)
+        self._note_when_listed(account, running)
         self.apart(self._see_out(account.id, running, home))
         if errand is not None and errand.urgency > Urgency.REFRESH:
             errand.give_way = lambda: self._give_way(account)
@@ -168,6 +168,15 @@ class Mover:
 
         return reopen
 
+    def _note_when_listed(self, account: Account, running: Running) -> None:
+        def listed(why_not: str) -> None:
+            if why_not:
+                self._log.warning("login is held until all is here", account=account.name, reason=why_not)
+            else:
+                self._log.info("mailbox is listed", account=account.name)
+
+        running.when_listed(listed)
+
     async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
         try:
             await running.result.wait()
@@ -182,41 +191,38 @@ class Mover:
         if account_id in self._passwords:
             self._passwords[account_id] = password
 
-    async def _write_progress(self, account: Account, sums: Sums) -> None:
-        messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
-        await self._in_thread(self._accounts.progress, account.id, messages, octets)
-
     async def _write_down(
-        self, account: Account, result: Sums | Exception, move: Move, home: Home, seconds: float
+        self, account: Account, result: Sums | Exception, move: Move, home: Home, progress: Progress
     ) -> None:
         """How a move ended: for the administrator, and in the account's state. One warning a move, however often it
         met with trouble; what is to be said each time again is logged once."""
         try:
             if isinstance(result, Exception):
-                await self._write_down_failure(account, result, move, seconds)
+                await self._write_down_failure(account, result, move, progress)
             else:
-                await self._write_down_success(account, result, move, home, seconds)
+                await self._write_down_success(account, result, move, home, progress)
         except MailstoreError as error:
             if not isinstance(result, MailstoreError):  # else it is the same disk, which was spoken of
                 self._log.error("move not written down", account=account.name, reason=str(error))
             raise
 
-    async def _write_down_failure(self, account: Account, error: Exception, move: Move, seconds: float) -> None:
+    async def _write_down_failure(self, account: Account, error: Exception, move: Move, progress: Progress) -> None:
         reason = str(error)
         if isinstance(error, MailstoreError):
             maildir = self._config.maildir_for(account.local, account.domain)
-            reason = reasons.of_the_store(error, move.sums, maildir)
+            reason = reasons.of_the_store(error, progress.last, maildir)
         self._log.warning(
             "move interrupted",
             account=account.name,
             reason=reason,
             troubles=len(move.troubles),
-            seconds=round(seconds, 3),
+            seconds=round(progress.seconds, 3),
         )
+        self.failed(account.id)
         if self._stopping:
             return
-        if move.sums is not None:
-            await self._write_progress(account, move.sums)
+        if progress.last is not None:
+            await progress.write(progress.last)
         if isinstance(error, Stopped):
             await self._in_thread(self._accounts.gave_way, account.id)
         elif isinstance(error, PasswordChanged):
@@ -224,12 +230,14 @@ class Mover:
         else:
             await self._in_thread(self._accounts.interrupted, account.id, reason, self._next_try(account))
 
-    async def _write_down_success(self, account: Account, sums: Sums, move: Move, home: Home, seconds: float) -> None:
+    async def _write_down_success(
+        self, account: Account, sums: Sums, move: Move, home: Home, progress: Progress
+    ) -> None:
         remarks = [*move.remarks]
         if sums.quarantined:
             remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
         reason = "; ".join(remarks)
-        await self._write_progress(account, sums)
+        await progress.write(sums)
         await self._in_thread(self._accounts.moved, account.id, reason, self._next_round())
         news = [reason] if reason != account.reason else []
         told = "; ".join(filter(None, [*news, *move.troubles[-1:]]))
@@ -241,7 +249,7 @@ class Mover:
             messages=sums.messages_done,
             octets=sums.bytes_done,
             quarantined=sums.quarantined,
-            seconds=round(seconds, 3),
+            seconds=round(progress.seconds, 3),
         )
 
     async def _no_longer(self, account: Account, reason: str) -> None:
@@ -266,10 +274,20 @@ class Mover:
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
 
+    async def go_on(self, account: Account, password: Secret) -> None:
+        """Go on with a move that has failed, since somebody needs what it brings; unless somebody has begun to. Tells
+        `begins` or `failed` of it."""
+        if self._stopping or account.password_state is PasswordState.REJECTED:
+            self.failed(account.id)  # a password that the legacy server no longer takes is not sent again
+        elif account.id not in self._refreshing and self.moves.of(account.id) is None:
+            await self._refresh(account, password)
+
     async def _refresh(self, account: Account, password: Secret) -> None:
         self._refreshing.add(account.id)
         try:
             error = await self._carry(account, password, Errand(account.domain, Urgency.REFRESH))
+            if isinstance(error, LegacyError) or self.moves.of(account.id) is None:
+                self.failed(account.id)
         finally:
             self._refreshing.discard(account.id)
         if error is None:
@@ -302,6 +320,11 @@ class Mover:
 
     async def _put_back(self, account: Account, error: Exception | None) -> None:
         """Write down when an account is due again whose move has not begun. Others have written down how they ended."""
+        if isinstance(error, HostBusy) and self._turned_away[account.id] < PATIENCE and not self._stopping:
+            self._turned_away[account.id] += 1
+            await self._in_thread(self._accounts.gave_way, account.id)
+            return
+        self._turned_away.pop(account.id, None)
         if self._stopping or isinstance(error, (SourceError, LoginRejected, type(None))):
             return
         wait = self._next_try(account)

@@ -12,7 +12,7 @@ is tried again, and quarantined in the end with its reason, like any message, wh
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final, TypeAlias, TypeVar
@@ -32,6 +32,7 @@ from proxy.migration import folder_names, uidls
 from proxy.migration.pop3_source import Manners, source_error
 from proxy.migration.source import Receiver, SourceError, SourceLost
 from proxy.migration.uidls import Dropped, Maildrops, OpenMaildrop
+from proxy.migration.weighing import Exactness
 
 END_OF_TIME: Final = 4_102_444_800  # 2100-01-01: dates from here on, and those before 1970, are made up
 HEADERS_AT_ONCE: Final = 1_000  # that are held in memory
@@ -116,7 +117,11 @@ class ImapSource:
         self._note = note
         self._parts: list[_Part] = []
         self._firsts: list[int] = []
-        self._numbers: dict[int, int] = {}  # by ledger row: the messages that `fetch` is at
+
+    @property
+    def exactness(self) -> Exactness:
+        """Whatever RFC822.SIZE says: a literal brings its length with it, and answers say what they answer."""
+        return Exactness(approximate=True)
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -241,7 +246,6 @@ class ImapSource:
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         entries = dict(wanted)
         reach = ONE_BY_ONE if one_by_one else AFTER_ANSWERS if self._manners.one_at_a_time else Reach()
-        self._numbers = {entry.id: number for number, entry in wanted}
         sink = _Sink(self, entries, receiver)
         asked = [item for position, _ in wanted if (item := self._wanted(position)) is not None]
         try:
@@ -254,8 +258,6 @@ class ImapSource:
             self._learn(error)
             under_way = None if error.message is None else entries.get(error.message)
             raise _source_error(error, under_way) from error
-        finally:
-            self._numbers = {}
         for position, entry in wanted:
             part = self._part(position)
             if part.survey.refused is not None:
@@ -317,9 +319,6 @@ class ImapSource:
 
     async def prove(self) -> None:
         """Every answer of IMAP's has its question's tag."""
-
-    def hurry(self, entries: Collection[int]) -> None:
-        self._connection.hurry([number for entry in entries if (number := self._numbers.get(entry)) is not None])
 
     def pause(self) -> None:
         self._connection.pause()

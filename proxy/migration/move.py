@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -33,12 +33,14 @@ from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from mailstore.landing import Landing
-from mailstore.ledger import Entry, Listed, Sums
+from mailstore.landing import Landing, flags_by
+from mailstore.ledger import Entry, Listed, Outcome, Sums
+from mailstore.mailhome import MailHome
 from proxy.migration import plan
 from proxy.migration.comparing import Comparing
+from proxy.migration.early import Early, Hurries
 from proxy.migration.pull import InThread, Pull
-from proxy.migration.source import Reopen, Source, SourceBusy, SourceError, SourceLost, Stopped
+from proxy.migration.source import ErrandSource, Reopen, Source, SourceBusy, SourceError, SourceLost, Stopped
 from proxy.migration.weighing import Scales
 from proxy.wire.door import Home
 
@@ -83,10 +85,16 @@ NEXT: Final[Mapping[Stage, frozenset[Stage]]] = {
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How a move is to be done. `first`: the mailbox has never been whole here, so nobody is looking at it and
-    UIDs are held for all that is listed. `seen` as in the configuration."""
+    UIDs are held for all that is listed. `seen` as in the configuration. `serve`: the user is let in as soon as the
+    whole mailbox is listed (`proxy.migration.early`)."""
 
     first: bool
     seen: str = "headers"
+    serve: bool = False
+
+
+def _unnoticed(_why_not: str) -> None:
+    """Nobody waits for it."""
 
 
 class Pauses:
@@ -140,13 +148,15 @@ class Move:
         in_thread: InThread,
         clock: IReactorTime,
         told: Callable[[Sums], None] = lambda _sums: None,
-        scales: Scales | None = None,
     ) -> None:
-        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward. `scales` come
-        with what is known of the server."""
+        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
         self.stage = Stage.LISTING
         self.troubles: list[str] = []  # what went wrong and was got over, in words for the administrator
-        self._scales = scales or Scales()
+        self._scales = Scales()
+        self.listed = False  # may the user be let in, before all is here?
+        self.when_listed: Callable[[str], None] = _unnoticed  # called when that is so, or with why it cannot be
+        self._hurries = Hurries()
+        self._early: Early | None = None
         self.sums: Sums | None = None
         self._of_listing: Sequence[str] = ()  # what the administrator should know of the mailbox as it is listed
         self._home = home
@@ -172,6 +182,20 @@ class Move:
         if self._done_before is None:
             self._done_before = sums.messages_done
         self._told(sums)
+
+    def _entered(self, sums: Sums) -> None:
+        self._step_forward(sums)
+        if self._early is not None:
+            self._early.batch_entered()
+
+    def hurry(self, uids: Collection[int], *, whole: bool) -> None:
+        """Somebody waits for these messages, or their headers, which are listed and not here: they come next."""
+        self._hurries.hurry(uids, whole=whole)
+
+    def _is_listed(self, why_not: str) -> None:
+        if not self.listed:
+            self.listed = not why_not
+            self.when_listed(why_not)
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -254,15 +278,7 @@ class Move:
         if source.folders:
             needed = {listed.folder for listed in planned.new}
             await self._home.run(lambda home: home.receive_folders(source.folders, needed))
-        made = await self._home.run(
-            lambda home: home.ledger.record_listing(
-                planned.new,
-                planned.gone,
-                hold_uids=self._terms.first,
-                relisted=planned.relisted,
-                unlisted=planned.unlisted,
-            )
-        )
+        made = await self._home.run(lambda home: self._record(home, planned))
         new = zip((listed.position for listed in planned.new), made, strict=True)
         wanted, suspects = plan.in_order(self._as_owed(planned.owed), new)
         self._step_forward(await self._home.run(lambda home: home.ledger.sums()))
@@ -292,6 +308,20 @@ class Move:
             raise SourceLost(f"{text}, {lost} of which are still to come over")
         return (f"{text}; {known.messages_total - lost} came over and are kept",)
 
+    def _record(self, home: MailHome, planned: plan.Plan) -> Sequence[Entry]:
+        """Enter a listing. Where the mailbox is listed to the user already, what is new is as well."""
+        first = self._terms.first
+        shown = first and home.oncoming.complete()
+        return home.ledger.record_listing(
+            planned.new,
+            planned.gone,
+            hold_uids=first,
+            relisted=planned.relisted,
+            unlisted=planned.unlisted,
+            shown=flags_by(self._terms.seen) if shown else None,
+            again=[entry.id for _, entry in planned.owed if entry.outcome is Outcome.GONE],
+        )
+
     def _as_owed(self, owed: Sequence[tuple[int, Entry]]) -> Sequence[tuple[int, Entry]]:
         """UIDs are held while nobody looks. Afterwards a message that comes late gets a new one: it must not appear
         below one that a session has seen (RFC 3501 2.3.1.1)."""
@@ -307,24 +337,42 @@ class Move:
         given: Sequence[tuple[int, Entry]],
     ) -> None:
         clock, seen = self._clock, self._terms.seen
-        landing = await self._home.run(
-            lambda home: Landing(
-                home.maildir, home.token, seen=seen, clock=home.clock, directories=home.directories_of_folders()
+        landing, unwanted = await self._home.run(
+            lambda home: (
+                Landing(
+                    home.maildir, home.token, seen=seen, clock=home.clock, directories=home.directories_of_folders()
+                ),
+                home.oncoming.unwanted(),
             )
         )
-        self._scales.begin()
-        pull = Pull(
-            self._home,
-            landing,
-            source,
-            in_thread=self._in_thread,
-            clock=clock,
-            entered=self._step_forward,
-            scales=self._scales,
-        )
+        self._scales.begin(source.exactness)
+
+        def make() -> Pull:
+            return Pull(
+                self._home,
+                landing,
+                source,
+                in_thread=self._in_thread,
+                clock=clock,
+                entered=self._entered,
+                scales=self._scales,
+            )
+
+        pull, self._early = make(), None
+        if self._terms.first and self._terms.serve and isinstance(source, ErrandSource):
+            self._early = Early(
+                self._home,
+                source,
+                pull,
+                self._hurries,
+                seen=seen,
+                clock=clock,
+                listed=self._is_listed,
+                another=make,
+            )
         entries = [entry for _, entry in (*wanted, *suspects)]
         try:
-            await self._in_thread(landing.clear_leftovers, entries)
+            await self._in_thread(landing.clear_leftovers, entries, unwanted)
             await self._stream(source, pull, wanted, suspects, given)
         finally:
             await pull.rest()  # a thread that still wrote would write to whatever has the descriptors next
@@ -340,11 +388,7 @@ class Move:
     ) -> None:
         positions = {entry.id: position for position, entry in (*wanted, *suspects)}
         try:
-            alone = [item for item in wanted if self._scales.did_not_fit(item[1])]
-            for item in alone:
-                await source.fetch([item], pull, one_by_one=True)
-            await pull.answered()
-            await source.fetch([item for item in wanted if item not in alone], pull)
+            await self._fetch_wanted(source, pull, wanted)
             left_out = await self._weigh_again(source, pull, positions)
             refusing = {entry.id for entry, _ in pull.refusals}
             given = [*given, *(item for item in wanted if item[1].id not in refusing)]
@@ -369,8 +413,22 @@ class Move:
             raise
         await self._finish(pull)
         refused += await self._note_spoilt(pull)
-        if pull.stored + refused < len(positions):  # or a part would be taken for the whole (invariant 3)
+        dropped = len(self._early.dropped) if self._early is not None else 0
+        if pull.stored + refused + dropped < len(positions):  # or a part would be taken for the whole (invariant 3)
             raise SourceLost("fewer messages came than were asked for")
+
+    async def _fetch_wanted(self, source: Source, pull: Pull, wanted: Sequence[tuple[int, Entry]]) -> None:
+        """Over a new connection, what did not come as long as announced over the one before comes first, each by
+        itself."""
+        alone = [item for item in wanted if self._scales.did_not_fit(item[1])]
+        for item in alone:
+            await source.fetch([item], pull, one_by_one=True)
+        await pull.answered()
+        rest = [item for item in wanted if item not in alone] if alone else wanted
+        if self._early is None:
+            await source.fetch(rest, pull)
+        else:
+            await self._early.fetch(rest)
 
     async def _weigh_again(self, source: Source, pull: Pull, positions: Mapping[int, int]) -> int:
         """Fetch once more what did not come as long as it was announced: the same twice is believed. What comes with

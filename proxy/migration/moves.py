@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from mailstore.errors import MailstoreError
 from mailstore.ledger import Sums
@@ -12,6 +14,8 @@ from proxy.migration.move import Move
 from proxy.migration.shared import Shared
 from proxy.migration.source import SourceError
 from proxy.wire.door import Hold
+
+T = TypeVar("T")
 
 Told = Callable[[Sums], None]
 Concluded = Callable[[Sums | Exception], Awaitable[None]]
@@ -26,7 +30,19 @@ class Running:
         self._holds: list[Hold] = []
         self._concluded = concluded
         self.move = make(self._told)
+        opening: Deferred[None] = Deferred()
+        self._opened: Shared[None] = Shared(opening)
+        self.move.when_listed = self._is_listed
+        self._opening = opening
+        self._listeners: list[Callable[[str], None]] = []
+        self._said: str | None = None  # why the user cannot be let in yet, "" if that is so, None: not known
         self.result: Shared[Sums] = Shared(Deferred.fromCoroutine(self._run()))
+
+        def ended(result: Sums | Failure) -> None:
+            if not opening.called:
+                opening.callback(result if isinstance(result, Failure) else None)
+
+        self.result.wait().addBoth(ended)
 
     async def _run(self) -> Sums:
         try:
@@ -37,17 +53,38 @@ class Running:
         await self._concluded(sums)
         return sums
 
+    def _is_listed(self, why_not: str) -> None:
+        self._said = why_not
+        for listener in self._listeners:
+            listener(why_not)
+        if not why_not:
+            self._opening.callback(None)
+
+    def when_listed(self, listener: Callable[[str], None]) -> None:
+        """Have `listener` called when the user may be let in before all is here ("" is why not), or cannot be."""
+        self._listeners.append(listener)
+        if self._said is not None:
+            listener(self._said)
+
     def _told(self, sums: Sums) -> None:
         for hold in self._holds:
             _show(sums, hold)
 
     def join(self, hold: Hold) -> Deferred[Sums]:
         """Wait for the end; `hold` is kept up to date meanwhile. Cancelling ends the wait, not the move."""
+        return self._joined(self.result, hold)
+
+    def opened(self, hold: Hold) -> Deferred[None]:
+        """The same until the user may be let in: when the whole mailbox is listed, if the move is of that kind, and at
+        its end."""
+        return self._joined(self._opened, hold)
+
+    def _joined(self, result: Shared[T], hold: Hold) -> Deferred[T]:
         hold.accepted = True
         if self.move.sums is not None:
             _show(self.move.sums, hold)
         self._holds.append(hold)
-        waiting = self.result.wait()
+        waiting = result.wait()
 
         def left(result: object) -> object:
             self._holds = [other for other in self._holds if other is not hold]  # equal ones are others' holds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -24,10 +24,20 @@ from proxy.legacy.errors import (
 )
 from proxy.legacy.settings import CAREFUL, ONE_AT_A_TIME, PROMISED, TRIED, Window
 from proxy.migration import listing
-from proxy.migration.source import PasswordChanged, Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
+from proxy.migration.agenda import Agenda
+from proxy.migration.source import (
+    HeaderReceiver,
+    PasswordChanged,
+    Receiver,
+    SourceBusy,
+    SourceError,
+    SourceLost,
+    SourceUnusable,
+)
+from proxy.migration.weighing import Exactness
 from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.pace import Pace
-from proxy.pop3.client.unproven import Unproven
+from proxy.pop3.client.unproven import Unproven, UnprovenErrands
 
 Sizes = dict[int, int | None]  # octets by number
 Uidls = list[tuple[int, bytes]] | None  # numbers and unique-ids; None where there are none
@@ -36,7 +46,6 @@ Listings = tuple[Sizes, Uidls, int | None]  # and STAT's count
 HEADERS_AT_ONCE = 64  # TOPs that are on their way
 UNSHOWN = 2  # messages in a row, the first ones, whose headers are refused by a server that has no TOP
 CHANGED = "the password was changed there, and the move goes on when the user logs in with the new one"
-ENDLESS = 256 * 1024 * 1024  # octets after which a message that was announced with less than half has no end
 DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets few, or one
 
 
@@ -49,6 +58,7 @@ class Manners:
         self._distrusted_until = float("-inf")
         self._broke_off = 0  # times within the present distrust
         self._pace: Pace | None = None
+        self.exactness = Exactness()
         self.bare_line_ends = False  # does it end the lines of messages so, and was found out?
 
     @property
@@ -91,23 +101,15 @@ class _Sink:
         self.answered = False  # has anything come?
         self._entries = dict(wanted)
         self._receiver = receiver
-        self._octets = 0  # of the large one under way
 
     def message(self, number: int, data: bytes) -> None:
         self.answered = True
         self._receiver.message(self._entries[number], data)
 
     def begin(self, number: int) -> None:
-        self._large, self._octets = self._entries[number], 0
-        self._receiver.begin(self._large)
+        self._receiver.begin(self._entries[number])
 
     def piece(self, data: bytes) -> None:
-        self._octets += len(data)
-        if self._octets > max(ENDLESS, 2 * self._large.octets):
-            raise LegacyProtocolError(
-                f"a message of {self._large.octets} octets does not end after {self._octets}",
-                remedy="it is fetched again by itself, and quarantined in the end; look at it on the legacy server",
-            )
         self._receiver.piece(data)
 
     def end(self) -> None:
@@ -119,6 +121,20 @@ class _Sink:
         self._receiver.refused(self._entries[number], text)
 
 
+class _HeaderSink(_Sink):
+    """The same with headers."""
+
+    def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
+        super().__init__(wanted, receiver)
+        self._header_receiver = receiver
+
+    def header(self, number: int, data: bytes) -> None:
+        self._header_receiver.header(self._entries[number], data)
+
+    def no_header(self, number: int, text: str) -> None:
+        self._header_receiver.no_header(self._entries[number], text)
+
+
 class Pop3Source:
     """A logged-in POP3 connection. `left` is called once when the connection is given up."""
 
@@ -126,9 +142,11 @@ class Pop3Source:
         self._connection = connection
         self._manners = manners
         self._left = left
-        self._fetching: Sequence[tuple[int, Entry]] = ()  # what `fetch` is at
-        self._numbers: dict[int, int] | None = None  # of these, by ledger row; made when it is first needed
         self.remarks: list[str] = []
+
+    @property
+    def exactness(self) -> Exactness:
+        return self._manners.exactness
 
     @property
     def folders(self) -> Sequence[OldFolder]:
@@ -145,6 +163,8 @@ class Pop3Source:
             raise source_error(error) from error
         listed, remarks = listing.together(*heard)
         self.remarks = [*remarks, *listing.known(connection.greeting, connection.capabilities)]
+        if connection.expires:
+            self.remarks.append(listing.EXPIRES)
         return listed
 
     async def _listings(self) -> Listings:
@@ -173,7 +193,6 @@ class Pop3Source:
         sizes = {number: entry.octets or None for number, entry in wanted}
         if self._manners.bare_line_ends:
             self._connection.take_bare_line_ends()
-        self._fetching, self._numbers = wanted, None
         sink = _Sink(wanted, receiver)
         unproven = Unproven(sink, sizes)
         try:
@@ -189,8 +208,33 @@ class Pop3Source:
                 self._manners.broke_off()
             under_way = None if error.message is None else entries.get(error.message)
             raise source_error(error, under_way) from failure
-        finally:
-            self._fetching, self._numbers = (), None
+
+    async def many_at_once(self) -> bool:
+        """See `ErrandSource`."""
+        return (await self._pace()).limits is not ONE_AT_A_TIME
+
+    async def errands(self, agenda: Agenda, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
+        """See `ErrandSource`."""
+        many = not self._manners.one_at_a_time
+        if self._manners.bare_line_ends:
+            self._connection.take_bare_line_ends()
+        sink = _HeaderSink(wanted, receiver)
+        unproven = UnprovenErrands(sink, {number: entry.octets or None for number, entry in wanted})
+        try:
+            await self._connection.run_errands(agenda, unproven)
+            await unproven.settle(self._connection.noop)
+        except LegacyError as failure:
+            error = unproven.given_up(failure)
+            raise self._broken(error, dict(wanted), many=many, answered=sink.answered) from failure
+
+    def _broken(self, error: LegacyError, entries: Mapping[int, Entry], *, many: bool, answered: bool) -> SourceError:
+        """`many`: several commands were under way."""
+        if isinstance(error, BareLineEnds) and not self._manners.bare_line_ends:
+            self._manners.bare_line_ends = True
+            return SourceLost(error.advice)  # no message's fault
+        if many and (isinstance(error, (LegacyTimeout, LegacyProtocolError)) or not answered):
+            self._manners.broke_off()  # whatever it announced
+        return source_error(error, None if error.message is None else entries.get(error.message))
 
     async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
         """By TOP. Where the first few are refused nothing more is asked."""
@@ -237,11 +281,6 @@ class Pop3Source:
         if able is Pipelining.UNABLE_REOPEN:
             raise SourceLost("the server lost a command that was sent with another: from now on one at a time")
         return Pace(ONE_AT_A_TIME)
-
-    def hurry(self, entries: Collection[int]) -> None:
-        if self._numbers is None:
-            self._numbers = {entry.id: number for number, entry in self._fetching}
-        self._connection.hurry([self._numbers[entry] for entry in entries if entry in self._numbers])
 
     async def prove(self) -> None:
         """By STAT: POP3 has no tags, and a line that a server said twice would have been taken for its +OK to PASS.

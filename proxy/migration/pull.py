@@ -8,7 +8,7 @@ for a single message. When too much is waiting to be written the source is pause
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -70,6 +70,8 @@ class Pull:
         self._idle: Deferred[None] | None = None
         self._dry: Deferred[None] | None = None
         self._quiet: Deferred[None] | None = None
+        self._hastened: set[int] = set()  # ledger rows that somebody waits for
+        self._waited_for = False  # is one of them written?
         self.refusals: list[tuple[Entry, str]] = []  # by the server
         self.spoilt: list[tuple[Entry, str]] = []  # refused by the disk, one by one
         self.stored = 0
@@ -106,6 +108,16 @@ class Pull:
         self._scales.leave_out(entry)
         self.refusals.append((entry, text))
 
+    def hasten(self, ledger_ids: Iterable[int]) -> None:
+        """Somebody waits for these: their barrier comes as soon as they are written."""
+        self._hastened.update(ledger_ids)
+        self._look_for_hastened(self._written)
+        self._maybe_settle()
+
+    def _look_for_hastened(self, written: Iterable[Written]) -> None:
+        if self._hastened and any(message.landed.entry.id in self._hastened for message in written):
+            self._waited_for = True
+
     # The three steps
 
     def _took(self, octets: int) -> None:
@@ -137,6 +149,7 @@ class Pull:
         if self._scales.out_of_step:
             self._arrived.clear()
             self._source.abort()
+        self._look_for_hastened(self._written)
         if self._arrived:
             self._write()
         if self._paused and self._arrived_octets <= LOW_WATER:
@@ -149,13 +162,15 @@ class Pull:
         if self._settling or not self._written or self._failure is not None:
             return
         due = (
-            len(self._written) >= BATCH_MESSAGES
+            self._waited_for
+            or len(self._written) >= BATCH_MESSAGES
             or self._written_octets >= BATCH_OCTETS
             or self._clock.seconds() - self._last_barrier >= BATCH_SECONDS
             or (self._finishing and not self._writing and not self._arrived)
         )
         if due:
             batch, self._written, self._written_octets = self._written, [], 0
+            self._waited_for = False
             self._settling = True
             done = Deferred.fromCoroutine(self._settle(batch))
             done.addErrback(self._settle_failed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from mailstore.ledger import Entry, Listed
 from mailstore.old_folders import OldFolder
+from proxy.migration.agenda import Agenda
+from proxy.migration.weighing import Exactness
 
 
 class SourceError(Exception):
@@ -69,6 +71,10 @@ class Source(Protocol):
     """A logged-in connection to an account's old mailbox."""
 
     @property
+    def exactness(self) -> Exactness:
+        """Of the lengths that this server tells: one for all its connections."""
+
+    @property
     def remarks(self) -> Sequence[str]:
         """What the administrator should know of the last listing, a sentence each: is it all of the mailbox?"""
 
@@ -86,9 +92,6 @@ class Source(Protocol):
         """Hand each header to `take`, with its position, in order. Messages whose headers the server does not show
         are left out. Raises SourceError."""
 
-    def hurry(self, entries: Collection[int]) -> None:
-        """Of what `fetch` was given and has not asked for yet, ask for these ledger rows next."""
-
     async def prove(self) -> None:
         """Be sure that what was taken for the answer to the password is it. Raises SourceError."""
 
@@ -102,6 +105,27 @@ class Source(Protocol):
 
     def abort(self) -> None:
         """Drop the connection."""
+
+
+class HeaderReceiver(Receiver, Protocol):
+    """Takes headers as well."""
+
+    def header(self, entry: Entry, data: bytes) -> None:
+        """A message's header with its blank line, as the server gives it by itself."""
+
+    def no_header(self, entry: Entry, text: str) -> None:
+        """The server does not give this one by itself, or none at all."""
+
+
+@runtime_checkable
+class ErrandSource(Source, Protocol):
+    """A source that can be asked for headers, and for what somebody waits for before all else."""
+
+    async def many_at_once(self) -> bool:
+        """May many commands be under way at once? Raises SourceError."""
+
+    async def errands(self, agenda: Agenda, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
+        """Fetch what `agenda` says until there is no more, all of it among `wanted`. Raises SourceError."""
 
 
 Reopen = Callable[[], Awaitable[Source]]

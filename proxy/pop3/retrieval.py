@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mailstore.content import Content
-from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage
+from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage, NotArrived, NotCarriedOver, StillAway
 from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
 from proxy.pop3.errors import Refused
@@ -148,10 +148,16 @@ def status_line(content: Content, lines: int | None) -> bytes:
 
 
 def read_batch(mail: MailHome, batch: Sequence[Wanted]) -> dict[tuple[int, int | None], bytes | MailstoreError]:
-    """Whole replies, or why there is none. One that fails leaves the others alone. Runs in a thread."""
+    """Whole replies, or why there is none. One that fails leaves the others alone, and so does one that is not here
+    yet, unless it is the first. Runs in a thread. Raises NotArrived."""
+    away = mail.away(INBOX_ID, {wanted.uid for wanted in batch})
+    if away:
+        if batch[0].uid in away and isinstance(error := mail.absent(batch[0].uid, away), NotArrived):
+            raise error
+        batch = [wanted for wanted in batch if wanted is batch[0] or wanted.uid not in away]
     try:
         contents = mail.open_many(INBOX_ID, {wanted.uid for wanted in batch})
-    except MessageLost:  # one of them: ask for each
+    except (MessageLost, StillAway):  # one of them: ask for each
         return {wanted.key: _read_one(mail, wanted) for wanted in batch}
     try:
         return {wanted.key: _reply(contents.get(wanted.uid), wanted) for wanted in batch}
@@ -197,6 +203,9 @@ def _explained(session: Session, wanted: Wanted, error: MailstoreError) -> Excep
     """A message that others removed is nobody's fault; anything else the administrator should see."""
     if isinstance(error, NoSuchMessage):
         return Refused(f"message {wanted.number} was removed by another session")
+    if isinstance(error, (NotCarriedOver, StillAway)):
+        session.log.warning("pop3 message not here", uid=wanted.uid, reason=str(error))
+        return Refused(str(error), "SYS/TEMP")
     if isinstance(error, MessageLost):
         session.log.error("pop3 message lost", uid=wanted.uid, reason=str(error))
         return Refused(f"message {wanted.number} cannot be read", "SYS/PERM")

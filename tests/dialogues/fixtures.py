@@ -11,7 +11,18 @@ from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
 from mailstore.mailhome import MailHome
 from mailstore.quota import Limits
 from proxy.login.furnishing import NAMES
-from tests.dialogues.store import deliver, drop, lose, make, make_home, rename
+from tests.dialogues.store import (
+    abandoned,
+    arrives,
+    deliver,
+    drop,
+    header_comes,
+    list_only,
+    lose,
+    make,
+    make_home,
+    rename,
+)
 
 FIRST_DATE = 1_700_000_000  # 14-Nov-2023 22:13:20 +0000; each further message is an hour younger
 HOUR = 3_600
@@ -251,6 +262,8 @@ def told(home: MailHome, words: str) -> None:
     `drop NAME`: another program delivers them into the Maildir, with LF line ends;
     `make NAME`: another program makes a folder, of Latin letters, with the message of "nested" in it;
     `name N LETTERS`: another program renames INBOX's Nth message to have these flags;
+    `list NAME`: the messages of INBOX of that one are listed, and none is here; then for the Nth of them:
+    `header N`: its header comes; `arrive N`: it comes; `abandon N`: it cannot be fetched, and is in quarantine;
     `notice INBOX`: the kernel tells of what happened in a folder's directories.
     """
     word, value, *rest = words.split()
@@ -270,7 +283,17 @@ def told(home: MailHome, words: str) -> None:
         make(home, value, NESTED)
     elif word == "name":
         rename(home, int(value), "".join(rest))
+    elif word in {"list", "header", "arrive", "abandon"}:
+        _awaited(home, word, value)
     elif word == "notice":
         home.reconcile_named(value)
     else:
         raise AssertionError(f"the mailbox does not know {words!r}")
+
+
+def _awaited(home: MailHome, word: str, value: str) -> None:
+    if word == "list":
+        list_only(home, [(sample.octets, sample.uidl) for sample in MAILBOXES[value].inbox])
+    else:
+        happens = {"header": header_comes, "arrive": arrives, "abandon": abandoned}[word]
+        happens(home, int(value), letter(int(value)))

@@ -8,7 +8,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from mailstore.errors import TakesLonger
+from mailstore.errors import NotArrived, TakesLonger
 from mailstore.mailhome import MailHome
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal
 
@@ -39,16 +39,20 @@ class ScriptedHome:
     async def run(self, operation: Callable[[MailHome], T]) -> T:
         if self.closed:
             raise AssertionError("a session uses a home that it has closed")
-        try:
-            return await succeed(operation(self._gate.mail))
-        finally:
-            self._gate.pass_on_changes()
+        while True:
+            try:
+                return await succeed(operation(self._gate.mail))
+            except NotArrived:
+                if not await self._gate.something_comes():
+                    return self._gate.mail.without_waiting(operation)
+            finally:
+                self._gate.pass_on_changes()
 
     async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
         assert not self.closed
         try:
             return self._gate.mail.briefly(operation)
-        except TakesLonger:
+        except (TakesLonger, NotArrived):
             return await self.run(operation)
         finally:
             self._gate.pass_on_changes()
@@ -99,16 +103,22 @@ class ScriptedGate:
         self._way = "open"
         self._held: list[tuple[Hold, Deferred[None]]] = []
         self._announced = announced
+        self._in_vain = False
+        self._waiting: list[Deferred[bool]] = []  # for messages that are not here yet
 
     def told(self, words: str) -> None:
         """What a dialogue says to the gate:
 
         `open`, `hold` or the name of a refusal: what the next logins meet;
+        `in-vain`: nothing that is not here yet comes any more;
         `accepted`, `progress DONE TOTAL`, `release`, `refuse NAME`: for the logins that are held.
         """
         word, *rest = words.split()
         if word in {"open", "hold", *REFUSALS}:
             self._way = word
+        elif word == "in-vain":
+            self._in_vain = True
+            self._wake(False)
         elif word == "accepted":
             for hold, _ in self._held:
                 hold.accepted = True
@@ -145,7 +155,22 @@ class ScriptedGate:
         for folder in dict.fromkeys(self._announced):
             for home in self.homes:
                 self.clock.callLater(0, home.announce, folder)
-        self._announced.clear()
+        if self._announced:
+            self._announced.clear()
+            self.clock.callLater(0, self._wake, True)
+
+    def something_comes(self) -> Deferred[bool]:
+        """Fires after a change, and with False when nothing comes any more."""
+        if self._in_vain:
+            return succeed(False)
+        waiting: Deferred[bool] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    def _wake(self, again: bool) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(again)
 
     def _left(self, waiting: Deferred[None]) -> None:
         self.cancelled += 1

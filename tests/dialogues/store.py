@@ -7,9 +7,9 @@ import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mailstore import delivery
+from mailstore import delivery, landing
 from mailstore.database import MailboxEngine
-from mailstore.index.rows import shared_flags
+from mailstore.index.rows import NO_FLAGS, shared_flags
 from mailstore.ledger import Landed, Listed
 from mailstore.mailhome import MailHome
 
@@ -34,6 +34,35 @@ def deliver(home: MailHome, messages: Iterable[tuple[bytes, str, Iterable[str], 
             landed.append(Landed(entry, size, digest, date, shared_flags(flags), file))
         place.settle()
         home.ledger.enter(landed)
+
+
+def list_only(home: MailHome, messages: Iterable[tuple[bytes, str]]) -> None:
+    """List messages (octets, UIDL) in INBOX before they are here."""
+    listed = [Listed(position, uidl, len(octets)) for position, (octets, uidl) in enumerate(messages, 1)]
+    home.ledger.record_listing(listed, (), hold_uids=True)
+    home.ledger.show(NO_FLAGS)
+
+
+def header_comes(home: MailHome, number: int, octets: bytes) -> None:
+    """The header of the `number`th message that was listed so is here."""
+    noted = landing.noted(number, octets, seen="headers", now=NOW)
+    assert noted is not None
+    home.oncoming.note([noted])
+
+
+def arrives(home: MailHome, number: int, octets: bytes) -> None:
+    """The whole of it is here."""
+    (entry,) = (entry for entry in home.ledger.entries() if entry.id == number)
+    place = landing.Landing(home.maildir, home.token, seen="headers", clock=lambda: NOW)
+    written = place.write([(entry, octets)])
+    place.settle(written)
+    place.close()
+    home.enter([each.landed for each in written])
+
+
+def abandoned(home: MailHome, number: int, _octets: bytes) -> None:
+    """It cannot be fetched."""
+    home.ledger.quarantine(number, "the legacy server refuses this message")
 
 
 def lose(home: MailHome, number: int) -> None:

@@ -26,6 +26,11 @@ from typing import Final
 PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "courier": ("courier-pop", "courier-base", "courier-authlib", "courier-authdaemon", "courier-authlib-userdb"),
     "cyrus": ("cyrus-pop3d", "cyrus-common", "libsasl2-modules", "sasl2-bin", "tzdata"),
+    "courier-imap": (
+        *("courier-imap", "courier-pop", "courier-base"),
+        *("courier-authlib", "courier-authdaemon", "courier-authlib-userdb"),
+    ),
+    "cyrus-imap": ("cyrus-imapd", "cyrus-pop3d", "cyrus-common", "libsasl2-modules", "sasl2-bin", "tzdata"),
     "popa3d": ("popa3d", "libpam-modules"),
     "solid-pop3d": ("solid-pop3d", "libpam-modules"),
 }

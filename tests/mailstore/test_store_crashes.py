@@ -10,6 +10,7 @@ import pytest
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, FLAGGED, SEEN, StoreMode
 from mailstore.landing import Arriving, Landing, Whole
+from mailstore.landing import noted as noted_header
 from mailstore.ledger import Listed, Outcome
 from mailstore.mailhome import MailHome
 from tests.mailstore.killing import every_crash
@@ -275,3 +276,44 @@ def test_pending_work_that_cannot_be_done_yet_is_done_before_anything_is_put_the
     check_whole(home)
     assert debris(home) == []
     home.close()
+
+
+def awaiting_move(path: Path) -> None:
+    """The same where the user is let in early: listed first, then headers, then the messages, one of which the user
+    has marked meanwhile and one removed."""
+    home = open_home(path)
+    if not home.oncoming.complete():
+        listed = [Listed(n, f"u{n}", len(data)) for n, data in enumerate(MAILS, 1)]
+        if not home.ledger.entries():
+            home.ledger.record_listing(listed, (), hold_uids=True)
+        home.ledger.show(frozenset())
+    if not home.oncoming.unwanted():
+        home.remove([3])
+    home.store_flags(INBOX_ID, [2], StoreMode.ADD, [FLAGGED, "work"])
+    landing = Landing(home.maildir, home.token, seen="headers", clock=lambda: NOW)
+    owed = [entry for entry in home.ledger.entries() if entry.outcome is Outcome.LISTED]
+    landing.clear_leftovers(owed, home.oncoming.unwanted())
+    noted = [noted_header(entry.id, MAILS[entry.position - 1], seen="headers", now=NOW) for entry in owed[2:]]
+    home.oncoming.note([each for each in noted if each is not None])
+    unwanted = [entry for entry in home.ledger.entries() if entry.id == 3]  # on its way when it was removed
+    written = landing.write([(entry, MAILS[entry.position - 1]) for entry in owed[:3] + unwanted])
+    landing.settle(written)
+    home.enter([message.landed for message in written])
+    landing.close()
+    home.close()
+
+
+def test_what_is_awaited_arrives_once_whenever_it_is_killed(tmp_path: Path) -> None:
+    template = made(tmp_path)
+    everything = {n: data for n, data in enumerate(MAILS, 1) if n != 3}
+    for path in every_crash(template, awaiting_move):
+        for _ in range(3):
+            awaiting_move(path)
+        home = open_home(path)
+        assert {row.uid for row in rows(home)} == everything.keys()
+        assert bodies(home) == everything
+        assert {row.uid: row.flags for row in rows(home)}[2] == {FLAGGED, "work"}
+        assert [row.uidl for row in home.maildrop()] == [f"u{n}" for n in everything]
+        check_whole(home)
+        assert debris(home) == []
+        home.close()

@@ -36,7 +36,11 @@ class Renaming(Dovecot):
             self.start()
 
     def forget(self, user: str) -> None:
-        """What an administrator does who removes its indexes: UIDs and UIDVALIDITY are made anew."""
+        """What an administrator does who removes its indexes: UIDs and UIDVALIDITY, the time, are made anew."""
+        (line, *_) = (self.maildir(user) / "dovecot-uidlist").read_text().splitlines()
+        (made,) = [int(word[1:]) for word in line.split() if word.startswith("V")]
+        while time.time() < made + 1:
+            select.select([], [], [], 0.02)
         for file in self.maildir(user).glob("dovecot*"):
             file.unlink()
 

@@ -13,7 +13,7 @@ log; every failure is a `LegacyError`. Cancelling anything that is awaited here 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,6 @@ class Connection:
         self._session = session
         self._clock = clock
         self._selected: Place | None = None
-        self._retrieval: Retrieval | None = None
 
     @classmethod
     async def open(
@@ -174,19 +173,12 @@ class Connection:
         """
         session = self._session
         retrieval = Retrieval(wanted, sink, reach, session.send, session.next_tag, session.wire.abort, self._selected)
-        self._retrieval = retrieval
         try:
             result = retrieval.pending()
             retrieval.start()
             await result
         finally:
-            self._retrieval = None
             self._selected = retrieval.selected
-
-    def hurry(self, numbers: Collection[int]) -> None:
-        """Of what `retrieve` was given, ask for these next."""
-        if self._retrieval is not None:
-            self._retrieval.hurry(numbers)
 
     def pause(self) -> None:
         """Hand the sink no more for now. What was read already, at most 64 KiB, still comes."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -161,14 +161,6 @@ class Retrieval:
     def selected(self) -> Place | None:
         """The folder that the last command sent leaves open."""
         return self._last.place
-
-    def hurry(self, numbers: Collection[int]) -> None:
-        """Ask for these next, ahead of whatever was not asked for yet."""
-        wanted = set(numbers)
-        first = [each for each in self._waiting if each.number in wanted]
-        if first:
-            rest = [each for each in self._waiting if each.number not in wanted]
-            self._waiting = deque([*first, *rest])
 
     # What comes
 

@@ -7,6 +7,7 @@ than a piece, however large it is and however slowly the client reads.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from mailstore.content import Content
 from mailstore.index.rows import SEEN
 from mailstore.mailhome import MailHome
 from proxy.imap import esearch, responses
-from proxy.imap.answers import Bad, Done, No, expunge_issued, unreadable
+from proxy.imap.answers import Bad, Done, No, expunge_issued, not_here, unreadable
 from proxy.imap.commands.resync import tell_vanished
 from proxy.imap.decoding import Decoded
 from proxy.imap.grammar.syntax import Command, Fetch, FetchItem
@@ -49,12 +50,14 @@ async def fetch(session: Session, command: Command, arguments: Fetch) -> Done:
     if plan.from_view:
         await _from_view(session, view, spans, plan)
         return Done(b"Fetch completed.")
-    gone, lost, refused = await _from_store(session, view, view.uids_of(spans), plan)
-    if lost:
+    missing = await _from_store(session, view, view.uids_of(spans), plan)
+    if missing.lost:
         raise unreadable()
-    if refused is not None:
-        raise refused
-    if gone:
+    if missing.away:
+        raise not_here()
+    if missing.refused is not None:
+        raise missing.refused
+    if missing.gone:
         session.stale = True
         if not command.uid:
             raise expunge_issued()
@@ -111,10 +114,19 @@ def _from_view_alone(view: View, index: int, plan: Plan) -> bytes:
     return b"%b%b)\r\n" % (view.manner.opening(index + 1, uid), b" ".join(items))
 
 
-async def _from_store(session: Session, view: View, uids: list[int], plan: Plan) -> tuple[int, int, No | None]:
-    """Answer for all of `uids`; how many of them are gone, how many cannot be read, and what is to be refused."""
-    gone = lost = start = 0
+@dataclass(slots=True)
+class _Missing:
+    """The messages that could not be answered for, and what is to be refused."""
+
+    gone: int = 0
+    lost: int = 0
+    away: int = 0
     refused: No | None = None
+
+
+async def _from_store(session: Session, view: View, uids: list[int], plan: Plan) -> _Missing:
+    """Answer for all of `uids`; gives back what is missing."""
+    missing, start = _Missing(), 0
     size = BATCH_MESSAGES
     while start < len(uids):
         some = uids[start : start + size]
@@ -122,10 +134,12 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
         run = session.run_briefly if len(some) <= BRIEF else session.run
         batch = await run(partial(read, folder_id=view.folder.id, uids=some, plan=plan, unseen=unseen))
         start += batch.taken
-        size = min(BATCH_MESSAGES, max(16, 2 * batch.taken))  # about as many as fit at a time
-        gone += batch.gone
-        lost += len(batch.lost)
-        refused = refused or batch.refused
+        if not batch.cut:  # or all that are not here are to be fetched together
+            size = min(BATCH_MESSAGES, max(16, 2 * batch.taken))  # about as many as fit at a time
+        missing.gone += batch.gone
+        missing.lost += len(batch.lost)
+        missing.away += len(batch.away)
+        missing.refused = missing.refused or batch.refused
         for uid in batch.lost:
             session.log.warning("message unreadable", account=session.home.account, folder=view.folder.id, uid=uid)
         view.stored(batch.flagged)
@@ -138,7 +152,9 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
             for answer in batch.answers:
                 if answer.content is not None:
                     answer.content.close()
-    return gone, lost, refused
+        if batch.cut:
+            session.out.flush()  # what is here need not wait with the session
+    return missing
 
 
 def _unseen(view: View, uids: list[int]) -> set[int]:

@@ -15,12 +15,13 @@ from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage
 from mailstore.index.fulltext import Found
 from mailstore.mailhome import MailHome
 from proxy.imap import esearch
+from proxy.imap.ahead import FactsAhead, Opener
 from proxy.imap.answers import Bad, Done, No
 from proxy.imap.grammar.search_syntax import Returns, Search
 from proxy.imap.grammar.syntax import Command
 from proxy.imap.manner import CONDSTORE, UTF8
 from proxy.imap.matching import HEADER, WHOLE, Candidate, Compiled, SearchedMessage, TextTerm, compiled
-from proxy.imap.reading import FactsAhead, Opener, OpenMessage
+from proxy.imap.reading import OpenMessage
 from proxy.imap.view import View
 
 if TYPE_CHECKING:
@@ -130,13 +131,15 @@ def _in_store(
     """Runs in a thread: how many of the candidates were looked at, and which of these match."""
     uids = [candidate.uid for candidate in candidates]
     facts = FactsAhead(home, folder_id, uids, wanted=key.cost == HEADER, largest=None)
-    rows = {row.uid: row for row in home.rows(folder_id, uids)}
     now = home.clock()
     end = time.monotonic() + VISIT
     found = []
     with Opener(home, folder_id, uids) as opener:
+        rows = {row.uid: row for row in home.rows(folder_id, uids)}
         for taken, candidate in enumerate(candidates, 1):
             candidate.row, candidate.now = rows.get(candidate.uid), now
+            if candidate.row is not None and not candidate.row.dated and key.dated:
+                opener.header(candidate.uid)  # brings the date
             if candidate.row is not None and _matches(opener, facts, candidate, key):
                 found.append(candidate)
             if time.monotonic() > end:
@@ -148,7 +151,8 @@ def _matches(opener: Opener, facts: FactsAhead, candidate: Candidate, key: Compi
     answer = key.test(candidate)
     if answer is not None or key.cost < HEADER:
         return bool(answer)
-    message = OpenMessage(lambda: opener.open(candidate.uid), facts.of(candidate.uid))
+    uid = candidate.uid
+    message = OpenMessage(lambda: opener.open(uid), facts.of(uid), lambda: opener.header(uid))
     candidate.message = SearchedMessage(message)
     try:
         answer = key.test(candidate)

@@ -15,7 +15,7 @@ has no other way to take a command back.
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from twisted.internet.interfaces import IReactorTime
@@ -32,6 +32,7 @@ from proxy.legacy.settings import Legacy
 from proxy.legacy.wire import Wire
 from proxy.pop3.client.asking import Line
 from proxy.pop3.client.commands import Verb, command
+from proxy.pop3.client.errands import Agenda, Errands, HeaderSink
 from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
 from proxy.pop3.client.opening import open_session
 from proxy.pop3.client.pace import Pace
@@ -68,7 +69,6 @@ class Connection:
         self._dial = dial
         self._session = session
         self._clock = clock
-        self._retrieval: Retrieval | None = None
         self._retrieved = False
 
     @classmethod
@@ -203,21 +203,25 @@ class Connection:
 
         retrieval = Retrieval(numbers, sizes, sink, pace, send=send, give_up=self.abort, seconds=self._clock.seconds)
         result = retrieval.pending()
-        self._retrieval = retrieval
-        try:
-            retrieval.start()
-            await result
-        finally:
-            self._retrieval = None
-
-    def hurry(self, numbers: Collection[int]) -> None:
-        """Of what `retrieve` was given and has not asked for yet, ask for these next."""
-        if self._retrieval is not None:
-            self._retrieval.hurry(numbers)
+        retrieval.start()
+        await result
 
     def take_bare_line_ends(self) -> None:
         """From now on, take a message for complete whose last lines end in a bare LF: after BareLineEnds."""
         self._session.wire.take_bare_line_ends()
+
+    async def run_errands(self, agenda: Agenda, sink: HeaderSink) -> None:
+        """Hand what `agenda` says to `sink`, headers and messages in the order in which they are asked for, while
+        nothing else is awaited. Raises as `retrieve` does."""
+        wire = self._session.wire
+
+        def send(commands: bytes, times: int) -> None:
+            wire.ask(commands, errands, times)
+
+        errands = Errands(agenda, sink, send, self.abort)
+        result = errands.pending()
+        errands.start()
+        await result
 
     def pause(self) -> None:
         """Hand the sink no more for now. What was read already, at most 64 KiB, still comes."""

@@ -2,7 +2,7 @@
 
 How far they run is the window, in messages and in octets by LIST's sizes (see `pace`). It is topped up when half of it
 is free, in one write: a write for each message would cost more than the message. LIST's sizes are only weights
-here; what arrives is what counts. Messages that somebody waits for are asked for next (`hurry`).
+here; what arrives is what counts.
 
 Used by `connection.Connection.retrieve`.
 """
@@ -10,7 +10,7 @@ Used by `connection.Connection.retrieve`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -52,8 +52,6 @@ class Retrieval(Expectation):
 
     __slots__ = (
         "_asked",
-        "_first",
-        "_hurried",
         "_next",
         "_numbers",
         "_octets",
@@ -64,7 +62,6 @@ class Retrieval(Expectation):
         "_sent",
         "_sink",
         "_sizes",
-        "_unasked",
         "_word",
     )
 
@@ -88,10 +85,7 @@ class Retrieval(Expectation):
         self._send = send
         self._seconds = seconds
         self._word = len(retrievals([max(numbers, default=1)]))  # the longest command
-        self._next = 0  # index of the first number that was neither asked for nor passed over
-        self._first: deque[int] = deque()  # numbers that somebody waits for
-        self._hurried: set[int] = set()  # all that ever were among these
-        self._unasked = len(numbers)
+        self._next = 0  # index of the first number not asked for
         self._asked: deque[tuple[int, int]] = deque()  # numbers and weights on their way
         self._octets = 0  # their weights' sum
         self._sent: deque[tuple[int, float]] = deque()  # for each write, how many were unasked after it, and when
@@ -136,17 +130,6 @@ class Retrieval(Expectation):
                 error.message = self._asked[0][0]
             result.errback(error)
 
-    def hurry(self, numbers: Collection[int]) -> None:
-        """Ask for these next, before all that were not asked for yet. Others than those are passed over."""
-        wanted = set(numbers) - self._hurried
-        if not wanted or not self._unasked:
-            return
-        first = [number for number in self._numbers[self._next :] if number in wanted]
-        self._hurried.update(first)
-        self._first.extend(first)
-        if first and self._result is not None and len(self._asked) < self._most:
-            self._top_up()
-
     @property
     def _most(self) -> int:
         pace = self._pace
@@ -157,12 +140,12 @@ class Retrieval(Expectation):
         asked = self._asked
         _, weight = asked.popleft()
         self._octets -= weight
-        sent = self._sent
-        if len(asked) + self._unasked <= sent[0][0]:
+        sent, unasked = self._sent, len(self._numbers) - self._next
+        if len(asked) + unasked <= sent[0][0]:
             self._pace.answered(self._seconds() - sent.popleft()[1])
         if self._result is None:
             return
-        if self._unasked:
+        if unasked:
             if not asked or (len(asked) <= self._most // 2 and self._octets * 2 <= self._pace.octets):
                 self._top_up()
         elif not asked:
@@ -170,11 +153,12 @@ class Retrieval(Expectation):
 
     def _top_up(self) -> None:
         """Ask for as many more as the window takes, and for one at least when none is on its way."""
-        sizes, asked = self._sizes, self._asked
-        most, octets, limit = self._most, self._octets, self._pace.octets
-        chosen = []
-        while self._unasked and len(asked) < most:
-            number = self._upcoming()
+        numbers, sizes, asked = self._numbers, self._sizes, self._asked
+        first = at = self._next
+        most = min(len(numbers), first + self._most - len(asked))
+        octets, limit = self._octets, self._pace.octets
+        while at < most:
+            number = numbers[at]
             weight = sizes.get(number)
             if weight is None:
                 weight = UNKNOWN_SIZE
@@ -182,28 +166,12 @@ class Retrieval(Expectation):
                 break
             octets += weight
             asked.append((number, weight))
-            chosen.append(number)
-            self._take()
+            at += 1
         self._octets = octets
-        if chosen:
-            self._sent.append((self._unasked, self._seconds()))
-            self._send(retrievals(chosen), len(chosen))
-
-    def _upcoming(self) -> int:
-        """The number to be asked for next. There is one."""
-        if self._first:
-            return self._first[0]
-        while self._numbers[self._next] in self._hurried:
-            self._next += 1
-        return self._numbers[self._next]
-
-    def _take(self) -> None:
-        """It is asked for now."""
-        self._unasked -= 1
-        if self._first:
-            self._first.popleft()
-        else:
-            self._next += 1
+        self._next = at
+        if at > first:
+            self._sent.append((len(numbers) - at, self._seconds()))
+            self._send(retrievals(numbers[first:at]), at - first)
 
     def _finish(self) -> None:
         result, self._result = self._result, None

@@ -21,8 +21,10 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from proxy.legacy.errors import BareLineEnds, LegacyError, LegacyProtocolError
+from proxy.pop3.client.errands import HeaderSink
 from proxy.pop3.client.retrieval import Sink
 
+ENDLESS = 256 * 1024 * 1024  # octets after which a message that was announced with less than half has no end
 _RUN_TOGETHER = re.compile(rb"\r\n\.\r(?:\+OK|-ERR)|(?<!\r)\n\.\r\n(?:\+OK|-ERR)")
 _LONGEST = len(b"\r\n.\r\n-ERR")  # of what that finds
 
@@ -58,6 +60,12 @@ class Unproven:
     def piece(self, data: bytes) -> None:
         self._octets += len(data)
         announced = self._sizes.get(self._number)
+        if self._octets > max(ENDLESS, 2 * (announced or 0)):
+            raise LegacyProtocolError(
+                f"message {self._number}, of {announced or 'unknown'} octets, does not end after {self._octets}",
+                message=self._number,
+                remedy="it is fetched again by itself, and quarantined in the end; look at it on the legacy server",
+            )
         if announced is None or self._octets > announced:
             self._look_for_an_end(self._number, self._before + data)
         self._before = (self._before + data[-_LONGEST:])[-_LONGEST:]
@@ -115,3 +123,21 @@ class Unproven:
             self._sink.end()
         else:
             self._sink.message(number, data)
+
+
+class UnprovenErrands(Unproven):
+    """The same before a `HeaderSink`: `connection.Connection.run_errands`."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, sink: HeaderSink, sizes: Mapping[int, int | None]) -> None:
+        super().__init__(sink, sizes)
+        self._headers = sink
+
+    def header(self, number: int, data: bytes) -> None:
+        self._prove()
+        self._headers.header(number, data)
+
+    def no_header(self, number: int, text: str) -> None:
+        self._prove()
+        self._headers.no_header(number, text)

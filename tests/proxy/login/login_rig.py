@@ -30,7 +30,6 @@ from proxy.login.rounds import Rounds
 from proxy.migration.pop3_source import source_error
 from proxy.migration.schedule import Errand
 from proxy.migration.source import Reopen, Source
-from proxy.migration.weighing import Exactness
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, folder
 
@@ -130,9 +129,6 @@ class ScriptedLegacy:
         if self.passwords.get(str(name)) != password.reveal():
             raise LoginRejected("the legacy server refused the login: no")
         return self.mailbox(str(name)).connect()
-
-    def exactness(self, _name: Name) -> Exactness:
-        return Exactness()
 
     def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
         async def reopen() -> Source:

@@ -10,8 +10,8 @@ from mailstore.accounts import State
 from mailstore.errors import StorageFailed
 from mailstore.secrets import Sealer
 from proxy.legacy.errors import LegacyUnreachable, MaildropInUse
-from proxy.login import mover as moving
 from proxy.login.legacy import name_of
+from proxy.login.progress import PROGRESS_SECONDS
 from proxy.migration import pull
 from proxy.migration.comparing import CHANGING
 from proxy.wire.door import Refusal
@@ -266,7 +266,7 @@ class Progress(LoginTestCase):
         self.old.held = {"u2": Deferred(), "u3": Deferred()}
         login = self.log_in()
         self.assertEqual(self.account().messages_total, 0)
-        self.clock.advance(moving.PROGRESS_SECONDS)
+        self.clock.advance(PROGRESS_SECONDS)
         self.old.held["u2"].callback(None)
         account = self.account()
         self.assertEqual((account.messages_done, account.messages_total), (2, 3))
@@ -281,7 +281,7 @@ class Progress(LoginTestCase):
         self.old.held = {"u2": Deferred(), "u3": Deferred()}
         writing: Deferred[None] = Deferred()
         login = self.log_in()
-        self.clock.advance(moving.PROGRESS_SECONDS)
+        self.clock.advance(PROGRESS_SECONDS)
         progress = self.accounts.progress
 
         def slow(*arguments: Any) -> Deferred[None]:
@@ -301,7 +301,7 @@ class Progress(LoginTestCase):
         self.old.add(1, 2, 3)
         self.old.held = {"u2": Deferred(), "u3": Deferred()}
         login = self.log_in()
-        self.clock.advance(moving.PROGRESS_SECONDS)
+        self.clock.advance(PROGRESS_SECONDS)
 
         def broken(*_: object) -> None:
             raise StorageFailed("the database refused")

@@ -12,6 +12,7 @@ from mailstore.errors import StorageFailed
 from mailstore.secrets import Sealer, verify_password
 from proxy.legacy.errors import LegacyBusy, LegacyUnreachable, MaildropInUse
 from proxy.login import rounds
+from proxy.login.legacy import HostBusy
 from proxy.migration import move, pull
 from proxy.wire.door import Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase, cause
@@ -298,6 +299,41 @@ class Asked(Background):
         self.assertEqual({account.asked for account in accounts}, {None})
         self.assertEqual({cause(account) for account in accounts}, {"pop.old port 110 refuses connections"})
         self.assertLess(len(self.legacy.asked), 30)  # those whose attempts began before it was known
+
+    def be_busy(self) -> None:
+        self.legacy.trouble = HostBusy("too many connections")
+        schedule, opened = self.legacy.hosts[0].schedule, self.legacy.open
+
+        async def turn_away(name: Any, password: Any, errand: Any = None) -> Any:
+            place = await schedule.acquire(errand)
+            if self.legacy.trouble is not None:
+                place.busy()
+            place.release()
+            return await opened(name, password, errand)
+
+        self.patch(self.legacy, "open", turn_away)
+
+    def test_a_host_that_is_busy_keeps_those_who_were_asked_for_waiting(self) -> None:
+        """It says nothing of them: they have not failed, and are not told to whoever asked."""
+        self.seal("user@123.com")
+        self.background()
+        self.be_busy()
+        self.ask("user@123.com")
+        self.pass_time(1)
+        self.assertEqual((self.account().tries, self.account().reason), (0, ""))
+        self.assertIsNotNone(self.account().asked)
+        self.legacy.trouble = None
+        self.pass_time(5)
+        self.assertEqual((self.account().state, self.account().asked), (State.MOVED, None))
+
+    def test_and_not_for_ever(self) -> None:
+        self.seal("user@123.com")
+        self.background()
+        self.be_busy()
+        self.ask("user@123.com")
+        self.pass_time(600)
+        self.assertEqual((self.account().asked, self.account().reason), (None, "too many connections"))
+        self.assertLess(len(self.legacy.asked), 25)  # each time after a longer pause
 
     def test_not_more_at_once_than_the_host_allows(self) -> None:
         names = [f"u{n}@123.com" for n in range(50)]

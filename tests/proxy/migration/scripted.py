@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from mailstore.database import MailboxEngine
 from mailstore.index.folders import INBOX_ID
@@ -22,6 +22,7 @@ from mailstore.message.arrival import header_end
 from mailstore.old_folders import OldFolder
 from proxy.migration.move import Move, Terms
 from proxy.migration.source import Receiver, SourceLost
+from proxy.migration.weighing import Exactness
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def in_memory() -> str | None:
     return _MEMORY if os.access(_MEMORY, os.W_OK) else None
 
 
-def folder(case: SynchronousTestCase) -> Path:
+def folder(case: SynchronousTestCase | TestCase) -> Path:
     """A directory for the length of a test."""
     directory = tempfile.TemporaryDirectory(dir=in_memory())
     case.addCleanup(directory.cleanup)
@@ -153,6 +154,8 @@ class ScriptedSource:
             for n, old in enumerate(self.listed, 1)
         ]
 
+    exactness = Exactness(approximate=True)  # what it lists need not be true
+
     async def prove(self) -> None:
         self._alive(None)
 
@@ -215,9 +218,6 @@ class ScriptedSource:
         for position in positions if self.mailbox.top else ():
             data = self.listed[position - 1].data
             take(position, data[: header_end(data)])
-
-    def hurry(self, entries: Collection[int]) -> None:
-        """It gives all at once in any case."""
 
     def pause(self) -> None:
         self.flow.append("pause")

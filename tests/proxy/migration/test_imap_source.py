@@ -54,9 +54,7 @@ class ImapMoveCase(TestCase):
         self.manners, self.maildrops = ImapManners(), Maildrops()
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.now = NOW
-        self.home = DirectHome(
-            MailHome(MailboxEngine(), 1, folder(self) / "Maildir", clock=lambda: self.now)  # type: ignore[arg-type]
-        )
+        self.home = DirectHome(MailHome(MailboxEngine(), 1, folder(self) / "Maildir", clock=lambda: self.now))
         self.addCleanup(self.home.mail.close)
 
     async def _close(self) -> None:

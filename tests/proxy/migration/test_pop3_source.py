@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -42,12 +42,12 @@ class ScriptedConnection:
         self.counted: Deferred[int | None] = succeed(None)
         self.greeting = "ready"
         self.capabilities: dict[str, tuple[str, ...]] = {}
+        self.expires = False
         self.able: Deferred[Pipelining] = succeed(Pipelining.ABLE)
         self.retrieved: list[tuple[list[int], dict[int, int | None], Window]] = []
         self.retrieval: Deferred[None] | None = None
         self.quitting: Deferred[None] = succeed(None)
         self.sink: Sink | None = None
-        self.hurried: list[list[int]] = []
         self.began_with = 0
         self.calls: list[str] = []
 
@@ -76,9 +76,6 @@ class ScriptedConnection:
 
     async def noop(self) -> None:
         self.calls.append("noop")
-
-    def hurry(self, numbers: Collection[int]) -> None:
-        self.hurried.append(list(numbers))
 
     def pause(self) -> None:
         self.calls.append("pause")
@@ -222,15 +219,6 @@ class Fetching(Pop3SourceTestCase):
         self.manners.pace(announced=True).answered(30.0)
         self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
         self.assertEqual(self.connection.began_with, PROMISED.messages // 8)
-
-    def test_what_is_hurried_is_named_by_its_number_while_it_is_fetched(self) -> None:
-        self.connection.retrieval = Deferred()
-        fetching = self.fetch((5, entry(1)), (7, entry(2)))
-        self.source.hurry([2, 99])
-        self.connection.retrieval.callback(None)
-        self.successResultOf(fetching)
-        self.source.hurry([1])
-        self.assertEqual(self.connection.hurried, [[7], []])
 
     def test_a_size_that_is_not_known_is_not_taken_for_none(self) -> None:
         self.successResultOf(self.fetch((1, entry(1, octets=0)), (2, entry(2, octets=7))))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
@@ -29,6 +28,7 @@ from proxy.wire.door import Secret
 from tests.legacy.certificates import Authority
 from tests.legacy.imap_server import ImapServer, Kept, Manner
 from tests.legacy.shelf import Shelf
+from tests.proxy.migration.scripted import folder
 
 ODD = [b"Subject: one\r\n\r\nhello\r\n", b"", b"{3}\r\n) \xff\0", b"bare\nfeeds\n\r", b"* 1 FETCH (UID 9)\r\nf1 OK\r\n"]
 
@@ -141,16 +141,6 @@ class SessionTests(ImapCase):
         await connection.retrieve([w for w in wanted if w.uid not in {3, 7}], Shelf(), Reach())
         self.assertEqual(self.server.asked(b"UID")[-1].split(b" ")[3], b"1:2,4:6,8:10")
 
-    async def test_hurry(self) -> None:
-        self.serve(folders={b"INBOX": box(*[b"%d" % n for n in range(1, 11)])})
-        connection = await self.logged_in()
-        shelf = Shelf()
-        wanted = everything(await self.surveyed(connection))
-        fetching = Deferred.fromCoroutine(connection.retrieve(wanted, shelf, ONE_BY_ONE))
-        connection.hurry([9, 10])
-        await fetching
-        self.assertEqual(list(shelf.messages), [1, 9, 10, 2, 3, 4, 5, 6, 7, 8])
-
     async def test_a_server_gets_one_command_at_a_time(self) -> None:
         self.serve(Manner(pieces=7), {b"INBOX": box(b"one", b"two"), b"A": box(b"three"), b"B": []})
         connection = await self.logged_in(reply_timeout=5.0)
@@ -240,8 +230,7 @@ class LoginTests(ImapCase):
 
 class TlsTests(ImapCase):
     def setUp(self) -> None:
-        self.directory = Path(self.mktemp())
-        self.directory.mkdir()
+        self.directory = folder(self)
 
     async def encrypted(self, manner: Manner) -> Connection:
         authority = Authority()

@@ -142,30 +142,6 @@ class RetrievalTests(MemoryCase):
         Deferred.fromCoroutine(self.connection.retrieve(numbers, sizes, self.sink, Pace(Window())))
         self.assertEqual(len(self.asked()), 1024)
 
-    def test_what_somebody_waits_for_is_asked_for_next(self) -> None:
-        done = self.retrieve(8, 100, Window(messages=2))
-        self.assertEqual(self.asked(), [1, 2])
-        self.connection.hurry([7, 5, 1, 99])
-        self.wire.dataReceived(b"+OK\r\n.\r\n")
-        self.assertEqual(self.asked(), [5])
-        self.connection.hurry([5, 8])
-        for expected in (7, 8, 3, 4, 6):
-            self.wire.dataReceived(b"+OK\r\n.\r\n")
-            self.assertEqual(self.asked(), [expected])
-        self.wire.dataReceived(b"+OK\r\n.\r\n" * 2)
-        self.successResultOf(done)
-        self.assertEqual([note[0] for note in self.sink.notes], [1, 2, 5, 7, 8, 3, 4, 6])
-        self.connection.hurry([1])
-        self.assertEqual(self.asked(), [])
-
-    def test_what_is_hurried_uses_what_is_left_of_the_window(self) -> None:
-        self.retrieve(20, 100, Window(messages=8))
-        self.assertEqual(self.asked(), list(range(1, 9)))
-        self.wire.dataReceived(b"+OK\r\n.\r\n" * 3)
-        self.assertEqual(self.asked(), [])
-        self.connection.hurry([20])
-        self.assertEqual(self.asked(), [20, 9, 10])
-
     def test_the_window_grows_while_the_server_keeps_up_and_shrinks_when_it_does_not(self) -> None:
         pace = Pace(Window(messages=64), Window(messages=8))
         sizes: dict[int, int | None] = dict.fromkeys(range(1, 1001), 100)
