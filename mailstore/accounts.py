@@ -2,20 +2,21 @@
 
 `waiting` → `moving` → `moved` → `final`, and `blocked` from anywhere (DESIGN.md, "Words"). Names are kept in
 lower case; the gate folds what clients send before it asks here. Every method is one transaction and may be
-called from any thread.
+called from any thread. Which account's move is next in the background is `mailstore.queue`'s to say.
 """
 
 from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlalchemy.engine import Row
 
+from mailstore import schema
 from mailstore.database import AccountsDatabase
 from mailstore.prepared import Prepared
 from mailstore.schema import accounts
@@ -27,6 +28,14 @@ class State(enum.StrEnum):
     MOVED = "moved"  # everything listed is here; later logins fetch what arrived since
     FINAL = "final"  # the legacy server is no longer asked
     BLOCKED = "blocked"  # needs a person
+
+
+class PasswordState(enum.StrEnum):
+    """What is known of the sealed password."""
+
+    KNOWN = "known"  # the legacy server took it the last time
+    UNTRIED = "untried"  # an administrator gave it; the legacy server has not been asked yet
+    REJECTED = "rejected"  # the legacy server took it no longer: not to be sent again (a guess counts there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,21 @@ class Account:
     messages_total: int
     bytes_done: int
     bytes_total: int
+    due: int | None  # when a move in the background is to begin
+    asked: int | None  # when an administrator asked for it
+    again: bool  # … and for what is in quarantine to be tried again at once
+    paused: bool  # this account by itself; its domain may be, too
+    tries: int  # moves in the background, in a row, that failed
+    password_state: PasswordState
+
+    @property
+    def movable(self) -> bool:
+        """Could a move be made in the background, with what is known?"""
+        return (
+            self.state not in {State.FINAL, State.BLOCKED}
+            and self.sealed_password is not None
+            and self.password_state is not PasswordState.REJECTED
+        )
 
     @property
     def name(self) -> str:
@@ -74,13 +98,38 @@ _FIND = select(*_COLUMNS).where(accounts.c.domain == bindparam("d"), accounts.c.
 _LOOK_UP = Prepared(_FIND)
 _GET = select(*_COLUMNS).where(accounts.c.id == bindparam("i"))
 
+_PAUSED = Prepared(
+    select(schema.paused_domains.c.domain)
+    .where(schema.paused_domains.c.domain == bindparam("d"))
+    .union_all(
+        select(accounts.c.domain).where(
+            accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"), accounts.c.paused == 1
+        )
+    )
+    .limit(1)
+)
+
 _LOGGED_IN = update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now"))
 
 
+def account_of(values: Mapping[str, Any]) -> Account:
+    """The account that a row's values say."""
+    return Account(
+        **{
+            **values,
+            "state": State(values["state"]),
+            "again": bool(values["again"]),
+            "paused": bool(values["paused"]),
+            "password_state": PasswordState(values["password_state"]),
+        }
+    )
+
+
 def _account(row: Row[Any]) -> Account:
-    values = dict(row._mapping)
-    values["state"] = State(values["state"])
-    return Account(**values)
+    return account_of(row._asdict())
+
+
+SOON: Final = 60  # seconds after which a move that should have begun is begun in the background
 
 
 class Accounts:
@@ -95,10 +144,11 @@ class Accounts:
 
     def find(self, local: str, domain: str) -> Account | None:
         row = self._database.first(_LOOK_UP, {"d": domain, "l": local})
-        if row is None:
-            return None
-        values = dict(zip(Account.__slots__, row, strict=True))
-        return Account(**values | {"state": State(values["state"])})
+        return None if row is None else account_of(dict(zip(Account.__slots__, row, strict=True)))
+
+    def is_paused(self, local: str, domain: str) -> bool:
+        """Does an administrator want the legacy server left alone, for this account or its domain?"""
+        return self._database.first(_PAUSED, {"d": domain, "l": local}) is not None
 
     def get(self, account_id: int) -> Account:
         with self._database.read() as connection:
@@ -120,10 +170,34 @@ class Accounts:
 
     def password_accepted(self, account_id: int, password_hash: str, sealed: bytes) -> None:
         """The legacy server said yes to this password: keep it. A waiting account is now moving; one that became
-        final meanwhile gets no sealed copy (invariant 9)."""
+        final meanwhile gets no sealed copy (invariant 9).
+
+        The move that follows begins at once. If it does not, a move in the background makes up for it.
+        """
         state = case((accounts.c.state == State.WAITING, State.MOVING.value), else_=accounts.c.state)
         kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
-        self._change(account_id, password_hash=password_hash, sealed_password=kept, state=state)
+        begun = accounts.c.state.in_([State.WAITING.value, State.MOVING.value])
+        due = case((begun, self._now() + SOON), else_=accounts.c.due)
+        self._change(
+            account_id,
+            password_hash=password_hash,
+            sealed_password=kept,
+            state=state,
+            due=due,
+            tries=0,
+            password_state=PasswordState.KNOWN,
+        )
+
+    def password_given(self, account_id: int, sealed: bytes) -> None:
+        """An administrator says that this is the password at the legacy server. It is tried with the next move."""
+        self._change(account_id, sealed_password=sealed, password_state=PasswordState.UNTRIED)
+
+    def password_rejected(self, account_id: int, reason: str) -> None:
+        """The legacy server does not take the sealed password: nothing happens in the background until it takes
+        another one."""
+        self._change(
+            account_id, password_state=PasswordState.REJECTED, reason=reason, due=None, asked=None, again=0, tries=0
+        )
 
     def logged_in(self, *account_ids: int) -> None:
         """Their users have logged in: one transaction for all of them."""
@@ -141,10 +215,36 @@ class Accounts:
             bytes_total=octets[1],
         )
 
-    def moved(self, account_id: int, reason: str = "") -> None:
-        """Everything that the legacy server listed is here. `reason` warns, for instance of quarantined messages."""
+    def begun(self, account_id: int) -> None:
+        """A move is under way: none is due until it has ended."""
+        self._change(account_id, due=None)
+
+    def moved(self, account_id: int, reason: str = "", next_in: float | None = None) -> None:
+        """Everything that the legacy server listed is here. `reason` warns, for instance of quarantined messages.
+        `next_in`: seconds until it is looked for mail that arrived since; None: never by itself."""
         state = case((accounts.c.state == State.MOVING, State.MOVED.value), else_=accounts.c.state)
-        self._change(account_id, state=state, reason=reason, refreshed=self._now())
+        self._change(
+            account_id,
+            state=state,
+            reason=reason,
+            refreshed=self._now(),
+            due=self._in(next_in),
+            asked=None,
+            again=0,
+            tries=0,
+        )
+
+    def interrupted(self, account_id: int, reason: str, next_in: float | None) -> None:
+        """A move did not get to its end. `next_in`: seconds until the next one."""
+        due = self._in(next_in)
+        self._change(account_id, reason=reason, due=due, asked=None, again=0, tries=accounts.c.tries + 1)
+
+    def gave_way(self, account_id: int) -> None:
+        """A move was ended for a while, at its last barrier: it goes on when there is room."""
+        self._change(account_id, due=self._now())
+
+    def _in(self, seconds: float | None) -> int | None:
+        return None if seconds is None else int(self._clock() + seconds)
 
     def set_reason(self, account_id: int, reason: str) -> None:
         """Why the account is not further on, in words for the administrator; no secrets."""

@@ -37,8 +37,7 @@ class Hierarchy(Messages):
         wanted = [(use, name, folder_directory(name)) for use, name in names.items()]
         self._catch_up()
         with storage_errors():
-            for _, _, directory in wanted:
-                self._maildir.make(directory)
+            self._maildir.make(*(directory for _, _, directory in wanted))
         with self._database.write() as connection:
             if not special.were_made(connection, self.account_id):  # by another process, a moment ago
                 special.make(connection, self.account_id, wanted, self._now())
@@ -63,8 +62,7 @@ class Hierarchy(Messages):
             folder = folders.add(connection, self.account_id, name, directories[-1], self._now())
             if uses:
                 special.assign(connection, self.account_id, folder.id, uses)
-            for directory in directories:  # nothing refuses from here on, or they would be taken for somebody else's
-                self._maildir.make(directory)
+            self._maildir.make(*directories)  # nothing refuses from here on, or they would be taken for somebody else's
             made = self._numbered(connection, folder.id).value()
         self._announce(special.ACCOUNT)
         return made

@@ -1,12 +1,20 @@
 """The ledger: one row for every message that the legacy server ever listed for an account.
 
-A row comes into being when the message is first listed, keeps its position, UIDL and announced octets for
-good, and ends with an outcome. Rows are never removed: what was `deleted` here must be known as long as the
-legacy server may list it again.
+A row comes into being when the message is first listed, with its position, UIDL and announced octets, and ends
+with an outcome. It stays for good: what was `deleted` here must be known as long as the legacy server may list it
+again. Only a row whose message turns out to be that of an older row goes: the legacy server gave a message that is
+here, or was, another UIDL (`mailstore.renaming`).
+
+So `uidl` is the legacy server's name of the message now. The name that POP3 clients see here is the first one, for
+good (`shown`): a client that leaves mail on the server would fetch everything again otherwise. No two messages are
+ever shown under one name: one whose UIDL another one had before gets a name of our own.
 
 In a first move the rows hold UIDs for their messages from the listing on, so that a message that is fetched
 late, or not at all, does not shift those behind it. Later a message gets its UID when it is stored: sessions
 may be looking, and a UID must not appear below one that they have seen (RFC 3501 2.3.1.1).
+
+A POP3 maildrop is the INBOX. Of a legacy server with IMAP a row says besides which of its folders listed the message,
+under which identity there (`legacy_id`), and which folder here has it (`mailstore.old_folders`).
 """
 
 from __future__ import annotations
@@ -16,13 +24,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
 
-from mailstore import schema
+from mailstore import renaming, schema
 from mailstore.database import MailboxDatabase
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
+from mailstore.renaming import AT_ONCE, Former, Relisted
 
 _l, _m = schema.ledger.c, schema.messages.c
 
@@ -33,6 +42,14 @@ class Outcome(enum.StrEnum):
     QUARANTINED = "quarantined"  # could not be fetched or stored after retries; the reason says why
     GONE = "gone"  # vanished at the legacy server before it could be fetched
     DELETED = "deleted"  # stored, then removed here by the user
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What an IMAP server says of a message beside its bytes. It knows better than the header."""
+
+    flags: Flags
+    internal_date: int | None  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +64,41 @@ class Entry:
     uid: int | None
     attempts: int
     updated: int  # seconds since 1970
+    unlisted: int | None = None  # seconds since 1970: from when on the legacy server has not listed it
+    shown: str | None = None  # POP3's name of it here, None: the UIDL; "": one of our own
+    folder: str = ""  # in `old_folders`; "" for a POP3 maildrop
+    folder_id: int = folders.INBOX_ID
+    legacy_id: str = ""  # "UIDVALIDITY.UID" in that folder (IMAP)
+    marks: Marks | None = None  # given along by a source while it fetches; not kept in the ledger
+
+    @property
+    def settled(self) -> bool:
+        """Is it here, or was it?"""
+        return self.outcome in _SETTLED
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A message as the legacy server lists it."""
+    """A message as the legacy server lists it. `shown`: as in `Entry`."""
 
     position: int
     uidl: str
     octets: int
+    shown: str | None = None
+    folder: str = ""  # these two as in `Entry`
+    legacy_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A message that could not be fetched or stored, for the administrator."""
+
+    position: int
+    uidl: str
+    octets: int
+    reason: str
+    attempts: int
+    updated: int  # seconds since 1970: the last attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +111,7 @@ class Landed:
     internal_date: int
     flags: Flags
     file: str
+    likeness: bytes | None = None  # `mailstore.message.likeness`
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +135,8 @@ class Sums:
     quarantined: int
 
 
+_SETTLED = frozenset({Outcome.STORED, Outcome.DELETED})
+_SUSPECT = 1  # attempts that are counted of a message that a person wants tried again: it is fetched by itself
 _DONE = _l.outcome.in_([Outcome.STORED.value, Outcome.DELETED.value])
 _OWED = _l.outcome != Outcome.GONE.value
 _SUMS = select(
@@ -101,7 +147,10 @@ _SUMS = select(
     func.coalesce(func.sum(case((_l.outcome == Outcome.QUARANTINED.value, 1), else_=0)), 0),
 ).where(_l.account_id == bindparam("a"))
 _ENTRIES = (
-    select(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated)
+    select(
+        *(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated, _l.unlisted, _l.shown),
+        *(_l.folder, _l.folder_id, _l.legacy_id),
+    )
     .where(_l.account_id == bindparam("a"))
     .order_by(_l.id)
 )
@@ -113,6 +162,7 @@ _STORED = (
         outcome=Outcome.STORED.value,
         uid=bindparam("new_uid"),
         sha256=bindparam("new_sha256"),
+        likeness=bindparam("new_likeness"),
         reason="",
         updated=bindparam("now"),
     )
@@ -127,11 +177,28 @@ _ATTEMPT = (
     .where(*_HERE)
     .values(attempts=_l.attempts + 1, reason=bindparam("why"), updated=bindparam("now"))
 )
+_HIGHEST = union_all(
+    select(func.max(_l.id)).where(_l.account_id == bindparam("a")),
+    select(schema.mailboxes.c.last_ledger_id).where(schema.mailboxes.c.account_id == bindparam("a")),
+)
+_QUARANTINED = (
+    select(_l.position, _l.uidl, _l.octets, _l.reason, _l.attempts, _l.updated)
+    .where(_l.account_id == bindparam("a"), _l.outcome == Outcome.QUARANTINED.value)
+    .order_by(_l.position, _l.id)
+)
+_RETRY = (
+    update(schema.ledger)
+    .where(_l.account_id == bindparam("a"), _l.outcome == Outcome.QUARANTINED.value)
+    .values(attempts=_SUSPECT)
+)
 _NAMED = (
     update(schema.messages)
     .where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"), _m.uid == bindparam("u"))
     .where(_m.file == bindparam("was"))
     .values(uidl=bindparam("to"))
+)
+_PLACES = select(schema.old_folders.c.name, schema.old_folders.c.folder_id).where(
+    schema.old_folders.c.account_id == bindparam("a")
 )
 _NONE_HERE: Mapping[int, Here] = {}
 
@@ -151,6 +218,8 @@ class Ledger:
         self._account_id = account_id
         self._announce = announce
         self._clock = clock
+        self.renamed = 0  # messages that were known again under other names, in this move
+        self._sums: Sums | None = None  # as of the last batch: to add up a large ledger after each takes too long
 
     def _now(self) -> int:
         return int(self._clock())
@@ -159,95 +228,176 @@ class Ledger:
         """All rows, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(_ENTRIES, {"a": self._account_id})
-            return [Entry(i, p, u, o, Outcome(outcome), uid, n, at) for i, p, u, o, outcome, uid, n, at in rows]
+            return [Entry(i, p, u, o, Outcome(outcome), *rest) for i, p, u, o, outcome, *rest in rows]
 
-    def record_listing(self, listed: Sequence[Listed], gone: Iterable[int], *, hold_uids: bool) -> list[Entry]:
-        """Enter what is listed for the first time, and mark the rows `gone` that vanished before they were fetched.
+    def quarantined(self) -> list[Quarantined]:
+        """What could not be carried over, in the legacy server's order."""
+        with self._database.read() as connection:
+            return [Quarantined(*row) for row in connection.execute(_QUARANTINED, {"a": self._account_id})]
+
+    def retry(self) -> int:
+        """Have the next move ask for everything in quarantine again; gives back how many messages that are."""
+        with self._database.write() as connection:
+            return connection.execute(_RETRY, {"a": self._account_id}).rowcount
+
+    def record_listing(
+        self,
+        listed: Sequence[Listed],
+        gone: Iterable[int],
+        *,
+        hold_uids: bool,
+        relisted: Iterable[Relisted] = (),
+        unlisted: Iterable[int] = (),
+    ) -> list[Entry]:
+        """Enter what is listed for the first time, mark the rows `gone` that vanished before they were fetched and
+        those `unlisted` that vanished afterwards, and write down what else the listing changes.
 
         Gives back the new rows in the order of `listed`.
         """
         with self._database.write() as connection:
             self._set_outcome(connection, gone, Outcome.GONE, "no longer listed by the legacy server")
+            renaming.unlist(connection, self._account_id, unlisted, self._now())
+            renaming.relist(connection, self._account_id, relisted)
             if not listed:
                 return []
-            highest = connection.scalar(select(func.max(_l.id)).where(_l.account_id == self._account_id)) or 0
+            highest = max(number or 0 for (number,) in connection.execute(_HIGHEST, {"a": self._account_id}))
             now = self._now()
+            places = self._places(connection)
             made = [
-                Entry(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now)
+                Entry(
+                    *(highest + n, message.position, message.uidl, message.octets, Outcome.LISTED, None, 0, now),
+                    shown=message.shown,
+                    folder=message.folder,
+                    folder_id=places.get(message.folder, folders.INBOX_ID),
+                    legacy_id=message.legacy_id,
+                )
                 for n, message in enumerate(listed, 1)
             ]
             if hold_uids:
                 made = self._hold_uids(connection, made)
-            values = [
-                {
-                    "account_id": self._account_id,
-                    "id": entry.id,
-                    "position": entry.position,
-                    "uidl": entry.uidl,
-                    "octets": entry.octets,
-                    "outcome": entry.outcome.value,
-                    "uid": entry.uid,
-                    "updated": entry.updated,
-                }
-                for entry in made
-            ]
-            connection.execute(insert(schema.ledger), values)
+            for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
+                rows = [self._row(entry) for entry in made[start : start + AT_ONCE]]
+                connection.execute(insert(schema.ledger), rows)
         return made
 
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        return {
+            "account_id": self._account_id,
+            "id": entry.id,
+            "position": entry.position,
+            "uidl": entry.uidl,
+            "octets": entry.octets,
+            "outcome": entry.outcome.value,
+            "uid": entry.uid,
+            "updated": entry.updated,
+            "folder": entry.folder,
+            "folder_id": entry.folder_id,
+            "legacy_id": entry.legacy_id,
+            "shown": entry.shown,
+        }
+
+    def _places(self, connection: Connection) -> Mapping[str, int]:
+        """Which folder here each of the legacy server's is."""
+        return {row.name: row.folder_id for row in connection.execute(_PLACES, {"a": self._account_id})}
+
     def _hold_uids(self, connection: Connection, made: Sequence[Entry]) -> list[Entry]:
-        inbox = self._inbox(connection)
-        first = inbox.uidnext
-        inbox.uidnext += len(made)
-        folders.save(connection, self._account_id, inbox)
-        return [replace(entry, uid=first + n) for n, entry in enumerate(made)]
+        held = []
+        rows = {folder.id: folder for folder in folders.every(connection, self._account_id)}
+        for entry in made:
+            folder = rows.get(entry.folder_id)
+            if folder is None:  # deleted a moment ago
+                held.append(entry)
+                continue
+            held.append(replace(entry, uid=folder.uidnext))
+            folder.uidnext += 1
+        for folder_id in {entry.folder_id for entry in made} & rows.keys():
+            folders.save(connection, self._account_id, rows[folder_id])
+        return held
 
     def enter(self, landed: Sequence[Landed], here: Mapping[int, Here] = _NONE_HERE) -> Sums:
         """Make messages that the barrier made durable visible: index and ledger in one transaction (invariant 2).
 
-        Those that are `here` already, by ledger row, are not entered again; their new files are to be removed.
+        Those that are `here` already, by ledger row, are not entered again, nor are those of an older row that the
+        legacy server lists under another name now; their new files are to be removed.
         Gives back what the ledger adds up to afterwards.
         """
         with self._database.write() as connection:
             new = [message for message in landed if message.entry.id not in here]
+            former = renaming.former(connection, self._account_id, new)
+            if former:
+                renaming.carry(connection, self._account_id, former)
+                known = {message.entry.id for message, _ in former}
+                new = [message for message in new if message.entry.id not in known]
+                self._take_away(connection, (message for message, _ in former))
             if new:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
-            sums = self._add_up(connection)
-        if landed:
-            self._announce(folders.INBOX_ID)
+            sums = self._with(landed, former) or self._add_up(connection)
+        self._sums = sums
+        self.renamed += len(former)
+        known_again = {message.entry.id for message, _ in former}
+        for folder_id in sorted({m.entry.folder_id for m in landed if m.entry.id not in known_again}):
+            self._announce(folder_id)
         return sums
 
     def _enter(self, connection: Connection, landed: Sequence[Landed]) -> None:
-        inbox = self._inbox(connection)
+        by_folder: dict[int, list[Landed]] = {}
+        for message in landed:
+            by_folder.setdefault(message.entry.folder_id, []).append(message)
+        for folder_id, messages in by_folder.items():
+            folder = folders.by_id(connection, self._account_id, folder_id)
+            if folder is None:  # the user deleted it while they came
+                self._set_outcome(connection, (message.entry.id for message in messages), Outcome.DELETED, "")
+            else:
+                self._enter_into(connection, folder, messages)
+
+    def _enter_into(self, connection: Connection, folder: folders.FolderRow, landed: Sequence[Landed]) -> None:
         now = self._now()
         new = [
             mailbox.NewMessage(
-                m.flags, m.size, m.internal_date, m.file, uidl=m.entry.uidl, uid=m.entry.uid, save_date=now
+                m.flags, m.size, m.internal_date, m.file, uidl=_shown(m.entry), uid=m.entry.uid, save_date=now
             )
             for m in landed
         ]
-        uids = mailbox.add(connection, self._account_id, inbox, new)
-        folders.save(connection, self._account_id, inbox)
+        uids = mailbox.add(connection, self._account_id, folder, new)
+        folders.save(connection, self._account_id, folder)
         values: list[dict[str, Any]] = [
-            {"a": self._account_id, "i": m.entry.id, "new_uid": uid, "new_sha256": m.sha256, "now": now}
-            for m, uid in zip(landed, uids, strict=True)
+            self._bytes_of(m) | {"new_uid": uid, "now": now} for m, uid in zip(landed, uids, strict=True)
         ]
         connection.execute(_STORED, values)
 
-    def _find_again(self, connection: Connection, known: Iterable[tuple[Landed, Here]]) -> None:
+    def _bytes_of(self, message: Landed) -> dict[str, Any]:
+        return {
+            "a": self._account_id,
+            "i": message.entry.id,
+            "new_sha256": message.sha256,
+            "new_likeness": message.likeness,
+        }
+
+    def _find_again(self, connection: Connection, known: Sequence[tuple[Landed, Here]]) -> None:
         for message, place in known:
             entry = {"a": self._account_id, "i": message.entry.id, "now": self._now()}
             uid = None
-            if place.folder_id == folders.INBOX_ID:
+            if place.folder_id == message.entry.folder_id:
                 uid = place.uid
-                if message.entry.uidl:
+                if shown := _shown(message.entry):
                     named = {"a": self._account_id, "f": place.folder_id, "u": uid, "was": place.file}
-                    connection.execute(_NAMED, named | {"to": message.entry.uidl})
-            connection.execute(_STORED, entry | {"new_uid": uid, "new_sha256": message.sha256})
+                    connection.execute(_NAMED, named | {"to": shown})
+            connection.execute(_STORED, entry | self._bytes_of(message) | {"new_uid": uid})
             if uid is None:  # moved to another folder by the user
                 connection.execute(_OUTCOME, entry | {"new": Outcome.DELETED.value, "why": ""})
-            path = f"cur/{message.file}{info(message.flags)}"
-            folders.add_pending(connection, self._account_id, [("remove", path, "")])
+        self._take_away(connection, (message for message, _ in known))
+
+    def _take_away(self, connection: Connection, landed: Iterable[Landed]) -> None:
+        """Have the files removed that are not needed."""
+        directories = {folder.id: folder.directory for folder in folders.every(connection, self._account_id)}
+        paths = [
+            f"{directories[message.entry.folder_id]}/cur/{message.file}{info(message.flags)}".lstrip("/")
+            for message in landed
+            if message.entry.folder_id in directories
+        ]
+        if paths:
+            folders.add_pending(connection, self._account_id, [("remove", path, "") for path in paths])
 
     def count_attempt(self, entry_id: int, reason: str) -> None:
         """A message could not be fetched this time; the next move tries again."""
@@ -264,14 +414,36 @@ class Ledger:
 
     def sums(self) -> Sums:
         with self._database.read() as connection:
-            return self._add_up(connection)
+            self._sums = self._add_up(connection)
+            return self._sums
 
-    def _inbox(self, connection: Connection) -> folders.FolderRow:
-        inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)
-        assert inbox is not None
-        return inbox
+    def _with(self, landed: Sequence[Landed], former: Iterable[tuple[Landed, Former]]) -> Sums | None:
+        """What the last sums become with these, None where there are none that still hold."""
+        if self._sums is None:
+            return None
+        done, octets, owed, owed_octets, quarantined = len(landed), 0, 0, 0, 0
+        for message in landed:
+            octets += message.entry.octets
+            quarantined += message.entry.outcome is Outcome.QUARANTINED
+            if message.entry.outcome is Outcome.GONE:
+                owed += 1
+                owed_octets += message.entry.octets
+        for _, row in former:  # done before, under another size
+            done -= 1
+            owed -= 1
+            octets -= row.octets
+            owed_octets -= row.octets
+        last = self._sums
+        return Sums(
+            last.messages_done + done,
+            last.messages_total + owed,
+            last.bytes_done + octets,
+            last.bytes_total + owed_octets,
+            last.quarantined - quarantined,
+        )
 
     def _set_outcome(self, connection: Connection, ids: Iterable[int], outcome: Outcome, reason: str) -> None:
+        self._sums = None
         now = self._now()
         values = [{"a": self._account_id, "i": i, "new": outcome.value, "why": reason, "now": now} for i in ids]
         if values:
@@ -279,3 +451,8 @@ class Ledger:
 
     def _add_up(self, connection: Connection) -> Sums:
         return Sums(*connection.execute(_SUMS, {"a": self._account_id}).one())
+
+
+def _shown(entry: Entry) -> str:
+    """POP3's name of a message here; "": one of our own."""
+    return entry.uidl if entry.shown is None else entry.shown

@@ -20,7 +20,7 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ TMP: Final = "tmp"
 SUBDIRECTORIES: Final = (TMP, "new", "cur")
 DIRECTORY_MODE: Final = 0o700
 FEW_FILES: Final = 4
+FEW_DIRECTORIES: Final = 3  # the same of directories
 
 _LETTERS: Final = (
     (DRAFT, "D"),
@@ -106,6 +107,20 @@ def sync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_directories(paths: Collection[Path]) -> None:
+    """The same for several of one file system: at once where they are not few, and where that can be."""
+    different = dict.fromkeys(paths)
+    if len(different) > FEW_DIRECTORIES:
+        fd = os.open(next(iter(different)), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if sync_file_system(fd):
+                return
+        finally:
+            os.close(fd)
+    for path in different:
+        sync_directory(path)
 
 
 def sync_files(directory: int, names: Sequence[str]) -> None:
@@ -191,11 +206,18 @@ class Maildir:
         self.root = root
         self._at = os.fspath(root)
 
-    def make(self, directory: str = "") -> Path:
-        """The folder's directory with its three subdirectories, made where missing and durable when this returns."""
+    def make(self, *directories: str) -> None:
+        """These folders' directories, or the account's own, each with its three subdirectories: made where missing, and
+        durable when this returns."""
+        changed = [made for directory in directories or ("",) for made in self._make(directory)]
+        if changed:
+            sync_directories(changed)
+
+    def _make(self, directory: str) -> list[Path]:
+        """Give back the directories that have new entries."""
         path = self.root / directory if directory else self.root
         if all(os.path.isdir(f"{self._at}/{directory}/{name}") for name in SUBDIRECTORIES):  # noqa: PTH112 - hot
-            return path
+            return []
         missing = [p for p in (path, *path.parents) if not p.is_dir()]
         for made in reversed(missing):  # mkdir's own `parents` would leave those above open to others
             made.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
@@ -204,9 +226,7 @@ class Maildir:
         if directory:
             (path / "maildirfolder").touch(mode=0o600)  # Maildir++: this is a folder, its parent is the account
         # Each by itself too: without a journal a name that is durable may lead to a directory that is not.
-        for made in (*(path / name for name in SUBDIRECTORIES), path, *(p.parent for p in missing)):
-            sync_directory(made)
-        return path
+        return [*(path / name for name in SUBDIRECTORIES), path, *(p.parent for p in missing)]
 
     def folder(self, directory: str) -> Path:
         return self.root / directory if directory else self.root

@@ -4,8 +4,8 @@ Every method is one whole operation, is durable when it returns, and may be call
 (`proxy.wire.door.Home.run` sees to both order and threads). Folder names are Unicode with "/" between levels.
 Nothing here knows a protocol.
 
-What is asked of it is in three files, each a class that `MailHome` derives from: `reading`, `messages` and
-`hierarchy`, all upon `groundwork`, which says how index and Maildir are kept in step. Here are its opening and
+What is asked of it is in four files, each a class that `MailHome` derives from: `reading`, `messages`, `hierarchy`
+and `old_folders`, all upon `groundwork`, which says how index and Maildir are kept in step. Here are its opening and
 closing, what is owed to the disk, and what moves and other programs bring in. Of these
 classes, `MailHome` alone is used from outside.
 """
@@ -27,7 +27,6 @@ from mailstore import schema
 from mailstore.annotations import Annotations
 from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
-from mailstore.hierarchy import Hierarchy
 from mailstore.index import folders, salvage, special
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.opening import mark_damaged, open_index
@@ -35,11 +34,13 @@ from mailstore.index.salvage import Salvage, asides
 from mailstore.kept import Kept
 from mailstore.ledger import Here, Landed, Ledger, Sums
 from mailstore.maildir import Maildir, new_token
+from mailstore.old_folders import OldFolders
 from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.rebuilding import rebuild
 from mailstore.recognition import Recognition
 from mailstore.reconciling import Reconciler, Report
+from mailstore.renaming import Names
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ def maildrop_lock(maildir: Path) -> int | None:
     return descriptor
 
 
-class MailHome(Hierarchy, Reading):
+class MailHome(OldFolders, Reading):
     """One account's mail."""
 
     def __init__(
@@ -99,6 +100,7 @@ class MailHome(Hierarchy, Reading):
         self.damaged = False  # did the index turn out to be damaged since?
         self.kept = Kept(self._database, account_id, self._maildir)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock)
+        self.names = Names(self._database, account_id)
         self.recognition = Recognition(self._database, account_id, self._maildir)
         self.annotations = Annotations(self._database, account_id, announce)
         self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
@@ -233,13 +235,17 @@ class MailHome(Hierarchy, Reading):
     def enter(self, landed: Sequence[Landed]) -> Sums:
         """Make what a move brought visible: see `Ledger.enter`. What is here already, and was lost with an index
         from the ledger alone, is not stored twice. Raises StorageFailed."""
+        renamed = self.ledger.renamed
         here: Mapping[int, Here] = {}
         if landed and self.recognition.needed():
             self._look()  # what is here has to be in the index
             here = self.recognition.among(landed)
         sums = self.ledger.enter(landed, here)
-        if here:
+        if here or self.ledger.renamed > renamed:
             self._work_off_pending()
+            with self._database.write_lightly() as connection:  # or each batch does the work of all before it
+                self._tick_off(connection)
+        if here:
             self._report("messages known again after a loss of the index", messages=len(here))
         return sums
 
@@ -248,6 +254,10 @@ class MailHome(Hierarchy, Reading):
         sums = self.ledger.sums()
         if not sums.quarantined:
             self.recognition.over()
+        renamed, self.ledger.renamed = self.ledger.renamed, 0
+        if renamed:
+            self.names.conclude(renamed)
+            self._report("legacy server changed UIDLs; messages recognised by content", messages=renamed)
         return sums
 
     # What other programs do

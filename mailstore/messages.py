@@ -183,7 +183,7 @@ class Messages(Groundwork):
 
     def move(self, folder_id: int, uids: Collection[int], target: str) -> Copied:
         """Move messages with flags and internal date, all or none, in one transaction (RFC 6851 3.3); the target may
-        be the folder that they are in. The ledger remembers those of the INBOX as deleted by the user.
+        be the folder that they are in. The ledger remembers those that a move brought as deleted by the user.
         Raises NoSuchFolder, MessageLost, StorageFailed."""
         return self._transfer(folder_id, uids, target, moving=True)
 

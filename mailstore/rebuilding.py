@@ -98,10 +98,14 @@ class _Rebuilding:
             "last_folder_id": max(
                 (r["last_folder_id"] for r in before if 0 < r["last_folder_id"] < _HIGHEST), default=0
             ),
+            "last_ledger_id": max(
+                (r["last_ledger_id"] for r in before if 0 < r["last_ledger_id"] < _HIGHEST), default=0
+            ),
         }
         self._connection.execute(insert(schema.mailboxes), mailbox)
         for row in kept:
             self._folder(row)
+        self._of_folders_gone({row["id"] for row in kept})
         self._subscriptions()
         self._annotations({row["id"] for row in kept})
         self._done.had_mail = bool(self._found) or self._any_files()
@@ -147,9 +151,7 @@ class _Rebuilding:
         )
         lying = self._lying(folder.directory) if self._found else {}
         messages = self._known(folder, lying)
-        ledger: list[Row] = []
-        if folder.id == INBOX_ID:
-            ledger = self._ledger(messages, lying)
+        ledger = self._ledger(folder.id, messages, lying)
         uids = [*messages, *(entry["uid"] or 0 for entry in ledger)]
         folder.uidnext = max([row["uidnext"] if 0 < row["uidnext"] < _HIGHEST else 1, *(uid + 1 for uid in uids)])
         folder.recent_from = folder.uidnext
@@ -161,6 +163,16 @@ class _Rebuilding:
             folders.set_special_use(self._connection, self._account_id, folder.id, uses)
         self._done.folders += 1
         self._done.ledger_rows += len(ledger)
+
+    def _of_folders_gone(self, kept: set[int]) -> None:
+        """The ledger's rows of folders that are not here any more, and which the legacy server's folders were."""
+        for row in self._found.of(schema.ledger):
+            if _sound(row) and row["folder_id"] not in kept:
+                outcome = Outcome.DELETED.value if row["outcome"] == Outcome.STORED.value else row["outcome"]
+                self._connection.execute(insert(schema.ledger), row | {"outcome": outcome})
+                self._done.ledger_rows += 1
+        for row in self._found.of(schema.old_folders):
+            self._connection.execute(insert(schema.old_folders), row)
 
     def _subscriptions(self) -> None:
         for row in self._found.of(schema.subscriptions):
@@ -210,14 +222,15 @@ class _Rebuilding:
 
     # The ledger
 
-    def _ledger(self, messages: dict[int, Row], lying: dict[str, _Lying]) -> list[Row]:
-        """The ledger's rows; messages that only the ledger knows are added to the INBOX's."""
-        rows = {row["id"]: row for row in self._found.of(schema.ledger) if _sound(row)}
+    def _ledger(self, folder_id: int, messages: dict[int, Row], lying: dict[str, _Lying]) -> list[Row]:
+        """The ledger's rows of a folder; messages that only the ledger knows are added to the folder's."""
+        sound = {row["id"]: row for row in self._found.of(schema.ledger) if _sound(row)}
+        rows = {entry: row for entry, row in sound.items() if row["folder_id"] == folder_id}
         token = next((str(row["token"]) for row in self._found.of(schema.mailboxes)), "")  # of its files
         owners = {entry: uid for uid, row in messages.items() if (entry := _entry(row["file"], token)) is not None}
         for entry, row in rows.items():  # of files that do not say it
             message = messages.get(row["uid"] or 0)
-            if entry not in owners and message is not None and row["uidl"] in {"", message["uidl"]}:
+            if entry not in owners and message is not None and _shown(row) in {"", message["uidl"]}:
                 owners[entry] = row["uid"]
         held = (row["uid"] or 0 for row in rows.values())
         inbox = _Inbox(messages, lying, owners, max([0, *messages, *held]) + 1)
@@ -225,6 +238,8 @@ class _Rebuilding:
         self._by_content(rows, inbox)
         for entry, uid in owners.items():
             row = messages[uid]
+            if entry in sound and entry not in rows:
+                continue  # moved here from another folder, whose row it is
             if entry in rows:
                 rows[entry] |= {"outcome": Outcome.STORED.value, "uid": uid}
             elif not _OWN_UIDL.fullmatch(row["uidl"]):
@@ -270,7 +285,7 @@ class _Rebuilding:
             "flags": to_text(flags_of(file.path.name)),
             "size": file.octets,
             "internal_date": made_at(unique),
-            "uidl": row["uidl"] or own_uidl(self._now, uid),
+            "uidl": _shown(row) or own_uidl(self._now, uid),
             "file": unique,
             "save_date": self._now,
             "line_ends": EXACT,
@@ -287,11 +302,22 @@ class _Rebuilding:
             "octets": message["size"],
             "outcome": Outcome.STORED.value,
             "uid": message["uid"],
+            "folder": "",
+            "folder_id": message["folder_id"],
+            "legacy_id": "",
             "sha256": None,
             "reason": "",
             "attempts": 0,
             "updated": self._now,
+            "unlisted": None,
+            "shown": None,
+            "likeness": None,
         }
+
+
+def _shown(row: Row) -> str:
+    """POP3's name of a message of the ledger here; "": one of our own."""
+    return str(row["uidl"] if row["shown"] is None else row["shown"])
 
 
 def _entry(name: str, token: str) -> int | None:

@@ -1,9 +1,9 @@
 """Messages that a move brings although they are here: their ledger rows were lost with a damaged or missing index.
 
 Such a message comes under a new ledger row, since nobody knows its UIDL any more. It is the same message when one of
-the same bytes is here that belongs to no ledger row; it is then not stored a second time. In the INBOX the row and the
-message find each other again, and the message gets its old UIDL back; found in another folder, the user had moved it
-there, and its row says so (invariant 8).
+the same bytes is here that belongs to no ledger row; it is then not stored a second time. In the row's
+own folder the row and the message find each other again, and the message gets its old UIDL back; found in another one,
+the user had moved it there, and its row says so (invariant 8).
 
 Only from a loss, which is noted in the index, to the end of the next move that left nothing out. Bytes are compared by
 size and SHA-256; each file is read once at most. Used by `mailstore.mailhome` alone.
@@ -24,7 +24,6 @@ from mailstore import schema
 from mailstore.database import MailboxDatabase, storage_errors
 from mailstore.errors import MessageLost
 from mailstore.index.flagtext import from_text
-from mailstore.index.folders import INBOX_ID
 from mailstore.index.mailbox import EXACT, chunks
 from mailstore.index.special import ACCOUNT
 from mailstore.ledger import Here, Landed
@@ -48,7 +47,9 @@ _OF_SIZES = (
     )
     .order_by(_m.folder_id, _m.uid)  # the INBOX first
 )
-_OWNED = select(_l.uid).where(_l.account_id == bindparam("a"), _l.outcome == "stored", _l.uid.is_not(None))
+_OWNED = select(_l.folder_id, _l.uid).where(
+    _l.account_id == bindparam("a"), _l.outcome == "stored", _l.uid.is_not(None)
+)
 
 
 def note_loss(connection: Connection, account_id: int) -> None:
@@ -113,11 +114,11 @@ class Recognition:
 
     def _candidates(self, connection: Connection, sizes: Collection[int]) -> Iterator[tuple[int, _Candidate]]:
         """Messages that no ledger row is known for, with their sizes."""
-        owned = set(connection.scalars(_OWNED, {"a": self._account_id}))
+        owned = {(folder_id, uid) for folder_id, uid in connection.execute(_OWNED, {"a": self._account_id})}
         for chunk in chunks(sizes):
             key: dict[str, Any] = {"a": self._account_id, "sizes": chunk}
             for folder_id, uid, size, file, flags, directory in connection.execute(_OF_SIZES, key):
-                if folder_id != INBOX_ID or uid not in owned:
+                if (folder_id, uid) not in owned:
                     yield size, _Candidate(folder_id, uid, file, flags, directory)
 
     def _digest(self, candidate: _Candidate) -> bytes | None:

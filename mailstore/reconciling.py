@@ -8,7 +8,7 @@ folders made and removed.
   and any other is left alone for GRACE seconds, after which its writer is taken for dead.
 - A message is missed only where the directory stood still while it was read: readdir may leave out a file that
   is being renamed.
-- UIDs are never reused; what was removed from the INBOX is `deleted` in the ledger (invariant 8).
+- UIDs are never reused; what a move brought and was removed is `deleted` in the ledger (invariant 8).
 - Files that this store made and that the index does not know, and messages without files, are rare: what follows
   from them is done only when the index was looked at as a whole, once, and is not itself what is wrong.
 - A file whose size is not the index's is another message: the old UID goes, the file gets a new one.
@@ -63,7 +63,7 @@ _m, _l = schema.messages.c, schema.ledger.c
 _NAMES = Prepared(
     select(_m.uid, _m.flags, _m.file).where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 )
-_LEDGER = select(_l.outcome, _l.uidl).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
+_LEDGER = select(_l.outcome, _l.uidl, _l.folder_id).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
 _LEDGER_UID = (
     update(schema.ledger).where(_l.account_id == bindparam("a"), _l.id == bindparam("i")).values(uid=bindparam("u"))
 )
@@ -329,17 +329,19 @@ class Reconciler:
         look.mark.again = self._clock() + GRACE - age
         return False
 
-    def _ledger(self, connection: Connection, entry: int) -> tuple[str, str]:
+    def _ledger(self, connection: Connection, entry: int) -> tuple[str, str, int]:
         row = connection.execute(_LEDGER, {"a": self._account_id, "i": entry}).first()
-        return ("", "") if row is None else (row[0], row[1])
+        return ("", "", 0) if row is None else (row[0], row[1], row[2])
 
     def _enter(self, connection: Connection, look: _Look, taken: list[tuple[Lying, Adopted]]) -> None:
         folder = look.folder
         first_unseen = folder.recent_from == folder.uidnext
-        entries = [ledger_of(adopted.name, self._token) if folder.id == INBOX_ID else None for _, adopted in taken]
+        entries = [ledger_of(adopted.name, self._token) for _, adopted in taken]
+        owners: list[int | None] = []
         new = []
         for (_, adopted), entry in zip(taken, entries, strict=True):
-            outcome, uidl = self._ledger(connection, entry) if entry is not None else ("", "")
+            outcome, uidl, place = self._ledger(connection, entry) if entry is not None else ("", "", 0)
+            owners.append(entry if place == folder.id else None)  # in another folder: moved here by another program
             date = made_at(adopted.name) if pulled(adopted.name) is not None else adopted.internal_date
             new.append(
                 mailbox.NewMessage(
@@ -347,7 +349,7 @@ class Reconciler:
                     adopted.size,
                     date,
                     adopted.file,
-                    uidl=uidl if outcome == "stored" else "",
+                    uidl=uidl if outcome == "stored" and place == folder.id else "",
                     save_date=int(self._clock()),
                     native=adopted.native,
                 )
@@ -356,7 +358,7 @@ class Reconciler:
         if first_unseen:  # what lay in `cur` was seen by some program: not \Recent, as far as one UID can part them
             in_new = [uid for uid, (_, adopted) in zip(uids, taken, strict=True) if adopted.was_new]
             folder.recent_from = in_new[0] if in_new else folder.uidnext
-        for (_, adopted), uid, entry in zip(taken, uids, entries, strict=True):
+        for (_, adopted), uid, entry in zip(taken, uids, owners, strict=True):
             if entry is not None:
                 connection.execute(_LEDGER_UID, {"a": self._account_id, "i": entry, "u": uid})
             self._watch_growth(look, adopted, uid)

@@ -23,13 +23,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-HEAD: Final = "0005"
+HEAD: Final = "0008"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
 
+_UNLISTED: Final = text("unlisted IS NOT NULL")
 _Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite gives numbers by itself only to INTEGER keys
 
 accounts = Table(
@@ -49,7 +51,23 @@ accounts = Table(
     Column("messages_total", BigInteger, nullable=False, server_default="0"),
     Column("bytes_done", BigInteger, nullable=False, server_default="0"),
     Column("bytes_total", BigInteger, nullable=False, server_default="0"),
+    Column("due", BigInteger),  # when a background move is to begin; NULL: none is to, or it is under way
+    Column("asked", BigInteger),  # when an administrator asked for a move that has not ended yet
+    Column("again", Integer, nullable=False, server_default="0"),  # … which asks for what is in quarantine at once
+    Column("paused", Integer, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),  # background moves in a row that failed
+    Column("password_state", String(8), nullable=False, server_default="known"),  # known | untried | rejected
     UniqueConstraint("domain", "local", name="accounts_name"),
+    Index("accounts_due", "domain", "paused", "due"),
+    Index("accounts_asked", "domain", "paused", "asked", "due"),
+)
+
+# Domains whose legacy server an administrator wants left alone for a while.
+paused_domains = Table(
+    "paused_domains",
+    accounts_metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("since", BigInteger, nullable=False),
 )
 
 mailboxes = Table(
@@ -59,6 +77,7 @@ mailboxes = Table(
     Column("token", String(16), nullable=False),  # marks the files that this index made
     Column("last_uidvalidity", BigInteger, nullable=False),
     Column("last_folder_id", BigInteger, nullable=False),
+    Column("last_ledger_id", BigInteger, nullable=False, server_default="0"),  # of rows that went: none is given twice
 )
 
 folders = Table(
@@ -169,19 +188,40 @@ pending = Table(
     Column("target", Text, nullable=False, server_default=""),
 )
 
+# The folders of a legacy server that has IMAP, and which are theirs here. A row stays when its folder goes: that a
+# user deleted it must be known as long as the legacy server lists it.
+old_folders = Table(
+    "old_folders",
+    mailbox_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),  # the legacy server's, with "/" between levels
+    Column("folder_id", BigInteger, nullable=False),
+)
+
 ledger = Table(
     "ledger",
     mailbox_metadata,
     Column("account_id", BigInteger, primary_key=True, autoincrement=False),
     Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("position", BigInteger, nullable=False),  # where the legacy server listed it when first seen, from 1
-    Column("uidl", Text, nullable=False),  # "" where the server has none
+    # Where the legacy server listed it, from 1: when first seen, or, where its UIDLs name nothing, in the last listing.
+    Column("position", BigInteger, nullable=False),
+    Column("uidl", Text, nullable=False),  # the legacy server's name of it now; "" where it has none
     Column("octets", BigInteger, nullable=False),  # as LIST announced
     Column("outcome", String(12), nullable=False),  # listed | stored | quarantined | gone | deleted
-    Column("uid", BigInteger),  # its UID in INBOX, held for it from the listing on in a first move
+    Column("uid", BigInteger),  # its UID in `folder_id`, held for it from the listing on in a first move
     Column("sha256", LargeBinary),  # of the bytes as received
     Column("reason", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("updated", BigInteger, nullable=False),
+    # Since when the legacy server lists it no more, while it is here or was; NULL: in the last listing.
+    Column("unlisted", BigInteger),
+    # POP3's name of it here where that is not `uidl`, since the legacy server changed that; "": one of our own.
+    Column("shown", Text),
+    Column("likeness", LargeBinary),  # `mailstore.message.likeness`; NULL: it has none
+    Column("folder", Text, nullable=False, server_default=""),  # in `old_folders`; "" for a POP3 maildrop
+    Column("folder_id", BigInteger, nullable=False, server_default="1"),  # where it is here, or was; 1: the INBOX
+    Column("legacy_id", Text, nullable=False, server_default=""),  # "UIDVALIDITY.UID" in that folder (IMAP)
     Index("ledger_uid", "account_id", "uid"),
+    Index("ledger_unlisted_bytes", "account_id", "sha256", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
+    Index("ledger_unlisted_likeness", "account_id", "likeness", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
 )

@@ -20,6 +20,7 @@ INBOX_ID = 1
 _c = schema.folders.c
 _p = schema.pending.c
 _s = schema.subscriptions.c
+_l = schema.ledger.c
 _FOLDERS = select(
     _c.id, _c.name, _c.directory, _c.uidvalidity, _c.uidnext, _c.highestmodseq, _c.recent_from, _c.special_use
 ).where(_c.account_id == bindparam("a"))
@@ -34,6 +35,11 @@ _SET = Prepared(
         highestmodseq=bindparam("new_modseq"),
         recent_from=bindparam("new_recent"),
     )
+)
+_LEDGER_DELETED = Prepared(
+    update(schema.ledger)
+    .where(_l.account_id == bindparam("a"), _l.folder_id == bindparam("f"), _l.outcome == "stored")
+    .values(outcome="deleted")
 )
 _SUBSCRIPTIONS = Prepared(select(_s.name).where(_s.account_id == bindparam("a")).order_by(_s.name))
 _PENDING = Prepared(select(_p.id, _p.action, _p.path, _p.target).where(_p.account_id == bindparam("a")).order_by(_p.id))
@@ -140,7 +146,9 @@ def set_special_use(connection: Connection, account_id: int, folder_id: int, use
 
 
 def drop(connection: Connection, account_id: int, folder_id: int) -> None:
-    """Forget a folder and all that the index has of it."""
+    """Forget a folder and all that the index has of it. The ledger remembers what a move brought there as deleted by
+    the user: no later one brings it back."""
+    _LEDGER_DELETED.run(connection, {"a": account_id, "f": folder_id})
     for table in (schema.messages, schema.expunged, schema.metadata, schema.looked):
         connection.execute(delete(table).where(table.c.account_id == account_id, table.c.folder_id == folder_id))
     contents.sweep(connection, account_id)

@@ -10,17 +10,19 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from mailstore import schema
 from mailstore.index import contents
 from mailstore.index.flagtext import from_text, to_text
-from mailstore.index.folders import INBOX_ID, FolderRow
+from mailstore.index.folders import FolderRow
 from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
 from mailstore.prepared import Prepared
 from mailstore.quota import Usage
+
+T = TypeVar("T")
 
 EXACT, NATIVE = "exact", "native"  # messages.line_ends
 
@@ -58,7 +60,8 @@ _IS_HERE = Prepared(select(_m.uid).where(_m.account_id == bindparam("a"), _m.fil
 _ADD_EXPUNGED = Prepared(insert(schema.expunged))
 _LEDGER_DELETED = Prepared(
     update(schema.ledger)
-    .where(_l.account_id == bindparam("a"), _l.outcome == "stored", _l.uid == bindparam("u"))
+    .where(_l.account_id == bindparam("a"), _l.outcome == "stored")
+    .where(_l.folder_id == bindparam("f"), _l.uid == bindparam("u"))
     .values(outcome="deleted", updated=bindparam("now"))
 )
 _STATUS = Prepared(
@@ -86,8 +89,8 @@ def _row(values: Sequence[Any]) -> Row:
     return Row(uid, modseq, from_text(flags), size, internal_date, uidl, file, save_date, content_id, bool(native))
 
 
-def chunks(uids: Collection[int]) -> Iterator[list[int]]:
-    iterator = iter(uids)
+def chunks(keys: Collection[T]) -> Iterator[list[T]]:
+    iterator = iter(keys)
     while chunk := list(islice(iterator, _CHUNK)):
         yield chunk
 
@@ -224,15 +227,14 @@ def set_flags(connection: Connection, account_id: int, folder: FolderRow, change
 
 
 def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Sequence[int], now: int) -> None:
-    """Forget messages under one new modseq; the ledger remembers those of the INBOX as deleted by the user, so
-    that no later move brings them back (invariant 8). The caller saves the folder."""
+    """Forget messages under one new modseq; the ledger remembers those that a move brought as deleted by the
+    user, so that no later one brings them back (invariant 8). The caller saves the folder."""
     folder.highestmodseq += 1
     keys = [{"a": account_id, "f": folder.id, "u": uid} for uid in uids]
     found = [(uid, *row) for uid, key in zip(uids, keys, strict=True) if (row := _CONTENT_OF.first(connection, key))]
     _DELETE.many(connection, keys)
     contents.let_go(connection, account_id, [content_id for _, content_id, _ in found if content_id is not None])
-    if folder.id == INBOX_ID:
-        _LEDGER_DELETED.many(connection, [{"a": account_id, "u": uid, "now": now} for uid in uids])
+    _LEDGER_DELETED.many(connection, [{"a": account_id, "f": folder.id, "u": uid, "now": now} for uid in uids])
     _ADD_EXPUNGED.many(
         connection,
         [

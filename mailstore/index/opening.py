@@ -18,7 +18,7 @@ from weakref import finalize
 
 from sqlalchemy import Connection
 
-from mailstore.database import MailboxDatabase, MailboxEngine, storage_errors
+from mailstore.database import MailboxDatabase, MailboxEngine, new_mailbox, storage_errors
 from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
 
@@ -165,14 +165,25 @@ def check(connection: Connection) -> None:
 
 
 def _make(path: Path) -> None:
-    """An empty file. A database that somebody removed may have left its log, which is no other's: that goes first,
-    under a lock, since another process may be opening the same mailbox."""
+    """A new index. A database that somebody removed may have left its log, which is no other's: that goes first, under
+    a lock, since another process may be opening the same mailbox."""
     with _alone_in(path.parent):
-        if not path.exists():
-            for suffix in _BESIDE:
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            _open_marker(path).unlink(missing_ok=True)
-            path.touch(mode=0o600)
+        if path.exists():
+            return
+        for suffix in _BESIDE:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        _open_marker(path).unlink(missing_ok=True)
+        made = path.with_name(path.name + ".made")
+        made.unlink(missing_ok=True)  # a crash left it
+        try:
+            with open(made, "xb", opener=lambda name, mode: os.open(name, mode, 0o600)) as file:
+                file.write(new_mailbox())
+                file.flush()
+                os.fsync(file.fileno())
+            made.rename(path)
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise
 
 
 def _set_aside(path: Path, found: int | None, why: str, report: Any) -> None:

@@ -28,6 +28,7 @@ WANTED: Final = (
     schema.subscriptions,
     schema.metadata,
     schema.messages,
+    schema.old_folders,
     schema.ledger,
 )
 

@@ -9,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from mailstore.accounts import Account, State
-from proxy.cli.report import MOST_TROUBLES, Report, size
+from proxy.cli.report import MOST_TROUBLES, Report, remark, size
 
 _COLOURS = {State.MOVING: "cyan", State.MOVED: "green", State.FINAL: "green", State.BLOCKED: "red"}
 
 
 def render(found: Report, *, with_accounts: bool) -> RenderableType:
     """The domains, and below them the accounts."""
-    parts: list[RenderableType] = [_domains(found)]
+    parts: list[RenderableType] = [_domains(found), *(Text(line, style="yellow") for line in found.pauses())]
     if found.accounts:
         parts += [Text(), _accounts(found.accounts)]
         if not with_accounts and len(found.accounts) >= MOST_TROUBLES:
@@ -45,6 +45,6 @@ def _accounts(accounts: Sequence[Account]) -> Table:
             Text(account.state.value, style=_COLOURS.get(account.state, "")),
             f"{account.messages_done:,} of {account.messages_total:,}",
             f"{size(account.bytes_done)} of {size(account.bytes_total)}",
-            Text(account.reason),
+            Text(remark(account)),
         )
     return table

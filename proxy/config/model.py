@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from proxy.config import names, places
+from proxy.config import encryption, names, places
 from proxy.config.durations import parse_duration, spell
 from proxy.config.endpoints import parse_endpoint
 from proxy.config.mistakes import Mistake, Unfit, shown
@@ -81,6 +81,7 @@ NotYet = Annotated[None, BeforeValidator(_not_yet)]
 AbsolutePath = Annotated[Path, BeforeValidator(places.check_absolute)]
 EndpointText = Annotated[str, AfterValidator(_endpoint)]
 Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False), BeforeValidator(_endpoints)]
+Fingerprint = Annotated[str, AfterValidator(encryption.check_fingerprint)]
 Seconds = Annotated[int, BeforeValidator(parse_duration)]
 
 
@@ -119,25 +120,39 @@ class Migration(_Table):
     hold_limit: Annotated[Seconds, _within(1, 86_400)] = 1_200
     seen: Literal["headers", "all", "none"] = "headers"
     refresh: Annotated[Seconds, _within(0, 7 * 86_400)] = 300
+    round: Annotated[Seconds, _within(0, 30 * 86_400)] = 21_600
 
 
 class LegacyServer(_Table):
-    """A domain's old POP3 server."""
+    """A domain's old server: POP3, and IMAP where `source` says so."""
 
     host: Annotated[str, AfterValidator(names.check_host)]
     port: Annotated[int, Field(ge=1, le=65_535)]
+    source: Literal["pop3", "imap"] = "pop3"
+    imap_port: Annotated[int, Field(ge=1, le=65_535)]
     tls: Literal["none", "starttls", "implicit"] = "starttls"
     verify: bool = True
     ca: Annotated[Path, BeforeValidator(_ca)] | None = None
+    fingerprint: Annotated[tuple[Fingerprint, ...], Field(strict=False), BeforeValidator(encryption.several)] = ()
+    tls_minimum: Literal["1.0", "1.1", "1.2", "1.3"] = "1.2"
+    ciphers: Annotated[str, AfterValidator(encryption.check_ciphers)] | None = None
     login: Annotated[str, AfterValidator(names.check_login_form)] = "local"
     connections: Annotated[int, Field(ge=1, le=10_000)] = 20
+    logins_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    bandwidth: Annotated[int, BeforeValidator(parse_size), Field(ge=1024)] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _usual_port(cls, table: Any) -> Any:
-        if isinstance(table, dict) and "port" not in table:
-            return table | {"port": 995 if table.get("tls") == "implicit" else 110}
-        return table
+    def _usual_ports(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        implicit = table.get("tls") == "implicit"
+        return {"port": 995 if implicit else 110, "imap_port": 993 if implicit else 143} | table
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port: domains that have the same share what it allows."""
+        return self.host.lower().rstrip("."), self.imap_port if self.source == "imap" else self.port
 
     def login_name(self, local: str, domain: str) -> str:
         """What the account is called there."""

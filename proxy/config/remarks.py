@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from proxy.config.encryption import unknown_suites
 from proxy.config.endpoints import parse_endpoint
 from proxy.config.mistakes import Mistake, key_path
 from proxy.config.model import Config, Domain
@@ -15,7 +16,21 @@ def remarks(config: Config) -> tuple[Mistake, ...]:
     found = [*_passwords(config)]
     for domain in config.domains.values():
         found += _legacy(domain)
+    found += _shared_hosts(config)
     return tuple(found)
+
+
+def _shared_hosts(config: Config) -> Iterator[Mistake]:
+    """Domains that share an old server and disagree about what it is to be asked."""
+    for key in ("connections", "logins_per_minute", "bandwidth"):
+        first: dict[tuple[str, int], Domain] = {}
+        for domain in config.domains.values():
+            if key not in domain.legacy.model_fields_set:
+                continue
+            other = first.setdefault(domain.legacy.address, domain)
+            if getattr(other.legacy, key) != getattr(domain.legacy, key):
+                place = key_path(["domain", domain.name, "legacy", key])
+                yield Mistake(place, f'"{other.name}" has the same old server and says otherwise: the lower counts')
 
 
 def _passwords(config: Config) -> Iterator[Mistake]:
@@ -43,6 +58,8 @@ def _private(text: str) -> bool:
 
 def _legacy(domain: Domain) -> Iterator[Mistake]:
     legacy, place = domain.legacy, key_path(["domain", domain.name, "legacy"])
+    if legacy.ciphers is not None and (unknown := unknown_suites(legacy.ciphers)):
+        yield Mistake(f"{place}.ciphers", f"the OpenSSL that is used here has no {', '.join(unknown)}")
     if is_loopback(legacy.host):
         return
     if legacy.tls == "none":
@@ -54,7 +71,7 @@ def _legacy(domain: Domain) -> Iterator[Mistake]:
         yield Mistake(
             f"{place}.verify",
             f"false means that whoever answers for {legacy.host} is sent every password: "
-            'better ca = "…" with the certificate of its CA',
+            'better ca = "…" with the certificate of its CA, or fingerprint = "sha256:…" with that of its own',
         )
     if legacy.port == 995 and legacy.tls != "implicit":
         yield Mistake(f"{place}.port", '995 is usually spoken to with tls = "implicit"')

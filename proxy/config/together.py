@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from proxy.config.encryption import level
 from proxy.config.endpoints import Endpoint, parse_endpoint
 from proxy.config.mistakes import Mistake, Unfit, key_path, quoted_key
 from proxy.config.model import SERVED
@@ -82,11 +83,32 @@ def _domains(raw: _Raw) -> Iterator[Mistake]:
         if name in seen:
             yield Mistake(place, f"is the same domain as {quoted_key(seen[name])}: keep one of them")
         seen.setdefault(name, written)
-        legacy = table(domain, "legacy") if isinstance(domain, dict) else {}
-        if legacy.get("verify") is False and legacy.get("ca"):
-            yield Mistake(f"{place}.legacy.ca", "is of no use with verify = false: leave one of them out")
-        if legacy.get("tls") == "none" and legacy.get("ca"):
-            yield Mistake(f"{place}.legacy.ca", 'is of no use with tls = "none": leave one of them out')
+        if isinstance(domain, dict):
+            legacy = table(domain, "legacy")
+            if "imap_port" in legacy and legacy.get("source", "pop3") == "pop3":
+                text = 'is of no use without source = "imap": leave it out, or add that'
+                yield Mistake(f"{place}.legacy.imap_port", text)
+            yield from _encryption(legacy, f"{place}.legacy")
+
+
+def _encryption(legacy: _Raw, place: str) -> Iterator[Mistake]:
+    """What says how the legacy server's connection is encrypted, and to whom it leads."""
+    if legacy.get("tls") == "none":
+        for key in ("ca", "fingerprint", "tls_minimum", "ciphers"):
+            if legacy.get(key):
+                yield Mistake(f"{place}.{key}", 'is of no use with tls = "none": leave one of them out')
+        return
+    if legacy.get("verify") is False:
+        for key in ("ca", "fingerprint"):
+            if legacy.get(key):
+                yield Mistake(f"{place}.{key}", "is of no use with verify = false: leave one of them out")
+    elif legacy.get("ca") and legacy.get("fingerprint"):
+        yield Mistake(f"{place}.ca", "is of no use beside fingerprint, which alone decides: leave one of them out")
+    minimum, ciphers = legacy.get("tls_minimum"), legacy.get("ciphers")
+    if minimum in {"1.0", "1.1"} and isinstance(ciphers, str) and level(ciphers) not in {None, "0"}:
+        yield Mistake(f"{place}.ciphers", f'tls_minimum = "{minimum}" needs @SECLEVEL=0, not {level(ciphers)}')
+    if minimum == "1.3" and ciphers:
+        yield Mistake(f"{place}.ciphers", 'is of no use with tls_minimum = "1.3", whose suites are all good')
 
 
 def _maildir(raw: _Raw) -> Iterator[Mistake]:

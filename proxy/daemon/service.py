@@ -17,24 +17,17 @@ from twisted.internet import reactor as _installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from mailstore.accounts import Accounts
-from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.secrets import Sealer, load_key
 from proxy.config import Config
 from proxy.daemon import logs, process
 from proxy.daemon.alone import Alone, NotAlone
 from proxy.daemon.crew import Crew, WorkerFailed
 from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
+from proxy.daemon.moving import Moving
 from proxy.daemon.serving import Serving
-from proxy.daemon.threads import THREADS, Threads
 from proxy.daemon.tls import server_tls
-from proxy.daemon.watching import DirectoryWatcher
-from proxy.login.furnishing import Furnishing
 from proxy.login.gate import LoginGate
-from proxy.login.homes import Homes
-from proxy.login.legacy import LegacyDoor
-from proxy.login.mover import Mover
 from proxy.login.notes import LoginNotes
 from proxy.wire.faults import kind, where
 
@@ -47,31 +40,18 @@ class Daemon:
         self._config = config
         self._reactor = reactor
         self._log = log
-        self._threads = Threads(THREADS, reactor.callFromThread)
-        in_thread = self._threads.run
         self._database = AccountsDatabase(config.accounts_file)
         self._alone = Alone(config.state)
-        sealer = Sealer(load_key(config.key_file))
-        accounts = Accounts(self._database)
-        self._watcher = DirectoryWatcher(reactor)
-        self._homes = Homes(
-            MailboxEngine(),
-            in_thread=in_thread,
-            from_thread=reactor.callFromThread,
-            clock=reactor,
-            watcher=self._watcher,
-            report=log.warning,
-        )
-        self._homes.furnish = Furnishing(config)
-        door = LegacyDoor(config, reactor)
-        self._mover = Mover(config, accounts, sealer, self._homes, door, reactor=reactor, in_thread=in_thread, log=log)
+        self._moving = moving = Moving(config, self._database, reactor, log)
+        self._homes, self._mover = moving.homes, moving.mover
+        accounts, in_thread = moving.accounts, moving.threads.run
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)
         gate = LoginGate(
             config,
             accounts,
-            sealer,
+            moving.sealer,
             self._homes,
-            door,
+            moving.door,
             self._mover,
             reactor=reactor,
             in_thread=in_thread,
@@ -101,22 +81,20 @@ class Daemon:
         self._log.info("listening", on=listening, domains=sorted(self._config.domains), workers=workers)
         for warning in self._config.warnings:
             self._log.warning("configuration", about=str(warning))
-        await self._mover.resume()
+        await self._moving.rounds.start()
 
     async def stop(self) -> None:
         """Take no more, answer what is under way, end moves at their last barriers."""
         self._log.info("stopping")
         await self._listening.close()
-        await self._mover.stop()
+        await self._moving.end_moves()
         if self._serving is not None:
             await self._serving.drain()
         if self._crew is not None:
             await self._crew.stop()
         await self._notes.flush()
-        await self._homes.closed()
-        self._watcher.close()
+        await self._moving.close()
         self._database.close()
-        self._threads.stop()
         self._alone.end()
         self._log.info("stopped")
 

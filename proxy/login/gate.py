@@ -14,7 +14,8 @@ old mailbox is here, never before (invariant 3); two sessions of one account sha
 
 A check or a move that has begun goes on when the client that caused it leaves; a check that has not is dropped,
 so that those who come and go do not queue up before those who wait. Nobody is held for longer than `hold_limit`,
-whatever for, and who needs no legacy server waits for none.
+whatever for, and who needs no legacy server waits for none. While an administrator has paused an account or its
+domain, the legacy server is not asked: who needs it is told to come back later, and the others are let in as usual.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from mailstore.accounts import Account, Accounts, State
 from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
+from proxy.legacy.errors import LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
 from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
@@ -40,8 +42,7 @@ from proxy.login.notes import LoginNotes
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
-from proxy.migration.source import Source, SourceError
-from proxy.pop3.client.errors import LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
+from proxy.migration.source import GaveWay, Source, SourceError
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 
 _WRONG = "wrong user name or password"
@@ -77,6 +78,7 @@ class LoginGate:
         self._in_thread = in_thread
         self._log = log
         self._throttle = Throttle(reactor.seconds)
+        mover.rejected = self._throttle.changed
         self._notes = notes or LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log, together=0.0)
         self._nobody = secrets.hash_password(b"nobody")  # what an unknown user's password is held against
 
@@ -134,14 +136,24 @@ class LoginGate:
         return LoginRefused(Refusal.UNAVAILABLE, LATER)
 
     async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
-        """Check the password, and wait until the old mailbox is here."""
+        """Check the password, and wait until the old mailbox is here. A move that gave way to another user's, just
+        before this one came to wait for it, is begun again."""
+        while True:
+            try:
+                return await self._enter_once(name, password, hold)
+            except GaveWay:
+                continue
+
+    async def _enter_once(self, name: Name, password: Secret, hold: Hold) -> Account:
         found, fits = await self._look_up(name, password)
         entered = self._at_once(found, password) if found is not None and fits else None
         if entered is None:
+            self._mover.hasten(name)  # or whoever has the turn could let others pass
             unfit = None if found is None or fits else found.password_hash
             entered = await self._mover.turns.take(name, lambda: self._check(name, password, hold, unfit))
         account, running = entered
         if running is not None and account.state is State.MOVING:
+            self._mover.hasten(name)
             try:
                 await running.join(hold)
             except MailstoreError as error:  # written down with the move
@@ -184,8 +196,7 @@ class LoginGate:
         """The account, and its move if one is under way. Things may have changed while others had their turn."""
         found, fits = await self._look_up(name, password, unfit)
         entered = self._at_once(found, password) if found is not None and fits else None
-        other = found is not None and found.password_hash is not None and not fits
-        return entered or await self._ask_legacy(name, password, hold, found, other=other)
+        return entered or await self._ask_legacy(name, password, hold, found, fits=fits)
 
     async def _fits(self, account: Account, password: Secret) -> bool:
         stored = account.password_hash
@@ -199,10 +210,11 @@ class LoginGate:
         return True
 
     async def _ask_legacy(
-        self, name: Name, password: Secret, hold: Hold, account: Account | None, *, other: bool
+        self, name: Name, password: Secret, hold: Hold, account: Account | None, *, fits: bool
     ) -> tuple[Account, Running | None]:
-        """`other`: it is not the password that is known here."""
-        source = await self._question(name, password)
+        own = account.password_hash if account is not None and fits else None
+        other = account is not None and account.password_hash is not None and not fits
+        source = await self._question(name, password, own)
         try:
             if other:
                 await self._be_sure(name, source)  # nothing that follows will show whether it was meant so
@@ -213,9 +225,10 @@ class LoginGate:
                 account = await self._in_thread(self._accounts.add, name.local, name.domain)
             await self._in_thread(self._accounts.password_accepted, account.id, stored, sealed)
             account = await self._in_thread(self._accounts.get, account.id)
-            self._throttle.was_right(account.name, password, stored)
+            self._throttle.legacy_said_yes(account.name, password, stored)
             running = self._mover.moves.of(account.id)
-            if running is not None:  # a move under another password: this one is right as well, so wait for it
+            if running is not None:  # a move under another password: this one is right now, so wait for it
+                self._mover.use(account.id, password)
                 source.abort()
             else:
                 running = await self._mover.start(account, password, source)
@@ -232,15 +245,20 @@ class LoginGate:
             self._log.warning("legacy server unavailable", account=str(name), reason=str(error))
             raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
 
-    async def _question(self, name: Name, password: Secret) -> Source:
-        """Ask the legacy server whether this is the password. Raises LoginRefused."""
+    async def _question(self, name: Name, password: Secret, own: str | None) -> Source:
+        """Ask the legacy server whether this is the password; `own` is its hash if it was. Raises LoginRefused."""
         if self._throttle.known_wrong(str(name), password):
             raise LoginRefused(Refusal.WRONG, _WRONG)
         if not self._throttle.may_ask(str(name)):
             raise LoginRefused(Refusal.UNAVAILABLE, "too many wrong passwords for this account, try again later")
+        if self._accounts.is_paused(name.local, name.domain):
+            self._log.warning("legacy server not asked", account=str(name), reason="paused by the administrator")
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER)
         try:
             return await self._legacy.open(name, password)
         except LoginRejected as error:
+            if own is not None:
+                self._throttle.changed(str(name), own)
             self._throttle.legacy_said_no(str(name), password)
             raise LoginRefused(Refusal.WRONG, _WRONG) from error
         except MaildropInUse as error:

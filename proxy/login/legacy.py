@@ -2,34 +2,152 @@
 
 Where a server lets those at the front wait in vain, those who wait for their connections are told so at once:
 they would wait in vain as well, and longer, one after the other.
+
+A user who waits at a login is not turned away because the host is busy for a moment, or because it still holds the
+mailbox for a connection of ours that has just ended: the login is tried again, for `PATIENCE` seconds at most. A
+password that was refused is never sent again from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
 
 from mailstore.accounts import Account
 from proxy.config import Config, Domain
+from proxy.legacy.bandwidth import Bandwidth
+from proxy.legacy.errors import (
+    LegacyBusy,
+    LegacyError,
+    LegacyTimeout,
+    LegacyUnreachable,
+    LoginNotPossible,
+    LoginRejected,
+    MaildropInUse,
+)
+from proxy.legacy.settings import Legacy
 from proxy.login.names import Name
-from proxy.migration.pop3_source import Manners, Pop3Source, source_error
-from proxy.migration.schedule import Slots
-from proxy.migration.source import Reopen, Source
-from proxy.migration.weighing import Exactness
-from proxy.pop3.client import connection as pop3_client
-from proxy.pop3.client.connection import Connection
-from proxy.pop3.client.errors import LegacyError, LegacyTimeout
-from proxy.pop3.client.settings import Legacy
+from proxy.login.speaking import Connection, speech_for
+from proxy.migration.pop3_source import source_error
+from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
+from proxy.migration.source import Reopen, Source, SourceBusy
 from proxy.wire.door import Secret
+
+PATIENCE: Final = 60.0  # seconds for which a user's login is tried again at a host that is busy
+LINGERS: Final = 60.0  # seconds for which a server may hold a mailbox after our connection to it has ended
+IN_USE_PAUSE: Final = 2.0  # … and between two looks whether it still does
+USUAL_DELAY: Final = 30  # seconds between logins of one account, where a server wants some and does not say how many
+OWN_TROUBLE: Final = 600.0  # seconds in which an account that is turned away says it of the host only once
+LONGEST_WAIT: Final = 16.0  # seconds until an account that was turned away several times is tried again
+_MOST: Final = 1_000  # accounts that are remembered
+
+
+class _InVain(LegacyTimeout):
+    """It was not even tried: those before had waited in vain."""
+
+
+class LegacyHost:
+    """A host and port: what all domains that name it share."""
+
+    def __init__(self, domains: Sequence[Domain], clock: Any, report: Callable[..., Any]) -> None:
+        self.name, self.port = domains[0].legacy.address
+        self._report = report
+        self.domains = [domain.name for domain in domains]
+        self._clock = clock
+        rate = _lowest(domains, "bandwidth")
+        self.bandwidth = None if rate is None else Bandwidth(rate, clock)
+        connections = _lowest(domains, "connections") or domains[0].legacy.connections
+        self.schedule = Schedule(Limits(connections, _lowest(domains, "logins_per_minute")), clock)
+        self.login_delay = 0  # seconds that it wants between two logins of one account (RFC 2449 6.5)
+        self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
+        self._left: OrderedDict[Name, float] = OrderedDict()
+        self._turned_away: OrderedDict[Name, float] = OrderedDict()
+        self._expires = False  # does it delete what was fetched?
+
+    def left(self, name: Name) -> None:
+        """A connection of ours to this mailbox has ended."""
+        _keep(self._left, name, self._clock.seconds())
+
+    def lingers(self, name: Name) -> bool:
+        """May the host still hold the mailbox for a connection of ours?"""
+        at = self._left.get(name)
+        return at is not None and self._clock.seconds() - at < LINGERS
+
+    def learn(self, connection: Connection) -> None:
+        """Of what it says about itself."""
+        delay = connection.capabilities.get("LOGIN-DELAY", ())
+        if delay and delay[0].isascii() and delay[0].isdigit():
+            self.login_delay = min(int(delay[0]), 86_400)
+        if connection.capabilities.get("EXPIRE", ())[:1] == ("0",) and not self._expires:
+            self._expires = True
+            reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
+            self._report("legacy server deletes mail", host=self.name, port=self.port, reason=reason)
+
+    def welcomed(self, place: Place, name: Name) -> None:
+        """A login has succeeded."""
+        self._turned_away.pop(name, None)
+        place.welcomed()
+
+    def refused(self, place: Place, name: Name | None, error: LegacyError) -> bool:
+        """Take in what went wrong; was the host busy? `name` is None where it has not been told who it is."""
+        if isinstance(error, _InVain):
+            place.unused()
+            return False
+        if isinstance(error, LegacyBusy):
+            if error.code == "LOGIN-DELAY":  # it wants this one account to wait, and nobody else
+                self.login_delay = self.login_delay or USUAL_DELAY
+                self.schedule.answered()
+                return False
+            self._busy(place, name, error)
+            return True
+        if isinstance(error, (LoginRejected, LoginNotPossible, MaildropInUse)):
+            self.schedule.answered()
+        elif isinstance(error, LegacyUnreachable) and self.schedule.others_welcome(place):
+            self._busy(place, name, error)  # it is there for others: one more is too many
+            return True
+        else:
+            self.schedule.unreachable()
+        return False
+
+    def _busy(self, place: Place, name: Name | None, error: LegacyError) -> None:
+        """An account that is turned away by its name again may have a trouble of its own, such as a mailbox that cannot
+        be opened: it is not to slow all others down."""
+        if name is not None:
+            now = self._clock.seconds()
+            before = self._turned_away.get(name, float("-inf"))
+            _keep(self._turned_away, name, now)
+            if now - before < OWN_TROUBLE:
+                self.schedule.answered()
+                return
+        if place.busy():
+            most = self.schedule.allowed
+            self._report("legacy server busy", host=self.name, port=self.port, connections=most, reason=error.advice)
+
+
+def _keep(times: OrderedDict[Name, float], name: Name, at: float) -> None:
+    times[name] = at
+    times.move_to_end(name)
+    while len(times) > _MOST:
+        times.popitem(last=False)
+
+
+def _lowest(domains: Iterable[Domain], key: str) -> int | None:
+    """The lowest value that one of the domains names for a limit; None where none does."""
+    named = [getattr(domain.legacy, key) for domain in domains if key in domain.legacy.model_fields_set]
+    return min((value for value in named if value is not None), default=None)
 
 
 class LegacyServer:
-    """One domain's legacy server: how to speak to it, its connections, and what was learnt of it."""
+    """One domain's legacy server: how to speak to it, and what was learnt of it."""
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(self, domain: Domain, host: LegacyHost, report: Callable[..., Any]) -> None:
         legacy = domain.legacy
+        self.host = host
         self.login_name = legacy.login_name
         self.settings = Legacy(
             host=legacy.host,
@@ -37,68 +155,175 @@ class LegacyServer:
             tls=legacy.tls,
             verify=legacy.verify,
             ca=legacy.ca,
+            minimum=legacy.tls_minimum,
+            ciphers=legacy.ciphers,
+            fingerprints=legacy.fingerprint,
+            bandwidth=host.bandwidth,
         )
-        self.slots = Slots(legacy.connections)
-        self.manners = Manners()
-        self.exactness = Exactness()
-        self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
+        self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
+
+
+def _unheard(_event: str, **_fields: Any) -> None:
+    """No log."""
 
 
 class LegacyDoor:
     """All of them. `reactor` is Twisted's."""
 
-    def __init__(self, config: Config, reactor: Any) -> None:
+    def __init__(
+        self, config: Config, reactor: Any, report: Callable[..., Any] = lambda _event, **_fields: None
+    ) -> None:
+        """`report` takes a warning for the log."""
         self._reactor = reactor
-        self._servers = {name: LegacyServer(domain) for name, domain in config.domains.items()}
+        sharing: dict[tuple[str, int], list[Domain]] = {}
+        for domain in config.domains.values():
+            sharing.setdefault(domain.legacy.address, []).append(domain)
+        self.hosts = [LegacyHost(domains, reactor, report) for domains in sharing.values()]
+        by_domain = {name: host for host in self.hosts for name in host.domains}
+        self._servers = {name: LegacyServer(domain, by_domain[name], report) for name, domain in config.domains.items()}
 
-    async def open(self, name: Name, password: Secret) -> Source:
-        """A connection logged in as this account. Waits for a free one. Raises LegacyError, as it came."""
+    def host_of(self, domain: str) -> LegacyHost:
+        """The host that a domain's accounts are asked for at."""
+        return self._servers[domain].host
+
+    async def open(self, name: Name, password: Secret, errand: Errand | None = None) -> Source:
+        """A connection logged in as this account, on an errand; a user waits for it if not said. Waits for a free
+        place. Raises LegacyError, as it came."""
         server = self._servers[name.domain]
+        errand = errand or Errand(name.domain, Urgency.HELD)
         asked = self._reactor.seconds()
-        release: Callable[[], None] = await server.slots.acquire()
-        try:
-            connection = await self._connect(server, asked)
+        until = 0.0  # how long it is tried again
+        tries = 0
+        while True:
+            attempt = _Attempt(server, name, errand, asked, tries)
             try:
-                await connection.login(server.login_name(name.local, name.domain).encode(), password)
+                return await self._attempt(attempt, password)
+            except LegacyError as error:
+                now = self._reactor.seconds()
+                until = until if tries else now + PATIENCE
+                tries += 1
+                wait = _worth_waiting(attempt, error)
+                if wait is None or now + wait > until:
+                    raise
+            if wait:
+                await deferLater(self._reactor, wait)
+
+    async def _attempt(self, attempt: _Attempt, password: Secret) -> Source:
+        server, name = attempt.server, attempt.name
+        schedule = server.host.schedule
+        try:
+            place = await schedule.acquire(attempt.errand, first=attempt.tries > 0)
+        except CancelledError:
+            if schedule.stopped:
+                raise LegacyUnreachable("the daemon is stopping") from None
+            raise
+        greeted: Name | None = None
+        try:
+            connection = await self._connect(server, attempt.asked)
+            greeted = name
+            server.host.learn(connection)
+            user = server.login_name(name.local, name.domain).encode()
+            try:
+                await connection.login(user, password)
             except BaseException:
                 connection.abort()
                 raise
-        except BaseException:
-            release()
+        except LegacyError as error:
+            attempt.busy = server.host.refused(place, greeted, error)
+            place.release()
             raise
-        return Pop3Source(connection, server.manners, release)
+        except BaseException:
+            place.release()
+            raise
+        server.host.welcomed(place, name)
+
+        def left() -> None:
+            server.host.left(name)
+            place.release()
+
+        return server.speech.source(connection, left, user, password)
 
     async def _connect(self, server: LegacyServer, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
-        if server.in_vain is not None and server.in_vain[0] > asked:
-            error = server.in_vain[1]
+        host = server.host
+        if host.in_vain is not None and host.in_vain[0] > asked:
+            error = host.in_vain[1]
             await deferLater(self._reactor, 0)  # the next in the queue is told in a turn of its own
-            raise LegacyTimeout(error.text, remedy=error.remedy)
+            raise _InVain(error.text, remedy=error.remedy)
         began = self._reactor.seconds()
         try:
-            connection = await pop3_client.connect(self._reactor, server.settings)
+            connection = await server.speech.connect(self._reactor)
         except LegacyError as error:
             now = self._reactor.seconds()
             if now - began >= server.settings.connect_timeout:
-                server.in_vain = (now, error)
+                host.in_vain = (now, error)
             raise
-        server.in_vain = None
+        host.in_vain = None
         return connection
 
-    def exactness(self, name: Name) -> Exactness:
-        """What is known of the lengths that this account's server tells."""
-        return self._servers[name.domain].exactness
+    def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
+        """What a move calls when its connection was lost.
 
-    def reopener(self, name: Name, password: Secret) -> Reopen:
-        """What a move calls when its connection was lost."""
+        Servers that have one answer for a wrong password and for too many logins took this password before: they are
+        asked once more after a while, and no more, which would lock the user out (invariant 10). A login that goes
+        well lets another one be doubted later.
+        """
+        doubted = False
 
         async def reopen() -> Source:
+            nonlocal doubted
             try:
-                return await self.open(name, password)
+                source = await self.open(name, password, errand)
+            except LoginRejected as error:
+                if doubted:
+                    raise source_error(error) from error
+                doubted = True
+                raise SourceBusy(f"{error.text}; it took the same password before") from error
             except LegacyError as error:
                 raise source_error(error) from error
+            doubted = False
+            return source
 
         return reopen
+
+    def hasten(self, errand: Errand) -> None:
+        """A user waits for this errand from now on."""
+        self.host_of(errand.domain).schedule.hasten(errand)
+
+    def stop(self) -> None:
+        """Make no more connections, and have nobody wait for one."""
+        for host in self.hosts:
+            host.schedule.stop()
+            if host.bandwidth is not None:
+                host.bandwidth.stop()
+
+
+class _Attempt:
+    """One attempt to get in."""
+
+    def __init__(self, server: LegacyServer, name: Name, errand: Errand, asked: float, tries: int) -> None:
+        self.server = server
+        self.name = name
+        self.errand = errand
+        self.asked = asked  # since when it is waited for
+        self.tries = tries  # before this one
+        self.busy = False  # was the host?
+
+
+def _worth_waiting(attempt: _Attempt, error: LegacyError) -> float | None:
+    """After how many seconds it is to be tried again for a user who waits; None: the error is the answer."""
+    if attempt.errand.urgency is not Urgency.HELD:
+        return None
+    host = attempt.server.host
+    if isinstance(error, MaildropInUse):
+        return IN_USE_PAUSE if host.lingers(attempt.name) else None
+    if isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
+        return float(host.login_delay)
+    if not attempt.busy:
+        return None
+    if not attempt.tries:
+        return 0.0  # the schedule lets nobody in for a while
+    return min(LONGEST_WAIT, 2.0**attempt.tries)
 
 
 def name_of(account: Account) -> Name:

@@ -4,6 +4,11 @@ Three memories, all bounded and in this process only: failures by client address
 a wrong password is remembered for a while, so that a client that repeats it is answered without asking again;
 and an account has a budget of questions to the legacy server, which would lock the real user out otherwise.
 Passwords are kept as keyed digests under a key that is made at start.
+
+The same wrong password again and again is a program, not a guess: a telephone that still has the password of before it
+was changed, and looks for mail every few minutes. Each time that the legacy server says no to it, it is remembered for
+longer. When the server says no to the password that the account has here, it has been changed there, and to whatever:
+nothing that was wrong before need be so now (`changed`).
 """
 
 from __future__ import annotations
@@ -18,6 +23,8 @@ from typing import Final
 from proxy.wire.door import Secret
 
 WRONG_SECONDS: Final = 60.0  # a wrong password is not tried again at the legacy server for so long
+STUBBORN: Final = (WRONG_SECONDS, 600.0, 3600.0)  # the first time, the second, and from the third on
+REMEMBERED: Final = 4 * 3600.0  # seconds after which a wrong password is one for the first time again
 RIGHT_SECONDS: Final = 600.0  # a right one is not hashed again for so long
 FAILURES: Final = 8  # wrong passwords of one account that reach the legacy server within
 FAILURE_SECONDS: Final = 600.0
@@ -49,6 +56,30 @@ class _Memory:
             del self._until[key]
             return False
         return True
+
+    def clear(self, key: bytes) -> None:
+        self._until.pop(key, None)
+
+
+class _Wrong:
+    """Passwords that the legacy server did not take: key to how often that was, and until when it is not asked."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
+
+    def mark(self, key: bytes) -> None:
+        times, until = self._until.get(key, (0, 0.0))
+        now = self._clock()
+        if until + REMEMBERED <= now:
+            times = 0
+        self._until[key] = (times + 1, now + STUBBORN[min(times, len(STUBBORN) - 1)])
+        self._until.move_to_end(key)
+        while len(self._until) > _MOST:
+            self._until.popitem(last=False)
+
+    def holds(self, key: bytes) -> bool:
+        return self._clock() < self._until.get(key, (0, 0.0))[1]
 
     def clear(self, key: bytes) -> None:
         self._until.pop(key, None)
@@ -89,7 +120,8 @@ class Throttle:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._key = os.urandom(32)
-        self._wrong = _Memory(WRONG_SECONDS, clock)
+        self._wrong = _Wrong(clock)
+        self._changes: OrderedDict[str, str] = OrderedDict()  # by account: the hash of what is no longer its password
         self._right = _Memory(RIGHT_SECONDS, clock)
         self._asked = _Recent(FAILURE_SECONDS, clock)
         self._addresses = _Recent(ADDRESS_SECONDS, clock)
@@ -108,12 +140,24 @@ class Throttle:
         self._addresses.add(peer)
 
     def known_wrong(self, account: str, password: Secret) -> bool:
-        """The legacy server said no to just this a moment ago."""
-        return self._wrong.holds(self._digest(account, password, ""))
+        """The legacy server said no to just this a while ago, and is not to be asked again now."""
+        return self._wrong.holds(self._wrong_digest(account, password))
 
     def legacy_said_no(self, account: str, password: Secret) -> None:
-        self._wrong.mark(self._digest(account, password, ""))
+        self._wrong.mark(self._wrong_digest(account, password))
         self._asked.add(account)
+
+    def changed(self, account: str, stored: str) -> None:
+        """The legacy server said no to the password of the account's hash: it has another one now, and maybe one that
+        was wrong before. That is news once."""
+        if self._changes.get(account) != stored:
+            self._changes[account] = stored
+            self._changes.move_to_end(account)
+            while len(self._changes) > _MOST:
+                self._changes.popitem(last=False)
+
+    def _wrong_digest(self, account: str, password: Secret) -> bytes:
+        return self._digest(account, password, self._changes.get(account, ""))
 
     def may_ask(self, account: str) -> bool:
         """Has the account questions to the legacy server left?"""
@@ -124,6 +168,11 @@ class Throttle:
         return self._right.holds(self._digest(account, password, stored))
 
     def was_right(self, account: str, password: Secret, stored: str) -> None:
+        """It was checked against this stored hash, just now."""
         self._right.mark(self._digest(account, password, stored))
+
+    def legacy_said_yes(self, account: str, password: Secret, stored: str) -> None:
+        """The legacy server took it, and its hash is stored. Failures there are forgotten there as well."""
+        self.was_right(account, password, stored)
         self._asked.clear(account)
-        self._wrong.clear(self._digest(account, password, ""))
+        self._wrong.clear(self._wrong_digest(account, password))

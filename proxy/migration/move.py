@@ -9,9 +9,13 @@ A move starts at LISTING with the connection that checked the password, since ma
 to one session. A lost connection is replaced, with growing pauses, as long as something was stored since the last
 one, or given up for good; what the barrier reached is not fetched again. A message that was under way when a
 connection broke, or that the server refuses, is a suspect: it is fetched by itself when all others are here, and
-quarantined in the end, so that one bad message never stops a mailbox (invariant 6). Where more than FEW are
-refused, the server is asked for one that it gave before: if it refuses that too, not the messages are bad, and
-nothing is quarantined, or a part would be taken for the whole (invariant 3).
+quarantined in the end, so that one bad message never stops a mailbox (invariant 6). Where some are refused, the
+server is asked for one that it gave before: if it refuses that too, not the messages are bad, and nothing is
+quarantined, or a part would be taken for the whole (invariant 3). Servers that hand out so many messages or octets a
+session are worked off like this, session by session.
+
+A server that is busy, or for which the mailbox is still in use by the connection that was lost, is waited for longer:
+it may take its autologout time until it notices. One that suddenly lists nothing is asked a second time.
 
 The clock is handed in. Nothing here knows POP3, files or tables.
 """
@@ -30,10 +34,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from mailstore.landing import Landing
-from mailstore.ledger import Entry, Sums
+from mailstore.ledger import Entry, Listed, Sums
 from proxy.migration import plan
+from proxy.migration.comparing import Comparing
 from proxy.migration.pull import InThread, Pull
-from proxy.migration.source import Reopen, Source, SourceError, SourceLost
+from proxy.migration.source import Reopen, Source, SourceBusy, SourceError, SourceLost, Stopped
 from proxy.migration.weighing import Scales
 from proxy.wire.door import Home
 
@@ -46,8 +51,10 @@ _REFUSED_FIRST: Final = (
     "the legacy server refused a message and gave it when it was asked again; if this goes on, look at its own log"
 )
 
-FEW: Final = 3  # messages that are refused without doubts about the server
-PAUSES: Final = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
+FEW: Final = 3  # messages that may be refused without doubts about the server, before they are put into quarantine
+PAUSES: Final[Sequence[float]] = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
+# The same where the server is busy, in all longer than RFC 1939 3's time to an autologout.
+WAITS: Final[Sequence[float]] = (10.0, 20.0, 40.0, *12 * (60.0,))
 
 
 class Stage(enum.Enum):
@@ -82,6 +89,25 @@ class Terms:
     seen: str = "headers"
 
 
+class Pauses:
+    """How long to wait before each new connection."""
+
+    def __init__(self) -> None:
+        self._settled = self._lost = self._busy = 0
+
+    def after(self, error: SourceLost, settled: int) -> float | None:
+        """Seconds; None when it was tried often enough. `settled`: messages done with in this run."""
+        if settled != self._settled:
+            self._settled, self._lost, self._busy = settled, -1, 0
+        if isinstance(error, SourceBusy):
+            pauses, at = WAITS, self._busy
+            self._busy += 1
+        else:
+            self._lost += 1
+            pauses, at = PAUSES, self._lost
+        return pauses[at] if at < len(pauses) else None
+
+
 class Again:
     """A `Receiver` for a message that is here already: did it come?"""
 
@@ -114,14 +140,13 @@ class Move:
         in_thread: InThread,
         clock: IReactorTime,
         told: Callable[[Sums], None] = lambda _sums: None,
-        scales: Scales | None = None,
     ) -> None:
-        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward. `scales` come
-        with what is known of the server."""
+        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
         self.stage = Stage.LISTING
         self.troubles: list[str] = []  # what went wrong and was got over, in words for the administrator
-        self._scales = scales or Scales()
+        self._scales = Scales()
         self.sums: Sums | None = None
+        self._of_listing: Sequence[str] = ()  # what the administrator should know of the mailbox as it is listed
         self._home = home
         self._source: Source | None = source
         self._reopen = reopen
@@ -129,9 +154,11 @@ class Move:
         self._in_thread = in_thread
         self._clock = clock
         self._told = told
-        self._stored = 0  # in this run
+        self._comparing = Comparing(home)
+        self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
-        self._stopped = False
+        self._doubted = False  # was an empty listing asked for again?
+        self._stopped: Stopped | None = None  # why, once it is to end
         self._waiting: Deferred[Any] | None = None  # for a pause to end, or for a new connection
 
     def _enter(self, stage: Stage) -> None:
@@ -140,11 +167,26 @@ class Move:
 
     def _step_forward(self, sums: Sums) -> None:
         self.sums = sums
+        if self._done_before is None:
+            self._done_before = sums.messages_done
         self._told(sums)
 
-    def stop(self) -> None:
-        """End the run at the last barrier: the daemon stops. `run` fails with SourceLost."""
-        self._stopped = True
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What the administrator should know of the server or the mailbox although the move went well."""
+        return [*self._of_listing, *filter(None, [self._comparing.remark])]
+
+    @property
+    def _stored(self) -> int:
+        """In this run. What came and turned out to be here already is none: a server whose names change whenever
+        it is asked would be asked for ever."""
+        return 0 if self.sums is None or self._done_before is None else self.sums.messages_done - self._done_before
+
+    def stop(self, why: Stopped | None = None) -> None:
+        """End the run at the last barrier: the daemon stops, or what else `why` says. `run` fails with it."""
+        if self._stopped is not None:
+            return
+        self._stopped = why or Stopped("the daemon is stopping")
         if self._source is not None:
             self._source.abort()
         if self._waiting is not None:
@@ -153,19 +195,20 @@ class Move:
     async def run(self) -> Sums:
         """Carry the mailbox over. Raises SourceError when the legacy server does not allow it now, StorageFailed
         when the disk or the database does not; both leave everything as the last barrier has it."""
-        failures, settled = 0, 0
+        pauses = Pauses()
         try:
             while True:
                 try:
                     return await self._attempt()
                 except SourceLost as error:
                     self._drop_source()
+                    if self._stopped is not None:
+                        raise self._stopped from None
                     self.troubles.append(str(error))
-                    failures = failures + 1 if self._stored + self._given_up == settled else 0
-                    settled = self._stored + self._given_up
-                    if self._stopped or failures >= len(PAUSES):
+                    seconds = pauses.after(error, self._stored + self._given_up)
+                    if seconds is None:
                         raise
-                    await self._pause(PAUSES[failures])
+                    await self._pause(seconds)
         except BaseException:
             self._drop_source()
             self._enter(Stage.FAILED)
@@ -190,7 +233,7 @@ class Move:
         try:
             return await waiting
         except (CancelledError, ConnectingCancelledError) as error:
-            raise SourceLost("the daemon is stopping") from error
+            raise self._stopped or SourceLost("the daemon is stopping") from error
         finally:
             self._waiting = None
 
@@ -200,14 +243,23 @@ class Move:
         if source is None:
             source = self._source = await self._until_stopped(Deferred.fromCoroutine(self._open()))
             self._enter(Stage.LISTING)
-        if self._stopped:
-            raise SourceLost("the daemon is stopping")
+        if self._stopped is not None:
+            raise self._stopped
         listing = await source.list()
         self._enter(Stage.PLANNING)
-        entries, now = await self._home.run(lambda home: (home.ledger.entries(), home.clock()))
-        planned = plan.make(listing, entries, now)
+        planned = await self._comparing.plan(source, listing)
+        self._of_listing = [*source.remarks, *await self._of_an_empty(listing, planned)]
+        if source.folders:
+            needed = {listed.folder for listed in planned.new}
+            await self._home.run(lambda home: home.receive_folders(source.folders, needed))
         made = await self._home.run(
-            lambda home: home.ledger.record_listing(planned.new, planned.gone, hold_uids=self._terms.first)
+            lambda home: home.ledger.record_listing(
+                planned.new,
+                planned.gone,
+                hold_uids=self._terms.first,
+                relisted=planned.relisted,
+                unlisted=planned.unlisted,
+            )
         )
         new = zip((listed.position for listed in planned.new), made, strict=True)
         wanted, suspects = plan.in_order(self._as_owed(planned.owed), new)
@@ -222,6 +274,21 @@ class Move:
         self._step_forward(sums)
         self._enter(Stage.DONE)
         return sums
+
+    async def _of_an_empty(self, listing: Sequence[Listed], planned: plan.Plan) -> Sequence[str]:
+        """What is to be said of a listing with nothing in it, though there was something. Raises SourceLost, once, when
+        messages would be gone that were to be fetched."""
+        if listing:
+            return ()
+        known: Sums = await self._home.run(lambda home: home.ledger.sums())
+        if not known.messages_total:
+            return ()
+        lost = len(planned.gone)
+        text = f"the legacy server lists no messages any more, of {known.messages_total} that it listed before"
+        if lost and not self._doubted:
+            self._doubted = True
+            raise SourceLost(f"{text}, {lost} of which are still to come over")
+        return (f"{text}; {known.messages_total - lost} came over and are kept",)
 
     def _as_owed(self, owed: Sequence[tuple[int, Entry]]) -> Sequence[tuple[int, Entry]]:
         """UIDs are held while nobody looks. Afterwards a message that comes late gets a new one: it must not appear
@@ -238,8 +305,12 @@ class Move:
         given: Sequence[tuple[int, Entry]],
     ) -> None:
         clock, seen = self._clock, self._terms.seen
-        landing = await self._home.run(lambda home: Landing(home.maildir, home.token, seen=seen, clock=home.clock))
-        self._scales.begin()
+        landing = await self._home.run(
+            lambda home: Landing(
+                home.maildir, home.token, seen=seen, clock=home.clock, directories=home.directories_of_folders()
+            )
+        )
+        self._scales.begin(source.exactness)
         pull = Pull(
             self._home,
             landing,
@@ -255,7 +326,6 @@ class Move:
             await self._stream(source, pull, wanted, suspects, given)
         finally:
             await pull.rest()  # a thread that still wrote would write to whatever has the descriptors next
-            self._stored += pull.stored
             await self._in_thread(landing.close)
 
     async def _stream(
@@ -282,19 +352,21 @@ class Move:
             for suspect in (*again, *suspects):
                 await source.fetch([suspect], pull, one_by_one=True)
             left_out += await self._weigh_again(source, pull, positions)
-            await self._doubt(source, pull, given)
+            await self._doubt(source, pull, given, few=0 if given else FEW)
             if len(again) > len(pull.refusals):
                 self.troubles.append(_REFUSED_FIRST)
             refused = left_out + await self._note_refusals(pull, last=True)
         except SourceError as error:
             await self._finish(pull)
             await self._note_refusals(pull)
+            await self._note_spoilt(pull)
             if self._scales.out_of_step:  # whatever was under way is not to blame
                 raise SourceLost(_OUT_OF_STEP) from error
-            if isinstance(error, SourceLost) and error.entry is not None and not self._stopped:
+            if isinstance(error, SourceLost) and error.entry is not None and self._stopped is None:
                 await self._note_suspect(error.entry, str(error))
             raise
         await self._finish(pull)
+        refused += await self._note_spoilt(pull)
         if pull.stored + refused < len(positions):  # or a part would be taken for the whole (invariant 3)
             raise SourceLost("fewer messages came than were asked for")
 
@@ -324,9 +396,9 @@ class Move:
             self.troubles.append(_DAMAGED)
         return left_out
 
-    async def _doubt(self, source: Source, pull: Pull, given: Sequence[tuple[int, Entry]]) -> None:
+    async def _doubt(self, source: Source, pull: Pull, given: Sequence[tuple[int, Entry]], *, few: int = FEW) -> None:
         """Is it the server, where it refuses more than a few? Raises SourceLost if it refuses what it gave before."""
-        if len(pull.refusals) <= FEW:
+        if len(pull.refusals) <= few:
             return
         again = Again()
         if given:
@@ -349,6 +421,13 @@ class Move:
             reason = f"the legacy server refuses this message: {text}"
             await self._count(entry, reason, last=last)
         return len(refusals)
+
+    async def _note_spoilt(self, pull: Pull) -> int:
+        """What the disk here refused, and only that: the others are stored."""
+        spoilt, pull.spoilt = pull.spoilt, []
+        for entry, text in spoilt:
+            await self._count(entry, f"the disk here refuses this message: {text}", last=True)
+        return len(spoilt)
 
     async def _note_suspect(self, entry: Entry, text: str) -> None:
         """The connection broke while this message was under way."""

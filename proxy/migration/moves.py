@@ -70,6 +70,10 @@ class Moves:
     def of(self, account_id: int) -> Running | None:
         return self._running.get(account_id)
 
+    def accounts(self) -> list[int]:
+        """Those whose moves are under way."""
+        return list(self._running)
+
     def start(self, account_id: int, make: Callable[[Told], Move], concluded: Concluded) -> Running:
         """Start a move for an account that has none under way."""
         assert account_id not in self._running

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.ledger import Entry, Listed
-from proxy.migration.source import Receiver, SourceError, SourceLost, SourceUnusable
-from proxy.pop3.client.connection import Connection, Pipelining
-from proxy.pop3.client.errors import (
+from mailstore.old_folders import OldFolder
+from proxy.legacy.errors import (
+    BareLineEnds,
     CommandRefused,
+    LegacyBusy,
     LegacyError,
     LegacyProtocolError,
     LegacyTimeout,
     LoginNotPossible,
     LoginRejected,
+    MaildropInUse,
 )
-from proxy.pop3.client.settings import ONE_AT_A_TIME, Window
+from proxy.legacy.settings import CAREFUL, ONE_AT_A_TIME, PROMISED, TRIED, Window
+from proxy.migration import listing
+from proxy.migration.source import PasswordChanged, Receiver, SourceBusy, SourceError, SourceLost, SourceUnusable
+from proxy.migration.weighing import Exactness
+from proxy.pop3.client.connection import Connection, Pipelining
+from proxy.pop3.client.pace import Pace
+from proxy.pop3.client.unproven import Unproven
 
-Listings = tuple[dict[int, int | None], list[tuple[int, bytes]] | None]  # by number: octets; unique-ids, if any
+Sizes = dict[int, int | None]  # octets by number
+Uidls = list[tuple[int, bytes]] | None  # numbers and unique-ids; None where there are none
+Listings = tuple[Sizes, Uidls, int | None]  # and STAT's count
 
 _UNIQUE_ID = re.compile(rb"[!-~]{0,70}").fullmatch  # RFC 1939 7; "" is a server's that does not say
 
-UIDL_LIMIT = 255  # octets of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
-ENDLESS = 256 * 1024 * 1024  # octets after which a message that was announced with less than half has no end
-DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets one at a time
+HEADERS_AT_ONCE = 64  # TOPs that are on their way
+UNSHOWN = 2  # messages in a row, the first ones, whose headers are refused by a server that has no TOP
+CHANGED = "the password was changed there, and the move goes on when the user logs in with the new one"
+DISTRUST = 600.0  # seconds for which a server that broke off while many RETRs were on their way gets few, or one
 
 
 class Manners:
@@ -40,76 +50,69 @@ class Manners:
         self._clock = clock
         self._unable = False
         self._distrusted_until = float("-inf")
+        self._broke_off = 0  # times within the present distrust
+        self._pace: Pace | None = None
+        self.exactness = Exactness()
+        self.bare_line_ends = False  # does it end the lines of messages so, and was found out?
 
     @property
     def one_at_a_time(self) -> bool:
         """Are several commands on their way at once to be avoided?"""
-        return self._unable or self._clock() < self._distrusted_until
+        return self._unable or (self._distrusted and self._broke_off > 1)
+
+    @property
+    def _distrusted(self) -> bool:
+        return self._clock() < self._distrusted_until
 
     def unable(self) -> None:
         """It was tried, and does not work."""
         self._unable = True
 
     def broke_off(self) -> None:
-        """The server may be to blame, or the network for a moment: it is asked again after a while."""
+        """The server may be to blame, or the network for a moment: it gets few commands at once for a while, and one
+        at a time if that does not help either."""
+        self._broke_off = self._broke_off + 1 if self._distrusted else 1
         self._distrusted_until = self._clock() + DISTRUST
+        self._pace = None
+
+    def lost_the_second(self) -> None:
+        """Of two commands that were sent together it answered one: few would be too many as well."""
+        self.broke_off()
+        self._broke_off = 2
+
+    def pace(self, *, announced: bool) -> Pace:
+        """How far RETRs run ahead, shared by all connections; `announced`: the server says that it can pipeline."""
+        limits = CAREFUL if self._distrusted else Window()
+        if self._pace is None or self._pace.limits != limits:
+            self._pace = Pace(limits, PROMISED if announced else TRIED)
+        return self._pace
 
 
 class _Sink:
-    """Gives what the client takes off the wire to the receiver, by ledger entry instead of by number.
-
-    A message that is not as long as LIST said may have been cut off by what only looks like its end. It is given on
-    when the next answer has begun as an answer does, and not at all where it has not.
-    """
+    """Gives what the client takes off the wire to the receiver, by ledger entry instead of by number."""
 
     def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None:
+        self.answered = False  # has anything come?
         self._entries = dict(wanted)
         self._receiver = receiver
-        self._octets = 0
-        self._give: Callable[[], None] = _nothing
-        self.waits: Entry | None = None  # what was not given on yet
 
     def message(self, number: int, data: bytes) -> None:
-        self.go_on()
-        entry = self._entries[number]
-        self._complete(entry, len(data), lambda: self._receiver.message(entry, data))
+        self.answered = True
+        self._receiver.message(self._entries[number], data)
 
     def begin(self, number: int) -> None:
-        self.go_on()
-        self._large, self._octets = self._entries[number], 0
-        self._receiver.begin(self._large)
+        self._receiver.begin(self._entries[number])
 
     def piece(self, data: bytes) -> None:
-        self._octets += len(data)
-        if self._octets > max(ENDLESS, 2 * self._large.octets):
-            raise LegacyProtocolError(
-                f"a message of {self._large.octets} octets does not end after {self._octets}",
-                remedy="it is fetched again by itself, and quarantined in the end; look at it on the legacy server",
-            )
         self._receiver.piece(data)
 
     def end(self) -> None:
-        self._complete(self._large, self._octets, self._receiver.end)
+        self.answered = True
+        self._receiver.end()
 
     def missing(self, number: int, text: str) -> None:
-        self.go_on()
+        self.answered = True
         self._receiver.refused(self._entries[number], text)
-
-    def _complete(self, entry: Entry, octets: int, give: Callable[[], None]) -> None:
-        if octets == entry.octets:
-            give()
-        else:
-            self._give, self.waits = give, entry
-
-    def go_on(self) -> None:
-        """What came next shows that the one before was whole."""
-        if self.waits is not None:
-            self.waits = None
-            self._give()
-            self._give = _nothing
-
-
-def _nothing() -> None: ...
 
 
 class Pop3Source:
@@ -119,72 +122,129 @@ class Pop3Source:
         self._connection = connection
         self._manners = manners
         self._left = left
+        self._fetching: Sequence[tuple[int, Entry]] = ()  # what `fetch` is at
+        self._numbers: dict[int, int] | None = None  # of these, by ledger row; made when it is first needed
+        self.remarks: list[str] = []
+
+    @property
+    def exactness(self) -> Exactness:
+        return self._manners.exactness
+
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        return ()
 
     async def list(self) -> Sequence[Listed]:
-        """UIDL and LIST. A server without UIDL gives names of ""; a size it does not tell is 0."""
+        """LIST, UIDL and STAT, put together by `migration.listing`."""
+        connection = self._connection
         try:
-            listed = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
-            if _odd(*listed) and await self._listings() != listed:
+            listed_there = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
+            if _odd(*listed_there[:2]) and await self._listings() != listed_there:
                 raise LegacyProtocolError("the server answers LIST or UIDL otherwise each time it is asked")
         except LegacyError as error:
             raise source_error(error) from error
-        sizes, uidls = listed
-        names = dict(uidls or ())
-        return [Listed(number, _uidl(names.get(number)), sizes[number] or 0) for number in sorted(sizes)]
+        sizes, uidls, count = listed_there
+        listed, remarks = listing.together(sizes, uidls, count)
+        self.remarks = [*remarks, *listing.known(connection.greeting, connection.capabilities)]
+        if connection.expires:
+            self.remarks.append(listing.EXPIRES)
+        return listed
 
     async def _listings(self) -> Listings:
-        return await self._connection.list_sizes(), await self._connection.uidl()
+        connection = self._connection
+        return await connection.list_sizes(), await connection.uidl(), await connection.count()
 
     async def _listings_at_once(self) -> Listings:
-        """Both on their way together where the server says that it takes that, which saves a round trip."""
+        """All on their way together where the server says that it takes that, which saves round trips."""
         connection = self._connection
-        asked: list[Deferred[Any]] = [Deferred.fromCoroutine(c) for c in (connection.list_sizes(), connection.uidl())]
+        asking: tuple[Coroutine[Any, Any, Any], ...] = (connection.list_sizes(), connection.uidl(), connection.count())
+        asked: list[Deferred[Any]] = [Deferred.fromCoroutine(each) for each in asking]
         try:
-            sizes, uidls = await gatherResults(asked, consumeErrors=True)
+            sizes, uidls, count = await gatherResults(asked, consumeErrors=True)
         except FirstError as error:
             cause = cast(Exception, error.subFailure.value)
-            if isinstance(cause, LegacyTimeout) and error.index == 1:  # LIST was answered, UIDL was lost
-                self._manners.broke_off()
+            if isinstance(cause, LegacyTimeout) and error.index > 0:  # LIST was answered, what came behind it was lost
+                self._manners.lost_the_second()
             raise cause from error
-        return sizes, uidls
+        return sizes, uidls, count
 
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         if not wanted:
             return
         entries = dict(wanted)
-        window = ONE_AT_A_TIME if one_by_one or len(wanted) == 1 else await self._window()
+        pace = Pace(ONE_AT_A_TIME) if one_by_one or len(wanted) == 1 else await self._pace()
         sizes = {number: entry.octets or None for number, entry in wanted}
+        if self._manners.bare_line_ends:
+            self._connection.take_bare_line_ends()
+        self._fetching, self._numbers = wanted, None
         sink = _Sink(wanted, receiver)
+        unproven = Unproven(sink, sizes)
         try:
-            await self._connection.retrieve(list(entries), sizes, sink, window)
-            if sink.waits is not None:
-                await self._be_in_step()
-                sink.go_on()
-        except LegacyError as error:
-            if window is not ONE_AT_A_TIME and isinstance(error, (LegacyTimeout, LegacyProtocolError)):
-                self._manners.broke_off()  # whatever it announced
+            await self._connection.retrieve(list(entries), sizes, unproven, pace)
+            await unproven.settle(self._connection.noop)
+        except LegacyError as failure:
+            error = unproven.given_up(failure)
+            if isinstance(error, BareLineEnds) and not self._manners.bare_line_ends:
+                self._manners.bare_line_ends = True
+                raise SourceLost(error.advice) from failure  # no message's fault
+            overtaxed = isinstance(error, (LegacyTimeout, LegacyProtocolError)) or not sink.answered
+            if pace.limits is not ONE_AT_A_TIME and overtaxed:  # whatever it announced
+                self._manners.broke_off()
             under_way = None if error.message is None else entries.get(error.message)
-            raise source_error(error, sink.waits or under_way) from error
+            raise source_error(error, under_way) from failure
+        finally:
+            self._fetching, self._numbers = (), None
 
-    async def _be_in_step(self) -> None:
-        """Is the next answer one? Raises LegacyError."""
-        with suppress(CommandRefused):  # an answer all the same
-            await self._connection.noop()
+    async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
+        """By TOP. Where the first few are refused nothing more is asked."""
+        if not positions:
+            return
+        at_once = 1 if (await self._pace()).limits is ONE_AT_A_TIME else HEADERS_AT_ONCE
+        shown = at = 0
+        while at < len(positions) and (shown or at < UNSHOWN):
+            batch = positions[at : at + at_once] if shown else positions[at : at + 1]
+            shown += await self._headers(batch, take)
+            at += len(batch)
 
-    async def _window(self) -> Window:
+    async def _headers(self, batch: Sequence[int], take: Callable[[int, bytes], None]) -> int:
+        """Gives back how many came."""
+        try:
+            headers = await gatherResults([Deferred.fromCoroutine(self._header(n)) for n in batch], consumeErrors=True)
+        except FirstError as error:
+            cause = cast(Exception, error.subFailure.value)
+            if isinstance(cause, LegacyError):
+                raise source_error(cause) from error
+            raise cause from error
+        for number, header in zip(batch, headers, strict=True):
+            if header is not None:
+                take(number, header)
+        return sum(header is not None for header in headers)
+
+    async def _header(self, number: int) -> bytes | None:
+        try:
+            return await self._connection.top(number, 0)
+        except CommandRefused:
+            return None
+
+    async def _pace(self) -> Pace:
         """How many RETRs may be on their way: many where the server announces PIPELINING or proves able."""
         if self._manners.one_at_a_time:
-            return ONE_AT_A_TIME
+            return Pace(ONE_AT_A_TIME)
         try:
             able = await self._connection.prove_pipelining()
         except LegacyError as error:
             raise source_error(error) from error
         if able is Pipelining.ABLE:
-            return Window()
+            return self._manners.pace(announced="PIPELINING" in self._connection.capabilities)
         self._manners.unable()
         if able is Pipelining.UNABLE_REOPEN:
             raise SourceLost("the server lost a command that was sent with another: from now on one at a time")
-        return ONE_AT_A_TIME
+        return Pace(ONE_AT_A_TIME)
+
+    def hurry(self, entries: Collection[int]) -> None:
+        if self._numbers is None:
+            self._numbers = {entry.id: number for number, entry in self._fetching}
+        self._connection.hurry([self._numbers[entry] for entry in entries if entry in self._numbers])
 
     async def prove(self) -> None:
         """By STAT: POP3 has no tags, and a line that a server said twice would have been taken for its +OK to PASS.
@@ -201,7 +261,14 @@ class Pop3Source:
         self._connection.resume()
 
     async def close(self) -> None:
-        """QUIT, without waiting for its answer: a user who waits need not wait for good manners."""
+        """QUIT, without waiting for its answer: a user who waits need not wait for good manners.
+
+        A server that announces EXPIRE 0 may delete at QUIT whatever was fetched (RFC 2449 6.7). Where the session ends
+        without one it may not (RFC 1939 6).
+        """
+        if self._connection.capabilities.get("EXPIRE", ())[:1] == ("0",):
+            self.abort()
+            return
         quitting = Deferred.fromCoroutine(self._connection.quit())
         quitting.addErrback(self._quit_failed)
         quitting.addBoth(lambda _result: self._left())
@@ -224,16 +291,12 @@ def _odd(sizes: Mapping[int, int | None], uidls: Sequence[tuple[int, bytes]] | N
     return len(uidls) != len(sizes) or any(number not in sizes or not _UNIQUE_ID(name) for number, name in uidls)
 
 
-def _uidl(name: bytes | str | None) -> str:
-    """A UIDL as the ledger keeps it. Bytes that are no text are kept one to one."""
-    if name is None:
-        return ""
-    text = name if isinstance(name, str) else name.decode("latin-1")
-    return text[:UIDL_LIMIT]
-
-
 def source_error(error: LegacyError, entry: Entry | None = None) -> SourceError:
     """What a failure of the client means to a move: would another connection do better?"""
-    if isinstance(error, (LoginRejected, LoginNotPossible, CommandRefused)):
+    if isinstance(error, LoginRejected):  # it was taken before, or there would be no move
+        return PasswordChanged(f"{error.text} (it was right before: {CHANGED})")
+    if isinstance(error, (LoginNotPossible, CommandRefused)):
         return SourceUnusable(error.advice)
+    if isinstance(error, (LegacyBusy, MaildropInUse)):
+        return SourceBusy(error.advice)
     return SourceLost(error.advice, entry)

@@ -70,7 +70,8 @@ class Pull:
         self._idle: Deferred[None] | None = None
         self._dry: Deferred[None] | None = None
         self._quiet: Deferred[None] | None = None
-        self.refusals: list[tuple[Entry, str]] = []
+        self.refusals: list[tuple[Entry, str]] = []  # by the server
+        self.spoilt: list[tuple[Entry, str]] = []  # refused by the disk, one by one
         self.stored = 0
 
     # What the source calls
@@ -126,6 +127,7 @@ class Pull:
 
     def _wrote(self, written: list[Written], octets: int) -> None:
         self._writing = False
+        self.spoilt += self._landing.take_spoilt()
         self._written += self._scales.weigh(written)
         self._written_octets += octets
         if self._scales.out_of_step:

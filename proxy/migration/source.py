@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from mailstore.ledger import Entry, Listed
+from mailstore.old_folders import OldFolder
+from proxy.migration.weighing import Exactness
 
 
 class SourceError(Exception):
@@ -23,8 +25,28 @@ class SourceLost(SourceError):
         self.entry = entry
 
 
+class Stopped(SourceLost):
+    """The move was ended on purpose, at its last barrier: the daemon stops, or an administrator has paused it."""
+
+
+class GaveWay(Stopped):
+    """… because a user waited for its connection. It goes on when there is room."""
+
+
+class SourceBusy(SourceLost):
+    """The server says that it does not want to just now: the mailbox is in use, too many logins, too much fetched.
+
+    It will do better after some minutes. A mailbox is in use for as long as the server takes to notice that the
+    connection before is gone, which may be its autologout time of ten minutes and more (RFC 1939 3).
+    """
+
+
 class SourceUnusable(SourceError):
     """The server says what cannot be worked with; asking again would not help."""
+
+
+class PasswordChanged(SourceUnusable):
+    """The password that was right when the move began is not any more."""
 
 
 class Receiver(Protocol):
@@ -47,11 +69,30 @@ class Receiver(Protocol):
 class Source(Protocol):
     """A logged-in connection to an account's old mailbox."""
 
+    @property
+    def exactness(self) -> Exactness:
+        """Of the lengths that this server tells."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What the administrator should know of the last listing, a sentence each: is it all of the mailbox?"""
+
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        """Where `list` found what it lists; empty for a POP3 maildrop, which is the INBOX."""
+
     async def list(self) -> Sequence[Listed]:
         """All messages in the server's order. Raises SourceError."""
 
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         """Fetch (position now, entry) in order, many under way at once unless told otherwise. Raises SourceError."""
+
+    async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
+        """Hand each header to `take`, with its position, in order. Messages whose headers the server does not show
+        are left out. Raises SourceError."""
+
+    def hurry(self, entries: Collection[int]) -> None:
+        """Of what `fetch` was given and has not asked for yet, ask for these ledger rows next."""
 
     async def prove(self) -> None:
         """Be sure that what was taken for the answer to the password is it. Raises SourceError."""

@@ -52,8 +52,9 @@ class Scales:
     _maybe: bool = False  # did the last of `_held` fit, and differ from the one before?
     _in_a_row: int = 0
 
-    def begin(self) -> None:
-        """A new connection."""
+    def begin(self, exactness: Exactness | None = None) -> None:
+        """A new connection, to a server of which so much is known."""
+        self.exactness = exactness or self.exactness
         self._doubtful.clear()
         self._held.clear()
         self.out_of_step, self._in_a_row, self._before, self._maybe = False, 0, -1, False

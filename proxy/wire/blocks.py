@@ -10,8 +10,12 @@ Rules the decoder keeps:
 * EOL is CRLF. A server from before the RFCs ends all its lines with a bare LF; which of the two it is, the
   caller knows from the line before the block, and says so in `start`. The two are never mixed within a
   block: in a CRLF block "\\n.\\n" is content, or mail that holds it could pretend to be the server.
+* Some servers send the lines of a message as they store them, with a bare LF, and a last line of ".\\r\\n". That
+  cannot be told from content until the server falls silent behind it: `bare_end`. The caller then says MIXED.
 * A line that starts with one dot and is not the last line comes from a server that does not stuff. RFC 1939
-  would have the dot removed; it is kept, because the message then stays what it is on that server.
+  would have the dot removed; it is kept, because the message then stays what it is on that server. For the same
+  reason nothing is unstuffed in what is decoded together with such a line: there ".." is two dots. (A line that is
+  a dot alone ends such a server's block too early; whoever reads on finds no answer there, see `client.unproven`.)
 * A block of up to `hold` octets is given whole. A longer one is given in pieces while it arrives, so that
   no more than `hold` and one piece of input are ever kept. A block that lies whole within the input is given
   whole, whatever its length.
@@ -22,10 +26,14 @@ No I/O. Used by the POP3 client; this is the hot path of a migration.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 CRLF = b"\r\n"
 LF = b"\n"
+MIXED = b"\n\r\n"  # lines of a bare LF, and at the end CRLF
+DOT_LINE = b"\n."  # in each terminator and in all that is stuffed; most attachments have none
+_TAIL = 5
 HOLD = 128 * 1024  # octets of an unfinished block that are kept before it is given on in pieces
 
 
@@ -44,32 +52,41 @@ class BlockReceiver(Protocol):
 class Framing:
     """The strings that matter in blocks of one kind of line end."""
 
-    __slots__ = ("dotted", "empty", "eol", "partial", "stuffed", "terminator")
+    __slots__ = ("_single", "dotted", "empty", "eol", "partial", "stuffed", "terminator")
 
-    def __init__(self, eol: bytes) -> None:
+    def __init__(self, eol: bytes, last: bytes) -> None:
+        """`eol` ends a line, and `last` the last one."""
         self.eol = eol
-        self.empty = b"." + eol  # all there is of a block without lines
-        self.terminator = eol + b"." + eol
+        self.empty = b"." + last  # all there is of a block without lines
+        self.terminator = eol + b"." + last
         self.stuffed = eol + b".."
         self.dotted = eol + b"."
         # Each beginning of `terminator`, longest first; those of `stuffed` are among them.
         self.partial = tuple(self.terminator[:n] for n in range(len(self.terminator) - 1, 0, -1))
+        self._single = re.compile(re.escape(self.dotted) + rb"(?!\.)")
 
     def unstuff(self, raw: bytes) -> bytes:
         """The content of a block whose first octet is that of its first line."""
-        if raw.startswith(b".."):
-            raw = raw[1:]
-        return raw.replace(self.stuffed, self.dotted)  # gives `raw` itself back where there is none
+        content = self.unstuff_more(raw[1:] if raw.startswith(b"..") else raw)
+        if content is raw:  # most messages
+            return raw
+        undoubled = raw.startswith(b".") and not raw.startswith(b"..")
+        return raw if undoubled or self._single.search(raw) else content
+
+    def unstuff_more(self, raw: bytes) -> bytes:
+        """The content of whole lines of a block, of which the first octet may be anywhere in its line."""
+        content = raw.replace(self.stuffed, self.dotted)  # gives `raw` itself back where there is none
+        return raw if content is not raw and self._single.search(raw) else content
 
 
-_WITH_CRLF = Framing(CRLF)
-_WITH_LF = Framing(LF)
+_WITH_CRLF = Framing(CRLF, CRLF)
+_OTHERS = {LF: Framing(LF, LF), MIXED: Framing(LF, CRLF)}
 
 
 class BlockDecoder:
     """One block after another: `start`, then `feed` until it says where the block ended."""
 
-    __slots__ = ("_carry", "_framing", "_held", "_hold", "_receiver", "_streaming")
+    __slots__ = ("_carry", "_framing", "_held", "_hold", "_receiver", "_streaming", "_tail")
 
     def __init__(self, hold: int = HOLD) -> None:
         self._hold = max(hold, 8)  # what the block begins with must be known before any of it is given on
@@ -77,12 +94,19 @@ class BlockDecoder:
         self._receiver: BlockReceiver
         self._held = bytearray()  # what has come of a block, from its first octet, while none was given on
         self._carry = b""  # the end of a block given on in pieces, where it may be the start of a dot line
+        self._tail = b""  # the last octets that came of such a block
         self._streaming = False
 
+    @property
+    def bare_end(self) -> bool:
+        """Would what came of the block so far be all of it, if its lines may end in a bare LF (see above)?"""
+        tail = self._tail if self._streaming else bytes(self._held[-_TAIL:])
+        return tail.endswith(b"\n.\r\n") and not tail.endswith(b"\r\n.\r\n")
+
     def start(self, receiver: BlockReceiver, eol: bytes = CRLF) -> None:
-        """The next octet fed is the first of a block for `receiver`, with line ends of `eol`."""
+        """The next octet fed is the first of a block for `receiver`, with line ends of `eol`: CRLF, LF or MIXED."""
         self._receiver = receiver
-        self._framing = _WITH_CRLF if eol == CRLF else _WITH_LF
+        self._framing = _WITH_CRLF if eol == CRLF else _OTHERS[eol]
         self._held.clear()
         self._carry = b""
         self._streaming = False
@@ -136,6 +160,7 @@ class BlockDecoder:
             raw = bytes(self._held)
             self._held = bytearray()
             self._streaming = True
+            self._tail = raw[-_TAIL:]
             self._receiver.begin()
             self._give(raw[1:] if raw.startswith(b"..") else raw)
         return -1
@@ -144,20 +169,25 @@ class BlockDecoder:
         """Go on with a block that is being given on in pieces."""
         framing, carry = self._framing, self._carry
         work = carry + data[at:]
+        self._tail = (self._tail + data[max(at, len(data) - _TAIL) :])[-_TAIL:]
+        if DOT_LINE not in work:
+            self._give(work, dotted=False)
+            return -1
         end = work.find(framing.terminator)
         if end < 0:
             self._give(work)
             return -1
-        self._receiver.piece(work[: end + len(framing.eol)].replace(framing.stuffed, framing.dotted))
+        self._receiver.piece(framing.unstuff_more(work[: end + len(framing.eol)]))
         self._carry = b""
         self._streaming = False
         self._receiver.end()
         return at + end + len(framing.terminator) - len(carry)
 
-    def _give(self, work: bytes) -> None:
-        """Give on what holds no terminator, all but an end that with the next octets may become a dot line."""
+    def _give(self, work: bytes, *, dotted: bool = True) -> None:
+        """Give on what holds no terminator, all but an end that with the next octets may become a dot line. Not
+        `dotted`: no line of it begins with a dot."""
         framing = self._framing
         self._carry = next((part for part in framing.partial if work.endswith(part)), b"")
         if len(self._carry) < len(work):
             piece = work[: len(work) - len(self._carry)]
-            self._receiver.piece(piece.replace(framing.stuffed, framing.dotted))
+            self._receiver.piece(framing.unstuff_more(piece) if dotted else piece)

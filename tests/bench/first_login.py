@@ -1,173 +1,102 @@
-"""First logins measured against the bound and against mpop, side by side in one run.
+"""First logins measured against the bound and against mailferry's peers, side by side in one run.
 
-    tests/bench/run [--box small] [--rtt 0 100] [--rounds 3]
+    tests/bench/run [--box small] [--rtt 0 20 100] [--rounds 3] [--peers mpop doveadm fetchmail getmail]
 
-Each round pulls the same mailbox three times from the same Dovecot: with `bound.py`, which does nothing but make
-messages durable, with mpop into a Maildir, and with mailferry, from a client's LOGIN to its OK. Figures are ratios
-of medians; seconds are printed beside them. Nothing is deleted before the end: ext4 is slow for minutes after a
-mass delete.
+Each round pulls the same mailbox from the same Dovecot: with `bound.py`, which does nothing but make messages durable,
+with each peer into a Maildir, and with mailferry, from a client's LOGIN to its OK. Ratios are medians of the rounds'.
+A peer that needs more than `--patience` seconds is ended and its time estimated (≈). Nothing is deleted before the end:
+ext4 is slow for minutes after a mass delete.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import corpus
-from tests.legacy.dovecot import Dovecot, free_port, program, wait_for_port
+from tests.bench import corpus, pulls
+from tests.bench.hop import away
+from tests.bench.mover import Mailferry
+from tests.legacy.dovecot import Dovecot, program
 
-HERE = Path(__file__).parent
-
-_CONFIGURATION = """
-hostname = "localhost"
-state = "{state}"
-[listen]
-imap = ["tcp:{imap}:interface=127.0.0.1"]
-[domain."bench.example"]
-accounts = "open"
-[domain."bench.example".legacy]
-host = "127.0.0.1"
-port = {legacy}
-tls = "none"
-login = "local"
-connections = 60
-"""
+AGREED = ("small", "tiny", "large", "huge")
 
 
-class Mailferry:
-    """A daemon of its own with an empty state directory."""
-
-    def __init__(self, root: Path, legacy: int) -> None:
-        self.imap = free_port()
-        config = root / "mailferry.toml"
-        config.write_text(_CONFIGURATION.format(state=root / "state", imap=self.imap, legacy=legacy))
-        command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(config)]
-        with (root / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for_port(self.imap, self.process)
-
-    def memory(self, field: str) -> int:
-        """VmRSS or VmHWM in MiB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(rf"{field}:\s+(\d+)", status)
-        assert found is not None
-        return int(found[1]) // 1024
-
-    def login(self, user: str) -> float:
-        """Seconds from LOGIN to its OK."""
-        with socket.create_connection(("127.0.0.1", self.imap)) as connection, connection.makefile("rb") as lines:
-            lines.readline()
-            begun = time.perf_counter()
-            connection.sendall(f"a LOGIN {user}@bench.example pass\r\n".encode())
-            while not (line := lines.readline()).startswith(b"a "):
-                assert line, "the connection was closed"
-            assert line.startswith(b"a OK"), line
-            return time.perf_counter() - begun
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-
-
-@dataclass
+@dataclass(frozen=True)
 class Round:
+    """Seconds, and MiB of the process that has the moves: before, and at its peak."""
+
     bound: float
-    mpop: float | None
     mailferry: float
+    peers: Mapping[str, pulls.Pulled]
     idle: int
     peak: int
 
 
-def _maildir(root: Path) -> Path:
-    for name in ("tmp", "new", "cur"):
-        (root / name).mkdir(parents=True)
-    return root
-
-
-def time_bound(root: Path, user: str, port: int) -> float:
-    directory = _maildir(root / "bound")
-    begun = time.perf_counter()
-    subprocess.run([sys.executable, str(HERE / "bound.py"), str(port), user, str(directory)], check=True)
-    return time.perf_counter() - begun
-
-
-def time_mpop(root: Path, user: str, port: int) -> float | None:
-    mpop = shutil.which("mpop")
-    if mpop is None:
-        return None
-    directory, rc = _maildir(root / "mpop"), root / "mpoprc"
-    rc.write_text(
-        f"account a\nhost 127.0.0.1\nport {port}\nuser {user}\npassword pass\nauth user\ntls off\nkeep on\n"
-        f"uidls_file {root}/uidls\ndelivery maildir {directory}\n"
-    )
-    rc.chmod(0o600)
-    begun = time.perf_counter()
-    subprocess.run([mpop, "-q", "-C", str(rc), "a"], check=True)
-    return time.perf_counter() - begun
-
-
-def one_round(root: Path, user: str, port: int) -> Round:
+def one_round(legacy: Dovecot, root: Path, box: str, port: int, peers: Sequence[str], patience: float) -> Round:
     root.mkdir()
-    bound, mpop = time_bound(root, user, port), time_mpop(root, user, port)
-    ferry = Mailferry(root, port)
+
+    def task(name: str) -> pulls.Task:
+        return pulls.Task(legacy, root / name, box, port, corpus.BOXES[box].count)
+
+    bound = pulls.pull(pulls.bound, task("bound")).seconds
+    ferry = Mailferry(root / "mailferry", port)
     try:
-        idle = ferry.memory("VmRSS")
-        took = ferry.login(user)
-        return Round(bound, mpop, took, idle, ferry.memory("VmHWM"))
+        idle, took = ferry.memory("VmRSS"), ferry.login(box)
+        peak = ferry.memory("VmHWM")
     finally:
         ferry.stop()
+    others = {name: pulls.pull(pulls.PEERS[name], task(name), patience) for name in peers if shutil.which(name)}
+    return Round(bound, took, others, idle, peak)
 
 
-def row(box: str, rtt: float, rounds: list[Round]) -> str:
+def header(peers: Sequence[str]) -> str:
+    return "box    round trip  mailferry    bound  to bound  peak memory" + "".join(f"{name:>22}" for name in peers)
+
+
+def row(box: str, rtt: float, rounds: Sequence[Round], peers: Sequence[str]) -> str:
+    took, bound = (statistics.median(v) for v in ([r.mailferry for r in rounds], [r.bound for r in rounds]))
     ratio = statistics.median(r.mailferry / r.bound for r in rounds)
-    ahead = [r.mpop / r.mailferry for r in rounds if r.mpop is not None]
-    seconds = [f"{statistics.median(v):6.2f}" for v in ([r.mailferry for r in rounds], [r.bound for r in rounds])]
-    mpop = f"{statistics.median(r.mpop for r in rounds if r.mpop is not None):6.2f}" if ahead else "     –"
-    faster = f"{statistics.median(ahead):5.2f}×" if ahead else "     –"
-    idle, peak = max(r.idle for r in rounds), max(r.peak for r in rounds)
-    return (
-        f"{box:<8} {rtt:4.0f} ms   {seconds[0]}   {seconds[1]}   {mpop}   {ratio:5.2f}×   {faster}"
-        f"   {idle:4} MiB   {peak - idle:+4} MiB"
-    )
+    grown = max(r.peak - r.idle for r in rounds)
+    cells = [f"{box:<6} {rtt:5.0f} ms   {took:7.2f} s {bound:6.2f} s   {ratio:6.2f}×  {grown:+7} MiB"]
+    for name in peers:
+        found = [(r.peers[name], r.peers[name].seconds / r.mailferry) for r in rounds if name in r.peers]
+        if not found:
+            cells.append(f"{'not here':>22}")
+            continue
+        middle = sorted(found, key=lambda item: item[0].seconds)[len(found) // 2][0]
+        cells.append(f"{f'{middle} s, {statistics.median(share for _, share in found):.1f}×':>22}")
+    return "".join(cells)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--box", nargs="+", default=["small"], choices=sorted(corpus.BOXES), metavar="BOX")
-    parser.add_argument("--rtt", nargs="+", type=float, default=[0.0, 100.0], metavar="MILLISECONDS")
+    parser.add_argument("--rtt", nargs="+", type=float, default=[0.0, 20.0, 100.0], metavar="MILLISECONDS")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", nargs="*", default=["mpop"], choices=sorted(pulls.PEERS), metavar="PEER")
+    parser.add_argument("--patience", type=float, default=60.0, metavar="SECONDS")
     options = parser.parse_args()
     if program() is None:
-        sys.exit("install dovecot-pop3d and dovecot-imapd first (and mpop, for the comparison)")
+        sys.exit("install dovecot-pop3d and dovecot-imapd first (and the peers, for the comparison)")
     root = Path(tempfile.mkdtemp(prefix="bench.", dir="/tmp"))
     legacy = Dovecot(root)
     try:
         for box in options.box:
             corpus.write(legacy.maildir(box), box)
         legacy.own()
-        print("box       round trip  mailferry  bound   mpop   to bound  to mpop     idle      held")
-        for rtt in options.rtt:
-            hop = subprocess.Popen(
-                [sys.executable, str(HERE / "delay.py"), str(legacy.pop3), str(rtt)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            assert hop.stdout is not None
-            port = int(hop.stdout.readline()) if rtt else legacy.pop3
-            for box in options.box:
-                rounds = [one_round(root / f"{box}-{rtt:g}-{n}", box, port) for n in range(options.rounds)]
-                print(row(box, rtt, rounds), flush=True)
-            hop.communicate("")
+        print(header(options.peers))
+        for box in options.box:
+            for rtt in options.rtt:
+                with away(legacy.pop3, rtt) as port:
+                    places = [root / f"{box}-{rtt:g}-{n}" for n in range(options.rounds)]
+                    found = [one_round(legacy, at, box, port, options.peers, options.patience) for at in places]
+                print(row(box, rtt, found, options.peers), flush=True)
     finally:
         legacy.stop()
         shutil.rmtree(root)

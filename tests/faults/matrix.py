@@ -210,6 +210,10 @@ def _may_be_harmless(case: Case) -> bool:
     fault = case.fault
     if fault.step in _WITHOUT:
         return True
+    if fault.step == "greeting" and fault.kind in {Kind.GARBAGE, Kind.FORGED}:
+        return True  # there are banners of several lines
+    if fault.step in {"LIST", "UIDL"} and fault.kind is Kind.TWICE:
+        return True  # there are servers that list a message twice
     if fault.step == f"RETR {len(BOX)}":  # all is here, and what comes behind it is of no use
         return fault.kind in {Kind.TWICE, Kind.FORGED, Kind.GARBAGE, Kind.NOISE} and -6 < fault.at < 0
     return fault.kind is Kind.NOISE and fault.place in {*_LINE, "inside its status line"}  # the words behind +OK
@@ -273,6 +277,8 @@ def _one_warning(case: Case, refused: Refusal | None, warnings: list[tuple[str, 
     if refused is None and _may_be_harmless(case):
         assert len(warnings) <= 1, warnings
         return
+    # A host that says it is busy is one thing, of which everybody is told; that this login was refused is another.
+    warnings = [warning for warning in warnings if warning[0] != "legacy server busy"] or warnings
     assert len(warnings) == 1, warnings
     (_, fields), *_ = warnings
     cause, _, remedy = fields["reason"].partition("; ")

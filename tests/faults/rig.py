@@ -30,12 +30,12 @@ from mailstore.ledger import Entry
 from mailstore.mailhome import MailHome
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.legacy import dialling
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.migration import plan
-from proxy.pop3.client import connection as pop3_client
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.faults.injecting import Fault, Injector, Kind
 from tests.faults.network import End, Network
@@ -128,7 +128,7 @@ class Rig:
         self._patch.setattr(secrets, "_hasher", CHEAP)
         self.network = Network(lambda number: _Joined(self, number))  # type: ignore[arg-type, return-value]
         self.network.refuse = self._refusal
-        self._patch.setattr(pop3_client, "HostnameEndpoint", self.network.endpoint)
+        self._patch.setattr(dialling, "HostnameEndpoint", self.network.endpoint)
         if ground is None:
             ground = Ground()
             self._stack.callback(ground.close)
@@ -139,7 +139,7 @@ class Rig:
         self.accounts = Accounts(ground.database)
         sealer = Sealer(b"k" * secrets.KEY_OCTETS)
         self.homes = Homes(ground.engine, in_thread=in_thread, from_thread=lambda call: call())
-        door = LegacyDoor(self.config, self.network.clock)
+        door = LegacyDoor(self.config, self.network.clock, self.log.warning)
         shared: dict[str, Any] = {"reactor": self.network.clock, "in_thread": in_thread, "log": self.log}
         self.mover = Mover(self.config, self.accounts, sealer, self.homes, door, **shared)
         self.gate = LoginGate(self.config, self.accounts, sealer, self.homes, door, self.mover, **shared)

@@ -125,7 +125,7 @@ def test_a_message_that_comes_with_other_bytes_each_time_is_quarantined() -> Non
         assert bodies(rig) == BOX[:3] + BOX[4:]
         (bad,) = [entry for entry in rig.ledger() if entry.outcome is Outcome.QUARANTINED]
         assert bad.position == 4
-        assert "1 messages" in rig.account().reason
+        assert "number 4: it comes with other bytes each time" in rig.account().reason
         assert rig.server.connections == 1
 
 

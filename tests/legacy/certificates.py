@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
+
+_Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,16 @@ class Identity:
     key: bytes
     certificate: bytes
 
-    def options(self, newest: int | None = None) -> Any:
-        """What a Twisted server needs to be this one, with no version of TLS after `newest`."""
-        return _Server(self, newest)
+    @property
+    def fingerprint(self) -> str:
+        """As `openssl x509 -fingerprint -sha256` prints it, behind "sha256:"."""
+        found = x509.load_pem_x509_certificate(self.certificate)
+        return "sha256:" + found.fingerprint(hashes.SHA256()).hex(":").upper()
+
+    def options(self, newest: int | None = None, ciphers: str = "", dh: bytes = b"") -> Any:
+        """What a Twisted server needs to be this one, with no version of TLS after `newest`, only these `ciphers`, and
+        Diffie-Hellman in the group of the PEM text `dh`."""
+        return _Server(self, newest, ciphers, dh)
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
         """The files of certificate and key."""
@@ -40,16 +50,27 @@ class Identity:
 class _Server:
     """Makes server connections. Twisted's own CertificateOptions hands pyOpenSSL objects that it warns of."""
 
-    def __init__(self, identity: Identity, newest: int | None) -> None:
+    def __init__(self, identity: Identity, newest: int | None, ciphers: str, dh: bytes) -> None:
+        self.connections: list[SSL.Connection] = []  # all that were ever made
         key = serialization.load_pem_private_key(identity.key, None)
         self._context = SSL.Context(SSL.TLS_METHOD)
         if newest is not None:
+            self._context.set_min_proto_version(min(newest, SSL.TLS1_2_VERSION))
             self._context.set_max_proto_version(newest)
+        if ciphers:
+            self._context.set_cipher_list(ciphers.encode())
+        if dh:
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(dh)
+                file.flush()
+                self._context.load_tmp_dh(file.name)
         self._context.use_certificate(x509.load_pem_x509_certificate(identity.certificate))
-        self._context.use_privatekey(cast(ec.EllipticCurvePrivateKey, key))
+        self._context.use_privatekey(cast(_Key, key))
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        return SSL.Connection(self._context, None)
+        connection = SSL.Connection(self._context, None)
+        self.connections.append(connection)
+        return connection
 
 
 class Authority:
@@ -60,12 +81,23 @@ class Authority:
         self._name = _named(name)
         self.certificate = _pem(self._sign(self._name, self._key, [], 0, authority=True))
 
-    def issue(self, *names: str, days: int = 10) -> Identity:
-        """A server's identity for these names and addresses; negative `days`: expired so long ago."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        form = serialization.PrivateFormat.PKCS8
-        pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-        return Identity(pem, _pem(self._sign(_named(names[0]), key, list(names), days)))
+    def issue(self, *names: str, days: int = 10, bits: int = 0, common_name_alone: bool = False) -> Identity:
+        """A server's identity for these names and addresses.
+
+        Negative `days`: expired so long ago. `bits`: with an RSA key of that length. `common_name_alone`: as it was
+        done once, with a name in the subject and none that counts.
+        """
+        key = rsa.generate_private_key(65_537, bits) if bits else ec.generate_private_key(ec.SECP256R1())
+        counted = [] if common_name_alone else list(names)
+        return Identity(_pem_key(key), _pem(self._sign(_named(names[0]), key, counted, days)))
+
+    @classmethod
+    def of_its_own(cls, *names: str, days: int = 10) -> Identity:
+        """An identity that signed itself."""
+        authority = cls(names[0])
+        return Identity(
+            _pem_key(authority._key), _pem(authority._sign(_named(names[0]), authority._key, list(names), days))
+        )
 
     def write(self, folder: Path) -> Path:
         """The file of the CA's own certificate."""
@@ -76,7 +108,7 @@ class Authority:
     def _sign(
         self,
         subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: _Key,
         names: list[str],
         days: int,
         *,
@@ -108,6 +140,11 @@ def _entry(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def _pem_key(key: _Key) -> bytes:
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

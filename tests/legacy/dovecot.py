@@ -159,6 +159,9 @@ userdb {{
 namespace inbox {{
   inbox = yes
   separator = /
+  mailbox "Sent Items" {{
+    special_use = \\Sent
+  }}
 }}
 service anvil {{
   unix_listener anvil-auth-penalty {{

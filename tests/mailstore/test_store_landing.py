@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from mailstore import landing as module
 from mailstore.errors import StorageFailed
-from mailstore.landing import HEADER_LIMIT, Arriving, Landing, Written
+from mailstore.landing import HEADER_LIMIT, SPOILT, Arriving, Landing, Written
 from mailstore.ledger import Entry, Listed, Outcome
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import (
@@ -181,22 +182,51 @@ def test_bytes_that_did_not_reach_the_disk_get_no_name(
     assert files(home) == []
 
 
-def test_a_full_disk(home: MailHome) -> None:
+def test_a_full_disk(home: MailHome, monkeypatch: pytest.MonkeyPatch) -> None:
     descriptors = open_descriptors()
     landing = new_landing(home)
-    with full_disk(1000):
-        with pytest.raises(StorageFailed, match="File too large"):
-            landing.write([(entry(1), b"x" * 1001)])
-        assert landing.write([Arriving(entry(2), [b"x" * 900])]) == []
-        with pytest.raises(StorageFailed):
-            landing.write([Arriving(entry(2), [b"x" * 200])])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert landing.write([Arriving(entry(2), [b"x" * 900])]) == []
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StorageFailed, match="No space left on device"):
+        landing.write([Arriving(entry(2), [b"x" * 200])])
+    with pytest.raises(StorageFailed):
+        landing.write([(entry(1), b"x" * 1001)])
+    assert landing.take_spoilt() == []
     landing.close()
     landing.close()
     assert open_descriptors() == descriptors
-    landing = new_landing(home)
-    landing.clear_leftovers([entry(1), entry(2)])
-    landing.close()
-    assert debris(home) == []
+    assert debris(home) == []  # half a message takes no room
+
+
+def test_a_file_that_the_disk_refuses_by_itself_is_left_out(home: MailHome, landing: Landing) -> None:
+    with full_disk(1000):  # no file may be larger
+        pieces = [Arriving(entry(3), [b"x" * 900]), Arriving(entry(3), [b"x" * 900]), Arriving(entry(3), [b"x"])]
+        arrivals = [(entry(1), b"one"), (entry(2), b"x" * 1001), *pieces, Arriving(entry(3), [b"x"], ended=True)]
+        written = landing.write([*arrivals, (entry(4), b"four")])
+    assert [message.landed.entry.id for message in written] == [1, 4]
+    assert [(refused.id, text) for refused, text in landing.take_spoilt()] == [
+        (2, "File too large"),
+        (3, "File too large"),
+    ]
+    assert landing.take_spoilt() == []
+    landing.settle(written)
+    assert len(files(home)) == 2
+    assert list(home.maildir.root.glob("tmp/*")) == []  # half a message takes no room
+
+
+def test_a_disk_that_refuses_file_after_file_is_no_matter_of_files(home: MailHome, landing: Landing) -> None:
+    with full_disk(10):
+        for number in range(1, SPOILT + 1):
+            assert landing.write([(entry(number), b"x" * 11)]) == []
+        landing.write([(entry(8), b"short")])
+        for number in range(1, SPOILT + 1):
+            assert landing.write([(entry(number), b"x" * 11)]) == []
+        with pytest.raises(StorageFailed, match="File too large"):
+            landing.write([(entry(9), b"x" * 11)])
 
 
 def test_a_write_that_is_cut_short_goes_on(home: MailHome, landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:

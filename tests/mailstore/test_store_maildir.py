@@ -52,9 +52,19 @@ def test_what_is_missing_is_made_again(maildir: Maildir) -> None:
     assert (maildir.root / "cur" / "1.x:2,").exists()
 
 
-def test_new_directories_are_brought_to_stable_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_new_directories_are_brought_to_stable_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
     synced: list[Path] = []
+
+    def whole_file_system(_descriptor: int) -> bool:
+        if at_once:
+            synced.extend([tmp_path, *tmp_path.rglob("*")])
+        return at_once
+
     monkeypatch.setattr(module, "sync_directory", synced.append)
+    monkeypatch.setattr(module, "sync_file_system", whole_file_system)
     root = tmp_path / "a" / "b" / "Maildir"
     Maildir(root).make()
     assert set(synced) >= {root, root.parent, root.parent.parent, tmp_path}

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.legacy.dovecot import Dovecot
+from tests.legacy.peer import Peer
+from tests.legacy.peers import PEERS
+from tests.peers.crossing import Crossing
 from tests.peers.daemon import Daemon
 from tests.peers.mailboxes import fill, write_letters
-from tests.peers.needs import needed
+from tests.peers.needs import needed, needed_root
 
 _numbers = count(1)
 
@@ -80,3 +83,40 @@ def letters_user(legacy: Dovecot) -> str:
     name = f"user{next(_numbers)}"
     write_letters(legacy, name, 8)
     return name
+
+
+@pytest.fixture(scope="session")
+def make_peer(ground: Path) -> Iterator[Callable[[str], Peer]]:
+    """Start a real legacy server by its name, once."""
+    started: dict[str, Peer] = {}
+
+    def make(name: str) -> Peer:
+        if name not in started:
+            needed("dovecot") if name == "dovecot" else needed_root(name)
+            started[name] = PEERS[name](ground / name)
+        return started[name]
+
+    yield make
+    for peer in started.values():
+        peer.stop()
+
+
+@pytest.fixture(scope="session")
+def make_crossing(ground: Path, make_peer: Callable[[str], Peer]) -> Iterator[Callable[[str], Crossing]]:
+    """A mailferry in front of a real legacy server, one for each server; each test has users of its own."""
+    built: dict[str, Crossing] = {}
+
+    def make(name: str) -> Crossing:
+        if name not in built:
+            built[name] = Crossing.build(make_peer(name), ground / f"to-{name}")
+        return built[name]
+
+    yield make
+    for crossing in built.values():
+        crossing.close()
+
+
+@pytest.fixture(params=PEERS)
+def crossing(request: pytest.FixtureRequest, make_crossing: Callable[[str], Crossing]) -> Crossing:
+    """Each real legacy server in turn."""
+    return make_crossing(request.param)

@@ -25,6 +25,7 @@ class Daemon:
     migration: str = ""
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in LISTENERS})
     process: subprocess.Popen[bytes] | None = None
+    workers: int | None = None  # None: as many as there are cores, and one process more
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -33,9 +34,10 @@ class Daemon:
         certificate, key = authority.issue("localhost", "127.0.0.1").write(self.root, "server")
         key.chmod(0o600)
         listen = "\n".join(f'{name} = ["tcp:{port}:interface=127.0.0.1"]' for name, port in self.ports.items())
+        workers = "" if self.workers is None else f"workers = {self.workers}\n"
         self.config = self.root / "mailferry.toml"
         self.config.write_text(
-            f'hostname = "localhost"\nstate = "{self.root}/state"\n[listen]\n{listen}\n'
+            f'hostname = "localhost"\nstate = "{self.root}/state"\n{workers}[listen]\n{listen}\n'
             f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n[migration]\n{self.migration}\n'
             f'[domain."123.com".legacy]\nhost = "127.0.0.1"\n{self.legacy}\n'
         )

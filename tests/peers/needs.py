@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from tests.legacy import roots
+
 PACKAGES = {
     "curl": "curl",
     "doveadm": "dovecot-core",
@@ -36,3 +38,17 @@ def needed(program: str) -> str:
             pytest.fail(words)
         pytest.skip(words)
     return path
+
+
+def needed_root(server: str) -> None:
+    """A legacy server that is unpacked into a root of its own, and somebody who may chroot into it."""
+    if os.geteuid() != 0:
+        pytest.skip(f"{server} is run by chroot, which needs root")
+    if roots.unpacked(server) is not None:
+        return
+    if shutil.which("apt-cache") and (absent := roots.absent(server)):
+        pytest.skip(f"{server}: this release of Debian has no {' '.join(absent)}")
+    words = f"{server} is missing: python -m tests.legacy.roots fetches it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(words)
+    pytest.skip(words)

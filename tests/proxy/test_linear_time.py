@@ -12,8 +12,9 @@ import pytest
 
 from proxy.imap.grammar.parse import ARGUMENTS, parse
 from proxy.imap.grammar.syntax import BadCharset, BadSyntax
-from proxy.pop3.client.errors import LegacyProtocolError
-from proxy.pop3.client.replies import Listing, parse_capabilities, parse_reply, parse_stamp, readable
+from proxy.legacy.errors import LegacyProtocolError
+from proxy.legacy.words import readable
+from proxy.pop3.client.replies import Listing, parse_capabilities, parse_reply, parse_stamp
 from proxy.wire.blocks import BlockDecoder
 from proxy.wire.commands import CommandReader, Ready
 from proxy.wire.door import Limits

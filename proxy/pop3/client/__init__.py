@@ -1,13 +1,12 @@
 """The legacy side: a POP3 client that checks a user's password at the old server, and over the same connection
 carries the mailbox over as fast as the line allows.
 
-Reading order: `connection` (what a migration calls), `retrieval` (RETRs ahead of their answers), `opening` and
-`login`, `protocol` (bytes in, answers out, no I/O), `wire` (the transport under it). Used by
+Reading order: `connection` (what a migration calls), `retrieval` (RETRs ahead of their answers), `pace` (how far),
+`opening` and `login`, `protocol` (bytes in, answers out, no I/O), `wire` (the transport under it). Used by
 `proxy.migration` and the administrator's probe.
 """
 
-from proxy.pop3.client.connection import Connection, Pipelining, connect
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
     CommandRefused,
     LegacyBusy,
     LegacyError,
@@ -20,8 +19,10 @@ from proxy.pop3.client.errors import (
     ServerRefused,
     TlsFailed,
 )
+from proxy.legacy.settings import ONE_AT_A_TIME, Legacy, Window
+from proxy.pop3.client.connection import Connection, Pipelining, connect
+from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.retrieval import Sink
-from proxy.pop3.client.settings import ONE_AT_A_TIME, Legacy, Window
 
 __all__ = [
     "ONE_AT_A_TIME",
@@ -36,6 +37,7 @@ __all__ = [
     "LoginNotPossible",
     "LoginRejected",
     "MaildropInUse",
+    "Pace",
     "Pipelining",
     "ServerRefused",
     "Sink",

@@ -7,9 +7,10 @@ from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
+from proxy.legacy.words import readable
 from proxy.pop3.client.protocol import Expectation
-from proxy.pop3.client.replies import Reply, readable
+from proxy.pop3.client.replies import Reply
 
 T = TypeVar("T")
 
@@ -70,6 +71,8 @@ class Greeting(Line):
     """What the server says first. Nobody's mail is near yet, so that it may be quoted."""
 
     __slots__ = ()
+
+    greets = True
 
     _OTHERS = ((b"220", "an SMTP or FTP server"), (b"* ", "an IMAP server"), (b"HTTP/", "a web server"))
 

@@ -18,7 +18,7 @@ _UNSENDABLE = re.compile(rb"[\r\n\0]")
 
 
 class Verb(enum.Enum):
-    """What a client may say (RFC 1939, 2449, 2595, 5034)."""
+    """What a client may say (RFC 1939, 2449, 2595, 5034, 6856)."""
 
     USER = b"USER"
     PASS = b"PASS"
@@ -26,6 +26,7 @@ class Verb(enum.Enum):
     AUTH = b"AUTH"
     CAPA = b"CAPA"
     STLS = b"STLS"
+    UTF8 = b"UTF8"
     STAT = b"STAT"
     LIST = b"LIST"
     UIDL = b"UIDL"

@@ -4,7 +4,7 @@
     await connection.login(b"user", password)        # the user's own password is checked here
     sizes = await connection.list_sizes()
     window = Window() if await connection.prove_pipelining() is Pipelining.ABLE else ONE_AT_A_TIME
-    await connection.retrieve(list(sizes), sizes, sink, window)
+    await connection.retrieve(list(sizes), sizes, sink, Pace(window))
     await connection.quit()
 
 Invariants: nothing is ever deleted (there is no such command, see `commands`); the password is in no error and
@@ -15,32 +15,31 @@ has no other way to take a command back.
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from twisted.internet import error as net
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IReactorTime
 
-from proxy.pop3.client.asking import Line
-from proxy.pop3.client.commands import Verb, command
-from proxy.pop3.client.errors import (
-    CommandRefused,
+from proxy.legacy.dialling import dialled
+from proxy.legacy.errors import (
     LegacyError,
     LegacyProtocolError,
-    LegacyUnreachable,
     LoginNotPossible,
     LoginRejected,
+    ServerRefused,
 )
+from proxy.legacy.settings import Legacy
+from proxy.legacy.wire import Wire
+from proxy.pop3.client.asking import Line
+from proxy.pop3.client.commands import Verb, command
 from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
 from proxy.pop3.client.opening import open_session
-from proxy.pop3.client.refusals import unsupported
-from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_stat
+from proxy.pop3.client.pace import Pace
+from proxy.pop3.client.protocol import ClientProtocol, Expectation
+from proxy.pop3.client.refusals import declined, unsupported
+from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_count, parse_stat
 from proxy.pop3.client.retrieval import Retrieval, Sink
 from proxy.pop3.client.session import Session
-from proxy.pop3.client.settings import Legacy, Window
-from proxy.pop3.client.wire import Wire
 from proxy.wire.door import Secret
 
 LISTING_LIMIT = 128 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
@@ -50,7 +49,7 @@ _CHECK = "check `host` and `port`, and whether that server runs and lets this ma
 QUIT_TIME = 10.0  # seconds for saying goodbye
 
 T = TypeVar("T")
-Dial = Callable[[], Awaitable[Wire]]
+Dial = Callable[[], Awaitable[Wire[Expectation]]]
 
 
 class Pipelining(enum.Enum):
@@ -69,6 +68,8 @@ class Connection:
         self._dial = dial
         self._session = session
         self._clock = clock
+        self._retrieval: Retrieval | None = None
+        self._retrieved = False
 
     @classmethod
     async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime) -> Connection:
@@ -79,6 +80,16 @@ class Connection:
     def capabilities(self) -> Capabilities:
         """What CAPA listed before the login, names in capitals; empty where the server knows no CAPA."""
         return self._session.capabilities
+
+    @property
+    def greeting(self) -> str:
+        """What the server said first, readable: which software it is, if it says."""
+        return self._session.greeting
+
+    @property
+    def expires(self) -> bool:
+        """Does the server announce that it keeps nothing that was fetched (RFC 2449 6.7)?"""
+        return self.capabilities.get("EXPIRE", ())[:1] == ("0",)
 
     @property
     def over(self) -> bool:
@@ -111,6 +122,11 @@ class Connection:
         if not reply.ok:
             raise _refused(Verb.STAT, reply)
         return self._understood(lambda: parse_stat(reply.words))
+
+    async def count(self) -> int | None:
+        """Messages in the mailbox by STAT; None where it does not say, or says nonsense: nothing depends on it."""
+        reply = await self._session.line(Verb.STAT, slow=True)
+        return parse_count(reply.words) if reply.ok else None
 
     async def list_sizes(self) -> dict[int, int | None]:
         """Each message's octets by its number, in the server's order; None where it does not say."""
@@ -171,23 +187,35 @@ class Connection:
         session.pipelining = reply.ok  # -ERR: it noticed, and does not like it
         return Pipelining.ABLE if reply.ok else Pipelining.UNABLE
 
-    async def retrieve(
-        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, window: Window
-    ) -> None:
+    async def retrieve(self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace) -> None:
         """Hand the messages of `numbers` to `sink`, in this order, while nothing else is awaited.
 
-        `sizes` is LIST's. Where the server cannot pipeline, `window` is ONE_AT_A_TIME.
+        `sizes` is LIST's. Where the server cannot pipeline, `pace` is limited to ONE_AT_A_TIME.
         Raises LegacyError, whose `message` is the one that was under way, or whatever the sink raised.
         """
+        self._retrieved = True
         wire = self._session.wire
 
         def send(commands: bytes, times: int) -> None:
             wire.ask(commands, retrieval, times)
 
-        retrieval = Retrieval(numbers, sizes, sink, window, send, self.abort)
+        retrieval = Retrieval(numbers, sizes, sink, pace, send=send, give_up=self.abort, seconds=self._clock.seconds)
         result = retrieval.pending()
-        retrieval.start()
-        await result
+        self._retrieval = retrieval
+        try:
+            retrieval.start()
+            await result
+        finally:
+            self._retrieval = None
+
+    def hurry(self, numbers: Collection[int]) -> None:
+        """Of what `retrieve` was given and has not asked for yet, ask for these next."""
+        if self._retrieval is not None:
+            self._retrieval.hurry(numbers)
+
+    def take_bare_line_ends(self) -> None:
+        """From now on, take a message for complete whose last lines end in a bare LF: after BareLineEnds."""
+        self._session.wire.take_bare_line_ends()
 
     def pause(self) -> None:
         """Hand the sink no more for now. What was read already, at most 64 KiB, still comes."""
@@ -198,11 +226,16 @@ class Connection:
         self._session.wire.resume()
 
     async def quit(self) -> None:
-        """End the session politely, and return when the connection is closed. Raises nothing."""
+        """End the session politely, and return when the connection is closed. Raises nothing.
+
+        QUIT is what makes a server remove or hide what was fetched, where it does that: it is then not said. A session
+        that ends without it changes nothing (RFC 1939 6).
+        """
         wire = self._session.wire
         timer = self._clock.callLater(QUIT_TIME, wire.abort)
         try:
-            await self._session.line(Verb.QUIT)
+            if not (self._retrieved and self.expires):
+                await self._session.line(Verb.QUIT)
             wire.close()
         except LegacyError:
             wire.abort()
@@ -233,46 +266,14 @@ class Connection:
             raise
 
 
-def _refused(verb: Verb, reply: Reply) -> CommandRefused:
-    code = f"[{reply.code}] " if reply.code else ""
-    return CommandRefused(f"the legacy server refused {verb.name}: {code}{reply.text}", reply.code)
-
-
-class _Wires(Factory):
-    """Makes the protocol of one connection."""
-
-    noisy = False
-
-    def __init__(self, clock: IReactorTime, legacy: Legacy) -> None:
-        self._clock = clock
-        self._legacy = legacy
-
-    def buildProtocol(self, addr: IAddress | None) -> Wire:
-        return Wire(self._clock, self._legacy)
+def _refused(verb: Verb, reply: Reply) -> ServerRefused:
+    return declined(verb.name, reply)
 
 
 async def connect(reactor: Any, legacy: Legacy) -> Connection:
     """Connect to a legacy server, up to where a login can follow. Raises LegacyError."""
 
-    async def dial() -> Wire:
-        endpoint = HostnameEndpoint(reactor, legacy.host, legacy.port, timeout=legacy.connect_timeout)
-        try:
-            return cast(Wire, await endpoint.connect(_Wires(reactor, legacy)))
-        except (net.ConnectError, net.DNSLookupError, OSError, ValueError) as error:
-            raise LegacyUnreachable(_no_connection(error, legacy), remedy=_CHECK) from None
+    async def dial() -> Wire[Expectation]:
+        return await dialled(reactor, legacy, ClientProtocol)
 
     return await Connection.open(dial, legacy, reactor)
-
-
-def _no_connection(error: Exception, legacy: Legacy) -> str:
-    """Why there is no connection, in words."""
-    where = f"{legacy.host} port {legacy.port}"
-    if isinstance(error, net.DNSLookupError | ValueError):  # ValueError: it cannot even be a name
-        return f"the name {legacy.host} is not known to DNS"
-    if isinstance(error, net.ConnectionRefusedError):
-        return f"{where} refuses connections"
-    if isinstance(error, net.TimeoutError):
-        return f"{where} does not answer within {legacy.connect_timeout:g} s"
-    if isinstance(error, net.NoRouteError):
-        return f"there is no route to {where}"
-    return f"no connection to {where} ({type(error).__name__})"

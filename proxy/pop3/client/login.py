@@ -18,9 +18,9 @@ from __future__ import annotations
 import enum
 import hashlib
 
+from proxy.legacy.errors import LegacyUnreachable, LoginRejected
 from proxy.pop3.client.asking import SaslLine
 from proxy.pop3.client.commands import COMMAND_LIMIT, Verb, command, plain_response, sasl_line, sendable
-from proxy.pop3.client.errors import LegacyUnreachable, LoginRejected
 from proxy.pop3.client.refusals import refusal
 from proxy.pop3.client.replies import Capabilities, Reply
 from proxy.pop3.client.session import Session

@@ -1,17 +1,18 @@
-"""From a transport to where a login can follow: TLS, greeting, capabilities."""
+"""From a transport to where a login can follow: TLS, greeting, capabilities, and what follows from them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from proxy.legacy.errors import LegacyTimeout, LegacyUnreachable, TlsFailed
+from proxy.legacy.settings import TlsMode
+from proxy.legacy.wire import Wire
 from proxy.pop3.client.asking import Greeting, Line
 from proxy.pop3.client.commands import Verb, command
-from proxy.pop3.client.errors import LegacyTimeout, LegacyUnreachable, TlsFailed
+from proxy.pop3.client.protocol import Expectation
 from proxy.pop3.client.refusals import unwelcome
 from proxy.pop3.client.replies import NO_CAPABILITIES, parse_capabilities, parse_stamp
 from proxy.pop3.client.session import Session
-from proxy.pop3.client.settings import TlsMode
-from proxy.pop3.client.wire import Wire
 
 CAPA_LIMIT = 64 * 1024
 _NO_STLS = 'try `tls = "implicit"` with port 995; with `tls = "none"` the network can read the passwords'
@@ -21,7 +22,7 @@ class ClosedAtCapa(LegacyUnreachable):
     """The server hung up on CAPA, as some do on commands that they do not know (fetchmail has met them)."""
 
 
-async def open_session(dial: Callable[[], Awaitable[Wire]], tls: TlsMode) -> Session:
+async def open_session(dial: Callable[[], Awaitable[Wire[Expectation]]], tls: TlsMode) -> Session:
     """A new connection, ready for a login. Raises LegacyError."""
     try:
         return await _open(await dial(), tls, capa=True)
@@ -29,7 +30,7 @@ async def open_session(dial: Callable[[], Awaitable[Wire]], tls: TlsMode) -> Ses
         return await _open(await dial(), tls, capa=False)
 
 
-async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
+async def _open(wire: Wire[Expectation], tls: TlsMode, *, capa: bool) -> Session:
     session = Session(wire)
     try:
         if tls == "implicit":
@@ -41,6 +42,10 @@ async def _open(wire: Wire, tls: TlsMode, *, capa: bool) -> Session:
             await _upgrade(session)
             if capa:
                 await _learn(session)
+        if "UTF8" in session.capabilities:
+            await _take_all_octets(session)
+        if session.capabilities.get("IMPLEMENTATION", ())[:1] == ("CYRUS",):
+            session.wire.take_bare_line_ends()  # it sends lines as it stores them, and doubles dots behind any LF
     except BaseException:
         wire.abort()
         raise
@@ -55,8 +60,12 @@ async def _be_greeted(session: Session) -> None:
             raise
         hint = 'a server that expects TLS from the start waits like this: try `tls = "implicit"`'
         raise LegacyTimeout(f"{error.text}; {hint}", remedy="") from None
+    except LegacyUnreachable as error:
+        hint = "a server does so with more connections than it allows one address (`connections`), or a blocked one"
+        raise LegacyUnreachable(f"{error.text}; {hint}", remedy="") from None
     if not greeting.ok:
         raise unwelcome(greeting)
+    session.greeting = greeting.text
     session.stamp = parse_stamp(greeting.words)
 
 
@@ -69,6 +78,13 @@ async def _learn(session: Session) -> None:
         raise ClosedAtCapa(error.text) from None
     session.capabilities = NO_CAPABILITIES if refused else parse_capabilities(b"".join(taken))
     session.pipelining = "PIPELINING" in session.capabilities
+
+
+async def _take_all_octets(session: Session) -> None:
+    """UTF8 (RFC 6856 2.1). A server that knows it may keep messages with 8-bit headers from a client that has not
+    said so: Courier gives out a notice instead, "Cannot display Unicode content", with the message attached to it.
+    Where it is refused the client is one like all others."""
+    await session.line(Verb.UTF8)
 
 
 async def _upgrade(session: Session) -> None:

@@ -15,6 +15,9 @@ stands in it knows what kind of answer it waits for:
 One object may stand in the queue many times: a retrieval stands in it once for each RETR on its way.
 
 The line ends of a block are those of the status line before it (see `proxy.wire.blocks`).
+
+A greeting is one line (RFC 1939 4). A few lines of text that come together with it, as FTP and SMTP servers and the
+boxes in front of them say, are passed over: nothing has been asked yet, so they answer nothing.
 """
 
 from __future__ import annotations
@@ -22,9 +25,11 @@ from __future__ import annotations
 from collections import deque
 from itertools import repeat
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
 from proxy.pop3.client.replies import LINE_LIMIT, Reply, parse_challenge, parse_reply
-from proxy.wire.blocks import CRLF, LF, BlockDecoder
+from proxy.wire.blocks import CRLF, LF, MIXED, BlockDecoder
+
+BANNER_LINES = 20  # lines behind a greeting that are passed over
 
 
 class Expectation:
@@ -35,6 +40,7 @@ class Expectation:
     block = False  # +OK is followed by a block
     slow = False  # the server may have to open or walk the mailbox first
     ends_plaintext = False  # after +OK nothing that came in plaintext may be believed (RFC 2595 4)
+    greets = False  # the answer may be followed by lines that belong to nothing
 
     def awaited(self) -> str:
         """What is waited for, to end a sentence such as "closed in the middle of …"."""
@@ -79,14 +85,17 @@ class Expectation:
 class ClientProtocol:
     """The client's side of one connection."""
 
-    __slots__ = ("_block", "_decoder", "_line", "_queue", "_stopped", "answered")
+    __slots__ = ("_banner", "_block", "_decoder", "_line", "_passing", "_queue", "_stopped", "answered", "mixed")
 
     def __init__(self) -> None:
         self.answered = 0  # answers that came whole
+        self.mixed = False  # do lines of blocks end in a bare LF though those of answers end in CRLF?
         self._queue: deque[Expectation] = deque()
         self._block: Expectation | None = None  # whose block is arriving
         self._decoder = BlockDecoder()
         self._line = bytearray()  # a status line that is not complete yet
+        self._banner = 0  # lines that may still be passed over
+        self._passing = False  # is `_line` one of them?
         self._stopped = False
 
     @property
@@ -102,6 +111,15 @@ class ClientProtocol:
     def under_way(self) -> bool:
         """Has some of the next answer come?"""
         return self._block is not None or bool(self._line)
+
+    def take_bare_line_ends(self) -> None:
+        """Lines of blocks end in a bare LF though those of answers end in CRLF."""
+        self.mixed = True
+
+    @property
+    def bare_end(self) -> bool:
+        """Does a block look complete but for its line ends (`proxy.wire.blocks`)?"""
+        return self._block is not None and self._decoder.bare_end
 
     def expect(self, expectation: Expectation, times: int = 1) -> None:
         """The next `times` commands sent are answered to `expectation`."""
@@ -121,36 +139,27 @@ class ClientProtocol:
     def receive(self, data: bytes) -> None:
         """Take what came. Raises LegacyProtocolError, after which the connection is of no use."""
         at, end = 0, len(data)
-        decoder = self._decoder
         answerable = len(self._queue)  # what is asked from here on is not answered by what is here already
         while at < end and not self._stopped:
             if self._block is not None:
-                at = decoder.feed(data, at)
+                at = self._more_of_block(data, at)
                 if at < 0:
                     return
-                self._block = None
-                self.answered += 1
                 continue
-            if not answerable:
-                raise LegacyProtocolError("the server speaks though nothing is asked of it")
-            newline = data.find(b"\n", at)
-            if newline < 0:
-                newline = end
-            if newline - at + len(self._line) > LINE_LIMIT:
-                raise LegacyProtocolError(f"the server's answer is a line of more than {LINE_LIMIT} octets")
-            if self._line or newline == end:
-                self._line += data[at:newline]
-                if newline == end:
-                    return
-                line = bytes(self._line)
-                self._line.clear()
-            else:
-                line = data[at:newline]
-            at = newline + 1
+            if not answerable and not self._banner:
+                raise _unasked()
+            line, at = self._cut(data, at)
+            if line is None:
+                self._passing = self._passing or not answerable
+                return
+            if self._passing or not answerable:
+                self._pass_over(line)
+                continue
+            self._banner = 0
             expectation = self._queue.popleft()
             answerable -= 1
             if expectation.block and line[:3].upper() == b"+OK":
-                decoder.start(expectation, CRLF if line.endswith(b"\r") else LF)
+                self._decoder.start(expectation, (MIXED if self.mixed else CRLF) if line.endswith(b"\r") else LF)
                 self._block = expectation
                 continue
             try:
@@ -160,6 +169,36 @@ class ClientProtocol:
                 raise
             if blind:
                 return
+
+    def _more_of_block(self, data: bytes, at: int) -> int:
+        """Take more of a block. Gives back the offset behind it, or -1 when it goes on."""
+        at = self._decoder.feed(data, at)
+        if at >= 0:
+            self._block = None
+            self.answered += 1
+        return at
+
+    def _cut(self, data: bytes, at: int) -> tuple[bytes | None, int]:
+        """The line that starts at `at` or before, without its LF, and the offset behind it; None while it goes on."""
+        newline = data.find(b"\n", at)
+        end = newline if newline >= 0 else len(data)
+        if end - at + len(self._line) > LINE_LIMIT:
+            raise LegacyProtocolError(f"the server's answer is a line of more than {LINE_LIMIT} octets")
+        if newline >= 0 and not self._line:
+            return data[at:newline], newline + 1
+        self._line += data[at:end]
+        if newline < 0:
+            return None, end
+        line = bytes(self._line)
+        self._line.clear()
+        return line, newline + 1
+
+    def _pass_over(self, line: bytes) -> None:
+        """A line of the banner, to which no answer belongs."""
+        self._passing = False
+        self._banner -= 1
+        if parse_reply(line) is not None:
+            raise _unasked()
 
     def _status(self, expectation: Expectation, line: bytes) -> bool:
         """Hand on a status line. True when what follows it must not be read."""
@@ -172,8 +211,13 @@ class ClientProtocol:
             self._queue.appendleft(expectation)  # the answer itself is still to come
             return False
         self.answered += 1
+        self._banner = BANNER_LINES if expectation.greets and reply.ok else 0
         if reply.ok:
             expectation.accepted(reply)
         else:
             expectation.refused(reply)
         return reply.ok and expectation.ends_plaintext
+
+
+def _unasked() -> LegacyProtocolError:
+    return LegacyProtocolError("the server speaks though nothing is asked of it")

@@ -19,14 +19,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
+    CommandRefused,
     LegacyBusy,
     LoginNotPossible,
     LoginRejected,
     MaildropInUse,
     ServerRefused,
 )
-from proxy.pop3.client.replies import Reply, readable
+from proxy.legacy.words import readable
+from proxy.pop3.client.replies import Reply
 
 _BY_CODE: dict[str, type[ServerRefused]] = {
     "IN-USE": MaildropInUse,
@@ -55,15 +57,20 @@ WORDS: tuple[Row, ...] = (
     _row(r"web login required|application-specific password", LoginNotPossible, over_auth=True),
     # QQ and exmail.qq.com, in GB18030: "请使用授权码登录" (log in with an authorisation code)
     _row(r"授权码|authorization code", LoginNotPossible, over_auth=True),
-    # Gmail: "[AUTH] Account exceeded POP command or bandwidth limits (Failure)"
-    _row(r"exceeded pop command|bandwidth limit", LegacyBusy, over_auth=True),
+    # NetEase: "Unsafe Login. Please contact kefu@188.com for help"
+    _row(r"\bunsafe login\b", LoginNotPossible, over_auth=True),
+    # Gmail: "[AUTH] Account exceeded POP command or bandwidth limits (Failure)", "… exceeded command or bandwidth
+    # limits"
+    _row(r"exceeded (pop )?command|bandwidth limit", LegacyBusy, over_auth=True),
     # Dovecot, to USER: "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections."
     _row(r"plain ?text (auth\w*|login|password)\S* .{0,20}(dis|not )allowed", LoginNotPossible, over_auth=True),
     # Dovecot 2.4: "[AUTH] Cleartext authentication disallowed on non-secure (SSL/TLS) connections."
     _row(r"clear ?text (auth\w*|login|password)\S* .{0,20}(dis|not )allowed", LoginNotPossible, over_auth=True),
-    # Mailu: "Must issue a STARTTLS command first"; others: "Use STLS first", "TLS required", "SSL is required"
+    # Mailu: "Must issue a STARTTLS command first"; hMailServer: "A SSL/TLS-connection is required for authentication.";
+    # others: "Use STLS first", "TLS required", "SSL is required"
     _row(
-        r"(use|issue|need|requires?)\b.{0,20}\b(stls|starttls)|\b(tls|ssl|encryption) (is )?(required|needed)",
+        r"(use|issue|need|requires?)\b.{0,20}\b(stls|starttls)"
+        r"|\b(tls|ssl|encryption)([- ]connection)? (is )?(required|needed)",
         LoginNotPossible,
         over_auth=True,
     ),
@@ -104,10 +111,12 @@ WORDS: tuple[Row, ...] = (
         r"\btoo many\b|\bmaximum (number of )?(connections|sessions|logins)|\b(login|connection|rate)s? ?limit",
         LegacyBusy,
     ),
+    # 163.com's business hosts, to RETR: "Download exceed. msg=10"; others: "daily limit exceeded", "quota exceeded"
+    _row(r"\bdownloads? (limit )?exceed|\b(limit|quota)s? (is |has been )?exceeded\b", LegacyBusy),
     # Cyrus popminpoll: "Logins must be at least 1 minute apart"; Net::Server::POP3: "minimum time between mail
     # checks violation"; QQ: "login frequency limited"
     _row(r"\bat least \d+ (minute|second)s? apart|\bminimum time between\b|\bfrequen(cy|t|tly)\b", LegacyBusy),
-    # Hosts in China: "系统繁忙，请稍后再试", "登录过于频繁", "连接数超过限制"
+    # Hosts in China: "系统繁忙，请稍后再试", "登录过于频繁", "登录太频繁", "连接数超过限制"
     _row(r"系[统統].{0,4}忙|[服伺][务服]器?.{0,4}忙|稍[后後候]|[频頻]繁|[频頻]率|[连連]接[数數]", LegacyBusy),
     # qmail-pop3d: "out of memory", "unable to scan $HOME/Maildir"; Cyrus: "Unable to open maildrop";
     # pop3lite and others: "server error", "internal error", "I/O error"
@@ -123,6 +132,8 @@ WORDS: tuple[Row, ...] = (
         r"\bpop3?\b.{0,30}\b(disabled|not enabled|not allowed|not permitted|denied|not open)\b",
         LoginNotPossible,
     ),
+    # 163.com, in GBK: "您没有权限使用pop3功能" (you may not use POP3)
+    _row(r"(没有|没|無|无)权限?.{0,6}pop|pop3?.{0,12}(未开[启通]|已关闭)|未开[启通].{0,6}pop", LoginNotPossible),
     # "Account disabled", "Your account has been suspended", "account locked"
     _row(
         r"\b(account|user|mailbox)\b.{0,20}\b(locked|disabled|suspended|blocked|deactivated|expired|frozen)\b",
@@ -156,6 +167,14 @@ def unwelcome(greeting: Reply) -> ServerRefused:
     if meaning is not LoginNotPossible:
         meaning = LegacyBusy
     return meaning(f"the legacy server refused the connection: {_coded(greeting.code, greeting.text)}", greeting.code)
+
+
+def declined(command: str, reply: Reply) -> ServerRefused:
+    """The error for -ERR to a command after the login: LegacyBusy or MaildropInUse where it is for now only."""
+    meaning = _meaning(reply.code, reply.text)
+    if meaning not in (LegacyBusy, MaildropInUse):
+        meaning = CommandRefused
+    return meaning(f"the legacy server refused {command}: {_coded(reply.code, reply.text)}", reply.code)
 
 
 def unsupported(reply: Reply) -> bool:

@@ -4,9 +4,9 @@
     text       = ["[" code "]" SP] words                                               (RFC 2449 8)
     scan       = number SP octets ; unique-id = number SP 1*70(%x21-7E)                  (RFC 1939 5, 7)
 
-Servers are taken as they are: lower case, more spaces, more words, and a missing size are all read. What
-cannot be read at all raises LegacyProtocolError, whose text never quotes the line: after a login it might be
-a line of somebody's mail.
+Servers are taken as they are: lower case, more spaces, more words, a missing size, "+ERR" for "-ERR", empty lines
+in a listing, and a line that is there twice are all read. What cannot be read at all raises LegacyProtocolError,
+whose text never quotes the line: after a login it might be a line of somebody's mail.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
+from proxy.legacy.words import readable
 
 LINE_LIMIT = 64 * 1024  # octets of a status line, or of one line of a listing
 LISTED_LIMIT = 1_000_000  # messages of one mailbox
-TEXT_LIMIT = 200  # characters of a server's words that are worth quoting
+OCTETS_LIMIT = 1 << 40  # a message of more octets than this is a mistake; a listing of LISTED_LIMIT adds up to 63 bits
 
 Capabilities = Mapping[str, tuple[str, ...]]
 NO_CAPABILITIES: Capabilities = MappingProxyType({})
@@ -28,6 +29,7 @@ NO_CAPABILITIES: Capabilities = MappingProxyType({})
 _CODE = re.compile(rb"\[([!-Z\\^-~]{1,64})(?: [^\[\]]{0,64})?\][ \t]*")  # some write [LOGIN-DELAY 60]
 _STAMP = re.compile(rb"<[!-;=?-~]+@[!-;=?-~]+>")
 _NUMBER = re.compile(rb"[0-9]{1,18}")
+_OCTETS = re.compile(rb"\(?([0-9]{1,18})(?![^\s)])")  # "120", and "(120 octets)" as some write it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +45,11 @@ class Reply:
         return readable(self.words)
 
 
-def readable(words: bytes) -> str:
-    """A server's words for a person: decoded, on one line, without control characters, and not long.
-
-    Hosts in China answer in GB18030 as well as in UTF-8; both are told apart because UTF-8 is strict.
-    """
-    try:
-        text = words.decode()
-    except UnicodeDecodeError:
-        text = words.decode("gb18030", "replace")
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
-
-
 def parse_reply(line: bytes) -> Reply | None:
     """A status line without its line end; None when it is neither +OK nor -ERR."""
     if line[:3].upper() == b"+OK":
         ok, rest = True, line[3:]
-    elif line[:4].upper() == b"-ERR":
+    elif line[1:4].upper() == b"ERR" and line[:1] in b"-+":  # hMailServer said +ERR up to 2026 (its pull 594)
         ok, rest = False, line[4:]
     else:
         return None
@@ -92,6 +81,12 @@ def parse_capabilities(block: bytes) -> Capabilities:
     return MappingProxyType(listed)
 
 
+def parse_count(words: bytes) -> int | None:
+    """How many messages STAT says there are; None where it does not say."""
+    first = words.split(None, 1)[:1]
+    return int(first[0]) if first and _NUMBER.fullmatch(first[0]) else None
+
+
 def parse_stat(words: bytes) -> tuple[int, int]:
     """STAT's two numbers: messages, octets."""
     numbers = words.split()[:2]
@@ -103,7 +98,7 @@ def parse_stat(words: bytes) -> tuple[int, int]:
 class Listing:
     """The block of LIST or UIDL while it arrives: `feed` it, then ask for `entries`.
 
-    An entry is a message's number and the word after it, which is empty where the server gives none.
+    An entry is a message's number and what follows it, which is empty where the server gives nothing.
     """
 
     __slots__ = ("_entries", "_rest", "_seen", "_what")
@@ -111,7 +106,7 @@ class Listing:
     def __init__(self, what: str) -> None:
         self._what = what
         self._entries: list[tuple[int, bytes]] = []
-        self._seen: set[int] = set()
+        self._seen: dict[int, bytes] = {}
         self._rest = bytearray()  # a line without its end
 
     def feed(self, data: bytes) -> None:
@@ -135,21 +130,30 @@ class Listing:
         return self._entries
 
     def _line(self, line: bytes) -> None:
-        words = line.split(None, 2)
-        if not words or not _NUMBER.fullmatch(words[0]):
+        words = line.rstrip().split(None, 1)
+        if not words:
+            return
+        if not _NUMBER.fullmatch(words[0]):
             raise self._junk("does not begin with a message's number")
-        number = int(words[0])
-        if number < 1 or number in self._seen:
-            raise self._junk("names a message that cannot be, or one listed before")
+        number, rest = int(words[0]), words[1] if len(words) > 1 else b""
+        before = self._seen.get(number)
+        if before == rest:
+            return
+        if number < 1 or before is not None:
+            raise self._junk("names a message that cannot be, or one that was listed otherwise before")
         if len(self._entries) >= LISTED_LIMIT:
             raise LegacyProtocolError(f"{self._what} lists more than {LISTED_LIMIT} messages")
-        self._seen.add(number)
-        self._entries.append((number, words[1] if len(words) > 1 else b""))
+        self._seen[number] = rest
+        self._entries.append((number, rest))
 
     def _junk(self, what: str) -> LegacyProtocolError:
         return LegacyProtocolError(f"line {len(self._entries) + 1} of the answer to {self._what} {what}")
 
 
-def octets(word: bytes) -> int | None:
-    """A size in a listing; None when it is not there or is not a number."""
-    return int(word) if _NUMBER.fullmatch(word) else None
+def octets(words: bytes) -> int | None:
+    """A size in a listing; None when it is not there, is not a number, or cannot be."""
+    if words.isdigit() and len(words) <= 12:  # nearly all
+        return int(words)
+    found = _OCTETS.match(words)
+    size = int(found[1]) if found else None
+    return size if size is None or size <= OCTETS_LIMIT else None

@@ -1,8 +1,8 @@
 """Fetching many messages: RETRs run ahead of the answers, so that the line is never idle for a round trip.
 
-How far they run is the window, in messages and in octets by LIST's sizes. It is topped up when half of it is
-free, in one write: a write for each message would cost more than the message. LIST's sizes are only weights
-here; what arrives is what counts.
+How far they run is the window, in messages and in octets by LIST's sizes (see `pace`). It is topped up when half of it
+is free, in one write: a write for each message would cost more than the message. LIST's sizes are only weights
+here; what arrives is what counts. Messages that somebody waits for are asked for next (`hurry`).
 
 Used by `connection.Connection.retrieve`.
 """
@@ -10,16 +10,16 @@ Used by `connection.Connection.retrieve`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from proxy.legacy.errors import LegacyError
 from proxy.pop3.client.commands import retrievals
-from proxy.pop3.client.errors import LegacyError
+from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.protocol import Expectation
 from proxy.pop3.client.replies import Reply
-from proxy.pop3.client.settings import Window
 
 UNKNOWN_SIZE = 32 * 1024  # what a message weighs in the window when LIST does not say
 
@@ -52,16 +52,20 @@ class Retrieval(Expectation):
 
     __slots__ = (
         "_asked",
-        "_low",
-        "_most",
+        "_first",
+        "_hurried",
         "_next",
         "_numbers",
         "_octets",
+        "_pace",
         "_result",
+        "_seconds",
         "_send",
+        "_sent",
         "_sink",
         "_sizes",
-        "_window",
+        "_unasked",
+        "_word",
     )
 
     block = True
@@ -71,21 +75,26 @@ class Retrieval(Expectation):
         numbers: Sequence[int],
         sizes: Mapping[int, int | None],
         sink: Sink,
-        window: Window,
+        pace: Pace,
+        *,
         send: Callable[[bytes, int], None],
         give_up: Callable[[], None],
+        seconds: Callable[[], float],
     ) -> None:
         self._numbers = numbers
         self._sizes = sizes
         self._sink = sink
-        self._window = window
+        self._pace = pace
         self._send = send
-        longest = len(retrievals([max(numbers, default=1)]))
-        self._most = max(1, min(window.messages, window.commands // longest))
-        self._low = self._most // 2
-        self._next = 0  # index of the first number not asked for
+        self._seconds = seconds
+        self._word = len(retrievals([max(numbers, default=1)]))  # the longest command
+        self._next = 0  # index of the first number that was neither asked for nor passed over
+        self._first: deque[int] = deque()  # numbers that somebody waits for
+        self._hurried: set[int] = set()  # all that ever were among these
+        self._unasked = len(numbers)
         self._asked: deque[tuple[int, int]] = deque()  # numbers and weights on their way
         self._octets = 0  # their weights' sum
+        self._sent: deque[tuple[int, float]] = deque()  # for each write, how many were unasked after it, and when
         self._result: Deferred[None] | None = Deferred(lambda result: self._cancelled(give_up))
 
     def pending(self) -> Deferred[None]:
@@ -127,38 +136,74 @@ class Retrieval(Expectation):
                 error.message = self._asked[0][0]
             result.errback(error)
 
+    def hurry(self, numbers: Collection[int]) -> None:
+        """Ask for these next, before all that were not asked for yet. Others than those are passed over."""
+        wanted = set(numbers) - self._hurried
+        if not wanted or not self._unasked:
+            return
+        first = [number for number in self._numbers[self._next :] if number in wanted]
+        self._hurried.update(first)
+        self._first.extend(first)
+        if first and self._result is not None and len(self._asked) < self._most:
+            self._top_up()
+
+    @property
+    def _most(self) -> int:
+        pace = self._pace
+        return max(1, min(pace.messages, pace.limits.commands // self._word))
+
     def _done(self) -> None:
         """The oldest RETR is answered."""
-        _, weight = self._asked.popleft()
+        asked = self._asked
+        _, weight = asked.popleft()
         self._octets -= weight
-        if len(self._asked) > self._low or self._result is None:
+        sent = self._sent
+        if len(asked) + self._unasked <= sent[0][0]:
+            self._pace.answered(self._seconds() - sent.popleft()[1])
+        if self._result is None:
             return
-        if self._next < len(self._numbers):
-            if self._octets * 2 <= self._window.octets or not self._asked:
+        if self._unasked:
+            if not asked or (len(asked) <= self._most // 2 and self._octets * 2 <= self._pace.octets):
                 self._top_up()
-        elif not self._asked:
+        elif not asked:
             self._finish()
 
     def _top_up(self) -> None:
         """Ask for as many more as the window takes, and for one at least when none is on its way."""
-        numbers, sizes, asked = self._numbers, self._sizes, self._asked
-        first = at = self._next
-        most = min(len(numbers), first + self._most - len(asked))
-        octets = self._octets
-        while at < most:
-            number = numbers[at]
+        sizes, asked = self._sizes, self._asked
+        most, octets, limit = self._most, self._octets, self._pace.octets
+        chosen = []
+        while self._unasked and len(asked) < most:
+            number = self._upcoming()
             weight = sizes.get(number)
             if weight is None:
                 weight = UNKNOWN_SIZE
-            if octets + weight > self._window.octets and asked:
+            if octets + weight > limit and asked:
                 break
             octets += weight
             asked.append((number, weight))
-            at += 1
+            chosen.append(number)
+            self._take()
         self._octets = octets
-        self._next = at
-        if at > first:
-            self._send(retrievals(numbers[first:at]), at - first)
+        if chosen:
+            self._sent.append((self._unasked, self._seconds()))
+            self._send(retrievals(chosen), len(chosen))
+
+    def _upcoming(self) -> int:
+        """The number to be asked for next. There is one."""
+        if self._first:
+            return self._first[0]
+        while self._numbers[self._next] in self._hurried:
+            self._next += 1
+        return self._numbers[self._next]
+
+    def _take(self) -> None:
+        """It is asked for now."""
+        self._unasked -= 1
+        if self._first:
+            self._first.popleft()
+        else:
+            self._next += 1
 
     def _finish(self) -> None:
         result, self._result = self._result, None

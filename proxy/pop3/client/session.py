@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from proxy.legacy.wire import Wire
 from proxy.pop3.client.asking import Asked, Block, Line
 from proxy.pop3.client.commands import Verb, command
 from proxy.pop3.client.protocol import Expectation
 from proxy.pop3.client.replies import NO_CAPABILITIES, Capabilities, Reply
-from proxy.pop3.client.wire import Wire
 
 T = TypeVar("T")
 
@@ -22,9 +22,10 @@ T = TypeVar("T")
 class Session:
     """One connection, from its greeting on."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire[Expectation]) -> None:
         self.wire = wire
         wire.idle = self._next
+        self.greeting = ""  # the server's words, readable
         self.stamp: bytes | None = None  # of the greeting, for APOP
         self.capabilities: Capabilities = NO_CAPABILITIES
         self.pipelining = False

@@ -22,7 +22,7 @@ def three_accounts(accounts: Accounts) -> None:
     li = accounts.add("li", "123.com")
     accounts.password_accepted(li.id, "hash", b"sealed")
     accounts.progress(li.id, (200, 500), (1_000_000, 2_500_000))
-    accounts.set_reason(li.id, "the old server closed the connection")
+    accounts.interrupted(li.id, "the old server closed the connection", 120)
     wang = accounts.add("wang", "123.com")
     accounts.password_accepted(wang.id, "hash", b"sealed")
     accounts.progress(wang.id, (10, 10), (4_000, 4_000))
@@ -40,6 +40,8 @@ LI = {
     "bytes_done": 1_000_000,
     "bytes_total": 2_500_000,
     "last_login": None,
+    "paused": False,
+    "next_try": "2023-11-14T22:15:20Z",
 }
 
 
@@ -82,8 +84,45 @@ def test_plain_lines_in_a_pipe_say_who_failed_and_why(tmp_path: Path) -> None:
     assert result.stdout.splitlines() == [
         "123.com  accounts 3  waiting 1  moving 1  moved 1  final 0  blocked 0  messages 210  bytes 1.0 MB",
         "456.com  accounts 0  waiting 0  moving 0  moved 0  final 0  blocked 0  messages 0  bytes 0 B",
-        "li@123.com  moving  messages 200 of 500  bytes 1.0 MB of 2.5 MB  the old server closed the connection",
+        "li@123.com  moving  messages 200 of 500  bytes 1.0 MB of 2.5 MB  the old server closed the connection; "
+        "next try 2023-11-14T22:15:20Z",
     ]
+
+
+def test_what_is_paused(tmp_path: Path) -> None:
+    with_accounts(tmp_path, three_accounts)
+    file = configuration(tmp_path)
+    assert (
+        mailferry("pause", "wang@123.com", "456.com", "--config", file).stdout
+        == "456.com  paused\nwang@123.com  paused\n"
+    )
+    lines = mailferry("status", "--config", file).stdout.splitlines()
+    assert lines[2].startswith("456.com is paused since 20")
+    assert lines[-1] == "wang@123.com  moved  messages 10 of 10  bytes 4.0 kB of 4.0 kB  paused"
+    found = json.loads(mailferry("status", "--json", "--accounts", "--config", file).stdout)
+    assert list(found["paused_domains"]) == ["456.com"]
+    assert [account["paused"] for account in found["accounts"]] == [False, False, True]
+    assert mailferry("resume", "--all", "--config", file).stdout == "123.com  resumed\n456.com  resumed\n"
+    found = json.loads(mailferry("status", "--json", "--accounts", "--config", file).stdout)
+    assert "paused_domains" not in found
+    assert not any(account["paused"] for account in found["accounts"])
+
+
+def test_pauses_that_cannot_be(tmp_path: Path) -> None:
+    with_accounts(tmp_path, three_accounts)
+    file = configuration(tmp_path)
+    assert mailferry("pause", "--config", file).exit_code == 2
+    result = mailferry("pause", "nobody@123.com", "li@123.com", "--config", file)
+    assert (result.exit_code, result.stdout) == (1, "li@123.com  paused\n")
+    assert "not known here: nobody@123.com" in result.stderr
+    result = mailferry("pause", "li@124.com", "--config", file)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        'mailferry: "124.com" is not served here, did you mean "123.com"?\n',
+    )
+    mailferry("pause", "123.com", "--config", file)
+    result = mailferry("resume", "li@123.com", "--config", file)
+    assert result.stdout == "li@123.com  resumed, but its domain 123.com is paused\n"
 
 
 def test_a_domain_that_is_no_longer_configured_is_still_shown(tmp_path: Path) -> None:

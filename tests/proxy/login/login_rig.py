@@ -17,16 +17,19 @@ from mailstore.accounts import Account, Accounts, State
 from mailstore.database import AccountsDatabase, MailboxEngine
 from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
+from mailstore.queue import Queue
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.legacy.errors import LegacyError, LoginRejected
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
+from proxy.login.legacy import LegacyHost
 from proxy.login.mover import Mover
 from proxy.login.names import Name
+from proxy.login.rounds import Rounds
 from proxy.migration.pop3_source import source_error
+from proxy.migration.schedule import Errand
 from proxy.migration.source import Reopen, Source
-from proxy.migration.weighing import Exactness
-from proxy.pop3.client.errors import LegacyError, LoginRejected
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, folder
 
@@ -85,6 +88,8 @@ class ScriptedLegacy:
         self.trouble: Exception | None = None  # what every opening fails with
         self.answers: deque[Deferred[None]] = deque()  # each opening waits for the next of these
         self.asked: list[tuple[str, bytes]] = []
+        self.hosts: list[Any] = []
+        self.hastened: list[Errand] = []
 
     def mailbox(self, account: str = "user@123.com") -> OldMailbox:
         return self.mailboxes.setdefault(account, OldMailbox())
@@ -95,7 +100,20 @@ class ScriptedLegacy:
         self.answers.append(answer)
         return answer
 
-    async def open(self, name: Name, password: Secret) -> ScriptedSource:
+    def serve(self, host: LegacyHost) -> None:
+        """As one host, with a schedule of its own, which the test may ask."""
+        self.hosts = [host]
+
+    def host_of(self, _domain: str) -> Any:
+        return self.hosts[0]
+
+    def hasten(self, errand: Errand) -> None:
+        self.hastened.append(errand)
+
+    def stop(self) -> None:
+        pass
+
+    async def open(self, name: Name, password: Secret, errand: Errand | None = None) -> ScriptedSource:
         self.asked.append((str(name), password.reveal()))
         if self.answers:
             await self.answers.popleft()
@@ -105,14 +123,11 @@ class ScriptedLegacy:
             raise LoginRejected("the legacy server refused the login: no")
         return self.mailbox(str(name)).connect()
 
-    def exactness(self, _name: Name) -> Exactness:
-        return Exactness()
-
-    def reopener(self, name: Name, password: Secret) -> Reopen:
+    def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:
         async def reopen() -> Source:
             self.mailbox(str(name)).openings += 1
             try:
-                return await self.open(name, password)
+                return await self.open(name, password, errand)
             except LegacyError as error:
                 raise source_error(error) from error
 
@@ -141,8 +156,9 @@ class LoginTestCase(SynchronousTestCase):
         self.clock = Clock()
         database = AccountsDatabase(self.config.accounts_file)
         self.addCleanup(database.close)
-        self.accounts = Accounts(database, clock=lambda: time.time() + self.later)
+        self.accounts = Accounts(database, clock=self.time)
         self.homes = Homes(MailboxEngine(), in_thread=direct, from_thread=lambda call: call())
+        self.legacy.serve(LegacyHost(list(self.config.domains.values()), self.clock, self.log.warning))
         door: Any = self.legacy
         self.mover = Mover(
             self.config,
@@ -153,6 +169,18 @@ class LoginTestCase(SynchronousTestCase):
             reactor=self.clock,
             in_thread=direct,
             log=self.log,
+            now=self.mover_time,
+        )
+        self.queue = Queue(database, clock=self.time)
+        self.rounds = Rounds(
+            self.legacy.hosts,
+            self.queue,
+            self.mover,
+            clock=self.clock,
+            in_thread=direct,
+            log=self.log,
+            every=self.config.migration.round,
+            now=self.time,
         )
         self.gate = LoginGate(
             self.config,
@@ -166,14 +194,28 @@ class LoginTestCase(SynchronousTestCase):
             log=self.log,
         )
 
+    def time(self) -> float:
+        """The time of day, as accounts and queue have it."""
+        return time.time() + self.later
+
+    def mover_time(self) -> float:
+        """… and as moves have it: what was written `later` lies in the past or the future to them."""
+        return time.time()
+
     def restart(self) -> None:
         self.start()
+
+    def background(self) -> None:
+        """The daemon's start: what was interrupted goes on."""
+        self.successResultOf(Deferred.fromCoroutine(self.rounds.start()))
 
     def tearDown(self) -> None:
         """Nothing is left of anybody, and no password is in the log."""
         for home in self.handed:
             home.close()
+        self.successResultOf(Deferred.fromCoroutine(self.rounds.stop()))
         self.assertEqual(self.homes._open, {})
+        self.assertEqual(self.mover._errands, {})
         self.assertEqual(self.mover.turns._locks, {})
         self.assertEqual(self.mover._refreshing, set())
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -8,8 +8,8 @@ from mailstore.accounts import State
 from mailstore.errors import StorageFailed
 from mailstore.mailhome import MailHome
 from mailstore.secrets import verify_password
+from proxy.legacy.errors import LegacyUnreachable, MaildropInUse
 from proxy.login import homes
-from proxy.pop3.client.errors import LegacyUnreachable, MaildropInUse
 from proxy.wire.door import Hold, Home, Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
 from tests.proxy.migration.scripted import ALWAYS, mail
@@ -66,7 +66,7 @@ class FirstLogin(LoginTestCase):
         self.old.refusals = {"u2": ALWAYS}
         self.admitted()
         self.assertIs(self.account().state, State.MOVED)
-        self.assertIn("1 messages", self.account().reason)
+        self.assertIn("1 message could", self.account().reason)
 
 
 class Together(LoginTestCase):

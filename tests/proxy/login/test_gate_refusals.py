@@ -7,8 +7,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from mailstore import secrets
 from mailstore.accounts import State
 from mailstore.errors import StorageFailed
-from proxy.login.throttle import FAILURE_SECONDS, FAILURES, SLOW_AFTER, WRONG_SECONDS
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
     LegacyBusy,
     LegacyProtocolError,
     LegacyTimeout,
@@ -18,6 +17,7 @@ from proxy.pop3.client.errors import (
     ServerRefused,
     TlsFailed,
 )
+from proxy.login.throttle import FAILURE_SECONDS, FAILURES, SLOW_AFTER, WRONG_SECONDS
 from proxy.wire.door import Home, Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -16,16 +16,18 @@ from mailstore.accounts import Accounts, State
 from mailstore.database import AccountsDatabase, MailboxEngine
 from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
+from mailstore.queue import Queue
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.legacy.settings import Legacy
 from proxy.login import legacy as door
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
+from proxy.login.rounds import Rounds
 from proxy.migration import move
 from proxy.pop3.client import connection as pop3_client
-from proxy.pop3.client.settings import Legacy
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.legacy.server import Behaviour, LegacyServer
 from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD, RecordingLog
@@ -43,8 +45,10 @@ class EndToEnd(TestCase):
     def setUp(self) -> None:
         self.patch(secrets, "_hasher", CHEAP)
         self.patch(move, "PAUSES", (0.0, 0.0, 0.0, 0.0))
+        self.patch(move, "WAITS", (0.0,) * len(move.WAITS))
         self.patch(pop3_client, "PROBE_TIME", 0.2)
         self.patch(door, "Legacy", self.impatient)
+        self.patch(door, "PATIENCE", 0.0)
         self.state = folder(self)
         self.log = RecordingLog()
         self.handed: list[Home] = []
@@ -54,21 +58,38 @@ class EndToEnd(TestCase):
     def impatient(**settings: Any) -> Legacy:
         return Legacy(**settings, reply_timeout=0.5, opening_timeout=1.0)
 
-    async def serve(self, messages: list[bytes], **behaviour: Any) -> LegacyServer:
-        server = self.server = LegacyServer(messages, Behaviour(password=PASSWORD, **behaviour))
+    async def serve(self, messages: Sequence[bytes], **behaviour: Any) -> LegacyServer:
+        return self.serve_from(LegacyServer(messages, Behaviour(password=PASSWORD, **behaviour)))
+
+    def configuration(self, port: int) -> str:
+        return CONFIG.format(state=self.state, accounts="open", port=port, connections=5)
+
+    def serve_from(self, server: LegacyServer) -> LegacyServer:
+        """A daemon's worth of login in front of this legacy server."""
+        self.server = server
         server.listen(reactor)
         self.addCleanup(lambda: Deferred.fromCoroutine(server.close()))
-        text = CONFIG.format(state=self.state, accounts="open", port=server.port, connections=5)
-        settings = config.parse(text.encode())
+        settings = config.parse(self.configuration(server.port).encode())
         database = AccountsDatabase(settings.accounts_file)
         self.addCleanup(database.close)
         self.accounts = Accounts(database)
         sealer = Sealer(b"k" * secrets.KEY_OCTETS)
         self.homes = Homes(MailboxEngine(), in_thread=deferToThread, from_thread=reactor.callFromThread)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.homes.closed()))
-        self.door = LegacyDoor(settings, reactor)
+        self.door = LegacyDoor(settings, reactor, self.log.warning)
         shared: dict[str, Any] = {"reactor": reactor, "in_thread": deferToThread, "log": self.log}
         self.mover = Mover(settings, self.accounts, sealer, self.homes, self.door, **shared)
+        self.queue = Queue(database)
+        self.rounds = Rounds(
+            self.door.hosts,
+            self.queue,
+            self.mover,
+            clock=reactor,
+            in_thread=deferToThread,
+            log=self.log,
+            every=settings.migration.round,
+        )
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.rounds.stop()))
         self.gate = LoginGate(settings, self.accounts, sealer, self.homes, self.door, self.mover, **shared)
         return server
 
@@ -98,8 +119,8 @@ class EndToEnd(TestCase):
     async def settled(self) -> None:
         """Nothing is under way at the legacy server any more."""
         await self.until(lambda: self.server is not None and not self.server.open)
-        slots = self.door._servers["123.com"].slots
-        await self.until(lambda: slots._free == 5)
+        schedule = self.door.host_of("123.com").schedule
+        await self.until(lambda: schedule.in_use == 0)
 
     def run_async(self, test: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
         return Deferred.fromCoroutine(test)
@@ -120,7 +141,7 @@ class EndToEnd(TestCase):
         assert account is not None
         self.assertIs(account.state, State.MOVED)
         self.assertEqual(account.messages_total - account.messages_done, count)
-        self.assertIn(f"{count} messages", account.reason)
+        self.assertIn(f"{count} message", account.reason)
 
 
 class GoodServers(EndToEnd):
@@ -267,7 +288,7 @@ class Overlapping(EndToEnd):
             await self.homes.closed()
             await server.close()
             again = await self.serve(SMALL)
-            await self.mover.resume()
+            await self.rounds.start()
             home = await self.admitted()
             self.assertTrue(await self.inbox(home) == SMALL)
             await self.settled()

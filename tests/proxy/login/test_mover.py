@@ -9,10 +9,11 @@ from twisted.internet.defer import Deferred
 from mailstore.accounts import Account, State
 from mailstore.errors import StorageFailed
 from mailstore.secrets import Sealer
+from proxy.legacy.errors import LegacyUnreachable, MaildropInUse
 from proxy.login import mover as moving
 from proxy.login.legacy import name_of
 from proxy.migration import pull
-from proxy.pop3.client.errors import LegacyUnreachable, MaildropInUse
+from proxy.migration.comparing import CHANGING
 from proxy.wire.door import Refusal
 from tests.mailstore import index_damage
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
@@ -124,7 +125,7 @@ class Refresh(LoginTestCase):
             self.admitted()
             self.clock.advance(3600)
         self.assertEqual(len(self.legacy.asked), 1)
-        self.assertIn("refused the login", self.account().reason)
+        self.assertIn("no longer takes the password", self.account().reason)
         self.admitted(self.log_in(password=b"new password"))
         self.assertEqual(len(self.legacy.asked), 2)
         self.pass_refresh()
@@ -181,7 +182,7 @@ class Resume(LoginTestCase):
         self.restart()
 
     def resume(self) -> None:
-        self.successResultOf(Deferred.fromCoroutine(self.mover.resume()))
+        self.background()
 
     def test_what_the_barrier_reached_is_kept_and_the_rest_is_fetched(self) -> None:
         self.interrupt()
@@ -228,7 +229,7 @@ class Resume(LoginTestCase):
         self.mover._sealer = Sealer(b"z" * 32)
         self.resume()
         self.assertEqual(self.legacy.asked, [])
-        self.assertIn("move not resumed", self.log.events("error"))
+        self.assertIn("move not possible", self.log.events("error"))
         self.admitted()
 
     def test_only_moves_that_were_interrupted(self) -> None:
@@ -336,3 +337,29 @@ class Progress(LoginTestCase):
         self.let_pass(30)
         self.assertEqual(len(self.inbox(self.admitted(login))), 3)
         self.assertEqual(self.legacy.asked[0], ("user@123.com", PASSWORD))
+
+
+class Troubles(LoginTestCase):
+    """What the administrator reads of an account that is here all the same."""
+
+    def test_what_is_in_quarantine_and_why(self) -> None:
+        self.old.add(1, 2, 3)
+        self.old.refusals = {"u2": 1_000, "u3": 1_000}
+        self.admitted()
+        reason = self.account().reason
+        self.assertIn("2 messages could not be carried over and are in quarantine", reason)
+        self.assertIn("(number 2, 3: the legacy server refuses this message: no such message)", reason)
+        self.assertIn("moved with troubles", self.log.events("warning"))
+
+    def test_names_that_change_in_each_session(self) -> None:
+        self.old.add(*range(1, 11))
+        self.admitted()
+        for session in range(3):
+            for old in self.old.box:
+                old.uidl = f"{session}{old.uidl}"
+            self.later -= 301
+            self.accounts.moved(self.account().id)
+            self.clock.advance(301)
+            self.admitted()
+        self.assertEqual(self.account().reason, CHANGING)
+        self.assertEqual(len(self.inbox(self.admitted())), 10)

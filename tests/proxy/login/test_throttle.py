@@ -41,8 +41,47 @@ def test_a_right_password_is_known_for_its_hash_only() -> None:
 def test_a_password_that_turns_out_right_is_no_longer_wrong() -> None:
     _, throttle = make()
     throttle.legacy_said_no("a@x", ONE)
-    throttle.was_right("a@x", ONE, "hash")
+    throttle.was_right("a@x", ONE, "hash")  # here: the legacy server has another opinion
+    assert throttle.known_wrong("a@x", ONE)
+    throttle.legacy_said_yes("a@x", ONE, "hash")
     assert not throttle.known_wrong("a@x", ONE)
+    assert throttle.known_right("a@x", ONE, "hash")
+
+
+def test_a_password_that_is_wrong_again_and_again_is_known_for_longer() -> None:
+    clock, throttle = make()
+    for seconds in (*throttling.STUBBORN, throttling.STUBBORN[-1]):
+        throttle.legacy_said_no("a@x", ONE)
+        clock.advance(seconds - 1)
+        assert throttle.known_wrong("a@x", ONE)
+        clock.advance(1)
+        assert not throttle.known_wrong("a@x", ONE)
+    clock.advance(throttling.REMEMBERED)
+    throttle.legacy_said_no("a@x", ONE)
+    clock.advance(throttling.STUBBORN[0])
+    assert not throttle.known_wrong("a@x", ONE)
+
+
+def test_a_password_that_was_changed_may_have_become_any_other_and_that_is_news_once() -> None:
+    _, throttle = make()
+    throttle.legacy_said_no("a@x", ONE)
+    throttle.legacy_said_no("b@x", ONE)
+    throttle.changed("a@x", "hash")
+    assert not throttle.known_wrong("a@x", ONE)
+    assert throttle.known_wrong("b@x", ONE)
+    throttle.legacy_said_no("a@x", ONE)
+    throttle.changed("a@x", "hash")
+    assert throttle.known_wrong("a@x", ONE)
+
+
+def test_logins_that_need_no_legacy_server_give_guesses_no_new_budget() -> None:
+    _, throttle = make()
+    for number in range(throttling.FAILURES):
+        throttle.legacy_said_no("a@x", Secret(b"%d" % number))
+    throttle.was_right("a@x", ONE, "hash")
+    assert not throttle.may_ask("a@x")
+    throttle.legacy_said_yes("a@x", ONE, "hash")
+    assert throttle.may_ask("a@x")
 
 
 def test_the_budget_of_questions_comes_back_bit_by_bit() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +18,11 @@ from mailstore.database import MailboxEngine
 from mailstore.index.folders import INBOX_ID
 from mailstore.ledger import Entry, Listed, Sums
 from mailstore.mailhome import MailHome
+from mailstore.message.arrival import header_end
+from mailstore.old_folders import OldFolder
 from proxy.migration.move import Move, Terms
 from proxy.migration.source import Receiver, SourceLost
+from proxy.migration.weighing import Exactness
 
 T = TypeVar("T")
 
@@ -92,6 +95,7 @@ class OldMailbox:
     box: list[Old] = field(default_factory=list)
     breaks: dict[str, int] = field(default_factory=dict)  # by UIDL: how often the connection breaks in mid-message
     refusals: dict[str, int] = field(default_factory=dict)  # by UIDL: how often RETR is answered -ERR
+    top: bool = True  # does the server show headers?
     lists_broken: int = 0  # how often the connection breaks at LIST
     no_way_in: deque[Exception] = field(default_factory=deque)  # what the next openings fail with
     large: int = 4096  # from this size on a message comes in pieces
@@ -100,6 +104,7 @@ class OldMailbox:
     openings: int = 0
     opening: Deferred[None] | None = None  # a new connection waits for it first
     fetched: list[tuple[str, ...]] = field(default_factory=list)  # UIDLs, one tuple a call
+    headers: int = 0  # how many headers were asked for
     sources: list[ScriptedSource] = field(default_factory=list)
 
     def add(self, *numbers: int, size: int = 0) -> None:
@@ -128,10 +133,15 @@ class ScriptedSource:
     def __init__(self, mailbox: OldMailbox) -> None:
         self.mailbox = mailbox
         self.listed: list[Old] = []
+        self.remarks: list[str] = []
         self.over = False
         self.closed = False
         self.flow: list[str] = []  # "pause" and "resume"
         self._waiting: Deferred[None] | None = None
+
+    @property
+    def folders(self) -> Sequence[OldFolder]:
+        return ()
 
     async def list(self) -> Sequence[Listed]:
         self._alive(None)
@@ -143,6 +153,8 @@ class ScriptedSource:
             Listed(n, old.uidl, len(old.data) if old.octets is None else old.octets)
             for n, old in enumerate(self.listed, 1)
         ]
+
+    exactness = Exactness(approximate=True)  # what it lists need not be true
 
     async def prove(self) -> None:
         self._alive(None)
@@ -200,6 +212,16 @@ class ScriptedSource:
             counts[uidl] = left - 1
         return left > 0
 
+    async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
+        self._alive(None)
+        self.mailbox.headers += len(positions)
+        for position in positions if self.mailbox.top else ():
+            data = self.listed[position - 1].data
+            take(position, data[: header_end(data)])
+
+    def hurry(self, entries: Collection[int]) -> None:
+        """It gives all at once in any case."""
+
     def pause(self) -> None:
         self.flow.append("pause")
 
@@ -250,12 +272,20 @@ class MigrationTestCase(SynchronousTestCase):
         self.old = OldMailbox()
         self.engine = MailboxEngine()
         self.announced: list[int] = []
+        self.reports: list[tuple[str, dict[str, object]]] = []  # for the administrator
         self.mail = self.open_mail()
         self.home = DirectHome(self.mail)
         self.told: list[Sums] = []
 
     def open_mail(self) -> MailHome:
-        opened = MailHome(self.engine, 1, self.root / "Maildir", announce=self.announced.append, clock=lambda: self.now)
+        opened = MailHome(
+            self.engine,
+            1,
+            self.root / "Maildir",
+            announce=self.announced.append,
+            clock=lambda: self.now,
+            report=lambda event, **figures: self.reports.append((event, figures)),
+        )
         self.addCleanup(opened.close)
         return opened
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -10,7 +10,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailstore.ledger import Entry, Listed, Outcome
-from proxy.migration.pop3_source import DISTRUST, UIDL_LIMIT, Manners, Pop3Source, source_error
+from proxy.legacy.settings import CAREFUL, PROMISED, TRIED
+from proxy.migration.listing import UIDL_LIMIT
+from proxy.migration.pop3_source import DISTRUST, Manners, Pop3Source, source_error
 from proxy.migration.source import SourceError, SourceLost, SourceUnusable
 from proxy.pop3.client import (
     ONE_AT_A_TIME,
@@ -23,6 +25,7 @@ from proxy.pop3.client import (
     LoginNotPossible,
     LoginRejected,
     MaildropInUse,
+    Pace,
     Pipelining,
     Sink,
     TlsFailed,
@@ -36,12 +39,20 @@ class ScriptedConnection:
     def __init__(self) -> None:
         self.sizes: Deferred[dict[int, int | None]] = succeed({})
         self.uidls: Deferred[list[tuple[int, bytes]] | None] = succeed([])
+        self.counted: Deferred[int | None] = succeed(None)
+        self.greeting = "ready"
+        self.capabilities: dict[str, tuple[str, ...]] = {}
+        self.expires = False
         self.able: Deferred[Pipelining] = succeed(Pipelining.ABLE)
         self.retrieved: list[tuple[list[int], dict[int, int | None], Window]] = []
         self.retrieval: Deferred[None] | None = None
         self.quitting: Deferred[None] = succeed(None)
         self.sink: Sink | None = None
+        self.capabilities: dict[str, tuple[str, ...]] = {}
+        self.hurried: list[list[int]] = []
+        self.began_with = 0
         self.calls: list[str] = []
+        self.capabilities: dict[str, tuple[str, ...]] = {}
 
     async def list_sizes(self) -> dict[int, int | None]:
         self.calls.append("list")
@@ -51,17 +62,26 @@ class ScriptedConnection:
         self.calls.append("uidl")
         return await self.uidls
 
+    async def count(self) -> int | None:
+        self.calls.append("stat")
+        return await self.counted
+
     async def prove_pipelining(self) -> Pipelining:
         self.calls.append("prove")
         return await self.able
 
-    async def retrieve(
-        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, window: Window
-    ) -> None:
-        self.retrieved.append((list(numbers), dict(sizes), window))
+    async def retrieve(self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace) -> None:
+        self.retrieved.append((list(numbers), dict(sizes), pace.limits))
+        self.began_with = pace.messages
         self.sink = sink
         if self.retrieval is not None:
             await self.retrieval
+
+    async def noop(self) -> None:
+        self.calls.append("noop")
+
+    def hurry(self, numbers: Collection[int]) -> None:
+        self.hurried.append(list(numbers))
 
     def pause(self) -> None:
         self.calls.append("pause")
@@ -130,8 +150,8 @@ class Pop3SourceTestCase(SynchronousTestCase):
 class Listings(Pop3SourceTestCase):
     def test_numbers_sizes_and_names_are_put_together_in_the_server_s_order(self) -> None:
         self.connection.sizes = succeed({2: 20, 1: None, 3: 30})
-        self.connection.uidls = succeed([(3, b"c"), (1, b"a"), (9, b"nobody")])
-        expected = [Listed(1, "a", 0), Listed(2, "", 20), Listed(3, "c", 30)]
+        self.connection.uidls = succeed([(3, b"c"), (1, b"a"), (9, b"of UIDL alone")])
+        expected = [Listed(1, "a", 0), Listed(2, "", 20), Listed(3, "c", 30), Listed(9, "of UIDL alone", 0)]
         self.assertEqual(self.successResultOf(self.listing()), expected)
 
     def test_without_uidl(self) -> None:
@@ -196,6 +216,24 @@ class Fetching(Pop3SourceTestCase):
         self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
         ((numbers, _, window),) = self.connection.retrieved
         self.assertEqual((numbers, window), ([1, 2], Window()))
+        self.assertEqual(self.connection.began_with, TRIED.messages)
+
+    def test_more_at_first_where_the_server_announces_it_and_as_learnt_afterwards(self) -> None:
+        self.connection.capabilities = {"PIPELINING": ()}
+        self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
+        self.assertEqual(self.connection.began_with, PROMISED.messages)
+        self.manners.pace(announced=True).answered(30.0)
+        self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
+        self.assertEqual(self.connection.began_with, PROMISED.messages // 8)
+
+    def test_what_is_hurried_is_named_by_its_number_while_it_is_fetched(self) -> None:
+        self.connection.retrieval = Deferred()
+        fetching = self.fetch((5, entry(1)), (7, entry(2)))
+        self.source.hurry([2, 99])
+        self.connection.retrieval.callback(None)
+        self.successResultOf(fetching)
+        self.source.hurry([1])
+        self.assertEqual(self.connection.hurried, [[7], []])
 
     def test_a_size_that_is_not_known_is_not_taken_for_none(self) -> None:
         self.successResultOf(self.fetch((1, entry(1, octets=0)), (2, entry(2, octets=7))))
@@ -234,19 +272,47 @@ class Fetching(Pop3SourceTestCase):
         error = self.failureResultOf(self.fetch((5, entry(1)), (7, entry(2))), SourceLost).value
         self.assertEqual(error.entry, entry(2))
 
-    def test_a_server_that_breaks_off_gets_one_at_a_time_for_a_while(self) -> None:
+    def break_off(self) -> None:
+        self.connect()
         self.connection.retrieval = fail(LegacyTimeout("silent", message=1))
         self.failureResultOf(self.fetch((1, entry(1)), (2, entry(2))), SourceLost)
-        for seconds, window in ((0, ONE_AT_A_TIME), (DISTRUST, Window())):
+
+    def test_a_server_that_breaks_off_gets_few_for_a_while(self) -> None:
+        self.break_off()
+        for seconds, window in ((0, CAREFUL), (DISTRUST, Window())):
             self.clock.advance(seconds)
             self.connect()
             self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
             self.assertEqual(self.connection.retrieved[0][2], window)
 
-    def test_a_connection_that_is_reset_says_nothing_of_pipelining(self) -> None:
-        self.connection.retrieval = fail(LegacyUnreachable("reset", message=1))
-        self.failureResultOf(self.fetch((1, entry(1)), (2, entry(2))), SourceLost)
+    def test_and_one_at_a_time_if_it_does_so_again(self) -> None:
+        self.break_off()
+        self.break_off()
+        for seconds, window in ((0, ONE_AT_A_TIME), (DISTRUST, Window())):
+            self.clock.advance(seconds)
+            self.connect()
+            self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
+            self.assertEqual(self.connection.retrieved[0][2], window)
+        self.break_off()
         self.assertFalse(self.manners.one_at_a_time)
+
+    def test_a_connection_that_is_reset_says_nothing_of_pipelining(self) -> None:
+        for _ in range(3):
+            self.connect()
+            self.connection.retrieval = Deferred()
+            fetching = self.fetch((1, entry(1)), (2, entry(2)))
+            assert self.connection.sink is not None
+            self.connection.sink.message(1, b"x" * 100)
+            self.connection.retrieval.errback(LegacyUnreachable("reset", message=2))
+            self.failureResultOf(fetching, SourceLost)
+        self.assertFalse(self.manners.one_at_a_time)
+
+    def test_one_that_is_reset_before_anything_came_may_have_had_too_much_at_once(self) -> None:
+        for one_at_a_time in (False, True):
+            self.connect()
+            self.connection.retrieval = fail(LegacyUnreachable("reset", message=1))
+            self.failureResultOf(self.fetch((1, entry(1)), (2, entry(2))), SourceLost)
+            self.assertEqual(self.manners.one_at_a_time, one_at_a_time)
 
     def test_what_a_receiver_raises_is_raised(self) -> None:
         self.connection.retrieval = fail(ZeroDivisionError())
@@ -270,6 +336,19 @@ class Ending(Pop3SourceTestCase):
         self.connection.quitting = fail(LegacyTimeout("silent"))
         self.successResultOf(Deferred.fromCoroutine(self.source.close()))
         self.assertEqual((self.connection.calls, self.left), (["quit", "abort"], 1))
+
+    def test_a_server_that_deletes_at_quit_what_was_fetched_is_not_said_good_bye(self) -> None:
+        """RFC 2449 6.7: EXPIRE 0; RFC 1939 6: without QUIT nothing is removed."""
+        for expire, end in {
+            ("0",): "abort",
+            ("0", "USER"): "abort",
+            ("30",): "quit",
+            ("NEVER",): "quit",
+        }.items():
+            self.connect()
+            self.connection.capabilities = {"EXPIRE": expire}
+            self.successResultOf(Deferred.fromCoroutine(self.source.close()))
+            self.assertEqual(self.connection.calls, [end])
 
     def test_abort(self) -> None:
         self.source.abort()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.wire.blocks import CRLF, HOLD, LF, BlockDecoder
+from proxy.wire.blocks import CRLF, HOLD, LF, MIXED, BlockDecoder
 from tests.legacy.server import stuffed
 
 
@@ -77,6 +77,7 @@ def decode(wire: bytes, cuts: list[int], *, count: int = 1, hold: int = HOLD, eo
         (b"\r\r\n.\r\n", b"\r\r\n"),
         (b"x\n..y\r\n.\r\n", b"x\n..y\r\n"),  # not a line's beginning: not stuffed, not unstuffed
         (b".not stuffed\r\na\r\n.nor this\r\n.\r\n", b".not stuffed\r\na\r\n.nor this\r\n"),
+        (b"..stuffed\r\na\r\n...and this\r\n.\r\n", b".stuffed\r\na\r\n..and this\r\n"),
         (b".\rx\r\n.\r\n", b".\rx\r\n"),
     ],
 )
@@ -84,6 +85,12 @@ def test_content_is_kept_however_it_is_cut(wire: bytes, content: bytes) -> None:
     for length in range(1, len(wire) + 1):
         for hold in (HOLD, 1, 4, 6):
             assert decode(wire, [length], hold=hold).blocks == [content]
+
+
+@pytest.mark.parametrize("content", [b".x\r\n..two\r\n", b"a\r\n..two\r\n.x\r\n...three\r\n", b"..two\r\n\r\n.\t\r\n"])
+def test_two_dots_are_two_where_another_line_shows_that_none_is_doubled(content: bytes) -> None:
+    for length in range(1, len(content) + 4):
+        assert decode(content + b".\r\n", [length]).blocks == [content]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,35 @@ def test_a_server_of_bare_line_feeds_ends_its_blocks_with_them(wire: bytes, cont
     for length in range(1, len(wire) + 1):
         for hold in (HOLD, 1, 3):
             assert decode(wire, [length], hold=hold, eol=LF).blocks == [content]
+
+
+@pytest.mark.parametrize(
+    ("wire", "content"),
+    [
+        (b".\r\n", b""),
+        (b"one\n.\r\n", b"one\n"),
+        (b"..\n..x\n.\r\n", b".\n.x\n"),
+        (b"with\r\n..\r\ncrlf\r\n.\r\n", b"with\r\n.\r\ncrlf\r\n"),
+    ],
+)
+def test_lines_of_a_bare_line_feed_and_a_last_one_with_crlf(wire: bytes, content: bytes) -> None:
+    for length in range(1, len(wire) + 1):
+        for hold in (HOLD, 1, 3):
+            assert decode(wire, [length], hold=hold, eol=MIXED).blocks == [content]
+
+
+@pytest.mark.parametrize(
+    ("wire", "bare"), [(b"a line\n.\r\n", True), (b"a line\r\n.\r\nx", False), (b"line\n.", False)]
+)
+def test_what_would_be_an_end_with_a_bare_line_feed(wire: bytes, bare: bool) -> None:
+    for length in range(1, len(wire) + 1):
+        for hold in (HOLD, 1):
+            decoder = BlockDecoder(hold)
+            decoder.start(Taken())
+            for at in range(0, len(wire), length):
+                if decoder.feed(wire[at : at + length]) >= 0:
+                    break
+            assert decoder.bare_end == bare
 
 
 def test_blocks_follow_each_other_in_one_piece_of_input() -> None:

@@ -23,6 +23,7 @@ from proxy.pop3.client import (
     LoginNotPossible,
     LoginRejected,
     MaildropInUse,
+    Pace,
     Pipelining,
     Window,
     connect,
@@ -99,7 +100,7 @@ class SessionTests(LegacyCase):
         await connection.noop()
         self.assertIs(await connection.prove_pipelining(), Pipelining.ABLE)
         shelf = Shelf()
-        await connection.retrieve(list(sizes), sizes, shelf, Window())
+        await connection.retrieve(list(sizes), sizes, shelf, Pace(Window()))
         self.assertEqual(shelf.messages, dict(enumerate(MAIL, 1)))
         await connection.quit()
         self.assertTrue(connection.over)
@@ -112,7 +113,7 @@ class SessionTests(LegacyCase):
         connection = await self.logged_in()
         sizes = await connection.list_sizes()
         shelf = Shelf()
-        await connection.retrieve(list(sizes), sizes, shelf, Window(messages=4))
+        await connection.retrieve(list(sizes), sizes, shelf, Pace(Window(messages=4)))
         self.assertEqual(list(shelf.messages.values()), MAIL * 3)
 
     async def test_a_server_from_before_the_rfcs(self) -> None:
@@ -122,7 +123,7 @@ class SessionTests(LegacyCase):
         self.assertEqual(dict(connection.capabilities), {})
         sizes = await connection.list_sizes()
         shelf = Shelf()
-        await connection.retrieve(list(sizes), sizes, shelf, ONE_AT_A_TIME)
+        await connection.retrieve(list(sizes), sizes, shelf, Pace(ONE_AT_A_TIME))
         self.assertEqual(list(shelf.messages.values()), old)
 
     async def test_a_line_of_ten_megabytes(self) -> None:
@@ -130,7 +131,7 @@ class SessionTests(LegacyCase):
         self.serve(messages=[line, b"small\r\n"])
         connection = await self.logged_in()
         shelf = Shelf()
-        await connection.retrieve([1, 2], {}, shelf, Window())
+        await connection.retrieve([1, 2], {}, shelf, Pace(Window()))
         self.assertEqual(shelf.messages, {1: line, 2: b"small\r\n"})
         self.assertLess(shelf.longest, 256 * 1024)
 
@@ -150,7 +151,7 @@ class SessionTests(LegacyCase):
             connection.resume()
 
         shelf.message = take  # type: ignore[method-assign]
-        await connection.retrieve(range(1, 2001), dict.fromkeys(range(1, 2001), 1000), shelf, Window())
+        await connection.retrieve(range(1, 2001), dict.fromkeys(range(1, 2001), 1000), shelf, Pace(Window()))
         self.assertEqual(len(shelf.messages), 2000)
         self.assertLess(counts[0], 300 + 66)
 
@@ -181,7 +182,7 @@ class SessionTests(LegacyCase):
 
         shelf.message = full  # type: ignore[method-assign]
         with self.assertRaises(OSError):
-            await connection.retrieve([1, 2], {}, shelf, Window())
+            await connection.retrieve([1, 2], {}, shelf, Pace(Window()))
         await self.fails(LegacyUnreachable, connection.noop())
         await connection.quit()
 
@@ -192,6 +193,29 @@ class SessionTests(LegacyCase):
             await connection.quit()
             self.assertTrue(connection.over)
             await connection.quit()
+
+    async def test_quit_is_not_said_where_it_would_change_something(self) -> None:
+        for expire, fetched, said in (
+            (b"EXPIRE 0", True, 0),
+            (b"EXPIRE 0 USER", True, 0),
+            (b"EXPIRE 0", False, 1),
+            (b"EXPIRE NEVER", True, 1),
+            (b"EXPIRE 30", True, 1),
+        ):
+            server = self.serve(Behaviour(capabilities=(b"UIDL", expire)))
+            connection = await self.logged_in()
+            if fetched:
+                await connection.retrieve([1], {}, Shelf(), Pace(Window()))
+            await connection.quit()
+            self.assertTrue(connection.over)
+            self.assertEqual(server.asked(b"QUIT"), said, expire)
+
+    async def test_the_count_of_stat_is_read_where_there_is_one(self) -> None:
+        for answer, count in ((b"+OK 7 (700 octets)", 7), (b"+OK", None), (b"-ERR no", None), (b"+OK many", None)):
+            self.serve(Behaviour(answers={b"STAT": answer + b"\r\n"}))
+            connection = await self.logged_in()
+            self.assertEqual(await connection.count(), count)
+            self.assertFalse(connection.over)
 
 
 class FaultTests(LegacyCase):
@@ -252,7 +276,7 @@ class FaultTests(LegacyCase):
         sizes = await connection.list_sizes()
         await connection.uidl()
         await connection.top(1, 1)
-        await connection.retrieve(list(sizes), sizes, Shelf(), Window())
+        await connection.retrieve(list(sizes), sizes, Shelf(), Pace(Window()))
 
     async def test_a_connection_that_ends_in_the_middle_of_a_message(self) -> None:
         for behaviour, kind in (
@@ -263,7 +287,7 @@ class FaultTests(LegacyCase):
             self.serve(behaviour)
             connection = await self.logged_in()
             shelf = Shelf()
-            error = await self.fails(kind, connection.retrieve([1, 2, 3, 4], {}, shelf, Window()))
+            error = await self.fails(kind, connection.retrieve([1, 2, 3, 4], {}, shelf, Pace(Window())))
             self.assertEqual(error.message, 3)
             self.assertIn("message 3", str(error))
             self.assertLessEqual(set(shelf.messages), {1, 2})  # a reset may overtake what came before it
@@ -274,14 +298,14 @@ class FaultTests(LegacyCase):
         sizes = await connection.list_sizes()
         self.assertEqual([sizes[3], sizes[4]], [None, None])
         shelf = Shelf()
-        await connection.retrieve(list(sizes), sizes, shelf, Window())
+        await connection.retrieve(list(sizes), sizes, shelf, Pace(Window()))
         self.assertEqual(list(shelf.messages.values()), MAIL)
 
     async def test_a_message_that_vanished(self) -> None:
         self.serve(Behaviour(vanished=frozenset({2})))
         connection = await self.logged_in()
         shelf = Shelf()
-        await connection.retrieve([1, 2, 3], {}, shelf, Window())
+        await connection.retrieve([1, 2, 3], {}, shelf, Pace(Window()))
         self.assertEqual((sorted(shelf.messages), shelf.gone), ([1, 3], {2: "no such message"}))
 
     async def test_a_server_without_uidl(self) -> None:
@@ -306,7 +330,7 @@ class FaultTests(LegacyCase):
     async def test_a_refusal_keeps_its_code(self) -> None:
         self.serve(Behaviour(answers={b"LIST": b"-ERR [SYS/TEMP] disk\r\n", b"NOOP": b"-ERR\r\n"}))
         connection = await self.logged_in()
-        error = await self.fails(CommandRefused, connection.list_sizes())
+        error = await self.fails(LegacyBusy, connection.list_sizes())
         self.assertEqual(str(error), "the legacy server refused LIST: [SYS/TEMP] disk")
         await self.fails(CommandRefused, connection.noop())
         self.assertFalse(connection.over)
@@ -329,7 +353,7 @@ class FaultTests(LegacyCase):
             self.assertIs(await connection.prove_pipelining(), Pipelining.UNABLE_REOPEN)
             connection = await self.logged_in()
             shelf = Shelf()
-            await connection.retrieve([1, 2, 3, 4, 5], {}, shelf, ONE_AT_A_TIME)
+            await connection.retrieve([1, 2, 3, 4, 5], {}, shelf, Pace(ONE_AT_A_TIME))
             self.assertEqual(list(shelf.messages.values()), MAIL)
             self.assertEqual(server.asked(b"RETR"), 5)
 

@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from proxy.pop3.client import Connection, Legacy, LoginRejected, Pipelining, TlsFailed, Window, connect
+from proxy.pop3.client import Connection, Legacy, LoginRejected, Pace, Pipelining, TlsFailed, Window, connect
 from proxy.wire.door import Secret
 from tests.legacy.certificates import Authority
 from tests.legacy.dovecot import PASSWORD, Dovecot, program
@@ -58,7 +58,7 @@ class DovecotTests(TestCase):
         self.assertEqual([number for number, _ in uidl], list(range(1, len(MAIL) + 1)))
         self.assertEqual((await connection.stat())[0], len(MAIL))
         shelf = Shelf()
-        await connection.retrieve(list(sizes), sizes, shelf, Window())
+        await connection.retrieve(list(sizes), sizes, shelf, Pace(Window()))
         expected = {n: mail.replace(b"\n", b"\r\n") for n, mail in enumerate(MAIL, 1)}
         self.assertEqual(shelf.messages, expected)
         self.assertEqual(sizes, {n: len(mail) for n, mail in expected.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from proxy.pop3.client.patience import Patience
+from proxy.legacy.patience import Patience
 
 
 class PatienceTests(SynchronousTestCase):

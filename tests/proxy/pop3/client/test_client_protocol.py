@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.legacy.errors import LegacyProtocolError, LegacyUnreachable
 from proxy.pop3.client.commands import Verb, command, retrievals, sasl_line
-from proxy.pop3.client.errors import LegacyProtocolError, LegacyUnreachable
-from proxy.pop3.client.protocol import ClientProtocol, Expectation
+from proxy.pop3.client.protocol import BANNER_LINES, ClientProtocol, Expectation
 from proxy.pop3.client.replies import LINE_LIMIT, Reply
 
 
@@ -125,3 +125,51 @@ def test_there_is_no_way_to_say_dele() -> None:
         sasl_line(b"YQ==\r\nDELE 1")
     assert command(Verb.TOP, 3, 0) == b"TOP 3 0\r\n"
     assert retrievals([1, 20]) == b"RETR 1\r\nRETR 20\r\n"
+
+
+class Greeted(Heard):
+    """A greeting, after which something is asked at once."""
+
+    greets = True
+
+    def __init__(self, notes: list[tuple[object, ...]], machine: ClientProtocol) -> None:
+        super().__init__(notes, "greeting")
+        self.machine = machine
+
+    def accepted(self, reply: Reply) -> None:
+        super().accepted(reply)
+        self.machine.expect(Heard(self.notes, "capa*", block=True))
+
+
+def greet(*pieces: bytes) -> list[tuple[object, ...]]:
+    notes: list[tuple[object, ...]] = []
+    machine = ClientProtocol()
+    machine.expect(Greeted(notes, machine))
+    for piece in pieces:
+        machine.receive(piece)
+    return notes
+
+
+def test_lines_that_come_with_the_greeting_answer_nothing() -> None:
+    expected = [("greeting", "+", "hi"), ("capa*", b"UIDL\r\n")]
+    answer = b"+OK\r\nUIDL\r\n.\r\n"
+    for banner in (b"", b"hello\r\n", b"\r\nhello\r\n***\r\n", b"+\r\n+ x\r\n"):
+        assert greet(b"+OK hi\r\n" + banner, answer) == expected
+    assert greet(b"+OK hi\r\nhel", b"lo\r\n", answer) == expected
+    assert greet(b"+OK hi\r\nhel", b"lo\r\n" + answer) == expected
+
+
+def test_a_banner_has_an_end() -> None:
+    with pytest.raises(LegacyProtocolError, match="speaks though nothing is asked"):
+        greet(b"+OK hi\r\n" + b"line\r\n" * (BANNER_LINES + 1))
+
+
+def test_an_answer_that_comes_before_it_was_asked_for_is_none() -> None:
+    for early in (b"+OK\r\n.\r\n", b"-ERR\r\n"):
+        with pytest.raises(LegacyProtocolError, match="speaks though nothing is asked"):
+            greet(b"+OK hi\r\n" + early)
+
+
+def test_nonsense_after_the_greeting_is_nonsense() -> None:
+    with pytest.raises(LegacyProtocolError, match="neither"):
+        greet(b"+OK hi\r\n", b"hello\r\n")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.pop3.client.errors import (
+from proxy.legacy.errors import (
+    CommandRefused,
     LegacyBusy,
     LoginNotPossible,
     LoginRejected,
     MaildropInUse,
     ServerRefused,
 )
-from proxy.pop3.client.refusals import refusal, unsupported, unwelcome
+from proxy.pop3.client.refusals import declined, refusal, unsupported, unwelcome
 from proxy.pop3.client.replies import parse_reply
 
 
@@ -57,6 +58,13 @@ BUSY = [
     "-ERR [LOGIN-DELAY] Logins must be at least 5 minutes apart",
     "-ERR [LOGIN-DELAY 60] wait",
     "-ERR [AUTH] Account exceeded pop command or bandwidth limits (Failure)",
+    "-ERR [AUTH] Account exceeded command or bandwidth limits. (Failure)",
+    "-ERR Server Unavailable. 21",
+    "+ERR Server error: Failed to fetch messages in Inbox.",
+    "-ERR Exceeded the login limit for a 15 minute period. Reduce the frequency of requests to the POP3 server.",
+    "-ERR Download exceed. msg=10",
+    "-ERR Daily download limit exceeded",
+    "-ERR 登录太频繁",
     "-ERR Temporary problem, please try again later",
     "-ERR Busy - please try later",
     "-ERR Too many connections",
@@ -73,6 +81,11 @@ NOT_POSSIBLE = [
     "-ERR [SYS/PERM] Your account is not enabled for POP access.",
     "-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.",
     "-ERR [AUTH] Web login required: https://support.google.com/mail/answer/78754",
+    "-ERR Command is not valid in this state.",
+    "-ERR Invalid command in current state.",
+    "-ERR A SSL/TLS-connection is required for authentication.",
+    "-ERR Unsafe Login. Please contact kefu@188.com for help",
+    "-ERR 您没有权限使用pop3功能",
     "-ERR [AUTH] Application-specific password required: https://support.google.com/accounts/answer/185833",
     "-ERR Must issue a STARTTLS command first",
     "-ERR this user has no $HOME/Maildir",
@@ -124,6 +137,20 @@ def test_a_greeting_is_never_about_a_password() -> None:
     assert type(greeted(b"-ERR [SYS/TEMP] too many connections")) is LegacyBusy
     assert type(greeted(b"-ERR bad password")) is LegacyBusy
     assert type(greeted(b"-ERR [SYS/PERM] your address is blocked")) is LoginNotPossible
+
+
+def test_a_command_that_is_refused_for_now_is_told_from_one_that_is_refused_for_good() -> None:
+    def refused(line: bytes) -> ServerRefused:
+        reply = parse_reply(line)
+        assert reply is not None
+        return declined("LIST", reply)
+
+    busy = refused(b"-ERR Exceeded the login limit for a 15 minute period.")
+    assert type(busy) is LegacyBusy
+    assert busy.text == "the legacy server refused LIST: Exceeded the login limit for a 15 minute period."
+    assert type(refused(b"-ERR [IN-USE] locked")) is MaildropInUse
+    for line in (b"-ERR", b"-ERR Command not understood", b"-ERR [SYS/PERM] no", b"-ERR bad password"):
+        assert type(refused(line)) is CommandRefused
 
 
 def test_a_command_that_is_not_there_differs_from_one_that_does_not_work_today() -> None:

@@ -6,18 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.pop3.client.errors import LegacyProtocolError
+from proxy.legacy.errors import LegacyProtocolError
+from proxy.legacy.words import readable
 from proxy.pop3.client.replies import (
     LINE_LIMIT,
+    OCTETS_LIMIT,
     Listing,
     Reply,
     octets,
     parse_capabilities,
     parse_challenge,
+    parse_count,
     parse_reply,
     parse_stamp,
     parse_stat,
-    readable,
 )
 
 
@@ -82,17 +84,30 @@ def listed(*pieces: bytes) -> list[tuple[int, bytes]]:
 
 
 def test_listings_are_read_tolerantly() -> None:
-    assert listed(b"1 120\r\n2   340 extra words\r\n\t3\r\n4 big\n") == [
+    assert listed(b"1 120\r\n2   340 extra words \r\n\t3\r\n4 big\n") == [
         (1, b"120"),
-        (2, b"340"),
+        (2, b"340 extra words"),
         (3, b""),
         (4, b"big"),
     ]
     assert listed(b"1 1", b"2", b"0\r", b"\n2 5") == [(1, b"120"), (2, b"5")]
-    assert [octets(word) for word in (b"120", b"", b"big", b"-3")] == [120, None, None, None]
+    assert listed(b"\r\n1 120\r\n\r\n1 120\r\n2 5\r\n") == [(1, b"120"), (2, b"5")]
 
 
-@pytest.mark.parametrize("junk", [b"x 1", b"", b"0 5", b"-1 5", b"1 again", b"1x 3"])
+def test_sizes_in_a_listing() -> None:
+    for words in (b"120", b"120 extra words", b"(120 octets)", b"120\0"[:3]):
+        assert octets(words) == 120
+    for words in (b"", b"big", b"-3", b"12x", b"0x12", b"1.5", b"%!d(float64=5461)", b"9" * 30, b"9" * 18):
+        assert octets(words) is None
+    assert octets(b"%d" % OCTETS_LIMIT) == OCTETS_LIMIT
+
+
+def test_the_count_of_stat_is_read_even_where_its_octets_make_no_sense() -> None:
+    for words, count in ((b"3 1200", 3), (b"3 (1200 octets)", 3), (b"3 -17", 3), (b"", None), (b"many", None)):
+        assert parse_count(words) == count
+
+
+@pytest.mark.parametrize("junk", [b"x 1", b"0 5", b"-1 5", b"1 again", b"1x 3"])
 def test_junk_in_a_listing_is_named_by_its_line_and_not_quoted(junk: bytes) -> None:
     with pytest.raises(LegacyProtocolError, match="line 2 of the answer to LIST") as caught:
         listed(b"1 120\r\n" + junk + b"\r\n3 5\r\n")

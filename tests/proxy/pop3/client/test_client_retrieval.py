@@ -9,8 +9,9 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from proxy.pop3.client import Connection, Legacy, LegacyTimeout, LegacyUnreachable, Pipelining, Window
-from proxy.pop3.client.wire import Wire
+from proxy.legacy.wire import Wire
+from proxy.pop3.client import Connection, Legacy, LegacyTimeout, LegacyUnreachable, Pace, Pipelining, Window
+from proxy.pop3.client.protocol import ClientProtocol
 
 GREETED = b"+OK\r\n+OK\r\nUSER\r\nPIPELINING\r\n.\r\n"
 
@@ -66,7 +67,7 @@ class MemoryCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.transport = MemoryTransport()
-        self.wire = Wire(self.clock, self.legacy)
+        self.wire = Wire(self.clock, self.legacy, ClientProtocol())
         self.transport.wire = self.wire
         dialled: Deferred[Wire] = Deferred()
 
@@ -84,7 +85,7 @@ class MemoryCase(SynchronousTestCase):
 
     def retrieve(self, count: int, size: int, window: Window) -> Deferred[None]:
         sizes: dict[int, int | None] = dict.fromkeys(range(1, count + 1), size)
-        return Deferred.fromCoroutine(self.connection.retrieve(list(sizes), sizes, self.sink, window))
+        return Deferred.fromCoroutine(self.connection.retrieve(list(sizes), sizes, self.sink, Pace(window)))
 
     def asked(self) -> list[int]:
         """The messages of the RETRs sent since the last call."""
@@ -138,8 +139,44 @@ class RetrievalTests(MemoryCase):
     def test_sizes_that_are_not_known_weigh_something(self) -> None:
         sizes: dict[int, int | None] = {1: None}
         numbers = list(range(1, 2000))
-        Deferred.fromCoroutine(self.connection.retrieve(numbers, sizes, self.sink, Window()))
+        Deferred.fromCoroutine(self.connection.retrieve(numbers, sizes, self.sink, Pace(Window())))
         self.assertEqual(len(self.asked()), 1024)
+
+    def test_what_somebody_waits_for_is_asked_for_next(self) -> None:
+        done = self.retrieve(8, 100, Window(messages=2))
+        self.assertEqual(self.asked(), [1, 2])
+        self.connection.hurry([7, 5, 1, 99])
+        self.wire.dataReceived(b"+OK\r\n.\r\n")
+        self.assertEqual(self.asked(), [5])
+        self.connection.hurry([5, 8])
+        for expected in (7, 8, 3, 4, 6):
+            self.wire.dataReceived(b"+OK\r\n.\r\n")
+            self.assertEqual(self.asked(), [expected])
+        self.wire.dataReceived(b"+OK\r\n.\r\n" * 2)
+        self.successResultOf(done)
+        self.assertEqual([note[0] for note in self.sink.notes], [1, 2, 5, 7, 8, 3, 4, 6])
+        self.connection.hurry([1])
+        self.assertEqual(self.asked(), [])
+
+    def test_what_is_hurried_uses_what_is_left_of_the_window(self) -> None:
+        self.retrieve(20, 100, Window(messages=8))
+        self.assertEqual(self.asked(), list(range(1, 9)))
+        self.wire.dataReceived(b"+OK\r\n.\r\n" * 3)
+        self.assertEqual(self.asked(), [])
+        self.connection.hurry([20])
+        self.assertEqual(self.asked(), [20, 9, 10])
+
+    def test_the_window_grows_while_the_server_keeps_up_and_shrinks_when_it_does_not(self) -> None:
+        pace = Pace(Window(messages=64), Window(messages=8))
+        sizes: dict[int, int | None] = dict.fromkeys(range(1, 1001), 100)
+        Deferred.fromCoroutine(self.connection.retrieve(list(sizes), sizes, self.sink, pace))
+        widths = []
+        for seconds in (0.5, 0.5, 2.0, 12.0, 12.0, 0.1):
+            asked = len(self.asked())
+            self.clock.advance(seconds)
+            self.wire.dataReceived(b"+OK\r\n.\r\n" * asked)
+            widths.append(pace.messages)
+        self.assertEqual(widths, [16, 64, 64, 4, 4, 16])
 
     def test_nothing_to_retrieve_is_done_at_once(self) -> None:
         self.successResultOf(self.retrieve(0, 0, Window()))

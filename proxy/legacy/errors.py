@@ -43,8 +43,12 @@ class LegacyTimeout(LegacyError):
     )
 
 
+class BareLineEnds(LegacyError):
+    """The server ends the lines of messages in a bare LF, and a message with a dot and CRLF behind one of these."""
+
+
 class LegacyProtocolError(LegacyError):
-    """The server said something that is not POP3."""
+    """The server said something that is none of its protocol."""
 
     usual_remedy = (
         "the next login tries again; if this goes on, look for a proxy or a virus scanner between here and the server"
@@ -65,7 +69,8 @@ class TlsFailed(LegacyError):
 
 
 class ServerRefused(LegacyError):
-    """The server answered -ERR. `code` is its response code (RFC 2449 8) without brackets, or None."""
+    """The server answered -ERR, NO or BAD. `code` is its response code (RFC 2449 8, RFC 3501 7.1) without brackets, or
+    None."""
 
     usual_remedy = "its words say why; the next login asks again"
 
@@ -75,7 +80,7 @@ class ServerRefused(LegacyError):
 
 
 class CommandRefused(ServerRefused):
-    """-ERR to a command that is not part of a login."""
+    """The same to a command that is not part of a login."""
 
 
 class LoginRejected(ServerRefused):

@@ -1,0 +1,213 @@
+"""Which account's move is next in the background. The queue is the accounts' table itself.
+
+An account waits by its `due` time, and before all others if an administrator has `asked`; while its move is under way
+it has none. Nothing is kept in memory of those that wait, so ten thousand of them cost what one does: each question
+here is a step or two down an index for each domain, however many wait. Other processes (`mailferry migrate`, `pause`)
+write to the same table; `version` tells whether it is worth looking.
+
+Every method is one transaction, or one for each batch of rows, and may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, zip_longest
+from typing import Final, TypeVar
+
+from sqlalchemy import Integer, bindparam, case, cast, delete, func, insert, select, update
+
+from mailstore.accounts import Account, PasswordState, State, account_of
+from mailstore.database import AccountsDatabase
+from mailstore.prepared import Prepared
+from mailstore.schema import accounts, paused_domains
+
+T = TypeVar("T")
+
+BATCH: Final = 500  # rows of a statement or a transaction: a long list never holds the database
+
+_a = accounts.c
+_COLUMNS = [_a[name] for name in Account.__slots__]
+_MOVABLE = (
+    _a.sealed_password.is_not(None),
+    _a.password_state != PasswordState.REJECTED.value,
+    _a.state.not_in([State.FINAL.value, State.BLOCKED.value]),
+)
+_EARLIEST = Prepared(
+    select(_a.due)
+    .where(_a.domain == bindparam("d"), _a.paused == 0, _a.due.is_not(None))
+    .order_by(_a.due)
+    .limit(bindparam("n", 1))
+)
+_ASKED = Prepared(
+    select(_a.id)
+    .where(_a.domain == bindparam("d"), _a.paused == 0, _a.asked.is_not(None), _a.due <= bindparam("now"))
+    .order_by(_a.asked)
+    .limit(bindparam("n"))
+)
+_DUE = Prepared(
+    select(_a.id)
+    .where(_a.domain == bindparam("d"), _a.paused == 0, _a.due <= bindparam("now"))
+    .order_by(_a.due)
+    .limit(bindparam("n"))
+)
+
+
+class Waits(enum.Enum):
+    """What an account that was asked for waits for."""
+
+    TURN = "its turn"
+    END = "the end of its move"
+    PAUSED = "the end of a pause"
+
+
+class Queue:
+    """The moves that wait. Times in seconds since 1970."""
+
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def version(self) -> int:
+        """See `AccountsDatabase.version`."""
+        return self._database.version()
+
+    # What the daemon asks
+
+    def begin(self, every: int) -> None:
+        """At a start: moves that did not get to their ends go on now, and accounts whose mail is here are spread over
+        the time of a round, `every` so many seconds; 0: there are no rounds."""
+        now = self._now()
+        anywhere = cast(func.abs(func.random()) % max(every, 1), Integer)
+        usual = (_a.state == State.MOVED.value, _a.asked.is_(None))
+        with self._database.write() as connection:
+            interrupted = (_a.state == State.MOVING.value) | (_a.asked.is_not(None) & _a.due.is_(None))
+            connection.execute(update(accounts).where(interrupted, *_MOVABLE).values(due=now))
+            if not every:
+                connection.execute(update(accounts).where(*usual, _a.due.is_not(None)).values(due=None))
+                return
+            astray = _a.due.is_(None) | (_a.due > now + every * 2)  # the round has become shorter
+            connection.execute(update(accounts).where(*usual, astray, *_MOVABLE).values(due=now + anywhere))
+
+    def outlook(self, domains: Iterable[str]) -> dict[str, int]:
+        """When the first account of each domain is due. Those are left out where none is, or that are paused."""
+        with self._database.read() as connection:
+            paused = set(connection.scalars(select(paused_domains.c.domain)))
+            found = {}
+            for domain in domains:
+                row = None if domain in paused else _EARLIEST.first(connection, {"d": domain, "n": 1})
+                if row is not None:
+                    found[domain] = row[0]
+        return found
+
+    def take(self, domains: Sequence[str], most: int, *, asked_only: bool = False) -> list[Account]:
+        """Up to `most` accounts that are due: those first that were asked for, and of each kind one of each domain in
+        turn, in the order of `domains`. They are not due any more: who takes them says how it went."""
+        now = self._now()
+        with self._database.write() as connection:
+            chosen: dict[int, None] = {}
+            for statement in (_ASKED,) if asked_only else (_ASKED, _DUE):
+                found = [statement.all(connection, {"d": d, "now": now, "n": most}) for d in domains]
+                chosen.update((row[0], None) for row in _in_turn(found))
+            numbers = list(islice(chosen, most))
+            if not numbers:
+                return []
+            connection.execute(update(accounts).where(_a.id.in_(numbers)).values(due=None))
+            rows = connection.execute(select(*_COLUMNS).where(_a.id.in_(numbers))).all()
+            taken = {row.id: account_of(row._asdict()) for row in rows}
+        return [taken[number] for number in numbers if taken[number].movable]
+
+    def put_off(self, domains: Sequence[str], reason: str, seconds: int) -> None:
+        """Their legacy server cannot be asked: whoever was asked for and waits is told so, and is due again later."""
+        later = self._now() + seconds + cast(func.abs(func.random()) % max(seconds, 1), Integer)
+        waits = (_a.domain.in_(domains), _a.paused == 0, _a.asked.is_not(None), _a.due.is_not(None))
+        with self._database.write() as connection:
+            values = {"asked": None, "again": 0, "reason": reason, "due": later}
+            connection.execute(update(accounts).where(*waits).values(values))
+
+    def paused_of(self, account_ids: Iterable[int]) -> list[int]:
+        """Those of the accounts that are paused, each by itself or with its domain."""
+        found: list[int] = []
+        whole = _a.domain.in_(select(paused_domains.c.domain))
+        with self._database.read() as connection:
+            for some in _batches(account_ids):
+                found += connection.scalars(select(_a.id).where(_a.id.in_(some), (_a.paused == 1) | whole))
+        return found
+
+    # What an administrator asks
+
+    def ask(self, account_ids: Iterable[int], *, again: bool = False) -> None:
+        """Move them now, ahead of what is due by itself. `again`: ask for what is in quarantine as well, and let
+        those that are blocked go on."""
+        now = self._now()
+        values: dict[str, object] = {"asked": now, "due": now, "tries": 0}
+        if again:
+            whole = case((_a.refreshed.is_not(None), State.MOVED.value), else_=State.MOVING.value)
+            values |= {"again": 1, "state": case((_a.state == State.BLOCKED.value, whole), else_=_a.state)}
+        for some in _batches(account_ids):
+            with self._database.write() as connection:
+                connection.execute(update(accounts).where(_a.id.in_(some)).values(values))
+
+    def no_longer(self, account_ids: Iterable[int]) -> None:
+        """Whoever asked for these has gone: they wait as they did."""
+        for some in _batches(account_ids):
+            with self._database.write() as connection:
+                connection.execute(update(accounts).where(_a.id.in_(some)).values(asked=None, again=0))
+
+    def asked(self, domains: Iterable[str]) -> dict[int, Waits]:
+        """The accounts that were asked for and are not done, and what they wait for."""
+        found: dict[int, Waits] = {}
+        with self._database.read() as connection:
+            closed = set(connection.scalars(select(paused_domains.c.domain)))
+            for domain in domains:
+                for paused in (0, 1):
+                    where = (_a.domain == domain, _a.paused == paused, _a.asked.is_not(None))
+                    waits = Waits.PAUSED if paused or domain in closed else Waits.TURN
+                    for number, due in connection.execute(select(_a.id, _a.due).where(*where)):
+                        found[number] = waits if due is not None else Waits.END
+        return found
+
+    def of(self, account_ids: Iterable[int]) -> Iterator[Account]:
+        """These accounts."""
+        for some in _batches(account_ids):
+            with self._database.read() as connection:
+                rows = connection.execute(select(*_COLUMNS).where(_a.id.in_(some))).all()
+            yield from (account_of(row._asdict()) for row in rows)
+
+    def pause(self, account_ids: Iterable[int], *, paused: bool) -> None:
+        """Leave the legacy server alone for these accounts, or no longer."""
+        for some in _batches(account_ids):
+            with self._database.write() as connection:
+                connection.execute(update(accounts).where(_a.id.in_(some)).values(paused=int(paused)))
+
+    def pause_domain(self, domain: str, *, paused: bool) -> None:
+        """The same for a whole domain, with those accounts that are not here yet. Ending it ends the pause of each
+        of its accounts, too."""
+        with self._database.write() as connection:
+            connection.execute(delete(paused_domains).where(paused_domains.c.domain == domain))
+            if paused:
+                connection.execute(insert(paused_domains).values(domain=domain, since=self._now()))
+            else:
+                connection.execute(update(accounts).where(_a.domain == domain, _a.paused == 1).values(paused=0))
+
+    def paused_domains(self) -> Mapping[str, int]:
+        """The domains that are paused, and since when."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(paused_domains.c.domain, paused_domains.c.since).order_by("domain"))
+            return {row.domain: row.since for row in rows}
+
+
+def _in_turn(lists: Sequence[Sequence[T]]) -> Iterator[T]:
+    """The first of each, the second of each, …"""
+    for row in zip_longest(*([(item,) for item in one] for one in lists)):
+        yield from (item[0] for item in row if item is not None)
+
+
+def _batches(numbers: Iterable[int]) -> Iterator[list[int]]:
+    left = iter(numbers)
+    while some := list(islice(left, BATCH)):
+        yield some

@@ -1,0 +1,88 @@
+"""Passwords that an administrator has: a CSV file of account and password, a line each.
+
+They are sealed as those of users are, and tried once, with the account's next move. Nothing here ever says a password.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mailstore.accounts import Accounts, PasswordState, State
+from mailstore.secrets import Sealer
+from proxy.admin.chosen import NotServed, account_name
+from proxy.config import Config
+from proxy.login.names import Name
+from proxy.wire.door import Secret
+
+LARGEST: Final = 64 * 1024 * 1024  # octets of a file
+LONGEST: Final = 1_000  # characters of a password
+
+
+class BadPasswordFile(Exception):
+    """It cannot be used. The text is for the administrator, with the line's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One line."""
+
+    name: Name
+    password: Secret
+
+
+def read(config: Config, path: Path) -> list[Given]:
+    """The whole file, checked before anything is done with it. Raises BadPasswordFile."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise BadPasswordFile(f"{path}: cannot be read: {error.strerror}") from None
+    if len(data) > LARGEST:
+        raise BadPasswordFile(f"{path}: is over 64 MiB: this is no list of passwords")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadPasswordFile(f"{path}: line {line}: is not UTF-8 text; save it as CSV UTF-8") from None
+    return list(_lines(config, path, text))
+
+
+def _lines(config: Config, path: Path, text: str) -> Iterator[Given]:
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    seen: dict[Name, int] = {}
+    try:
+        for row in rows:
+            place = f"{path}: line {rows.line_num}"
+            if not any(row) or (
+                rows.line_num == 1 and [cell.strip().lower() for cell in row] == ["account", "password"]
+            ):
+                continue
+            if len(row) != 2:
+                raise BadPasswordFile(f"{place}: has {len(row)} columns; write account,password")
+            try:
+                name = account_name(config, row[0].strip())
+            except NotServed as error:
+                raise BadPasswordFile(f"{place}: {error}") from None
+            if name in seen:
+                raise BadPasswordFile(f"{place}: {name} stands in line {seen[name]} already")
+            seen[name] = rows.line_num
+            if not 0 < len(row[1]) <= LONGEST:
+                raise BadPasswordFile(f"{place}: the password is empty or too long")
+            yield Given(name, Secret(row[1].encode()))
+    except csv.Error as error:
+        raise BadPasswordFile(f"{path}: line {rows.line_num}: is not CSV: {error}") from None
+
+
+def keep(accounts: Accounts, sealer: Sealer, given: list[Given]) -> None:
+    """Seal those that are needed, and make the accounts that are not there. A password that the legacy server has
+    taken already is not replaced; nor is anything kept for an account that is final."""
+    for one in given:
+        account = accounts.find(one.name.local, one.name.domain) or accounts.add(one.name.local, one.name.domain)
+        known = account.sealed_password is not None and account.password_state is PasswordState.KNOWN
+        if not known and account.state is not State.FINAL:
+            accounts.password_given(account.id, sealer.seal(account.name, one.password.reveal()))

@@ -1,0 +1,89 @@
+"""A verification for other programs: JSON, and CSV for spreadsheets.
+
+A spreadsheet takes a cell that begins with "=", "+", "-" or "@" for a formula, and a UIDL may begin with any of them:
+such cells get a "'" before them, which spreadsheets show as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from proxy.admin.verify.kinds import Finding, Kind
+from proxy.admin.verify.outcome import AccountOutcome, Verification
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_ACCOUNT: Final = (
+    *("account", "state", "verdict", "not_compared", "under_way", "listed", "listed_octets", "ledger", "stored"),
+    *("files", "file_octets", "contents", "content_octets", "seconds"),
+)
+_MESSAGE: Final = ("account", "folder", "position", "uidl", "octets", "uid", "kind", "weight", "what", "remedy")
+
+Cell = str | int | float | None
+
+
+def as_json(found: Verification) -> dict[str, Any]:
+    """As `--json` prints it: see README."""
+    said, how = found.circumstances, found.circumstances.how
+    return {
+        "verdict": found.verdict.value,
+        "shortcoming": found.shortcoming,
+        "version": said.version,
+        "host": said.host,
+        "asked_for": list(said.asked_for),
+        "began": _iso(said.began),
+        "ended": _iso(said.ended),
+        "legacy": dict(said.legacy),
+        "how": {"legacy": how.legacy, "content": how.content, "sample": how.sample, "seed": how.seed},
+        "verdicts": {verdict.value: count for verdict, count in sorted(found.verdicts().items())},
+        "counts": {kind.value: count for kind, count in found.counts().items()},
+        "accounts": [_account_json(account) for account in found.accounts],
+    }
+
+
+def _account_json(account: AccountOutcome) -> dict[str, Any]:
+    found: dict[str, Any] = {name: _figure(account, name) for name in _ACCOUNT}
+    found["counts"] = {kind.value: count for kind, count in account.counts.items()}
+    found["findings"] = [
+        dict(zip(_MESSAGE[1:], _message(account, finding)[1:], strict=True)) for finding in account.findings
+    ]
+    return found
+
+
+def _figure(account: AccountOutcome, name: str) -> Cell:
+    value: Cell = getattr(account, name)
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def accounts_table(found: Verification) -> Iterator[Sequence[Cell]]:
+    """A heading, then a row an account, with a column for each kind of finding."""
+    yield (*_ACCOUNT, *(kind.value for kind in Kind))
+    for account in found.accounts:
+        figures = [_figure(account, name) for name in _ACCOUNT]
+        yield [*map(harmless, figures), *(account.counts[kind] for kind in Kind)]
+
+
+def messages_table(found: Verification) -> Iterator[Sequence[Cell]]:
+    """A heading, then a row for each message that there is something to say of."""
+    yield _MESSAGE
+    for account in found.accounts:
+        for finding in account.findings:
+            yield list(map(harmless, _message(account, finding)))
+
+
+def _message(account: AccountOutcome, finding: Finding) -> Sequence[Cell]:
+    kind = finding.kind
+    return (
+        *(account.account, finding.folder, finding.position or None, finding.uidl, finding.octets, finding.uid),
+        *(kind.value, kind.weight.name.lower(), finding.what, kind.remedy),
+    )
+
+
+def harmless(cell: Cell) -> Cell:
+    """What no spreadsheet calculates with."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
+def _iso(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

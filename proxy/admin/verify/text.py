@@ -1,0 +1,152 @@
+"""The report that an administrator can file: text of at most 100 columns, complete in itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from proxy.admin.verify.columns import COLUMNS, fold
+from proxy.admin.verify.kinds import INBOX, Finding, Kind, Weight
+from proxy.admin.verify.outcome import AccountOutcome, Verdict, Verification
+from proxy.admin.verify.sample import How
+
+NOTES: Final = 100  # of one kind and account that are told one by one
+
+_MARGIN: Final = 17
+_WORST_FIRST: Final = (Verdict.INCOMPLETE, Verdict.NOT_COMPARED, Verdict.NOTES, Verdict.WHOLE)
+_WORDS: Final = {Weight.FAULT: "FAULT", Weight.NOTE: "note", Weight.FINE: ""}
+
+
+def report(found: Verification) -> Iterator[str]:
+    """Its lines."""
+    said = found.circumstances
+    yield f"VERIFICATION OF MOVED MAILBOXES (mailferry {said.version})"
+    yield "=" * COLUMNS
+    yield ""
+    yield from _labelled("Made at", f"{said.host}, with mailferry {said.version}")
+    yield from _labelled("Begun", moment(said.began))
+    yield from _labelled("Ended", f"{moment(said.ended)}, after {said.ended - said.began:.1f} s")
+    yield from _labelled("Asked for", ", ".join(said.asked_for))
+    for domain, server in said.legacy:
+        yield from _labelled("Legacy server", f"{domain}: {server}")
+    yield from _labelled("Compared", compared(said.how))
+    yield ""
+    yield from _labelled("VERDICT", found.verdict + (f": {found.shortcoming}" if found.shortcoming else ""))
+    yield ""
+    yield from _totals(found)
+    yield ""
+    yield from _kinds(found.counts())
+    yield "ACCOUNTS"
+    yield "-" * COLUMNS
+    for account in sorted(found.accounts, key=lambda account: _WORST_FIRST.index(account.verdict)):
+        yield from _account(account)
+    yield ""
+    yield "End of the report. Signed:"
+
+
+def moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def compared(how: How) -> str:
+    """What is compared, in words."""
+    here = "ledger, index and Maildir of each account (every file that was carried over is read: size and SHA-256)"
+    if not how.legacy:
+        return f"{here}. The legacy server was not asked (--local)"
+    listed = f"{here}; the legacy server's list (UIDL, order, octets)"
+    if how.content == "full":
+        return f"{listed}; and the SHA-256 of every message as the legacy server gives it (--full)"
+    if how.content == "none":
+        return f"{listed}. No message was fetched from the legacy server (--sample 0)"
+    return (
+        f"{listed}; and the SHA-256 of a sample of {how.sample} messages of each account as the legacy server gives "
+        f"them: the first, the last, the largest, and others by chance (--seed {how.seed} gives the same ones again)"
+    )
+
+
+def _totals(found: Verification) -> Iterator[str]:
+    verdicts = found.verdicts()
+    counted = ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in reversed(_WORST_FIRST) if verdicts[verdict])
+    yield from _labelled("Accounts", f"{len(found.accounts):,}" + (f": {counted}" if counted else ""))
+    accounts = found.accounts
+    asked = [account for account in accounts if account.listed is not None]
+    listed, octets = sum(a.listed or 0 for a in asked), sum(a.listed_octets for a in asked)
+    yield from _labelled("At the legacy", f"{listed:,} messages, {octets:,} octets by LIST, of {_accounts(len(asked))}")
+    ledger, stored = sum(a.ledger for a in accounts), sum(a.stored for a in accounts)
+    yield from _labelled("In the ledgers", f"{ledger:,} messages ever listed, of which {stored:,} are here")
+    files, read = sum(a.files for a in accounts), sum(a.file_octets for a in accounts)
+    yield from _labelled("Files read", f"{files:,}, {read:,} octets")
+    contents, given = sum(a.contents for a in accounts), sum(a.content_octets for a in accounts)
+    yield from _labelled("Fetched again", f"{contents:,} messages, {given:,} octets")
+
+
+def _accounts(count: int) -> str:
+    return f"{count:,} account" + ("s" if count != 1 else "")
+
+
+def _kinds(counts: Counter[Kind]) -> Iterator[str]:
+    found = [kind for kind in Kind if counts[kind]]
+    if not found:
+        return
+    yield "FINDINGS"
+    yield "-" * COLUMNS
+    for kind in found:
+        head = f"{_WORDS[kind.weight]:6}{counts[kind]:>9,}  {kind.title}"
+        yield from fold(f"{head}{': ' if kind.remedy else ''}{kind.remedy}", hanging=17)
+    yield ""
+
+
+def _account(account: AccountOutcome) -> Iterator[str]:
+    verdict = account.verdict.upper() if account.verdict is Verdict.INCOMPLETE else account.verdict
+    yield from fold(f"{account.account}  {verdict}  (state {account.state}, {account.seconds:.1f} s)", hanging=4)
+    yield from fold(_figures(account), first=4, hanging=4)
+    if account.not_compared:
+        yield from fold(f"not compared with the legacy server: {account.not_compared}", first=4, hanging=8)
+    if account.under_way:
+        yield from fold(account.under_way, first=4, hanging=8)
+    for kind in Kind:
+        of_kind = [finding for finding in account.findings if finding.kind is kind]
+        shown = of_kind if kind.weight is Weight.FAULT else of_kind[:NOTES]
+        for finding in shown:
+            yield from finding_lines(finding)
+        if len(shown) < len(of_kind):
+            more = f"and {len(of_kind) - len(shown):,} more: {kind.title} (--csv FILE --messages has each of them)"
+            yield from fold(f"{_WORDS[kind.weight]:6}{more}", first=4, hanging=10)
+
+
+def _figures(account: AccountOutcome) -> str:
+    at = "not asked" if account.listed is None else f"{account.listed:,}"
+    parts = [
+        f"at the legacy server: {at}",
+        f"ledger: {account.ledger:,}, of them here: {account.stored:,}",
+        f"files read: {account.files:,}",
+        f"fetched again: {account.contents:,}",
+    ]
+    parts += [f"{kind.title}: {account.counts[kind]:,}" for kind in Kind if account.counts[kind]]
+    return "; ".join(parts)
+
+
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """One finding, below its account."""
+    yield from fold(f"{_WORDS[finding.kind.weight]:6}{one_line(finding)}", first=4, hanging=10)
+
+
+def one_line(finding: Finding) -> str:
+    """A finding in words: which message, and what is wrong with it."""
+    parts = []
+    if finding.folder != INBOX:
+        parts.append(f"in {finding.folder}")
+    if finding.position:
+        parts.append(f"message {finding.position:,}")
+    if finding.uidl:
+        parts.append(f"UIDL {finding.uidl}")
+    if finding.position or finding.uidl:
+        parts.append(f"{finding.octets:,} octets")
+    which = f" ({', '.join(parts)})" if parts else ""
+    return f"{finding.kind.title}{which}: {finding.what}"
+
+
+def _labelled(label: str, text: str) -> Iterator[str]:
+    return fold(f"{label:{_MARGIN}}{text}", hanging=_MARGIN)

@@ -1,0 +1,184 @@
+"""What `migrate` and `retry` do: mark accounts in the queue, and watch until they are done.
+
+Where a daemon runs, it does the moves, and goes on when nobody watches any more. Where none does, this process takes
+its place for as long as it takes; nobody else can begin a daemon meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+
+from mailstore.accounts import Account, Accounts, State
+from mailstore.database import AccountsDatabase
+from mailstore.errors import MailstoreError
+from mailstore.queue import Queue
+from mailstore.secrets import Sealer, load_key
+from proxy.admin import passwords
+from proxy.admin.chosen import Chosen, NotServed, choose, obstacle
+from proxy.admin.passwords import BadPasswordFile
+from proxy.admin.watch import Watch
+from proxy.cli.showing import Showing, showing
+from proxy.config import Config
+from proxy.daemon.alone import Alone, NotAlone, at_work
+
+INTERVAL: Final = 1.0  # seconds between two looks
+ABSENT: Final = 5.0  # seconds that a daemon may take to be started again
+
+
+class CannotCarry(Exception):
+    """Nothing can be begun. The text is for the administrator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted. `names` may be domains, too. `again`: what failed is tried again."""
+
+    names: tuple[str, ...]
+    domains: tuple[str, ...]
+    everything: bool
+    passwords: Path | None
+    as_json: bool
+    again: bool = False
+
+
+def carry_out(config: Config, order: Order) -> int:
+    """Do it; gives back the exit status. Raises CannotCarry."""
+    try:
+        given = passwords.read(config, order.passwords) if order.passwords is not None else []
+        chosen = choose(config, order.names, order.domains, everything=order.everything)
+        database = AccountsDatabase(config.accounts_file)
+    except (NotServed, BadPasswordFile) as error:
+        raise CannotCarry(str(error)) from None
+    except (MailstoreError, OSError) as error:
+        raise CannotCarry(f"{config.accounts_file}: {error}; run it as the user of serve") from None
+    try:
+        accounts = Accounts(database)
+        if given:
+            _warn_of_readers(order.passwords)
+            passwords.keep(accounts, Sealer(load_key(config.key_file)), given)
+            chosen.names = list(dict.fromkeys([*chosen.names, *(one.name for one in given)]))
+        return _Errand(config, database, accounts, order, chosen).run()
+    except MailstoreError as error:
+        raise CannotCarry(str(error)) from None
+    finally:
+        database.close()
+
+
+def _warn_of_readers(path: Path | None) -> None:
+    if path is not None and path.stat().st_mode & 0o077:
+        click.echo(f"mailferry: {path} may be read by others: chmod 600, and remove it when it is done", err=True)
+
+
+class _Errand:
+    """One order, once its names are understood."""
+
+    def __init__(
+        self, config: Config, database: AccountsDatabase, accounts: Accounts, order: Order, chosen: Chosen
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._queue = Queue(database)
+        self._again = order.again
+        self._show: Showing = showing(as_json=order.as_json)
+        paused = self._queue.paused_domains()
+        self._ready: dict[int, Account] = {}
+        self._unready: list[tuple[str, str]] = []  # accounts that were named, and why they cannot be moved
+        self._others = 0  # accounts of the domains that cannot be, or need not
+        for name, account in chosen.named(accounts):
+            why = "there is no such account here yet: give its password with --passwords"
+            if account is not None:
+                why = self._obstacle(account, paused=account.domain in paused)
+            if account is not None and not why:
+                self._ready[account.id] = account
+            else:
+                self._unready.append((str(name), why))
+        for account in self._of_domains(accounts, chosen):
+            if self._obstacle(account, paused=account.domain in paused):
+                self._others += 1
+            else:
+                self._ready.setdefault(account.id, account)
+
+    def _of_domains(self, accounts: Accounts, chosen: Chosen) -> Iterator[Account]:
+        for account in chosen.of_domains(accounts):
+            if not self._again or _failed(account):
+                yield account
+
+    def _obstacle(self, account: Account, *, paused: bool) -> str:
+        if self._again and account.state is State.BLOCKED and account.sealed_password is not None:
+            return ""
+        return obstacle(account, paused=paused)
+
+    def run(self) -> int:
+        """Gives back the exit status."""
+        self._show.begin(len(self._ready), self._unready, self._others)
+        over = True
+        if self._ready:
+            alone = self._alone()
+            watch = Watch(self._queue, list(self._ready.values()), time.time, time.monotonic)
+            self._queue.ask(self._ready, again=self._again)
+            self._ready.clear()  # a large company's are a hundred megabytes
+            try:
+                over = self._by_the_daemon(watch) if alone is None else self._here(watch)
+            finally:
+                if alone is not None:
+                    alone.end()
+        whole = self._show.end(over=over) and not self._unready
+        return 0 if over and whole else 1
+
+    def _alone(self) -> Alone | None:
+        """The lock of a daemon, where none runs."""
+        try:
+            return Alone(self._config.state)
+        except NotAlone:
+            return None
+        except OSError as error:
+            raise CannotCarry(f"{self._config.state}: {error.strerror}; run it as the user of serve") from None
+
+    def _look(self, watch: Watch) -> bool:
+        progress = watch.look()
+        self._show.progress(progress)
+        return progress.over
+
+    def _by_the_daemon(self, watch: Watch) -> bool:
+        """Watch; is everything done?"""
+        known = at_work(self._config.state)  # it may be in a container of its own
+        seen = time.monotonic()  # when the daemon was last there
+        try:
+            while not self._look(watch):
+                if not known or at_work(self._config.state):
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > ABSENT:
+                    self._show.say("mailferry serve has ended; the moves go on when it is started again")
+                    return False
+                time.sleep(INTERVAL)
+        except KeyboardInterrupt:
+            self._show.say("not waited for any longer; mailferry serve goes on with it")
+            return False
+        return True
+
+    def _here(self, watch: Watch) -> bool:
+        from proxy.daemon.moving import move_asked  # noqa: PLC0415 - installs Twisted's reactor
+
+        over = False
+        try:
+            over = move_asked(self._config, self._database, lambda: self._look(watch))
+        finally:
+            if not over:
+                with suppress(MailstoreError):
+                    self._queue.no_longer(watch.pending)
+        if not over:
+            self._show.say("stopped; what has come is kept, and the next move goes on from there")
+        return over
+
+
+def _failed(account: Account) -> bool:
+    """Is there something to be tried again?"""
+    incomplete = account.messages_done < account.messages_total
+    return account.state is State.BLOCKED or bool(account.tries or account.reason) or incomplete

@@ -1,0 +1,141 @@
+"""What carries mail over, wired together: the part of the daemon that serves nobody.
+
+    proxy.login.rounds → proxy.login.mover → proxy.migration → mailstore
+
+`proxy.daemon.service` has one of these; `mailferry migrate` runs one by itself where no daemon does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet import reactor as _installed_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+from mailstore.accounts import Accounts
+from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.errors import MailstoreError
+from mailstore.queue import Queue
+from mailstore.secrets import Sealer, load_key
+from proxy.config import Config
+from proxy.daemon import logs, process
+from proxy.daemon.threads import THREADS, Threads
+from proxy.daemon.watching import DirectoryWatcher
+from proxy.login.furnishing import Furnishing
+from proxy.login.homes import Homes
+from proxy.login.legacy import LegacyDoor
+from proxy.login.mover import Mover
+from proxy.login.rounds import Rounds
+from proxy.wire.faults import kind, where
+
+LOOK_SECONDS: Final = 1.0
+
+
+class Moving:
+    """`reactor` is Twisted's. The database stays its opener's."""
+
+    def __init__(
+        self, config: Config, database: AccountsDatabase, reactor: Any, log: Any, *, asked_only: bool = False
+    ) -> None:
+        """`asked_only`: of what waits, only what an administrator asked for. Raises MailstoreError."""
+        self.threads = Threads(THREADS, reactor.callFromThread)
+        self.accounts = Accounts(database)
+        self.sealer = Sealer(load_key(config.key_file))
+        self._watcher = DirectoryWatcher(reactor)
+        self.homes = Homes(
+            MailboxEngine(),
+            in_thread=self.threads.run,
+            from_thread=reactor.callFromThread,
+            clock=reactor,
+            watcher=self._watcher,
+            report=log.warning,
+        )
+        self.homes.furnish = Furnishing(config)
+        self.door = LegacyDoor(config, reactor, log.warning)
+        self.mover = Mover(
+            config,
+            self.accounts,
+            self.sealer,
+            self.homes,
+            self.door,
+            reactor=reactor,
+            in_thread=self.threads.run,
+            log=log,
+        )
+        self.rounds = Rounds(
+            self.door.hosts,
+            Queue(database),
+            self.mover,
+            clock=reactor,
+            in_thread=self.threads.run,
+            log=log,
+            every=config.migration.round,
+            asked_only=asked_only,
+        )
+
+    async def end_moves(self) -> None:
+        """Begin nothing more, and end all moves at their last barriers."""
+        await self.rounds.stop()
+        await self.mover.stop()
+
+    async def close(self) -> None:
+        """When nobody uses a home any more."""
+        await self.homes.closed()
+        self._watcher.close()
+        self.threads.stop()
+
+
+def move_asked(config: Config, database: AccountsDatabase, look: Callable[[], bool]) -> bool:
+    """Move what was asked for, in this process, until `look`, which is called each second, says that it is done.
+
+    Gives back whether it was; not, where the process was told to stop: the moves then stand at their last barriers.
+    Call once in a process. Raises MailstoreError.
+    """
+    reactor: Any = _installed_reactor
+    log = logs.start(logging.ERROR)
+    process.prepare()
+    moving = Moving(config, database, reactor, log, asked_only=True)
+    looking = LoopingCall(look_and_stop := _Look(look, reactor))
+    trouble: list[Failure] = []
+
+    def failed(failure: Failure) -> None:
+        trouble.append(failure)
+        reactor.stop()
+
+    def start() -> None:
+        Deferred.fromCoroutine(moving.rounds.start()).addErrback(failed)
+        looking.start(LOOK_SECONDS).addErrback(failed)
+
+    async def end() -> None:
+        if looking.running:
+            looking.stop()
+        await moving.end_moves()
+        await moving.close()
+
+    def stop() -> Deferred[None]:
+        return Deferred.fromCoroutine(end()).addErrback(trouble.append)
+
+    reactor.callWhenRunning(start)
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
+    reactor.run()
+    for failure in trouble:
+        if isinstance(failure.value, MailstoreError):
+            raise failure.value
+        log.error("unexpected", error=kind(failure), where=where(failure))
+    return look_and_stop.done and not trouble
+
+
+class _Look:
+    def __init__(self, look: Callable[[], bool], reactor: Any) -> None:
+        self.done = False
+        self._look = look
+        self._reactor = reactor
+
+    def __call__(self) -> None:
+        if not self.done and self._look():
+            self.done = True
+            self._reactor.stop()
