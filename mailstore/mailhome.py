@@ -26,6 +26,7 @@ from sqlalchemy import Connection, select
 from mailstore import schema
 from mailstore.annotations import Annotations
 from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
+from mailstore.digests import learn
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
 from mailstore.index import folders, salvage, special
 from mailstore.index.folders import INBOX_ID
@@ -240,6 +241,8 @@ class MailHome(OldFolders, Reading):
         if landed and self.recognition.needed():
             self._look()  # what is here has to be in the index
             here = self.recognition.among(landed)
+        if landed:
+            learn(self._database, self.account_id, self._maildir)
         sums = self.ledger.enter(landed, here)
         if here or self.ledger.renamed > renamed:
             self._work_off_pending()

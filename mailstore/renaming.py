@@ -203,10 +203,12 @@ class Names:
         with self._database.read() as connection:
             return {row: likeness[:MARK] for row, likeness in connection.execute(_MARKS, {"a": self._account_id})}
 
-    def alike(self, row: int, sha256: bytes, likeness: bytes | None) -> bool:
-        """Are these the bytes that came for the row, or at least the same message?"""
+    def alike(self, row: int, sha256: bytes, likeness: bytes | None) -> bool | None:
+        """Are these the bytes that came for the row, or at least the same message? None: nobody knows what came."""
         with self._database.read() as connection:
             had = connection.execute(_BYTES, {"a": self._account_id, "i": row}).one()
+        if had[0] is None:
+            return None
         return had[0] == sha256 or (likeness is not None and had[1] == likeness)
 
     def any_of(self, digests: Collection[bytes]) -> bool:

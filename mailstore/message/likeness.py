@@ -15,23 +15,37 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from mailstore.message.headers import first_in, unfold
+from mailstore.message.headers import unfold
 
 MARK: Final = 16  # octets of a likeness that are made of the header
-BODY: Final = 4096  # octets of a body that are looked at
+BODY: Final = 1024  # octets of a body that are looked at: the move asks for every message, and has microseconds
 
-_FIELDS: Final = (b"date", b"from", b"subject")
+_FIELDS: Final = (b"\ndate:", b"\nfrom:", b"\nsubject:")
 _SHORTEST: Final = 8  # octets of a Message-ID that can be unique, angle brackets and all
 
 
 def header_mark(header: bytes) -> bytes | None:
     """Of a header. None for one without a Message-ID."""
-    lowered = header.lower()
-    name = first_in(header, lowered, b"message-id")
-    if name is None or len(name := unfold(name)) < _SHORTEST or b"@" not in name:
+    lines = b"\n" + header
+    lowered = lines.lower()
+    name = _value(lines, lowered, b"\nmessage-id:")
+    if len(name) < _SHORTEST or b"@" not in name:
         return None
-    values = [name, *(unfold(first_in(header, lowered, field) or b"") for field in _FIELDS)]
-    return hashlib.sha256(b"\n".join(values)).digest()[:MARK]
+    values = b"\n".join([name, *[_value(lines, lowered, field) for field in _FIELDS]])
+    return hashlib.sha256(values).digest()[:MARK]
+
+
+def _value(lines: bytes, lowered: bytes, field: bytes) -> bytes:
+    """The first field of that name, on one line."""
+    at = lowered.find(field)
+    if at < 0:
+        return b""
+    start = at + len(field)
+    end = lines.find(b"\n", start)
+    while end >= 0 and lines[end + 1 : end + 2] in (b" ", b"\t"):  # it is folded (RFC 5322 2.2.3)
+        end = lines.find(b"\n", end + 1)
+    value = lines[start:] if end < 0 else lines[start:end]
+    return (unfold(value) if b"\n" in value else value).strip()
 
 
 def likeness(beginning: bytes, header: int, size: int) -> bytes | None:
@@ -39,6 +53,5 @@ def likeness(beginning: bytes, header: int, size: int) -> bytes | None:
     mark = header_mark(beginning[:header])
     if mark is None:
         return None
-    body = hashlib.sha256(b"%d\n" % (size - header))
-    body.update(beginning[header : header + BODY])
-    return mark + body.digest()[:MARK]
+    body = b"%d\n%b" % (size - header, beginning[header : header + BODY])
+    return mark + hashlib.sha256(body).digest()[:MARK]

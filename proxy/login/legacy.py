@@ -5,7 +5,7 @@ they would wait in vain as well, and longer, one after the other.
 
 A user who waits at a login is not turned away because the host is busy for a moment, or because it still holds the
 mailbox for a connection of ours that has just ended: the login is tried again, for `PATIENCE` seconds at most. A
-password that was refused is never sent again from here.
+password that was refused is not sent again from here, but for once in the midst of a move, for which it was taken.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ class LegacyHost:
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
-        self._expires = False  # does it delete what was fetched?
 
     def left(self, name: Name) -> None:
         """A connection of ours to this mailbox has ended."""
@@ -83,10 +82,6 @@ class LegacyHost:
         delay = connection.capabilities.get("LOGIN-DELAY", ())
         if delay and delay[0].isascii() and delay[0].isdigit():
             self.login_delay = min(int(delay[0]), 86_400)
-        if connection.capabilities.get("EXPIRE", ())[:1] == ("0",) and not self._expires:
-            self._expires = True
-            reason = "it announces EXPIRE 0: other programs that fetch there may have it delete what they fetched"
-            self._report("legacy server deletes mail", host=self.name, port=self.port, reason=reason)
 
     def welcomed(self, place: Place, name: Name) -> None:
         """A login has succeeded."""
@@ -107,12 +102,18 @@ class LegacyHost:
             return True
         if isinstance(error, (LoginRejected, LoginNotPossible, MaildropInUse)):
             self.schedule.answered()
-        elif isinstance(error, LegacyUnreachable) and self.schedule.others_welcome(place):
+        elif self._one_too_many(name, error) and self.schedule.others_welcome(place):
             self._busy(place, name, error)  # it is there for others: one more is too many
             return True
         else:
             self.schedule.unreachable()
         return False
+
+    @staticmethod
+    def _one_too_many(name: Name | None, error: LegacyError) -> bool:
+        """Could it mean that, where others are logged in? Some servers cut off whoever comes then; Dovecot at its
+        `process_limit` lets them wait for its greeting until somebody leaves."""
+        return isinstance(error, LegacyUnreachable) or (name is None and isinstance(error, LegacyTimeout))
 
     def _busy(self, place: Place, name: Name | None, error: LegacyError) -> None:
         """An account that is turned away by its name again may have a trouble of its own, such as a mailbox that cannot
@@ -161,10 +162,6 @@ class LegacyServer:
             bandwidth=host.bandwidth,
         )
         self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
-
-
-def _unheard(_event: str, **_fields: Any) -> None:
-    """No log."""
 
 
 class LegacyDoor:
@@ -219,12 +216,12 @@ class LegacyDoor:
             raise
         greeted: Name | None = None
         try:
-            connection = await self._connect(server, attempt.asked)
+            connection = await self._connect(server, place, attempt.asked)
             greeted = name
             server.host.learn(connection)
             user = server.login_name(name.local, name.domain).encode()
             try:
-                await connection.login(user, password)
+                await server.speech.login(connection, user, password)
             except BaseException:
                 connection.abort()
                 raise
@@ -243,7 +240,7 @@ class LegacyDoor:
 
         return server.speech.source(connection, left, user, password)
 
-    async def _connect(self, server: LegacyServer, asked: float) -> Connection:
+    async def _connect(self, server: LegacyServer, place: Place, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
         host = server.host
         if host.in_vain is not None and host.in_vain[0] > asked:
@@ -255,7 +252,7 @@ class LegacyDoor:
             connection = await server.speech.connect(self._reactor)
         except LegacyError as error:
             now = self._reactor.seconds()
-            if now - began >= server.settings.connect_timeout:
+            if now - began >= server.settings.connect_timeout and not host.schedule.others_welcome(place):
                 host.in_vain = (now, error)
             raise
         host.in_vain = None

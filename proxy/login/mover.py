@@ -27,7 +27,7 @@ from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, PasswordChanged, Reopen, Source, SourceError, Stopped
+from proxy.migration.source import GaveWay, PasswordChanged, Reopen, Source, SourceError, SourceLost, Stopped
 from proxy.migration.turns import Turns
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
@@ -64,6 +64,10 @@ class _Ended:
     remarks: str
     troubles: Sequence[str]
     seconds: float
+
+
+class Unexpected(Exception):
+    """A defect of ours. The text is for the administrator."""
 
 
 class Mover:
@@ -249,11 +253,11 @@ class Mover:
         )
 
     async def _no_longer(self, account: Account, reason: str) -> None:
-        """The legacy server no longer takes the password that the account had: it is not sent there again."""
+        """The legacy server does not take the password that the account had: it is not sent there again by itself."""
         fresh = await self._in_thread(self._accounts.get, account.id)
         if fresh.password_hash == account.password_hash:
             await self._in_thread(self._accounts.password_rejected, account.id, reason)
-        if account.password_hash is not None:
+        if account.password_hash is not None and account.password_state is PasswordState.KNOWN:
             self.rejected(account.name, account.password_hash)
 
     # What arrived since
@@ -289,23 +293,30 @@ class Mover:
     async def in_background(self, account: Account, errand: Errand) -> LegacyError | None:
         """Move an account that was taken out of the queue, with its sealed password. How it ended is written down,
         with the time of the next move. Gives back why the legacy server could not be asked, if it could not."""
-        try:
-            error = await self._carry(account, None, errand)
-        except MailstoreError as failed:  # nothing has begun
-            self._log.error("move not possible", account=account.name, reason=str(failed))
-            wait = LONGEST_WAIT if isinstance(failed, SecretUnreadable) else self._next_try(account)
-            await self._in_thread(self._accounts.interrupted, account.id, str(failed), wait)
-            return None
-        if not isinstance(error, LegacyError):
-            return None  # the move has written down how it ended
-        if self._stopping:
-            return None
-        if not isinstance(error, LoginRejected):
-            wait = self._next_try(account)
-            if wait is not None and isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
-                wait = max(wait, self._legacy.host_of(account.domain).login_delay)
-            await self._in_thread(self._accounts.interrupted, account.id, error.advice, wait)
-        return error
+        carrying = Deferred.fromCoroutine(self._carry(account, None, errand))
+        error: Exception | None = await carrying.addErrback(self._not_begun, account)
+        await self._put_back(account, error)
+        return error if isinstance(error, LegacyError) and not self._stopping else None
+
+    def _not_begun(self, failure: Failure, account: Account) -> Exception:
+        """Without a note in the queue the account would not be looked after again before the next start."""
+        if isinstance(failure.value, MailstoreError):
+            self._log.error("move not possible", account=account.name, reason=str(failure.value))
+            return failure.value
+        self._unexpected(failure)
+        return Unexpected("something unexpected went wrong; the log says where")
+
+    async def _put_back(self, account: Account, error: Exception | None) -> None:
+        """Write down when an account is due again whose move has not begun. Others have written down how they ended."""
+        if self._stopping or isinstance(error, (SourceError, LoginRejected, type(None))):
+            return
+        wait = self._next_try(account)
+        if isinstance(error, SecretUnreadable):
+            wait = LONGEST_WAIT
+        elif wait is not None and isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
+            wait = max(wait, self._legacy.host_of(account.domain).login_delay)
+        reason = error.advice if isinstance(error, LegacyError) else str(error)
+        await self._in_thread(self._accounts.interrupted, account.id, reason, wait)
 
     async def _carry(self, account: Account, password: Secret | None, errand: Errand) -> Exception | None:
         """Ask the legacy server, in the account's turn, and see the move to its end. Gives back what went wrong
@@ -325,11 +336,13 @@ class Mover:
             if not errands:
                 del self._errands[name]
 
-    async def _end_of(self, running: Running) -> Exception | None:
+    async def _end_of(self, running: Running) -> SourceError | None:
         try:
             await running.result.wait()
-        except (SourceError, MailstoreError) as error:
+        except SourceError as error:
             return error
+        except MailstoreError as error:
+            return SourceLost(str(error))  # how it ended is written down, as with the others
         return None
 
     async def _open_and_start(self, account: Account, password: Secret | None, errand: Errand) -> Running | None:

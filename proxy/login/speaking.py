@@ -33,6 +33,9 @@ class Speech(Protocol):
     async def connect(self, reactor: Any) -> Connection:
         """Up to where a login can follow. Raises LegacyError."""
 
+    async def login(self, connection: Connection, user: bytes, password: Secret) -> None:
+        """Check a password. Raises LegacyError."""
+
     def source(self, connection: Connection, left: Callable[[], None], user: bytes, password: Secret) -> Source:
         """A connection that has logged in, for a move; `left` is called once when it is given up."""
 
@@ -41,9 +44,16 @@ class OverPop3:
     def __init__(self, settings: Legacy) -> None:
         self._settings = settings
         self._manners = Manners()
+        # A stamp without secrets behind it: each attempt is a login that failed, in the eyes of what guards the server.
+        self._apop = True
 
     async def connect(self, reactor: Any) -> Connection:
         return await pop3_client.connect(reactor, self._settings)
+
+    async def login(self, connection: Connection, user: bytes, password: Secret) -> None:
+        over_pop3 = cast(Pop3Connection, connection)
+        await over_pop3.login(user, password, apop=self._apop)
+        self._apop = self._apop and not over_pop3.apop_in_vain
 
     def source(self, connection: Connection, left: Callable[[], None], user: bytes, password: Secret) -> Source:
         return Pop3Source(cast(Pop3Connection, connection), self._manners, left)
@@ -60,6 +70,9 @@ class OverImap:
     async def connect(self, reactor: Any) -> Connection:
         self._reactor = reactor
         return await imap_client.connect(reactor, self._settings)
+
+    async def login(self, connection: Connection, user: bytes, password: Secret) -> None:
+        await connection.login(user, password)
 
     def source(self, connection: Connection, left: Callable[[], None], user: bytes, password: Secret) -> Source:
         async def open_maildrop() -> Pop3Connection:

@@ -15,14 +15,13 @@ A message that broke the connection here is not asked again for this purpose.
 from __future__ import annotations
 
 import enum
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from mailstore.landing import HEADER_LIMIT
+from mailstore.digests import Digest
 from mailstore.ledger import Entry, Listed
 from mailstore.message.arrival import header_end
-from mailstore.message.likeness import header_mark, likeness
+from mailstore.message.likeness import header_mark
 from mailstore.renaming import FEW_RENAMED
 from proxy.migration import matching, plan
 from proxy.migration.matching import Matched, Pair
@@ -49,31 +48,12 @@ class Sizes(enum.Enum):
     WANDERING = "names wander from message to message"
 
 
-class _Bytes:
-    """What tells one message from others: a digest, and the beginning."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-        self._beginning = bytearray()
-        self._size = 0
-
-    def take(self, data: bytes) -> None:
-        self._digest.update(data)
-        self._beginning += data[: HEADER_LIMIT - len(self._beginning)]
-        self._size += len(data)
-
-    def end(self) -> tuple[bytes, bytes | None]:
-        """SHA-256 and likeness."""
-        beginning = bytes(self._beginning)
-        return self._digest.digest(), likeness(beginning, header_end(beginning), self._size)
-
-
 class Digests:
     """A `Receiver` that keeps no message."""
 
     def __init__(self) -> None:
         self.of: dict[int, tuple[bytes, bytes | None]] = {}  # by ledger row: SHA-256 and likeness
-        self._large: tuple[Entry, _Bytes] | None = None
+        self._large: tuple[Entry, Digest] | None = None
 
     def message(self, entry: Entry, data: bytes) -> None:
         self.begin(entry)
@@ -81,7 +61,7 @@ class Digests:
         self.end()
 
     def begin(self, entry: Entry) -> None:
-        self._large = (entry, _Bytes())
+        self._large = (entry, Digest())
 
     def piece(self, data: bytes) -> None:
         assert self._large is not None
@@ -203,7 +183,7 @@ class Comparing:
         return Sizes.COUNTED if had else Sizes.OTHERS
 
     async def _same(self, source: Source, pair: Pair) -> bool | None:
-        """Is what comes what came for it? None: the server refuses it."""
+        """Is what comes what came for it? None: the server refuses it, or nobody knows what came."""
         digests = await self._digests(source, [pair])
         row = pair[1].id
         if row not in digests:

@@ -5,8 +5,7 @@ only a person can. So what can be noticed is remarked on, for the administrator:
 
 * its three answers contradict each other. A message that LIST or UIDL names is listed here: asked for in vain, it
   is seen in the quarantine; left out, it would be missed by nobody.
-* its greeting or its capabilities give it away as one that is known to show a window only;
-* it announces EXPIRE 0 (RFC 2449 6.7): what is fetched may be gone when the session ends with QUIT.
+* its greeting or its capabilities give it away as one that is known to show a window only.
 
 No I/O.
 """
@@ -61,11 +60,6 @@ WINDOWS: Final = (
         "WildDuck lists the newest 250 messages unless it is configured otherwise: what is not listed does not come "
         "over",
     ),
-)
-
-EXPIRES: Final = (
-    "the legacy server announces that it does not keep what was fetched (EXPIRE 0): sessions end without QUIT, so "
-    "that nothing changes there; let it be set to keep mail until the move is over"
 )
 
 

@@ -146,8 +146,6 @@ class Pop3Source:
         sizes, uidls, count = listed_there
         listed, remarks = listing.together(sizes, uidls, count)
         self.remarks = [*remarks, *listing.known(connection.greeting, connection.capabilities)]
-        if connection.expires:
-            self.remarks.append(listing.EXPIRES)
         return listed
 
     async def _listings(self) -> Listings:
@@ -261,14 +259,7 @@ class Pop3Source:
         self._connection.resume()
 
     async def close(self) -> None:
-        """QUIT, without waiting for its answer: a user who waits need not wait for good manners.
-
-        A server that announces EXPIRE 0 may delete at QUIT whatever was fetched (RFC 2449 6.7). Where the session ends
-        without one it may not (RFC 1939 6).
-        """
-        if self._connection.capabilities.get("EXPIRE", ())[:1] == ("0",):
-            self.abort()
-            return
+        """QUIT, without waiting for its answer: a user who waits need not wait for good manners."""
         quitting = Deferred.fromCoroutine(self._connection.quit())
         quitting.addErrback(self._quit_failed)
         quitting.addBoth(lambda _result: self._left())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from tests.legacy.dovecot import PASSWORD
-from tests.legacy.roots import furnish
+from tests.legacy.roots import CHROOT, furnish
 
 NOBODY: Final = 65_534  # who mail and daemons belong to in the roots
 
@@ -77,7 +77,7 @@ class RootedPeer(Peer):
 
     def inside(self, *command: str, user: int = 0) -> list[str]:
         """The command line that runs something in the root."""
-        return ["/usr/sbin/chroot", f"--userspec={user}:{user}", str(self.root), *command]
+        return [CHROOT, f"--userspec={user}:{user}", str(self.root), *command]
 
     def run(self, *command: str, user: int = 0, typed: str = "") -> str:
         """Run something in the root and give back what it prints."""

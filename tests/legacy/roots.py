@@ -14,10 +14,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,7 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "popa3d": ("popa3d", "libpam-modules"),
     "solid-pop3d": ("solid-pop3d", "libpam-modules"),
 }
+CHROOT: Final = "/usr/sbin/chroot"
 _LISTS: Final = Path("/var/lib/apt/lists")
 _MERGED: Final = ("bin", "lib", "lib64", "sbin")  # since Debian 12 these are links into usr
 _CANDIDATE = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", re.MULTILINE)
@@ -42,15 +45,34 @@ class NotToBeHad(Exception):
         self.absent = tuple(absent)
 
 
-def cache() -> Path:
+@cache
+def hindrance() -> str:
+    """Why nothing can be run in a root here; "" where it can."""
+    if os.geteuid() != 0:
+        return "chroot needs root"
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            _make_device(Path(directory) / "null", 1, 3)
+            (Path(directory) / "null").write_bytes(b"x")  # not where it lies on a file system without devices
+            subprocess.run([CHROOT, "/", "/bin/true"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            return "devices or chroot are not allowed here"
+    return ""
+
+
+def store() -> Path:
     """Where they are unpacked, a directory each."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mailferry-peers"
 
 
 def unpacked(name: str) -> Path | None:
     """The directory of a server that has been fetched."""
-    path = cache() / name
-    return path if (path / ".complete").exists() else None
+    path = store() / name
+    try:
+        there = (path / ".complete").read_text().split()
+    except OSError:
+        return None
+    return path if set(PACKAGES[name]) <= set(there) else None
 
 
 def absent(name: str) -> list[str]:
@@ -68,21 +90,21 @@ def fetch(name: str) -> Path:
         return there
     if missing := absent(name):
         raise NotToBeHad(f"this release of Debian has no {' '.join(missing)}", missing)
-    cache().mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=cache()))
+    store().mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=store()))
     try:
         packages = _with_libraries(PACKAGES[name])
         _run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages, cwd=work)
         _unpack(sorted(work.glob("*.deb")), work / "root")
         (work / "root" / ".complete").write_text("\n".join(packages) + "\n")
-        shutil.rmtree(cache() / name, ignore_errors=True)
-        (work / "root").rename(cache() / name)
+        shutil.rmtree(store() / name, ignore_errors=True)
+        (work / "root").rename(store() / name)
     except (OSError, subprocess.CalledProcessError) as error:
         said = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
         raise NotToBeHad(f"{name} cannot be fetched: {_without_addresses(said)}") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return cache() / name
+    return store() / name
 
 
 def furnish(name: str, root: Path) -> None:
@@ -99,9 +121,13 @@ def furnish(name: str, root: Path) -> None:
     for directory in ("dev", "etc", "run", "tmp", "var"):
         (root / directory).mkdir()
     (root / "tmp").chmod(0o1777)
-    for device, (major, minor) in {"null": (1, 3), "zero": (1, 5), "urandom": (1, 9), "random": (1, 8)}.items():
-        os.mknod(root / "dev" / device, 0o020666, os.makedev(major, minor))
-        (root / "dev" / device).chmod(0o666)
+    for device, minor in {"null": 3, "zero": 5, "random": 8, "urandom": 9}.items():
+        _make_device(root / "dev" / device, 1, minor)
+
+
+def _make_device(path: Path, major: int, minor: int) -> None:
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+    path.chmod(0o666)
 
 
 def _with_libraries(packages: Iterable[str]) -> list[str]:

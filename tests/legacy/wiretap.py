@@ -26,9 +26,13 @@ class Heard:
 
 
 class Wiretap:
-    """Passes connections on to the port `target` on 127.0.0.1, a thread each. Close it."""
+    """Passes connections on to the port `target` on 127.0.0.1, a thread each. Close it.
 
-    def __init__(self, target: int) -> None:
+    `hidden` is left out of what the server says, where it comes in one piece.
+    """
+
+    def __init__(self, target: int, hidden: bytes = b"") -> None:
+        self.hidden = hidden
         self.sessions: list[Heard] = []
         self.target = target
         self._news = threading.Condition()
@@ -112,7 +116,9 @@ class Wiretap:
                     data = end.recv(65_536)
                     if not data:
                         return
-                    if end is client:
+                    if end is server and self.hidden:
+                        data = data.replace(self.hidden, b"")
+                    elif end is client:
                         with self._news:
                             heard.said += data
                             self._news.notify_all()

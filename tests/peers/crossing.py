@@ -18,6 +18,8 @@ from tests.peers.daemon import Daemon
 
 _PATIENCE = 30.0  # seconds; what is waited for takes a tenth of one
 _numbers = count(1)
+# Courier announces it and does not insist. mailferry keeps to it, for which most tests have no time.
+_COURIERS_DELAY = b"LOGIN-DELAY 10\r\n"
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Crossing:
     @classmethod
     def build(cls, peer: Peer, root: Path, more: str = "") -> Crossing:
         """`more` are lines of the domain's legacy table."""
-        tap = Wiretap(peer.pop3)
+        tap = Wiretap(peer.pop3, hidden=_COURIERS_DELAY)
         daemon = Daemon(root, f'port = {tap.port}\ntls = "none"\n{more}', 'refresh = "0s"', workers=1)
         daemon.start()
         return cls(peer, tap, daemon)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from tests.dialogues.fixtures import letter
 from tests.legacy.courier import Courier
 from tests.legacy.cyrus import Cyrus
 from tests.legacy.mbox_servers import MboxPeer
+from tests.legacy.peer import Peer
 from tests.peers.crossing import Crossing
 from tests.peers.mailboxes import over_imap
 from tests.peers.needs import needed_root
@@ -88,18 +90,21 @@ def test_a_server_that_wants_a_minute_between_logins_keeps_nobody_out_who_is_her
     peer = cast(Cyrus, crossing.peer)
     here, new = crossing.new_user(), crossing.new_user()
     peer.deliver(here, LETTERS)
-    peer.deliver(new, LETTERS)
     assert len(over_imap(crossing.daemon, here)) == len(LETTERS)
 
+    crossing.tap.wait(lambda heard: all(session.over for session in heard))
     crossing.tap.target = peer.impatient
+    sessions = len(crossing.tap.sessions)
     try:
-        assert len(over_imap(crossing.daemon, here)) == len(LETTERS)
-        answer = crossing.daemon.ask("imap", login(new))[1]
-        assert answer.startswith(b"a NO [UNAVAILABLE]"), answer
-        assert "LOGIN-DELAY" in crossing.daemon.log
+        with socket.create_connection(crossing.daemon.imap, timeout=60) as held:
+            held.sendall(login(new) + b"\r\n")  # who has just logged in at the old server
+            crossing.tap.wait(
+                lambda heard: any(b"APOP" in session.verbs and session.over for session in heard[sessions:])
+            )
+            assert len(over_imap(crossing.daemon, here)) == len(LETTERS)
+            assert b"a NO" not in held.recv(10_000, socket.MSG_DONTWAIT)
     finally:
-        crossing.tap.target = peer.pop3  # as a minute later
-    assert len(over_imap(crossing.daemon, new)) == len(LETTERS)
+        crossing.tap.target = peer.pop3
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +137,28 @@ def test_what_courier_does_to_the_fifth_connection_is_told_with_its_remedy(few: 
         assert few.daemon.ask("imap", login(user))[1].startswith(b"a NO [UNAVAILABLE]")
     assert "while it owed its greeting" in few.daemon.log
     assert "`connections`" in few.daemon.log
+
+
+def test_what_courier_announces_between_two_logins_is_kept(few: Crossing) -> None:
+    """LOGIN-DELAY 10 (RFC 2449 6.5): the second look at the mailbox comes ten seconds after the first."""
+    user = few.new_user()
+    few.peer.deliver(user, LETTERS[:1])
+    few.tap.hidden = b""
+    assert len(over_imap(few.daemon, user)) == 1
+    few.wait_for_moves(user, 1)
+    began = time.monotonic()
+    few.log_in(user)
+    assert time.monotonic() - began > 5
+
+
+def test_a_stamp_without_a_secret_behind_it_is_tried_once(ground: Path, make_peer: Callable[[str], Peer]) -> None:
+    """solid-pop3d greets everybody with one. Each APOP is a failed login in its log, a second, and a connection."""
+    crossing = Crossing.build(make_peer("solid-pop3d"), ground / "stamped")
+    try:
+        for _ in range(3):
+            user = crossing.new_user()
+            crossing.peer.deliver(user, LETTERS)
+            assert len(over_imap(crossing.daemon, user)) == len(LETTERS)
+        assert (crossing.tap.asked(b"APOP"), crossing.tap.asked(b"PASS")) == (1, 3)
+    finally:
+        crossing.close()

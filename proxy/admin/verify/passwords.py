@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from mailstore.accounts import Account, State
+from mailstore.accounts import Account, PasswordState, State
 from mailstore.errors import SecretUnreadable
 from mailstore.secrets import Sealer
 from proxy.wire.door import Secret
@@ -34,6 +34,8 @@ class Passwords:
             return "the account is final: the legacy server is no longer asked, and its sealed password is wiped"
         if account.sealed_password is None or self._sealer is None:
             return "its password is not known here"
+        if account.password_state is PasswordState.REJECTED:  # once more would count as a guess there (invariant 10)
+            return account.reason or "the legacy server no longer takes the password"
         try:
             return Secret(self._sealer.open(account.name, account.sealed_password))
         except SecretUnreadable as error:

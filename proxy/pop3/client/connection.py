@@ -65,6 +65,7 @@ class Connection:
 
     def __init__(self, dial: Dial, session: Session, legacy: Legacy, clock: IReactorTime) -> None:
         self.legacy = legacy
+        self.apop_in_vain = False  # was a right password refused by APOP?
         self._dial = dial
         self._session = session
         self._clock = clock
@@ -96,15 +97,16 @@ class Connection:
         """Is this connection of no use any more?"""
         return self._session.wire.over is not None
 
-    async def login(self, user: bytes, password: Secret) -> None:
-        """Check a password, and open the mailbox with it.
+    async def login(self, user: bytes, password: Secret, *, apop: bool = True) -> None:
+        """Check a password, and open the mailbox with it. Not `apop`: without trying APOP first.
 
         Raises LoginRejected (wrong), MaildropInUse, LegacyBusy, LoginNotPossible, or another LegacyError.
         A name or password that POP3 cannot carry (line end, NUL, more than 1,024 octets) is LoginRejected.
         """
         check_sendable(user, password)
         session = self._session
-        first, *rest = mechanisms(session.stamp, session.capabilities, encrypted=session.wire.encrypted)
+        stamp = session.stamp if apop else None
+        first, *rest = mechanisms(stamp, session.capabilities, encrypted=session.wire.encrypted)
         try:
             await attempt(session, first, user, password)
         except (LoginRejected, LoginNotPossible):
@@ -115,6 +117,7 @@ class Connection:
             except ClosedBeforePassword:  # it hung up after the first, as qmail's popup does
                 self._session = await open_session(self._dial, self.legacy.tls)
                 await attempt(self._session, rest[0], user, password)
+            self.apop_in_vain = True
 
     async def stat(self) -> tuple[int, int]:
         """Messages and octets in the mailbox."""

@@ -5,7 +5,9 @@ where the first may have been refused for what it was rather than for the passwo
 
 * APOP (RFC 1939 7) first where the greeting has a stamp and the connection is not encrypted: the password
   then does not cross the line. Servers put a stamp into their greeting without being able to do APOP (qmail's
-  popup does, over most checkers of passwords), so USER and PASS follow when it is refused.
+  popup does, over most checkers of passwords, and solid-pop3d for whoever has given it no secret), so USER and PASS
+  follow when it is refused. Where they then succeed, APOP is tried no more at that server: each attempt is a failed
+  login in its log, for which what guards it may lock this machine out.
 * Otherwise USER and PASS: every server has them, and they are what its other users log in with.
 * SASL PLAIN (RFC 5034) instead of these only when CAPA lacks USER and offers it. Over TLS all of them tell
   the server the same, and servers that treat them differently treat AUTH worse.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailstore.message.arrival import header_end
 from mailstore.message.likeness import BODY, MARK, header_mark, likeness
@@ -58,3 +60,9 @@ def test_the_header_alone() -> None:
 def test_none(header: bytes) -> None:
     assert header_mark(header) is None
     assert like(header + b"\r\nbody") is None
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", HEADER, b"Message-ID:\n ", b"\nfrom:"]))
+def test_nothing_raises(data: bytes, before: bytes) -> None:
+    found = like(before + data)
+    assert found is None or len(found) == 2 * MARK

@@ -39,11 +39,15 @@ class Connected:
     def __init__(self, capabilities: dict[str, tuple[str, ...]]) -> None:
         self.user = b""
         self.capabilities = capabilities
+        self.expires = capabilities.get("EXPIRE") == ("0",)
         self.login_result: Deferred[None] = Deferred()
         self.aborted = False
+        self.apop: bool | None = None
+        self.apop_in_vain = False
 
-    async def login(self, user: bytes, password: Secret) -> None:
+    async def login(self, user: bytes, password: Secret, *, apop: bool = True) -> None:
         self.user = user
+        self.apop = apop
         await self.login_result
 
     def abort(self) -> None:
@@ -95,6 +99,15 @@ class LegacyDoorTest(DoorCase):
         source.abort()
         source.abort()
         self.assertEqual(self.slots_free(), 2)
+
+    def test_apop_that_was_refused_for_a_right_password_is_not_tried_again_at_this_server(self) -> None:
+        for in_vain, tried in ((False, True), (True, True), (False, False), (False, False)):
+            opening = self.open()
+            connected = self.connections[-1]
+            self.assertEqual(connected.apop, tried)
+            connected.apop_in_vain = in_vain
+            connected.login_result.callback(None)
+            self.successResultOf(opening).abort()
 
     def test_no_more_than_the_limit_and_the_next_when_one_is_left(self) -> None:
         first, second, third = self.open(), self.open(), self.open()
@@ -299,6 +312,19 @@ class Busy(DoorCase):
         self.connections[-1].login_result.callback(None)
         self.successResultOf(second).abort()
 
+    def test_one_who_is_not_greeted_while_others_are_in_is_one_too_many(self) -> None:
+        self.connections[0].login_result.callback(None)
+        source = self.successResultOf(self.opening)
+        second, silence = self.open_without_answer()
+        self.clock.advance(60)
+        self.connecting = None
+        silence.errback(LegacyTimeout("the server was silent for 60 s while it owed its greeting"))
+        self.assertNoResult(second)
+        source.abort()
+        self.clock.advance(1)
+        self.connections[-1].login_result.callback(None)
+        self.successResultOf(second).abort()
+
     def test_one_who_is_cut_off_while_nobody_is_in_is_told(self) -> None:
         self.refuse(LegacyUnreachable("refused"))
         self.failureResultOf(self.opening, LegacyUnreachable)
@@ -324,16 +350,6 @@ class Busy(DoorCase):
         self.assertEqual(self.host.login_delay, 900)
         self.refuse(LegacyBusy("[LOGIN-DELAY] wait", "LOGIN-DELAY"))
         self.failureResultOf(opening, LegacyBusy)  # nobody is kept waiting for so long
-
-    def test_a_server_that_deletes_what_was_fetched_is_reported_once(self) -> None:
-        self.capabilities = {"EXPIRE": ("0",)}
-        self.refuse(LoginRejected("no"))
-        self.failureResultOf(self.opening, LoginRejected)
-        for _ in range(3):
-            opening = self.open()
-            self.refuse(LoginRejected("no"))
-            self.failureResultOf(opening, LoginRejected)
-        self.assertEqual(self.said, ["legacy server deletes mail"])
 
     def test_a_mailbox_that_somebody_else_holds_is_said_at_once(self) -> None:
         self.refuse(MaildropInUse("locked"))

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress
 
 from mailstore.accounts import State
+from proxy.legacy.settings import Legacy
 from proxy.login import legacy as door
 from proxy.migration import schedule
 from proxy.wire.door import Credentials, Hold, Home, Secret
@@ -43,6 +44,7 @@ class Limited(end_to_end.EndToEnd):
 
     def setUp(self) -> None:
         super().setUp()
+        self.patch(door, "Legacy", Legacy)  # a busy machine may be late
         self.patch(door, "PATIENCE", 60.0)
         self.patch(schedule, "FIRST_PAUSE", 0.05)
         self.patch(end_to_end, "LegacyServer", LimitedServer)

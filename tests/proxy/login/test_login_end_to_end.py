@@ -117,8 +117,9 @@ class EndToEnd(TestCase):
             await deferLater(reactor, 0.005)
 
     async def settled(self) -> None:
-        """Nothing is under way at the legacy server any more."""
+        """Nothing is under way any more, at the legacy server or here."""
         await self.until(lambda: self.server is not None and not self.server.open)
+        await self.until(lambda: not self.mover.moves.accounts())
         schedule = self.door.host_of("123.com").schedule
         await self.until(lambda: schedule.in_use == 0)
 

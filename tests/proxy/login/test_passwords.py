@@ -6,7 +6,7 @@ from collections import deque
 
 from twisted.internet.defer import Deferred
 
-from mailstore.accounts import State
+from mailstore.accounts import PasswordState, State
 from mailstore.secrets import verify_password
 from proxy.legacy.errors import LegacyUnreachable
 from proxy.login.throttle import FAILURES, WRONG_SECONDS
@@ -193,6 +193,7 @@ class ChangedInTheMiddle(PasswordTestCase):
         account = self.account()
         self.assertIs(account.state, State.MOVING)
         self.assertIn(CHANGED, account.reason)
+        self.assertEqual((account.password_state, account.due), (PasswordState.REJECTED, None))
         self.is_wrong(PASSWORD)
         self.assertEqual(self.inbox(self.admitted(self.log_in(password=NEW))), [mail(1), mail(2), mail(3)])
         self.assertEqual((self.account().state, self.account().reason), (State.MOVED, ""))

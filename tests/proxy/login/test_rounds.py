@@ -102,11 +102,22 @@ class Retries(Background):
         self.pass_time(400)
         self.assertIs(self.account().state, State.MOVED)
 
+    def test_a_defect_of_ours_loses_nobody(self) -> None:
+        self.background()
+        self.interrupt()
+        patch = self.patch(self.legacy, "open", lambda *_: 1 / 0)
+        self.pass_time(90)
+        self.assertIn("something unexpected", self.account().reason)
+        self.log.lines = [line for line in self.log.lines if line[1] != "unexpected"]
+        patch.restore()
+        self.pass_time(400)
+        self.assertIs(self.account().state, State.MOVED)
+
     def test_a_password_that_is_refused_is_sent_once(self) -> None:
         """Attempts that fail are counted there, and lock out whoever has the new one."""
         self.background()
         self.interrupt()
-        self.legacy.passwords["user@123.com"] = b"changed"
+        self.legacy.passwords["user@123.com"] = b"n3w-one"
         self.pass_time(86_400, 30)
         self.assertEqual(len(self.legacy.asked), 1)
         account = self.account()
@@ -117,8 +128,21 @@ class Retries(Background):
         self.background()
         self.pass_time(86_400, 30)
         self.assertEqual(len(self.legacy.asked), 1)
-        self.admitted(self.log_in(password=b"changed"))
+        self.admitted(self.log_in(password=b"n3w-one"))
         self.assertEqual((self.account().state, self.account().reason), (State.MOVED, ""))
+
+    def test_a_password_that_is_refused_when_a_lost_connection_is_replaced_is_sent_once_too(self) -> None:
+        self.patch(move, "PAUSES", (1.0,))
+        self.background()
+        self.old.breaks = {"u2": 1}
+        login = self.log_in()
+        self.legacy.passwords["user@123.com"] = b"n3w-one"
+        self.pass_time(2)
+        self.assert_refused(Refusal.UNAVAILABLE, login)
+        self.pass_time(86_400, 30)
+        self.assertEqual([password for _, password in self.legacy.asked], [PASSWORD, PASSWORD])
+        self.assertEqual((self.account().state, self.account().due), (State.MOVING, None))
+        self.admitted(self.log_in(password=b"n3w-one"))
 
     def test_after_a_crash_right_behind_the_password_s_acceptance(self) -> None:
         account = self.accounts.add("user", "123.com")
@@ -167,7 +191,7 @@ class LooksAtWhatIsNew(Background):
     def test_a_password_that_is_no_longer_taken_is_a_warning_and_never_sent_again(self) -> None:
         self.background()
         self.moved()
-        self.legacy.passwords["user@123.com"] = b"changed"
+        self.legacy.passwords["user@123.com"] = b"n3w-one"
         self.pass_time(5 * ROUND, 60)
         self.admitted().close()  # what is here is served
         self.pass_time(600)

@@ -116,6 +116,31 @@ class AfterLoss(MigrationTestCase):
         self.carry(first=False)
         self.assertEqual(self.stored(), [mail(1), mail(2), mail(3)])
 
+    def test_a_server_that_renames_everything_afterwards(self) -> None:
+        """Rows that were made anew know no digests: the files here do."""
+        self.old.add(*range(1, MANY + 1))
+        self.carry()
+        expected = self.stored()
+        self.lose_index(table("ledger"))
+        self.carry(first=False)
+        for old in self.old.box:
+            old.uidl = f"other {old.uidl}"
+        self.carry(first=False)
+        self.assertEqual(sorted(self.stored()), sorted(expected))
+        self.assertEqual(len(self.files("cur")), len(expected))
+
+    def test_or_has_one_name_for_all(self) -> None:
+        self.old.add(*range(1, MANY + 1))
+        self.carry()
+        expected = self.stored()
+        self.lose_index(table("ledger"))
+        for old in self.old.box:
+            old.uidl = "same"
+        self.old.top = False
+        for _ in range(2):
+            self.carry(first=False)
+            self.assertEqual(sorted(self.stored()), sorted(expected))
+
     def test_a_crash_after_the_message_was_known_again(self) -> None:
         """Its new file is still there, and has to go without being taken for one more message."""
         self.old.add(1, 2)

@@ -42,17 +42,14 @@ class ScriptedConnection:
         self.counted: Deferred[int | None] = succeed(None)
         self.greeting = "ready"
         self.capabilities: dict[str, tuple[str, ...]] = {}
-        self.expires = False
         self.able: Deferred[Pipelining] = succeed(Pipelining.ABLE)
         self.retrieved: list[tuple[list[int], dict[int, int | None], Window]] = []
         self.retrieval: Deferred[None] | None = None
         self.quitting: Deferred[None] = succeed(None)
         self.sink: Sink | None = None
-        self.capabilities: dict[str, tuple[str, ...]] = {}
         self.hurried: list[list[int]] = []
         self.began_with = 0
         self.calls: list[str] = []
-        self.capabilities: dict[str, tuple[str, ...]] = {}
 
     async def list_sizes(self) -> dict[int, int | None]:
         self.calls.append("list")
@@ -336,19 +333,6 @@ class Ending(Pop3SourceTestCase):
         self.connection.quitting = fail(LegacyTimeout("silent"))
         self.successResultOf(Deferred.fromCoroutine(self.source.close()))
         self.assertEqual((self.connection.calls, self.left), (["quit", "abort"], 1))
-
-    def test_a_server_that_deletes_at_quit_what_was_fetched_is_not_said_good_bye(self) -> None:
-        """RFC 2449 6.7: EXPIRE 0; RFC 1939 6: without QUIT nothing is removed."""
-        for expire, end in {
-            ("0",): "abort",
-            ("0", "USER"): "abort",
-            ("30",): "quit",
-            ("NEVER",): "quit",
-        }.items():
-            self.connect()
-            self.connection.capabilities = {"EXPIRE": expire}
-            self.successResultOf(Deferred.fromCoroutine(self.source.close()))
-            self.assertEqual(self.connection.calls, [end])
 
     def test_abort(self) -> None:
         self.source.abort()

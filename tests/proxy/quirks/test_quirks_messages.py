@@ -57,7 +57,7 @@ LINES = (
         "mail_about_pop3_of_which_the_sizes_are_wrong",
         (Source("pop3 retr incomplete content while meet `.\\r\\n`", "python/cpython#95252"),),
         behaviour={"sizes": dict.fromkeys(range(1, 15), b"7")},
-        messages=(ABOUT, *MAILS, ABOUT),
+        messages=(ABOUT, *MAILS, b"X-Copy: yes\r\n" + ABOUT),
     ),
     Carried(
         "answers_in_pieces_of_seven_octets",

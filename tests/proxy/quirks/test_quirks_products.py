@@ -228,7 +228,7 @@ class InChina(QuirkTestCase):
             await self.settled()
             (reason,) = await self.reasons(home)
             self.assertIn("邮件不存在", reason)
-            self.assertRegex(self.account().reason, "^1 messages .* in quarantine; NetEase lists")
+            self.assertRegex(self.account().reason, "^1 message .* in quarantine .*; NetEase lists")
             server.messages += [b"Subject: new\r\n\r\nnew\r\n"]
             server.habits.refuses = {}
             await self.look_again()

@@ -416,6 +416,17 @@ class LoginTests(LegacyCase):
         self.assertEqual((server.asked(b"APOP"), server.asked(b"PASS"), server.connections), (1, 1, 2))
         self.assertEqual((await connection.stat())[0], 5)
 
+    async def test_apop_in_vain_is_known_afterwards_and_need_not_be_tried(self) -> None:
+        for apop in ("refused", "hangs up"):
+            server = self.serve(Behaviour(apop=apop))  # type: ignore[arg-type]
+            self.assertTrue((await self.logged_in()).apop_in_vain)
+            connection = await self.connected()
+            await connection.login(b"joe", Secret(b"secret"), apop=False)
+            self.assertFalse(connection.apop_in_vain)
+            self.assertEqual(server.asked(b"APOP"), 1)
+        self.serve(Behaviour(apop="works"))
+        self.assertFalse((await self.logged_in()).apop_in_vain)
+
     async def test_no_more_than_two_attempts(self) -> None:
         for apop in ("works", "refused", "hangs up"):
             server = self.serve(Behaviour(apop=apop))  # type: ignore[arg-type]
