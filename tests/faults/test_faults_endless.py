@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from mailstore.ledger import Outcome
-from proxy.migration import pop3_source
-from proxy.pop3.client import replies
+from proxy.pop3.client import replies, unproven
 from proxy.wire.door import Refusal
 from tests.faults.injecting import Fault, Injector, Kind
 from tests.faults.matrix import BOX, LOCKSTEP
@@ -116,8 +115,8 @@ def test_a_listing_without_an_end(step: str, peak: Callable[[], int], monkeypatc
 
 def test_a_message_without_an_end(peak: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is quarantined, what came of it is removed, and all others are here."""
-    assert pop3_source.ENDLESS == 256 * MIB
-    monkeypatch.setattr(pop3_source, "ENDLESS", 4 * MIB)
+    assert unproven.ENDLESS == 256 * MIB
+    monkeypatch.setattr(unproven, "ENDLESS", 4 * MIB)
     flood = Flood(b"+OK\r\n", lambda _number: (b"x" * 62 + b"\r\n") * 1024)
     fault = Fault(Kind.SILENCE, "RETR 3", does=flood)
     with Rig(server(), lambda _number: fault) as rig:

@@ -51,12 +51,24 @@ def disk(request: pytest.FixtureRequest) -> Iterator[Path]:
                 yield where
 
 
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    with contextlib.closing(Ground()) as made:
+        yield made
+
+
 def fill(disk: Path, left: int) -> Path:
     """Leave so many octets free."""
     filler = disk / "filler"
     about = os.statvfs(disk)
     with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, about.f_bavail * about.f_frsize - left))
+        want = max(1, about.f_bavail * about.f_frsize - left)
+        while True:
+            try:
+                os.posix_fallocate(file.fileno(), 0, want)
+                break
+            except OSError:  # the filesystem itself needs some of it
+                want -= 16 * 1024
     return filler
 
 
@@ -114,9 +126,8 @@ def test_full_to_the_last_octet_before_anybody_is_known(disk: Path, nursery: Nur
 
 @pytest.mark.parametrize("only", [False, True], ids=["from then on", "once"])
 @pytest.mark.parametrize("reason", REASONS)
-def test_refused_at_each_step(reason: str, *, only: bool) -> None:
+def test_refused_at_each_step(ground: Ground, reason: str, *, only: bool) -> None:
     """Each write, rename, fsync, new file and commit of a first login in turn, in one process."""
-    ground = Ground()
     told_in, told_later = 0, 0
     for step in range(1, MOST_STEPS, 1 if reason == "full" else 5):
         with Rig(LegacyServer(BOX, Behaviour(password=PASSWORD)), ground=ground) as rig:
@@ -132,7 +143,10 @@ def test_refused_at_each_step(reason: str, *, only: bool) -> None:
             rig.forget_pauses()
             assert rig.login() is None
             rig.settle()
-            assert [(kept.uidl.encode(), kept.data) for kept in rig.inbox()] == [(unique_id(m), m) for m in BOX]
+            here, old = [(kept.uidl.encode(), kept.data) for kept in rig.inbox()], [(unique_id(m), m) for m in BOX]
+            if reason == "broken":  # one file that the disk refuses is quarantined, and comes behind the others later
+                here, old = sorted(here), sorted(old)
+            assert here == old
             if reason != "read-only":  # what SQLite itself removes goes here all the same, and its index is made anew
                 assert rig.files("tmp") == []
             assert "unexpected" not in rig.log.events(), rig.log.lines
@@ -140,7 +154,6 @@ def test_refused_at_each_step(reason: str, *, only: bool) -> None:
             break
     else:
         raise AssertionError("there is no end to the steps")
-    ground.close()
     assert told_in and told_later
 
 
