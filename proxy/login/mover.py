@@ -55,17 +55,6 @@ def _rejected(account: Account) -> str:
     return "the legacy server no longer takes the password; the user has to log in once with the new one"
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """A move that has. `last`: how far it was; `remarks` are for the administrator, `troubles` what it met with."""
-
-    result: Sums | Exception
-    last: Sums | None
-    remarks: str
-    troubles: Sequence[str]
-    seconds: float
-
-
 class Unexpected(Exception):
     """A defect of ours. The text is for the administrator."""
 
@@ -213,7 +202,7 @@ class Mover:
             else:
                 await self._write_down_success(account, result, move, home, progress)
         except MailstoreError as error:
-            if not isinstance(ended.result, MailstoreError):
+            if not isinstance(result, MailstoreError):  # else it is the same disk, which was spoken of
                 self._log.error("move not written down", account=account.name, reason=str(error))
             raise
 

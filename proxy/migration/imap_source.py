@@ -124,14 +124,6 @@ class ImapSource:
         return Exactness(approximate=True)
 
     @property
-    def exactness(self) -> Exactness:
-        """Whatever RFC822.SIZE says: a literal brings its length with it, and answers bring what they answer."""
-        return Exactness(approximate=True)
-
-    async def prove(self) -> None:
-        """Answers are tagged."""
-
-    @property
     def remarks(self) -> Sequence[str]:
         return ()  # all folders are listed, each whole
 

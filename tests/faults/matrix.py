@@ -277,8 +277,6 @@ def _one_warning(case: Case, refused: Refusal | None, warnings: list[tuple[str, 
     if refused is None and _may_be_harmless(case):
         assert len(warnings) <= 1, warnings
         return
-    # A host that says it is busy is one thing, of which everybody is told; that this login was refused is another.
-    warnings = [warning for warning in warnings if warning[0] != "legacy server busy"] or warnings
     assert len(warnings) == 1, warnings
     (_, fields), *_ = warnings
     cause, _, remedy = fields["reason"].partition("; ")
