@@ -55,7 +55,7 @@ class _InVain(LegacyTimeout):
 class HostBusy(LegacyBusy):
     """The host did not want one more connection. That says nothing of the account for which one was wanted."""
 
-    def __init__(self, text: str, *, reported: bool) -> None:
+    def __init__(self, text: str, *, reported: bool = False) -> None:
         super().__init__(text)
         self.reported = reported
 

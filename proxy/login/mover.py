@@ -171,7 +171,7 @@ class Mover:
     def _note_when_listed(self, account: Account, running: Running) -> None:
         def listed(why_not: str) -> None:
             if why_not:
-                self._log.warning("login is held until all is here", account=account.name, reason=why_not)
+                self._log.info("login is held until all is here", account=account.name, reason=why_not)
             else:
                 self._log.info("mailbox is listed", account=account.name)
 

@@ -52,6 +52,7 @@ imap = ["tcp:143"]
 [migration]
 hold_limit = "1d"
 refresh = "0s"
+login = "{login}"
 [domain."123.com".legacy]
 host = "localhost"
 tls = "{tls}"
@@ -114,6 +115,7 @@ class Rig:
         fault_of: Callable[[int], Fault | None] = lambda _number: None,
         *,
         tls: str = "none",
+        login: str = "hold",
         more: str = "",
         in_thread: Any = direct,
         ground: Ground | None = None,
@@ -133,7 +135,7 @@ class Rig:
             ground = Ground()
             self._stack.callback(ground.close)
         self.user = ground.user()
-        self.config = config.parse(CONFIG.format(state=ground.state, tls=tls, more=more).encode())
+        self.config = config.parse(CONFIG.format(state=ground.state, tls=tls, login=login, more=more).encode())
         assert self.config.accounts_file == ground.state / "accounts.db"
         self._homes: list[Home] = []
         self.accounts = Accounts(ground.database)
