@@ -1,5 +1,5 @@
-"""Users who are let in before all of their mail is here (`login = "serve"`): what they are served is right all the same,
-whatever the legacy server does meanwhile."""
+"""Users who are let in before all of their mail is here (`login = "serve"`): what they are served is right all the
+same, whatever the legacy server does meanwhile."""
 
 from __future__ import annotations
 
