@@ -12,10 +12,10 @@ from proxy import config
 from proxy.legacy.errors import LegacyUnreachable
 from proxy.login import hurrying
 from proxy.login.hurrying import Hurrying
-from proxy.migration import move
+from proxy.migration import pauses
 from proxy.wire.door import Home, Refusal
-from tests.proxy.login.login_rig import CONFIG, LoginTestCase, cause
-from tests.proxy.migration.scripted import Old, direct, mail
+from tests.proxy.login.login_rig import CONFIG, LoginTestCase
+from tests.proxy.migration.scripted import Old, mail
 from tests.proxy.migration.scripted_errands import OldErrandMailbox
 
 
@@ -30,7 +30,7 @@ class GateEarly(LoginTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(move, "PAUSES", ())
+        self.patch(pauses, "PAUSES", ())
         text = CONFIG.format(state=self.state, accounts="open", port=110, connections=20)
         self.config = config.parse(text.replace("[migration]", '[migration]\nlogin = "serve"').encode())
         self.old = self.legacy.mailboxes["user@123.com"] = OldErrandMailbox()
@@ -40,15 +40,7 @@ class GateEarly(LoginTestCase):
 
     def start(self) -> None:
         super().start()
-        hurried = Hurrying(
-            self.mover,
-            self.accounts,
-            self.sealer,
-            self.homes.in_vain,
-            reactor=self.clock,
-            in_thread=direct,
-            log=self.log,
-        )
+        hurried = Hurrying(self.mover, self.homes.in_vain, reactor=self.clock)
         self.homes.hurry = hurried.hurry
 
     def body(self, home: Home, uid: int) -> Deferred[bytes]:
@@ -101,7 +93,7 @@ class GateEarly(LoginTestCase):
         self.assertEqual(self.successResultOf(self.body(other, 7)), letter(7))
         self.failureResultOf(self.body(other, 1), StillAway)
         self.assert_refused(Refusal.UNAVAILABLE, self.log_in(password=b"another"))
-        self.assertEqual(cause(self.account()), "nobody answers")
+        self.assertEqual(self.account().reason, "nobody answers")
 
     def test_after_a_restart_as_well(self) -> None:
         self.admitted().close()
@@ -178,7 +170,7 @@ class GateEarly(LoginTestCase):
             old.octets = len(old.data) + 100
         login = self.log_in()
         self.assertNoResult(login)
-        self.assertIn("login is held until all is here", self.log.events("info"))
+        self.assertIn("login is held until all is here", self.log.events("warning"))
         self.release()
         self.assertEqual(self.count(self.admitted(login)), 8)
         self.assertEqual(self.account().state, State.MOVED)
