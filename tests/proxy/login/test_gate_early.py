@@ -14,7 +14,7 @@ from proxy.login import hurrying
 from proxy.login.hurrying import Hurrying
 from proxy.migration import pauses
 from proxy.wire.door import Home, Refusal
-from tests.proxy.login.login_rig import CONFIG, LoginTestCase
+from tests.proxy.login.login_rig import CONFIG, LoginTestCase, cause
 from tests.proxy.migration.scripted import Old, mail
 from tests.proxy.migration.scripted_errands import OldErrandMailbox
 
@@ -93,7 +93,7 @@ class GateEarly(LoginTestCase):
         self.assertEqual(self.successResultOf(self.body(other, 7)), letter(7))
         self.failureResultOf(self.body(other, 1), StillAway)
         self.assert_refused(Refusal.UNAVAILABLE, self.log_in(password=b"another"))
-        self.assertEqual(self.account().reason, "nobody answers")
+        self.assertEqual(cause(self.account()), "nobody answers")
 
     def test_after_a_restart_as_well(self) -> None:
         self.admitted().close()
@@ -170,7 +170,7 @@ class GateEarly(LoginTestCase):
             old.octets = len(old.data) + 100
         login = self.log_in()
         self.assertNoResult(login)
-        self.assertIn("login is held until all is here", self.log.events("warning"))
+        self.assertIn("login is held until all is here", self.log.events("info"))
         self.release()
         self.assertEqual(self.count(self.admitted(login)), 8)
         self.assertEqual(self.account().state, State.MOVED)
