@@ -66,6 +66,7 @@ class LegacyHost:
         self.login_delay = 0  # seconds that it wants between two logins of one account (RFC 2449 6.5)
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
+        self._said: tuple[int, float] | None = None  # that it is busy: connections that are left to it, and when
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
 
     def left(self, name: Name) -> None:
@@ -125,9 +126,17 @@ class LegacyHost:
             if now - before < OWN_TROUBLE:
                 self.schedule.answered()
                 return
-        if place.busy():
+        if place.busy() and self._is_news():
             most = self.schedule.allowed
             self._report("legacy server busy", host=self.name, port=self.port, connections=most, reason=error.advice)
+
+    def _is_news(self) -> bool:
+        """Is it to be said that the host is busy? Not at each try of one login, where nothing has changed."""
+        most, now = self.schedule.allowed, self._clock.seconds()
+        if self._said is not None and self._said[0] == most and now - self._said[1] < OWN_TROUBLE:
+            return False
+        self._said = most, now
+        return True
 
 
 def _keep(times: OrderedDict[Name, float], name: Name, at: float) -> None:

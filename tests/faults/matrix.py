@@ -279,8 +279,8 @@ def _one_warning(case: Case, refused: Refusal | None, warnings: list[tuple[str, 
         return
     # A host that says it is busy is one thing, of which everybody is told; that this login was refused is another.
     others = [warning for warning in warnings if warning[0] != "legacy server busy"]
-    assert len(warnings) - len(others) <= 2, warnings  # as often as it said so, where it did twice
-    warnings = others or warnings[:1]
+    assert len(warnings) - len(others) <= 1, warnings
+    warnings = others or warnings
     assert len(warnings) == 1, warnings
     (_, fields), *_ = warnings
     cause, _, remedy = fields["reason"].partition("; ")
