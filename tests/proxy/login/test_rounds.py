@@ -332,7 +332,7 @@ class Asked(Background):
         self.be_busy()
         self.ask("user@123.com")
         self.pass_time(600)
-        self.assertEqual((self.account().asked, self.account().reason), (None, "too many connections"))
+        self.assertEqual((self.account().asked, cause(self.account())), (None, "too many connections"))
         self.assertLess(len(self.legacy.asked), 25)  # each time after a longer pause
 
     def test_not_more_at_once_than_the_host_allows(self) -> None:
