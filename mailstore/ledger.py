@@ -413,6 +413,8 @@ class Ledger:
         inbox = folder.id == folders.INBOX_ID
         uids = dict(self._take(connection, folder, landed)) if inbox else {}
         self.thrown_away += sum(uid is None for uid in uids.values())
+        if uids:  # what was removed before it was here counts as done already
+            self._sums = None
         new = [message for message in landed if message.entry.id not in uids]
         if new:
             messages = [

@@ -73,7 +73,11 @@ _DROP = Prepared(delete(schema.awaited).where(_w.account_id == bindparam("a"), _
 _DROP_UNWANTED = Prepared(delete(schema.awaited).where(_w.account_id == bindparam("a"), _w.unwanted == 1))
 _IS_LISTED = Prepared(select(_b.listed).where(_b.account_id == bindparam("a")))
 _LIST = Prepared(update(schema.mailboxes).where(_b.account_id == bindparam("a")).values(listed=1))
-_UNNUMBERED = Prepared(select(_l.id).where(_l.account_id == bindparam("a"), _OWED, _l.uid.is_(None)).order_by(_l.id))
+_UNNUMBERED = Prepared(
+    select(_l.id)
+    .where(_l.account_id == bindparam("a"), _l.folder_id == INBOX_ID, _OWED, _l.uid.is_(None))
+    .order_by(_l.id)
+)
 _NUMBER = Prepared(
     update(schema.ledger).where(_l.account_id == bindparam("a"), _l.id == bindparam("i")).values(uid=bindparam("new"))
 )
@@ -141,9 +145,10 @@ def show(
     inbox.uidnext += len(unnumbered)
     inbox.highestmodseq += 1
     known = select(_w.ledger_id).where(_w.account_id == account_id)
-    owed = (_l.account_id == account_id, _OWED, _l.uid.is_not(None), _l.id.not_in(known))
+    owed = (_l.account_id == account_id, _l.folder_id == INBOX_ID, _OWED, _l.uid.is_not(None), _l.id.not_in(known))
     prefix = own_uidl(inbox.uidvalidity, 0)[:-1]
-    uidl = case((_l.uidl == "", literal(prefix) + cast(_l.uid, Text)), else_=_l.uidl)
+    name = func.coalesce(_l.shown, _l.uidl)
+    uidl = case((name == "", literal(prefix) + cast(_l.uid, Text)), else_=name)
     columns: list[tuple[str, Any]] = [
         ("account_id", _l.account_id),
         ("folder_id", literal(INBOX_ID)),

@@ -46,9 +46,7 @@ class Daemon:
         self._moving = moving = Moving(config, self._database, reactor, log)
         self._homes, self._mover = moving.homes, moving.mover
         accounts, in_thread = moving.accounts, moving.threads.run
-        hurrying = Hurrying(
-            self._mover, accounts, moving.sealer, self._homes.in_vain, reactor=reactor, in_thread=in_thread, log=log
-        )
+        hurrying = Hurrying(self._mover, self._homes.in_vain, reactor=reactor)
         self._homes.hurry = hurrying.hurry
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)
         gate = LoginGate(

@@ -204,7 +204,7 @@ class LoginGate:
         if account.state is State.MOVING and running is None:
             if not await self._is_listed(account):
                 return None
-            self._mover.apart(self._mover.go_on(account, password))
+            self._mover.apart(self._mover.go_on(account.id))
             return account, None
         if account.state is State.MOVED:
             self._mover.refresh_if_due(account, password)

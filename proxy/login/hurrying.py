@@ -10,15 +10,12 @@ Sessions may be in other processes; here is where the moves are.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Final
 
-from mailstore.accounts import Account, Accounts, State
-from mailstore.errors import SecretUnreadable
-from mailstore.secrets import Sealer
-from proxy.login.mover import Log, Mover
+from twisted.internet.interfaces import IReactorTime
+
+from proxy.login.mover import Mover
 from proxy.migration.move import Move
-from proxy.migration.pull import InThread
-from proxy.wire.door import Secret
 
 AGAIN: Final = 10.0  # seconds after a failure in which nobody is waited for
 
@@ -26,29 +23,15 @@ AGAIN: Final = 10.0  # seconds after a failure in which nobody is waited for
 class Hurrying:
     """All that sessions wait for in this installation."""
 
-    def __init__(
-        self,
-        mover: Mover,
-        accounts: Accounts,
-        sealer: Sealer,
-        in_vain: Callable[[int], None],
-        *,
-        reactor: Any,
-        in_thread: InThread,
-        log: Log,
-    ) -> None:
+    def __init__(self, mover: Mover, in_vain: Callable[[int], None], *, reactor: IReactorTime) -> None:
         """`in_vain` is told of accounts of which nothing comes at the moment."""
         self._mover = mover
-        self._accounts = accounts
-        self._sealer = sealer
         self._in_vain = in_vain
         self._reactor = reactor
-        self._in_thread = in_thread
-        self._log = log
         self._failed: dict[int, float] = {}  # when, by account
         self._starting: dict[int, list[tuple[Collection[int], bool]]] = {}  # what is waited for until a move begins
-        mover.failed = self._has_failed
         mover.begins = self._begins
+        mover.failed = self._has_failed
 
     def hurry(self, account_id: int, uids: Collection[int], whole: bool) -> None:
         """A session waits for these messages of INBOX, or for their headers."""
@@ -61,28 +44,7 @@ class Hurrying:
             self._in_vain(account_id)
         else:
             self._starting[account_id] = [(uids, whole)]
-            self._mover.apart(self._start(account_id))
-
-    async def _start(self, account_id: int) -> None:
-        try:
-            account = await self._in_thread(self._accounts.get, account_id)
-            password = self._password(account)
-        except BaseException:
-            self._has_failed(account_id)
-            raise
-        if account.state is State.MOVING and password is not None:
-            await self._mover.go_on(account, password)
-        else:
-            self._has_failed(account_id)
-
-    def _password(self, account: Account) -> Secret | None:
-        if account.sealed_password is None:
-            return None
-        try:
-            return Secret(self._sealer.open(account.name, account.sealed_password))
-        except SecretUnreadable as error:
-            self._log.error("move not resumed", account=account.name, reason=str(error))
-            return None
+            self._mover.apart(self._mover.go_on(account_id))
 
     def _begins(self, account_id: int, move: Move) -> None:
         self._failed.pop(account_id, None)

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.task import deferLater
 
 from mailstore.accounts import Account
@@ -192,6 +193,7 @@ class LegacyDoor:
     ) -> None:
         """`report` takes a warning for the log."""
         self._reactor = reactor
+        self._entering: set[Deferred[Connection]] = set()  # those on their way in
         sharing: dict[tuple[str, int], list[Domain]] = {}
         for domain in config.domains.values():
             sharing.setdefault(domain.legacy.address, []).append(domain)
@@ -238,24 +240,25 @@ class LegacyDoor:
             if schedule.stopped:
                 raise LegacyUnreachable("the daemon is stopping") from None
             raise
-        greeted: Name | None = None
+        user = server.login_name(name.local, name.domain).encode()
+        entering = Deferred.fromCoroutine(self._enter(attempt, place, user, password))
+        self._entering.add(entering)
         try:
-            connection = await self._connect(server, place, attempt.asked)
-            greeted = name
-            server.host.learn(connection)
-            user = server.login_name(name.local, name.domain).encode()
-            try:
-                await server.speech.login(connection, user, password)
-            except BaseException:
-                connection.abort()
-                raise
+            connection = await entering
         except LegacyError as error:
-            attempt.busy = server.host.refused(place, greeted, error)
+            attempt.busy = server.host.refused(place, attempt.greeted, error)
             place.release()
+            raise
+        except (CancelledError, ConnectingCancelledError):
+            place.release()
+            if schedule.stopped:
+                raise LegacyUnreachable("the daemon is stopping") from None
             raise
         except BaseException:
             place.release()
             raise
+        finally:
+            self._entering.discard(entering)
         server.host.welcomed(place, name)
 
         def left() -> None:
@@ -263,6 +266,18 @@ class LegacyDoor:
             place.release()
 
         return server.speech.source(connection, left, user, password)
+
+    async def _enter(self, attempt: _Attempt, place: Place, user: bytes, password: Secret) -> Connection:
+        server = attempt.server
+        connection = await self._connect(server, place, attempt.asked)
+        attempt.greeted = attempt.name
+        server.host.learn(connection)
+        try:
+            await server.speech.login(connection, user, password)
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
 
     async def _connect(self, server: LegacyServer, place: Place, asked: float) -> Connection:
         """A connection for somebody who has waited for it since `asked`. Raises LegacyError."""
@@ -318,6 +333,8 @@ class LegacyDoor:
             host.schedule.stop()
             if host.bandwidth is not None:
                 host.bandwidth.stop()
+        for entering in list(self._entering):
+            entering.cancel()
 
 
 class _Attempt:
@@ -329,6 +346,7 @@ class _Attempt:
         self.errand = errand
         self.asked = asked  # since when it is waited for
         self.tries = tries  # before this one
+        self.greeted: Name | None = None  # whose attempt it is, once the server has greeted
         self.busy = Busy.NOBODY
 
 

@@ -95,6 +95,7 @@ class Mover:
         # … and with each account whose move has failed, or cannot begin.
         self.failed: Callable[[int], None] = _unnoticed
         self._refreshing: set[int] = set()
+        self._going_on: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
         self._turned_away: Counter[int] = Counter()  # how often in a row an account met a busy host
         self._errands: dict[Name, list[Errand]] = {}  # of this process, but for first logins'
@@ -274,20 +275,30 @@ class Mover:
         if due and not self._stopping and account.id not in self._refreshing and self.moves.of(account.id) is None:
             self.apart(self._refresh(account, password))
 
-    async def go_on(self, account: Account, password: Secret) -> None:
-        """Go on with a move that has failed, since somebody needs what it brings; unless somebody has begun to. Tells
-        `begins` or `failed` of it."""
-        if self._stopping or account.password_state is PasswordState.REJECTED:
-            self.failed(account.id)  # a password that the legacy server no longer takes is not sent again
-        elif account.id not in self._refreshing and self.moves.of(account.id) is None:
-            await self._refresh(account, password)
+    async def go_on(self, account_id: int) -> None:
+        """Go on with a first move that has ended before its end, since somebody needs what it brings; unless it is
+        being gone on with. Tells `begins` or `failed` of it."""
+        account = await self._in_thread(self._accounts.get, account_id)
+        name = name_of(account)
+        if self._stopping or account.state is not State.MOVING or not account.movable:
+            self.failed(account_id)
+        elif account_id in self._going_on or self.moves.of(account_id) is not None:
+            self.hasten(name)
+        else:
+            self._going_on.add(account_id)
+            self.hasten(name)
+            try:
+                error = await self._carry(account, None, Errand(account.domain, Urgency.HELD))
+                if isinstance(error, LegacyError) and not isinstance(error, LoginRejected):
+                    await self._in_thread(self._accounts.set_reason, account.id, error.advice)
+            finally:
+                self._going_on.discard(account_id)
+                self.failed(account_id)  # or it is over: then nobody waits any more
 
     async def _refresh(self, account: Account, password: Secret) -> None:
         self._refreshing.add(account.id)
         try:
             error = await self._carry(account, password, Errand(account.domain, Urgency.REFRESH))
-            if isinstance(error, LegacyError) or self.moves.of(account.id) is None:
-                self.failed(account.id)
         finally:
             self._refreshing.discard(account.id)
         if error is None:

@@ -175,6 +175,7 @@ class Early:
             self._receiver = self._pull
             self._pull.stored += pull.stored
             self._pull.refusals += pull.refusals
+            self._pull.spoilt += pull.spoilt
         came = {entry.id for _, entry in newest if agenda.asked(entry.id)}
         rest = [item for item in wanted if item[1].id not in came]
         differences = [self._sizes[entry.id] - entry.octets for _, entry in newest if entry.id in self._sizes]

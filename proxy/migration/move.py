@@ -22,7 +22,6 @@ The clock is handed in. Nothing here knows POP3, files or tables.
 
 from __future__ import annotations
 
-import enum
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,47 +38,22 @@ from mailstore.mailhome import MailHome
 from proxy.migration import plan
 from proxy.migration.comparing import Comparing
 from proxy.migration.early import Early, Hurries
+from proxy.migration.pauses import Pauses
 from proxy.migration.pull import InThread, Pull
-from proxy.migration.source import ErrandSource, Reopen, Source, SourceBusy, SourceError, SourceLost, Stopped
+from proxy.migration.source import ErrandSource, Reopen, Source, SourceError, SourceLost, Stopped
+from proxy.migration.stages import NEXT, Stage
 from proxy.migration.weighing import Scales
 from proxy.wire.door import Home
 
 T = TypeVar("T")
 
 FEW: Final = 3  # messages that may be refused without doubts about the server, before they are put into quarantine
-PAUSES: Final[Sequence[float]] = (1.0, 2.0, 5.0, 10.0)  # seconds before each new connection while nothing gets stored
-# The same where the server is busy, in all longer than RFC 1939 3's time to an autologout.
-WAITS: Final[Sequence[float]] = (10.0, 20.0, 40.0, *12 * (60.0,))
-
 _LOOK: Final = "if this goes on, look for a proxy or a virus scanner between here and the legacy server"
 _OUT_OF_STEP: Final = f"messages do not come as long as the legacy server announced them; {_LOOK}"
 _DAMAGED: Final = f"a message came damaged, of another length than announced, and was fetched again; {_LOOK}"
 _REFUSED_FIRST: Final = (
     "the legacy server refused a message and gave it when it was asked again; if this goes on, look at its own log"
 )
-
-
-class Stage(enum.Enum):
-    OPENING = "opening"
-    LISTING = "listing"
-    PLANNING = "planning"
-    PULLING = "pulling"
-    CLOSING = "closing"
-    PAUSING = "pausing"
-    DONE = "done"
-    FAILED = "failed"
-
-
-NEXT: Final[Mapping[Stage, frozenset[Stage]]] = {
-    Stage.OPENING: frozenset({Stage.LISTING, Stage.PAUSING, Stage.FAILED}),
-    Stage.LISTING: frozenset({Stage.PLANNING, Stage.PAUSING, Stage.FAILED}),
-    Stage.PLANNING: frozenset({Stage.PULLING, Stage.PAUSING, Stage.FAILED}),
-    Stage.PULLING: frozenset({Stage.CLOSING, Stage.PAUSING, Stage.FAILED}),
-    Stage.CLOSING: frozenset({Stage.DONE, Stage.FAILED}),
-    Stage.PAUSING: frozenset({Stage.OPENING, Stage.FAILED}),
-    Stage.DONE: frozenset(),
-    Stage.FAILED: frozenset(),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +69,6 @@ class Terms:
 
 def _unnoticed(_why_not: str) -> None:
     """Nobody waits for it."""
-
-
-class Pauses:
-    """How long to wait before each new connection."""
-
-    def __init__(self) -> None:
-        self._settled = self._lost = self._busy = 0
-
-    def after(self, error: SourceLost, settled: int) -> float | None:
-        """Seconds; None when it was tried often enough. `settled`: messages done with in this run."""
-        if settled != self._settled:
-            self._settled, self._lost, self._busy = settled, -1, 0
-        if isinstance(error, SourceBusy):
-            pauses, at = WAITS, self._busy
-            self._busy += 1
-        else:
-            self._lost += 1
-            pauses, at = PAUSES, self._lost
-        return pauses[at] if at < len(pauses) else None
 
 
 class Again:

@@ -21,7 +21,7 @@ import twisted.protocols.tls  # noqa: F401
 import mailstore.mailhome  # noqa: F401
 import proxy.imap.session  # noqa: F401
 from proxy import config
-from proxy.migration import move, pull
+from proxy.migration import pauses, pull
 
 BATCH = 25
 PAUSES = (0.02, 0.05, 0.1, 0.1)  # seconds
@@ -36,7 +36,7 @@ def daemon(configuration: Path, log: Path, *, stopped: bool) -> int:
     if stopped:
         os.kill(os.getpid(), signal.SIGSTOP)
     pull.BATCH_MESSAGES = BATCH  # type: ignore[misc]
-    move.PAUSES = PAUSES  # type: ignore[misc, assignment]
+    pauses.PAUSES = PAUSES  # type: ignore[misc, assignment]
     from proxy.daemon import service  # the reactor is each daemon's own
 
     return service.serve(config.load(configuration))

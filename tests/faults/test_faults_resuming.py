@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from twisted.internet import error as net
 
-from proxy.migration.move import PAUSES
+from proxy.migration.pauses import PAUSES
 from tests.faults.ferrying import Ferry, Nursery
 from tests.faults.injecting import Fault, Kind
 from tests.faults.matrix import BOX

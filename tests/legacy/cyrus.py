@@ -87,7 +87,9 @@ class Cyrus(RootedPeer):
 
     def start(self) -> None:
         with (self.root / "log").open("ab") as log:
-            self._process = subprocess.Popen(self.inside(f"{_PROGRAMS}/master", "-D"), stdout=log, stderr=log)
+            command = self.inside(f"{_PROGRAMS}/master", "-D")
+            # In a group of its own: its end is told to all of its group.
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         wait_for_port(self.pop3, self._process)
 
     def stop(self) -> None:

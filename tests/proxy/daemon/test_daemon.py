@@ -22,7 +22,7 @@ from proxy.config import Config, Listen
 from proxy.daemon.alone import NotAlone
 from proxy.daemon.listeners import PLAIN, CannotListen
 from proxy.daemon.service import Daemon
-from proxy.migration import move
+from proxy.migration import pauses
 from tests.legacy.server import Behaviour, LegacyServer
 from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD, RecordingLog
 from tests.proxy.migration.scripted import folder, mail
@@ -80,7 +80,7 @@ class DaemonTestCase(TestCase):
 
     def setUp(self) -> None:
         self.patch(secrets, "_hasher", CHEAP)
-        self.patch(move, "PAUSES", (0.0, 0.0, 0.0, 0.0))
+        self.patch(pauses, "PAUSES", (0.0, 0.0, 0.0, 0.0))
         self.state = folder(self)
         self.log = RecordingLog()
         self.clients: list[Client] = []

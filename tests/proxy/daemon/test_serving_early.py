@@ -261,7 +261,7 @@ class OldServersThatFail(Early):
             daemon = await self.daemon(legacy.port)
             imap = await self.imap(daemon)
             answer = imap.ask(b"a " + LOGIN, b"a OK")
-            await self.until(lambda: "login is held until all is here" in self.log.events("info"))
+            await self.until(lambda: "login is held until all is here" in self.log.events("warning"))
             self.assertFalse(answer.called)
             legacy.release()
             await answer
@@ -350,7 +350,7 @@ class InWhateverProcess(Early):
             await pop3.expect(b".")
             await pop3.ask(b"QUIT", b"+OK")
             self.assertEqual(self.account_state(daemon), State.MOVING)
-            await self.until(lambda: not daemon._mover._refreshing)  # what the login began
+            await self.until(lambda: not daemon._mover._going_on)  # what the login began
             legacy.listen_again(reactor)
             legacy.release()
             self.patch_again()

@@ -12,10 +12,10 @@ from proxy import config
 from proxy.legacy.errors import LegacyUnreachable
 from proxy.login import hurrying
 from proxy.login.hurrying import Hurrying
-from proxy.migration import move
+from proxy.migration import pauses
 from proxy.wire.door import Home, Refusal
 from tests.proxy.login.login_rig import CONFIG, LoginTestCase, cause
-from tests.proxy.migration.scripted import Old, direct, mail
+from tests.proxy.migration.scripted import Old, mail
 from tests.proxy.migration.scripted_errands import OldErrandMailbox
 
 
@@ -30,7 +30,7 @@ class GateEarly(LoginTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(move, "PAUSES", ())
+        self.patch(pauses, "PAUSES", ())
         text = CONFIG.format(state=self.state, accounts="open", port=110, connections=20)
         self.config = config.parse(text.replace("[migration]", '[migration]\nlogin = "serve"').encode())
         self.old = self.legacy.mailboxes["user@123.com"] = OldErrandMailbox()
@@ -40,15 +40,7 @@ class GateEarly(LoginTestCase):
 
     def start(self) -> None:
         super().start()
-        hurried = Hurrying(
-            self.mover,
-            self.accounts,
-            self.sealer,
-            self.homes.in_vain,
-            reactor=self.clock,
-            in_thread=direct,
-            log=self.log,
-        )
+        hurried = Hurrying(self.mover, self.homes.in_vain, reactor=self.clock)
         self.homes.hurry = hurried.hurry
 
     def body(self, home: Home, uid: int) -> Deferred[bytes]:

@@ -367,6 +367,12 @@ class Busy(DoorCase):
         self.connections[-1].login_result.callback(None)
         self.successResultOf(opening).abort()
 
+    def test_and_those_who_are_on_their_way_in(self) -> None:
+        self.door.stop()
+        self.failureResultOf(self.opening, LegacyUnreachable)
+        self.assertTrue(self.connections[0].aborted)
+        self.assertEqual(self.slots_free(), 2)
+
     def test_at_the_daemon_s_end_those_who_wait_are_told(self) -> None:
         self.refuse(LegacyBusy("later"))
         self.door.stop()

@@ -26,7 +26,7 @@ from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.rounds import Rounds
-from proxy.migration import move
+from proxy.migration import pauses
 from proxy.pop3.client import connection as pop3_client
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.legacy.server import Behaviour, LegacyServer
@@ -44,8 +44,8 @@ class EndToEnd(TestCase):
 
     def setUp(self) -> None:
         self.patch(secrets, "_hasher", CHEAP)
-        self.patch(move, "PAUSES", (0.0, 0.0, 0.0, 0.0))
-        self.patch(move, "WAITS", (0.0,) * len(move.WAITS))
+        self.patch(pauses, "PAUSES", (0.0, 0.0, 0.0, 0.0))
+        self.patch(pauses, "WAITS", (0.0,) * len(pauses.WAITS))
         self.patch(pop3_client, "PROBE_TIME", 0.2)
         self.patch(door, "Legacy", self.impatient)
         self.patch(door, "PATIENCE", 0.0)

@@ -13,7 +13,7 @@ from mailstore.secrets import Sealer, verify_password
 from proxy.legacy.errors import LegacyBusy, LegacyUnreachable, MaildropInUse
 from proxy.login import rounds
 from proxy.login.legacy import HostBusy
-from proxy.migration import move, pull
+from proxy.migration import pauses, pull
 from proxy.wire.door import Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase, cause
 from tests.proxy.migration.scripted import ALWAYS, mail
@@ -27,7 +27,7 @@ class Background(LoginTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.patch(pull, "BATCH_SECONDS", 0.0)
-        self.patch(move, "PAUSES", ())
+        self.patch(pauses, "PAUSES", ())
         self.old.add(1, 2, 3)
 
     def mover_time(self) -> float:
@@ -133,7 +133,7 @@ class Retries(Background):
         self.assertEqual((self.account().state, self.account().reason), (State.MOVED, ""))
 
     def test_a_password_that_is_refused_when_a_lost_connection_is_replaced_is_sent_once_too(self) -> None:
-        self.patch(move, "PAUSES", (1.0,))
+        self.patch(pauses, "PAUSES", (1.0,))
         self.background()
         self.old.breaks = {"u2": 1}
         login = self.log_in()

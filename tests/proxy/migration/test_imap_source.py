@@ -14,7 +14,7 @@ from mailstore.ledger import Sums
 from mailstore.mailhome import MailHome
 from proxy.imap.client import connection as imap_client
 from proxy.legacy.settings import Legacy
-from proxy.migration import move as move_module
+from proxy.migration import pauses
 from proxy.migration.imap_source import ImapManners, ImapSource
 from proxy.migration.move import Move, Terms
 from proxy.migration.pop3_source import Manners, source_error
@@ -43,7 +43,7 @@ class ImapMoveCase(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        self.patch(move_module, "PAUSES", (0.0, 0.0, 0.0, 0.0))
+        self.patch(pauses, "PAUSES", (0.0, 0.0, 0.0, 0.0))
         self.manner = Manner()
         self.boxes = {b"INBOX": kept("a", "b", "c"), b"Work": kept("d", "e", first=7), b"Empty": []}
         self.server = ImapServer(self.boxes, self.manner)

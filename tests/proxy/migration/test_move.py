@@ -7,8 +7,9 @@ from collections import deque
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import SEEN
 from proxy.migration import plan
-from proxy.migration.move import PAUSES, Stage
+from proxy.migration.pauses import PAUSES
 from proxy.migration.source import SourceLost, SourceUnusable
+from proxy.migration.stages import Stage
 from tests.proxy.migration.scripted import ALWAYS, NOW, MigrationTestCase, Old, mail
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from proxy.migration.move import PAUSES, WAITS, Pauses
+from proxy.migration.pauses import PAUSES, WAITS, Pauses
 from proxy.migration.source import SourceBusy, SourceLost
 from tests.proxy.migration.scripted import ALWAYS, MigrationTestCase, mail
 

@@ -6,8 +6,8 @@ from itertools import product
 
 from twisted.internet.defer import Deferred
 
-from proxy.migration.move import NEXT, Stage
 from proxy.migration.source import SourceLost
+from proxy.migration.stages import NEXT, Stage
 from tests.proxy.migration.scripted import MigrationTestCase, mail
 
 

@@ -10,9 +10,9 @@ from mailstore.errors import StorageFailed
 from mailstore.landing import Landing
 from mailstore.ledger import Entry, Listed, Sums
 from proxy.migration import pull as pulling
-from proxy.migration.move import Stage
 from proxy.migration.pull import HIGH_WATER, Pull
 from proxy.migration.source import SourceLost
+from proxy.migration.stages import Stage
 from tests.proxy.migration.scripted import MigrationTestCase, ScriptedSource, Threads, mail
 
 

@@ -8,6 +8,7 @@ import re
 from twisted.internet.defer import Deferred
 
 from mailstore.accounts import State
+from proxy.migration import pauses
 from proxy.wire.door import Home, LoginRefused
 from tests.legacy.quirks import QuirkyServer, Source
 from tests.legacy.server import unique_id
@@ -227,9 +228,8 @@ class Empty(QuirkTestCase):
         return server
 
     def patch_pauses(self) -> None:
-        from proxy.migration import move
 
-        self.patch(move, "PAUSES", ())
+        self.patch(pauses, "PAUSES", ())
 
     def test_it_is_asked_for_a_second_time(self) -> Deferred[None]:
         """Empty message list when using Gmail with POP (Webklex/php-imap#255)"""
@@ -265,6 +265,5 @@ class Empty(QuirkTestCase):
         return self.run_async(test())
 
     def patch_pauses_again(self) -> None:
-        from proxy.migration import move
 
-        self.patch(move, "PAUSES", (0.0, 0.0, 0.0))
+        self.patch(pauses, "PAUSES", (0.0, 0.0, 0.0))
