@@ -261,7 +261,7 @@ class OldServersThatFail(Early):
             daemon = await self.daemon(legacy.port)
             imap = await self.imap(daemon)
             answer = imap.ask(b"a " + LOGIN, b"a OK")
-            await self.until(lambda: "login is held until all is here" in self.log.events("warning"))
+            await self.until(lambda: "login is held until all is here" in self.log.events("info"))
             self.assertFalse(answer.called)
             legacy.release()
             await answer
