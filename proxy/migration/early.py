@@ -30,6 +30,7 @@ from mailstore.index.awaited import Noted
 from mailstore.ledger import Entry
 from mailstore.mailhome import MailHome
 from proxy.legacy.settings import ONE_AT_A_TIME, Window
+from proxy.migration import weighing
 from proxy.migration.agenda import Agenda, Item
 from proxy.migration.pull import Pull
 from proxy.migration.source import ErrandSource, Receiver, SourceError
@@ -37,7 +38,7 @@ from proxy.wire.door import Home
 
 FIRST_HEADERS: Final = 50  # the screen that a client shows first
 FEW_HEADERS: Final = 8  # … where each costs a round trip
-SAMPLE: Final = 4  # messages whose sizes are looked at
+SAMPLE: Final = weighing.FEW  # messages whose sizes are looked at: if all are wrong, that is no reason to hang up
 SAMPLE_OCTETS: Final = 64 * 1024  # … and what each of them may be at most: the user waits for them
 LINE_END: Final = 2  # octets
 TRAY: Final = 500  # headers kept in one transaction

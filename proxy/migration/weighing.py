@@ -24,7 +24,7 @@ from typing import Final
 from mailstore.landing import Written
 from mailstore.ledger import Entry
 
-FEW: Final = 3  # in a row that may not fit before the connection is doubted; for each that came the same twice …
+FEW: Final = 4  # in a row that may not fit before the connection is doubted; for each that came the same twice …
 MORE: Final = 2  # … so many more
 PART: Final = 10  # of so many one that came the same twice, and LIST is not exact
 
