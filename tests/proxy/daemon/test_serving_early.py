@@ -13,7 +13,7 @@ from proxy import config
 from proxy.config import Config, Listen
 from proxy.daemon.service import Daemon
 from proxy.legacy.settings import Window
-from proxy.login import hurrying
+from proxy.login import awaiting, hurrying
 from proxy.migration import early
 from tests.legacy.holding import HoldingServer
 from tests.legacy.server import Behaviour, unique_id
@@ -330,6 +330,8 @@ class InWhateverProcess(Early):
         return self.run_async(test())
 
     def test_one_that_goes_away_leaves_the_listing_and_what_is_here(self) -> Deferred[None]:
+        self.patch(awaiting, "PATIENCE", 2.0)
+
         async def test() -> None:
             legacy = self.holding()
             daemon = await self.daemon(legacy.port)

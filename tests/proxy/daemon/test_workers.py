@@ -111,7 +111,7 @@ class BetweenWorkers(WithWorkers):
             os.kill(pid, signal.SIGSTOP)
             await first.ask(b"c STORE 3 +FLAGS (\\Flagged)", b"c OK")
             os.kill(pid, signal.SIGCONT)
-            await second.ask(b"d NOOP", b"* 3 FETCH")
+            await second.ask(b"d IDLE", b"* 3 FETCH")  # what it is told waits with the command, in whichever order
             await self.stop(daemon)
 
         return self.run_async(test())
