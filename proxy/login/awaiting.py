@@ -33,6 +33,7 @@ class Awaiting:
     def __init__(self, hurry: Hurry, clock: IReactorTime | None) -> None:
         """Without a clock, who waits does so until something happens."""
         self.changes = 0  # to INBOX, so far
+        self.vain = 0  # how often it was said that nothing comes
         self._hurry = hurry
         self._clock = clock
         self._waiting: list[Deferred[bool]] = []
@@ -44,6 +45,7 @@ class Awaiting:
 
     def in_vain(self) -> None:
         """Nothing comes at the moment."""
+        self.vain += 1
         self._wake(False)
 
     def _wake(self, again: bool) -> None:
@@ -82,6 +84,7 @@ class Wait:
         self._awaiting = awaiting
         self._asked: set[tuple[int, bool]] = set()
         self._missing = 0  # messages at the last look
+        self._vain = awaiting.vain  # as it was when something was last asked for
         self._until = 0.0
 
     async def over(self, missing: NotArrived, seen: int) -> bool:
@@ -89,6 +92,10 @@ class Wait:
         changes there had been when it was begun."""
         awaiting = self._awaiting
         new = {uid for uid in missing.uids if (uid, missing.whole) not in self._asked}
+        if new:
+            self._vain = awaiting.vain
+        elif awaiting.vain != self._vain:  # it was said while the operation was run, and will not be said again
+            return False
         if new or len(missing.uids) < self._missing:
             self._until = awaiting.now + min(PATIENCE + missing.octets / SLOW, MOST)
         self._missing = len(missing.uids)

@@ -139,6 +139,22 @@ class Waiting(WaitingTestCase):
         self.failureResultOf(waiting, StillAway)
         self.failureResultOf(header, StillAway)
 
+    def test_in_vain_while_it_looked_again(self) -> None:
+        """It was said between two looks, and will not be said again."""
+        looks: list[bool] = []
+
+        def looking(home: MailHome) -> list[bytes]:
+            looks.append(True)
+            try:
+                return read(2, 3)(home)
+            finally:
+                if len(looks) == 2:
+                    self.homes.in_vain(1)
+
+        waiting = self.run_on(looking)
+        self.arrive(2)
+        self.failureResultOf(waiting, StillAway)
+
     def test_in_vain_where_nobody_fetches(self) -> None:
         self.homes.hurry = self.homes._nobody_fetches
         self.failureResultOf(self.run_on(read(2)), StillAway)
