@@ -161,7 +161,7 @@ _ADDED: Final = (
     *("folder", "folder_id", "legacy_id", "shown"),
 )
 _ADD = Prepared(insert(schema.ledger).values({name: bindparam(name) for name in _ADDED}))
-_STORED = (
+_STORED = Prepared(
     update(schema.ledger)
     .where(*_HERE)
     .values(
@@ -430,7 +430,7 @@ class Ledger:
             self._bytes_of(m) | {"new_uid": uid, "now": now} for m in landed if (uid := uids[m.entry.id]) is not None
         ]
         if values:
-            connection.execute(_STORED, values)
+            _STORED.many(connection, values)
 
     def _bytes_of(self, message: Landed) -> dict[str, Any]:
         return {
@@ -449,7 +449,7 @@ class Ledger:
                 if shown := _shown(message.entry):
                     named = {"a": self._account_id, "f": place.folder_id, "u": uid, "was": place.file}
                     connection.execute(_NAMED, named | {"to": shown})
-            connection.execute(_STORED, entry | self._bytes_of(message) | {"new_uid": uid})
+            _STORED.run(connection, entry | self._bytes_of(message) | {"new_uid": uid})
             if uid is None:  # moved to another folder by the user
                 connection.execute(_OUTCOME, entry | {"new": Outcome.DELETED.value, "why": ""})
         self._take_away(connection, (message for message, _ in known))

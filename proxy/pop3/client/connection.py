@@ -224,7 +224,7 @@ class Connection:
         await result
 
     def pause(self) -> None:
-        """Hand the sink no more for now. What was read already, at most 64 KiB, still comes."""
+        """Hand the sink no more for now. What was read already, at most 192 KiB, still comes."""
         self._session.wire.pause()
 
     def resume(self) -> None:
