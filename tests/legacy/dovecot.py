@@ -20,9 +20,17 @@ def program() -> str | None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody else is given while this process lives.
+
+    It stays bound, but nobody listens: beside that a server can listen, as all of them set SO_REUSEADDR, as often as it
+    is started; and neither `bind` to port 0 nor an outgoing connection takes it, in whatever process.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    held.detach()  # open until the process ends
+    return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
