@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import resource
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -119,5 +119,11 @@ def full_disk(octets: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def open_descriptors() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+def open_descriptors(below: Path) -> int:
+    """How many this process has for what is, or was, below a directory: what other tests of this process have left open
+    may be closed at any time."""
+    found = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one by which they are listed
+            found += descriptor.readlink().is_relative_to(below.resolve())
+    return found

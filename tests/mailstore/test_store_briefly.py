@@ -200,9 +200,9 @@ def test_many_logs_are_synced_at_once(
 
 def test_a_home_that_rests_wakes_when_it_is_asked(home: MailHome) -> None:
     append(home, b"one")
-    before = open_descriptors()
+    before = open_descriptors(home.maildir.root.parent)
     home.rest()
-    assert open_descriptors() < before
+    assert open_descriptors(home.maildir.root.parent) < before
     home.rest()
     assert bodies(home) == {1: b"one"}
     home.rest()

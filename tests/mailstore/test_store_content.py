@@ -72,14 +72,14 @@ def test_a_file_that_cannot_be_read_is_lost(make: Make, monkeypatch: pytest.Monk
         content.read(0, 4)
 
 
-def test_closing_twice_closes_nobody_elses_file(make: Make) -> None:
-    descriptors = open_descriptors()
+def test_closing_twice_closes_nobody_elses_file(tmp_path: Path, make: Make) -> None:
+    descriptors = open_descriptors(tmp_path)
     content = make(b"x")
     content.close()
-    other = os.open("/dev/null", os.O_RDONLY)
+    other = os.open(tmp_path / "message", os.O_RDONLY)
     content.close()
     os.close(other)
-    assert open_descriptors() == descriptors
+    assert open_descriptors(tmp_path) == descriptors
 
 
 def test_what_was_begun_is_read_to_its_end_after_an_expunge(home: MailHome) -> None:

@@ -81,11 +81,11 @@ def test_what_is_no_database_is_refused_and_left_alone(
     tmp_path: Path, opening: Callable[[Path], AccountsDatabase]
 ) -> None:
     (tmp_path / "accounts.db").write_bytes(b"something else" * 100)
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(tmp_path)
     with pytest.raises(StorageFailed, match="not a database"):
         opening(tmp_path)
     assert (tmp_path / "accounts.db").read_bytes() == b"something else" * 100
-    assert open_descriptors() == descriptors
+    assert open_descriptors(tmp_path) == descriptors
 
 
 @BOTH
@@ -210,7 +210,7 @@ def test_other_errors_stay_what_they_are(error: BaseException) -> None:
 def test_a_full_disk_leaves_nothing_half_done(home: MailHome, octets: int) -> None:
     """… whether the message does not fit, or the database's log of changes."""
     append(home, b"one")
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(home.maildir.root.parent)
     stored = 1
     with full_disk(octets), pytest.raises(StorageFailed):
         for _ in range(60):
@@ -219,14 +219,14 @@ def test_a_full_disk_leaves_nothing_half_done(home: MailHome, octets: int) -> No
     assert len(rows(home)) == stored
     check_whole(home)
     assert debris(home) == []
-    assert open_descriptors() == descriptors
+    assert open_descriptors(home.maildir.root.parent) == descriptors
     append(home, b"x" * 200_000)  # and there is room again
     check_whole(home)
 
 
 def test_opening_and_closing_leaves_nothing_open(tmp_path: Path) -> None:
     open_home(tmp_path).close()
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(tmp_path)
     for _ in range(3):
         home = open_home(tmp_path)
         append(home, b"x")
@@ -236,7 +236,7 @@ def test_opening_and_closing_leaves_nothing_open(tmp_path: Path) -> None:
         with pytest.raises(NoSuchFolder):
             append(home, b"x", "missing")
         home.close()
-    assert open_descriptors() == descriptors
+    assert open_descriptors(tmp_path) == descriptors
 
 
 def test_a_home_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_home_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> Non
     home.close()
     (tmp_path / "Maildir" / "tmp").rmdir()
     (tmp_path / "Maildir" / "tmp").touch()
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(tmp_path)
     with pytest.raises(StorageFailed):
         open_home(tmp_path)
     (tmp_path / "Maildir" / "tmp").unlink()
@@ -252,7 +252,7 @@ def test_a_home_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> Non
     index_path(tmp_path / "Maildir").mkdir()  # what is no database at all is set aside: test_store_damage
     with pytest.raises(StorageFailed):
         open_home(tmp_path)
-    assert open_descriptors() == descriptors
+    assert open_descriptors(tmp_path) == descriptors
 
 
 def test_one_engine_serves_many_mailboxes(tmp_path: Path) -> None:

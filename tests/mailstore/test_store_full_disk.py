@@ -106,7 +106,7 @@ def test_done_or_refused(template: Path, tmp_path: Path, name: str, reason: int)
         shutil.copytree(template, path)
         home = open_home(path)
         before = contents(home)
-        descriptors = open_descriptors()
+        descriptors = open_descriptors(path)
         done = False
         with refusing(step, reason) as steps:
             try:
@@ -116,7 +116,7 @@ def test_done_or_refused(template: Path, tmp_path: Path, name: str, reason: int)
                 refusals += 1
             if name != "rename":  # its directories follow when there is room again
                 states.append(contents(home))  # whatever the disk does, what is there is read
-        assert open_descriptors() == descriptors
+        assert open_descriptors(path) == descriptors
         if not done and name in ALL_OR_NONE:
             assert states[-1] == before
         append(home, b"afterwards")  # there is room again: what could not be worked off is, by the next opening at last

@@ -183,7 +183,7 @@ def test_bytes_that_did_not_reach_the_disk_get_no_name(
 
 
 def test_a_full_disk(home: MailHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(home.maildir.root.parent)
     landing = new_landing(home)
 
     def full(*_: object) -> None:
@@ -198,7 +198,7 @@ def test_a_full_disk(home: MailHome, monkeypatch: pytest.MonkeyPatch) -> None:
     assert landing.take_spoilt() == []
     landing.close()
     landing.close()
-    assert open_descriptors() == descriptors
+    assert open_descriptors(home.maildir.root.parent) == descriptors
     assert debris(home) == []  # half a message takes no room
 
 
@@ -275,7 +275,7 @@ def test_a_message_that_comes_again_has_one_file(home: MailHome) -> None:
 
 def test_a_maildir_without_its_directories(home: MailHome) -> None:
     (home.maildir.root / "cur").rmdir()
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(home.maildir.root.parent)
     with pytest.raises(StorageFailed):
         new_landing(home)
-    assert open_descriptors() == descriptors
+    assert open_descriptors(home.maildir.root.parent) == descriptors

@@ -51,7 +51,7 @@ def test_what_is_there_is_served(account: Path, name: str, while_open: bool) -> 
     after = DAMAGE[name](account / "Maildir", files)
     if not while_open:
         home = opened(account, said)
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(account)
     home.reconcile()
     touch(home)  # that a file has another size shows when it is read
     home.reconcile()
@@ -67,7 +67,7 @@ def test_what_is_there_is_served(account: Path, name: str, while_open: bool) -> 
     assert not after.said or any(after.said in event for event in said), said
     home.reconcile()
     assert not home.reconcile(INBOX_ID) or name in {"directory_for_a_file", "pipe_for_a_file", "links_elsewhere"}
-    assert open_descriptors() == descriptors
+    assert open_descriptors(account) == descriptors
     home.close()
 
 

@@ -330,7 +330,7 @@ def test_one_lost_message_of_many_closes_the_others(home: MailHome) -> None:
     for _ in range(3):
         append(home, b"x")
     (cur(home) / files(home)[1]).unlink()
-    before = open_descriptors()
+    before = open_descriptors(home.maildir.root.parent)
     with pytest.raises(MessageLost):
         home.open_many(INBOX_ID, [1, 2, 3])
-    assert open_descriptors() == before
+    assert open_descriptors(home.maildir.root.parent) == before

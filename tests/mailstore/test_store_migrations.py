@@ -104,14 +104,14 @@ def test_a_file_of_an_unknown_revision_is_refused_and_left_alone(tmp_path: Path)
     AccountsDatabase(tmp_path / "accounts.db").close()
     age(tmp_path / "Maildir.db", "9999")
     age(tmp_path / "accounts.db", "9999")
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(tmp_path)
     with pytest.raises(StorageFailed, match="another version of mailferry"):
         open_home(tmp_path)
     with pytest.raises(StorageFailed, match="another version of mailferry"):
         MailboxEngine().open(tmp_path / "accounts.db")
     with pytest.raises(StorageFailed, match="another version of mailferry"):
         AccountsDatabase(tmp_path / "accounts.db")
-    assert open_descriptors() == descriptors
+    assert open_descriptors(tmp_path) == descriptors
     age(tmp_path / "Maildir.db", HEAD)
     home = open_home(tmp_path)
     assert len(rows(home)) == 1

@@ -101,7 +101,7 @@ def test_a_key_of_another_length_is_refused_and_kept(tmp_path: Path, length: int
 
 
 def test_a_key_that_cannot_be_made(tmp_path: Path) -> None:
-    descriptors = open_descriptors()
+    descriptors = open_descriptors(tmp_path)
     with pytest.raises(StorageFailed) as caught:
         load_key(tmp_path / "missing" / "sealing.key")
     assert str(tmp_path) not in str(caught.value)
@@ -111,7 +111,7 @@ def test_a_key_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir(mode=0o700)
     with pytest.raises(StorageFailed):
         load_key(tmp_path / "directory")
-    assert open_descriptors() == descriptors
+    assert open_descriptors(tmp_path) == descriptors
 
 
 def test_of_two_that_make_the_key_one_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
