@@ -74,9 +74,11 @@ class Relay:
             self._begin(self._down, client, server)
 
     def _connected(self) -> socket.socket:
-        """With little room for what the server has sent and nobody has taken: else it would soon be done."""
+        """With little room for what the server has sent and nobody has taken: else it would soon be done. The room at
+        its own end grows with the size of a segment, which on loopback is 64 KB: there a network's."""
         server = socket.socket()
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)
         try:
             server.connect(("127.0.0.1", self.target))
         except OSError:
