@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import poplib
 import select
 import signal
 import subprocess
@@ -60,6 +61,16 @@ def until_moved(daemon: Daemon, user: str, seconds: int = 60) -> None:
     raise AssertionError(f"not moved:\n{daemon.log}")
 
 
+def listed_sizes(legacy: Dovecot, user: str) -> list[int]:
+    """Octets of each message, by the legacy server's LIST."""
+    client = poplib.POP3("127.0.0.1", legacy.pop3, timeout=60)
+    client.user(user)
+    client.pass_(PASSWORD)
+    lines = client.list()[1]
+    client.quit()
+    return [int(line.split()[1]) for line in lines]
+
+
 def listing(daemon: Daemon, user: str) -> tuple[dict[int, tuple[object, ...]], list[str]]:
     """All that a client keeps of a mailbox: by UID size, date and flags; and the UIDLs."""
     with looking(daemon.ports["imap"], f"{user}@123.com") as client:
@@ -99,7 +110,10 @@ def test_the_first_screen_of_a_mailbox_far_away_and_the_same_as_with_hold_in_the
         first = client.fetch([1], ["BODY.PEEK[]"])
         assert first[1][b"BODY[]"] == old[0].raw
         sizes = client.fetch(client.search(), ["RFC822.SIZE"])
-        assert [sizes[uid][b"RFC822.SIZE"] for uid in sorted(sizes)] == [len(mail.raw) for mail in old]
+        # What is not here yet is as long as LIST says; Dovecot's leaves out the line end that a last line without gets.
+        for uid, mail, octets in zip(sorted(sizes), old, listed_sizes(legacy, "distant"), strict=True):
+            assert sizes[uid][b"RFC822.SIZE"] in {octets, len(mail.raw)}
+            assert octets in {len(mail.raw), len(mail.raw) - len(b"\r\n")}
     until_moved(early, "distant")
     held = make_daemon(f'port = {legacy.pop3}\ntls = "none"')
     assert listing(early, "distant") == listing(held, "distant")
