@@ -52,6 +52,6 @@ def test_any_pattern_is_answered(pattern: str) -> None:
 
 
 def test_no_pattern_is_slow() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     listed(["a" * 200 + "/" + "b" * 50], "*a%" * 300 + "c")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

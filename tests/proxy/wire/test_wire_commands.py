@@ -437,7 +437,7 @@ def test_any_bytes(data: bytes) -> None:
 
 def test_time_grows_with_what_is_sent() -> None:
     """Each would take many seconds if it grew with the square."""
-    start = time.perf_counter()
+    start = time.process_time()
     rig = Rig(Limits())
     line = b"a " + b"x" * 60_000
     assert rig.say(*bytewise(line + b"\r\n")) == [Ready(b"a", (b"x" * 60_000,))]
@@ -446,7 +446,7 @@ def test_time_grows_with_what_is_sent() -> None:
     (event,) = rig.say(b"a APPEND x {60000+}\r\n", *bytewise(b"y" * 60_000), b"\r\n")
     assert plain(event) == (b"a", b"APPEND x ", (60_000, ("file", b"y" * 60_000), False), b"")
     assert len(rig.say(b"a NOOP\r\n" * 10_000)) == 10_000
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_amid_a_command() -> None:

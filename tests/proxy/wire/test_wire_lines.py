@@ -147,8 +147,8 @@ def test_leftovers() -> None:
 
 def test_ten_thousand_lines_at_once_and_a_long_line_bytewise() -> None:
     """Either would take many seconds if the time grew with the square."""
-    start = time.perf_counter()
+    start = time.process_time()
     assert fed(512, b"NOOP\r\n" * 10_000) == [b"NOOP"] * 10_000
     line = b"x" * 60_000
     assert fed(65_536, *bytewise(line + b"\r\n")) == [line]
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

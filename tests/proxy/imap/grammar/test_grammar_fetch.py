@@ -159,7 +159,7 @@ def test_a_deep_section_is_taken() -> None:
 
 
 def test_long_nonsense_takes_no_long_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for text in (
         b"(" * 60_000,
         b"BODY[" + b"1." * 30_000 + b"x]",
@@ -168,4 +168,4 @@ def test_long_nonsense_takes_no_long_time() -> None:
     ):
         with pytest.raises(BadSyntax):
             items(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -174,10 +174,10 @@ def test_inbox_against_regular_expressions(pattern: str, name: str) -> None:
 
 
 def test_no_pattern_takes_long() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert not matches("*%" * 30_000 + "x", "a/" * 500)
     assert not matches("*a" * 500 + "b", "a" * 1000)
     assert matches("%a" * 500 + "*", "a" * 1000)
     pattern = FolderPattern("*a%b*c%")
     assert not any(pattern.matches("abab/" * 20 + str(number)) for number in range(2_000))
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3

@@ -75,13 +75,13 @@ def test_any_shape_of_search(begin: bytes, text: bytes) -> None:
 
 def test_the_longest_lines_of_every_command() -> None:
     """A line of 64 KB that goes on in the least pleasant way, for every command."""
-    start = time.perf_counter()
+    start = time.process_time()
     for name in ARGUMENTS:
         for begin in (b"", b"1 ", b"x ", b"1 BODY[HEADER.FIELDS (", b"1 FLAGS "):
             for unit in (b"(", b'"\\', b"\\\\", b"1,", b"a ", b"1:", b"&-", b"[", b'"" '):
                 line = name.encode() + b" " + begin + unit * (64_000 // len(unit))
                 attempt((line,), utf8=False)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_forty_thousand_commands_a_second() -> None:
@@ -89,11 +89,11 @@ def test_forty_thousand_commands_a_second() -> None:
     reader = CommandReader(Limits(), io.BytesIO)
     count, best = 2_000, 0.0
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(count):
             reader.feed(b"A001 UID FETCH 1:* (FLAGS UID)\r\n")
             event = reader.next()
             assert isinstance(event, Ready)
             parse(event)
-        best = max(best, count / (time.perf_counter() - start))
+        best = max(best, count / (time.process_time() - start))
     assert best > 10_000

@@ -212,7 +212,7 @@ def test_chains_are_not_deep() -> None:
      b"SEEN " * 12_000, b"1 " * 30_000, b")" * 60_000, b"(SEEN" + b")" * 60_000, b"NOT (" * 12_000, b"1," * 30_000],
 )  # fmt: skip
 def test_bad_ones_are_refused_quickly(text: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadSyntax):
         search(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

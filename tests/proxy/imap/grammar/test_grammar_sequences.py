@@ -70,8 +70,8 @@ def test_beyond_the_last_message_is_the_last_message() -> None:
 def test_the_largest_sets_are_cheap() -> None:
     uids = array("q", range(1, 400_000, 2))
     scattered = SequenceSet(tuple((number, number) for number in range(60_000, 0, -2)))
-    start = time.perf_counter()
+    start = time.process_time()
     assert SequenceSet(((1, LAST_NUMBER),)).positions(uids) == [range(200_000)]
     assert scattered.select(uids) == []
     assert len(scattered.resolve(LAST_NUMBER)) == 30_000
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
