@@ -1,15 +1,43 @@
-"""How much hypothesis tries: the same examples in every run, or, with MAILFERRY_EXAMPLES, new ones."""
+"""How much hypothesis tries: the same examples in every run, or, with MAILFERRY_EXAMPLES, new ones.
+
+And what begins first where several processes share the tests."""
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
+from typing import Final
 
+import pytest
 from hypothesis import settings
 
-settings.register_profile("same", derandomize=True)
-settings.register_profile("new", derandomize=False)
+# No deadline: how long an example takes on a machine that does other things beside it says nothing.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("new", derandomize=False, deadline=None)
 settings.load_profile("new" if os.environ.get("MAILFERRY_EXAMPLES") else "same")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background: what is started here would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What begins first, since it takes longest; else one process would still be at it when the others have nothing to do.
+LONG: Final = (
+    "faults/test_fault_matrix.py",
+    "proxy/cli/",
+    "peers/test_peers_moving.py",
+    "peers/test_legacy_",
+    "proxy/daemon/",
+    "peers/",
+    "faults/",
+    "mailstore/test_store_crashes.py",
+    "sessions/",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of several processes
+        items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent).as_posix()))
+
+
+def _turn(file: str) -> int:
+    return next((turn for turn, long in enumerate(LONG) if file.startswith(long)), len(LONG))
