@@ -22,13 +22,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background: 
 
 # What begins first, since it takes longest; else one process would still be at it when the others have nothing to do.
 LONG: Final = (
+    "faults/test_faults_killed.py",
     "faults/test_fault_matrix.py",
-    "proxy/cli/",
+    "proxy/cli/test_cli_migrate.py",
     "peers/test_peers_moving.py",
     "peers/test_legacy_",
     "proxy/daemon/",
     "peers/",
     "faults/",
+    "proxy/cli/",
     "mailstore/test_store_crashes.py",
     "sessions/",
 )
