@@ -4,6 +4,7 @@ And what begins first where several processes share the tests."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -39,6 +40,13 @@ LONG: Final = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):  # one of several processes
         items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent).as_posix()))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay till the end. To look through them for garbage again and again takes its time, and stops
+    the process each time for tenths of a second, in which others' time-outs run."""
+    gc.collect()
+    gc.freeze()
 
 
 def _turn(file: str) -> int:
