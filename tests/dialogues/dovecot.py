@@ -17,7 +17,7 @@ from tests.dialogues.gate import ACCOUNT, PASSWORD
 from tests.dialogues.script import Dialogue
 from tests.legacy.dovecot import Dovecot
 
-PATIENCE = 5.0  # seconds that an expected line may take
+PATIENCE = 20.0  # seconds that an expected line may take
 _LETTERS = {"\\Draft": "D", "\\Flagged": "F", "\\Answered": "R", "\\Seen": "S", "\\Deleted": "T"}
 
 

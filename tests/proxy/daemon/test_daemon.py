@@ -76,7 +76,7 @@ class Client(Protocol):
 
 
 class DaemonTestCase(TestCase):
-    timeout = 8
+    timeout = 60
 
     def setUp(self) -> None:
         self.patch(secrets, "_hasher", CHEAP)

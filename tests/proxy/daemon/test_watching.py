@@ -98,7 +98,7 @@ def deliver(folder: Path) -> None:
 
 
 class Watching(TestCase):
-    timeout = 5
+    timeout = 60
 
     def test_each_directory_is_watched_once_and_let_go_with_the_last(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self.watched())

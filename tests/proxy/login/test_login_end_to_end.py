@@ -40,7 +40,7 @@ ODD = [b"\r\n", b"A: b\n\nbare\nLF\r\n", b".\r\n..\r\n.x\r\n", b"\0\xff\r\n", b"
 
 
 class EndToEnd(TestCase):
-    timeout = 20
+    timeout = 60
 
     def setUp(self) -> None:
         self.patch(secrets, "_hasher", CHEAP)

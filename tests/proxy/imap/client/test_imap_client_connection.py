@@ -40,7 +40,7 @@ def box(*messages: bytes, first: int = 1) -> list[Kept]:
 class ImapCase(TestCase):
     """A server for each test; whatever happens, no command comes that could change anything."""
 
-    timeout = 20
+    timeout = 60
 
     def serve(self, manner: Manner | None = None, folders: dict[bytes, list[Kept]] | None = None) -> ImapServer:
         server = ImapServer({b"INBOX": box(*ODD)} if folders is None else folders, manner)

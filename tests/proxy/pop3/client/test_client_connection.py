@@ -45,7 +45,7 @@ MAIL = [
 class LegacyCase(TestCase):
     """A server for each test; whatever happens, DELE never comes."""
 
-    timeout = 20
+    timeout = 60
 
     def serve(self, behaviour: Behaviour | None = None, messages: list[bytes] | None = None) -> LegacyServer:
         server = LegacyServer(MAIL if messages is None else messages, behaviour)

@@ -17,7 +17,7 @@ BARE = b"Subject: bare\n\none\n.\n..\n.three\n"
 
 
 class OpeningTests(TestCase):
-    timeout = 20
+    timeout = 60
 
     async def logged_in(self, *messages: bytes, **how: Any) -> tuple[Connection, LegacyServer]:
         server = LegacyServer(messages, Behaviour(**how))

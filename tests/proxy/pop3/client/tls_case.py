@@ -21,7 +21,7 @@ GOOD = CA.issue("localhost", "127.0.0.1")
 
 
 class TlsCase(TestCase):
-    timeout = 20
+    timeout = 60
 
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
