@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import gc
 import random
-import tempfile
 import time
 import tracemalloc
-from pathlib import Path
 
 from twisted.internet.task import Clock
 
@@ -28,6 +26,7 @@ from proxy.imap.server import ImapFactory
 from proxy.imap.view import View
 from proxy.wire.door import Terms
 from tests.bench import corpus
+from tests.bench.ground import ground
 from tests.dialogues.gate import ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 
@@ -174,8 +173,8 @@ def main() -> None:
     options.add_argument("--listed", type=int, default=100_000)
     options.add_argument("--searched", type=int, default=20_000)
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        home = MailHome(MailboxEngine(), 1, Path(directory) / "Maildir")
+    with ground() as place:
+        home = MailHome(MailboxEngine(), 1, place.fresh("home") / "Maildir")
         measure(home, chosen.listed, chosen.searched)
         home.close()
 
