@@ -32,6 +32,7 @@ from mailstore.index import folders, salvage, special
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.salvage import Salvage, asides
+from mailstore.intake import Report
 from mailstore.kept import Kept
 from mailstore.ledger import Here, Landed, Ledger, Sums
 from mailstore.maildir import Maildir, new_token
@@ -41,7 +42,7 @@ from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.rebuilding import rebuild
 from mailstore.recognition import Recognition
-from mailstore.reconciling import Reconciler, Report
+from mailstore.reconciling import Reconciler
 from mailstore.renaming import Names
 
 T = TypeVar("T")

@@ -19,9 +19,9 @@ from mailstore.index import awaited, folders, mailbox
 from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import Flags
+from mailstore.intake import Report
 from mailstore.ledger import Landed
 from mailstore.maildir import Maildir, info, sync_directory
-from mailstore.reconciling import Report
 
 
 def _those(flags: Flags, _before: Flags) -> Flags:

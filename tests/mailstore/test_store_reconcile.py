@@ -111,7 +111,7 @@ def test_nothing_is_looked_at_twice(home: MailHome, monkeypatch: pytest.MonkeyPa
     def no_reading(_path: Path) -> list[str]:
         raise AssertionError("a directory that did not change is read")
 
-    home._reconciler._fresh.clear()
+    home._reconciler._intake._fresh.clear()
     monkeypatch.setattr(os, "listdir", no_reading)
     for _ in range(3):
         mark = home._reconciler._marks[INBOX_ID]
