@@ -40,8 +40,9 @@ from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secr
 from tests.faults.injecting import Fault, Injector, Kind
 from tests.faults.network import End, Network
 from tests.legacy.server import LegacyServer
-from tests.proxy.login.login_rig import CHEAP, PASSWORD, RecordingLog
+from tests.proxy.login.login_rig import CHEAP, PASSWORD
 from tests.proxy.migration.scripted import direct, in_memory
+from tests.proxy.recording import RecordingLog
 
 CONFIG = """
 hostname = "mail.123.com"

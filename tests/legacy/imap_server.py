@@ -73,6 +73,10 @@ class ImapServer(ScriptedServer["ImapServerProtocol"]):
     def connection(self) -> ImapServerProtocol:
         return ImapServerProtocol(self)
 
+    @property
+    def harmful(self) -> list[bytes]:
+        return self.forbidden
+
     def asked(self, word: bytes) -> list[bytes]:
         """The commands with this word, without their tags."""
         return [line for line in self.commands if word in line.split(b" ")[:2]]

@@ -54,6 +54,11 @@ class ScriptedServer(Factory, Generic[C]):
         """A new one."""
         raise NotImplementedError
 
+    @property
+    def harmful(self) -> list[bytes]:
+        """The commands that would have changed something. There are to be none."""
+        raise NotImplementedError
+
     def buildProtocol(self, addr: IAddress | None) -> C:
         self.connections += 1
         return self.connection()

@@ -74,9 +74,13 @@ class LegacyServer(ScriptedServer["LegacyProtocol"]):
         return LegacyProtocol(self)
 
     @property
+    def harmful(self) -> list[bytes]:
+        return [line for line in self.commands if line[:4].upper() == b"DELE"]
+
+    @property
     def deletions(self) -> int:
         """How many DELE came. It is to stay 0."""
-        return self.asked(b"DELE")
+        return len(self.harmful)
 
     @property
     def passwords(self) -> int:
