@@ -21,16 +21,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailstore.database import storage_errors
 from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import NO_FLAGS, SEEN, Flags
 from mailstore.ledger import Entry, Landed
-from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files, unique_name
-from mailstore.message.arrival import arrival, header_end
-from mailstore.message.likeness import likeness
+from mailstore.maildir import Maildir, crlf_size, info, ledger_of, sync_directory, sync_files, unique_name
+from mailstore.message.arrival import arrival, arrival_by, header_end
+from mailstore.message.glance import glance
+from mailstore.message.likeness import likeness_by
 from mailstore.room import leave_room
 
 HEADER_LIMIT: Final = 64 * 1024  # of a message, what is looked at for date and flags
@@ -66,8 +67,7 @@ class _Open:
     last: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A message whose bytes are in `tmp`, not yet durable."""
 
     passing: str
@@ -241,9 +241,8 @@ class Landing:
             _write_all(fd, data)
         finally:
             os.close(fd)
-        size = len(data)
-        crlf_size = size + data.count(b"\n") - data.count(b"\r\n")
-        return self._written(passing, entry, data[:HEADER_LIMIT], (size, crlf_size), hashlib.sha256(data).digest())
+        sizes = (len(data), crlf_size(data))
+        return self._written(passing, entry, data[:HEADER_LIMIT], sizes, hashlib.sha256(data).digest())
 
     def _write_pieces(self, item: Arriving) -> Written | None:
         if self._skipped is not None and self._skipped.id == item.entry.id:
@@ -274,14 +273,15 @@ class Landing:
     def _written(self, passing: str, entry: Entry, beginning: bytes, sizes: tuple[int, int], sha256: bytes) -> Written:
         now = self._clock()
         end = header_end(beginning)
-        found = arrival(beginning[:end])
+        fields = glance(beginning[:end])
+        found = arrival_by(fields)
         date, flags = found.internal_date, self._flags(found.flags)
         if entry.marks is not None:
             flags = self._marks(entry.marks.flags)
             date = date if entry.marks.internal_date is None else entry.marks.internal_date
         date = int(now) if date is None else date
         unique = unique_name(self._token, *sizes, now=date, ledger_id=entry.id)
-        like = likeness(beginning, end, sizes[0])
+        like = likeness_by(fields, beginning, end, sizes[0])
         return Written(passing, Landed(entry, sizes[0], sha256, date, flags, unique, like))
 
     # Second step

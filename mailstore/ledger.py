@@ -22,7 +22,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
 
@@ -31,7 +31,7 @@ from mailstore.database import MailboxDatabase
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
-from mailstore.prepared import Prepared
+from mailstore.prepared import Bulk
 from mailstore.renaming import AT_ONCE, Former, Relisted
 
 _l, _m = schema.ledger.c, schema.messages.c
@@ -102,8 +102,7 @@ class Quarantined:
     updated: int  # seconds since 1970: the last attempt
 
 
-@dataclass(frozen=True, slots=True)
-class Landed:
+class Landed(NamedTuple):
     """A message whose file is in place and durable, for the ledger row `entry`."""
 
     entry: Entry
@@ -160,19 +159,21 @@ _ADDED: Final = (
     *("account_id", "id", "position", "uidl", "octets", "outcome", "uid", "updated"),
     *("folder", "folder_id", "legacy_id", "shown"),
 )
-_ADD = Prepared(insert(schema.ledger).values({name: bindparam(name) for name in _ADDED}))
-_STORED = Prepared(
+_ADD = Bulk(insert(schema.ledger).values({name: bindparam(name) for name in _ADDED}), _ADDED)
+_STORED_AS_HELD = (
     update(schema.ledger)
     .where(*_HERE)
     .values(
         outcome=Outcome.STORED.value,
-        uid=bindparam("new_uid"),
         sha256=bindparam("new_sha256"),
         likeness=bindparam("new_likeness"),
         reason="",
         updated=bindparam("now"),
     )
 )
+_BYTES: Final = ("new_sha256", "new_likeness", "now", "a", "i")
+_HELD = Bulk(_STORED_AS_HELD, _BYTES)  # its UID stays, and the index of UIDs as it is
+_STORED = Bulk(_STORED_AS_HELD.values(uid=bindparam("new_uid")), ("new_uid", *_BYTES))
 _OUTCOME = (
     update(schema.ledger)
     .where(*_HERE)
@@ -345,24 +346,14 @@ class Ledger:
         for folder_id in {entry.folder_id for entry in made} & rows.keys():
             folders.save(connection, self._account_id, rows[folder_id])
         for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
-            _ADD.many(connection, [self._row(entry) for entry in made[start : start + AT_ONCE]])
+            _ADD.run(connection, map(self._row, made[start : start + AT_ONCE]))
         return made
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
-        return {
-            "account_id": self._account_id,
-            "id": entry.id,
-            "position": entry.position,
-            "uidl": entry.uidl,
-            "octets": entry.octets,
-            "outcome": entry.outcome.value,
-            "uid": entry.uid,
-            "updated": entry.updated,
-            "folder": entry.folder,
-            "folder_id": entry.folder_id,
-            "legacy_id": entry.legacy_id,
-            "shown": entry.shown,
-        }
+    def _row(self, entry: Entry) -> tuple[Any, ...]:
+        return (
+            *(self._account_id, entry.id, entry.position, entry.uidl, entry.octets, entry.outcome.value, entry.uid),
+            *(entry.updated, entry.folder, entry.folder_id, entry.legacy_id, entry.shown),
+        )
 
     def _places(self, connection: Connection) -> Mapping[str, int]:
         """Which folder here each of the legacy server's is."""
@@ -426,19 +417,20 @@ class Ledger:
             added = mailbox.add(connection, self._account_id, folder, messages)
             uids.update((message.entry.id, uid) for message, uid in zip(new, added, strict=True))
         folders.save(connection, self._account_id, folder)
-        values: list[dict[str, Any]] = [
-            self._bytes_of(m) | {"new_uid": uid, "now": now} for m in landed if (uid := uids[m.entry.id]) is not None
-        ]
-        if values:
-            _STORED.many(connection, values)
+        self._store(connection, [(m, uid) for m in landed if (uid := uids[m.entry.id]) is not None])
 
-    def _bytes_of(self, message: Landed) -> dict[str, Any]:
-        return {
-            "a": self._account_id,
-            "i": message.entry.id,
-            "new_sha256": message.sha256,
-            "new_likeness": message.likeness,
-        }
+    def _store(self, connection: Connection, landed: Iterable[tuple[Landed, int | None]]) -> None:
+        """Write down that messages came, and which UIDs they have."""
+        now, account_id = self._now(), self._account_id
+        held, others = [], []
+        for (entry, _, sha256, *_, likeness), uid in landed:
+            values = (sha256, likeness, now, account_id, entry.id)
+            if uid == entry.uid:
+                held.append(values)
+            else:
+                others.append((uid, *values))
+        _HELD.run(connection, held)
+        _STORED.run(connection, others)
 
     def _find_again(self, connection: Connection, known: Sequence[tuple[Landed, Here]]) -> None:
         for message, place in known:
@@ -449,7 +441,7 @@ class Ledger:
                 if shown := _shown(message.entry):
                     named = {"a": self._account_id, "f": place.folder_id, "u": uid, "was": place.file}
                     connection.execute(_NAMED, named | {"to": shown})
-            _STORED.run(connection, entry | self._bytes_of(message) | {"new_uid": uid})
+            self._store(connection, [(message, uid)])
             if uid is None:  # moved to another folder by the user
                 connection.execute(_OUTCOME, entry | {"new": Outcome.DELETED.value, "why": ""})
         self._take_away(connection, (message for message, _ in known))

@@ -22,7 +22,7 @@ from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import HostBusy, LegacyDoor, name_of
 from proxy.login.names import Name
-from proxy.login.progress import Progress
+from proxy.login.progress import Progress, how_far
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
@@ -104,12 +104,20 @@ class Mover:
         self.rejected: Callable[[str, str], None] = lambda _account, _stored: None
         self._stopping = False
 
+    def prepare(self, name: Name, account: Account | None, source: Source) -> None:
+        """The account's move will begin over this connection: have the legacy server at work meanwhile. Where all of
+        its mailbox is going to be fetched, and nobody is let in before, it may send that as well."""
+        new = account is None or account.state is State.WAITING
+        whole = new and self._config.migration.login == "hold"
+        source.begin(whole=whole and not self._config.maildir_for(name.local, name.domain).exists())
+
     async def start(self, account: Account, password: Secret, source: Source, errand: Errand | None = None) -> Running:
         """Start the account's move over a connection that has logged in, in the account's turn. `errand` is what it
         was opened for; a user waits if not said.
 
         Raises StorageFailed, and SourceLost when the daemon is stopping; the source is then the caller's to drop.
         """
+        source.begin()
         maildir = self._config.maildir_for(account.local, account.domain)
         home = await self._homes.open(account.id, account.name, maildir)
         if self._stopping:
@@ -238,8 +246,7 @@ class Mover:
         if sums.quarantined:
             remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
         reason = "; ".join(remarks)
-        await progress.write(sums)
-        await self._in_thread(self._accounts.moved, account.id, reason, self._next_round())
+        await self._in_thread(self._accounts.moved, account.id, reason, self._next_round(), how_far(sums))
         news = [reason] if reason != account.reason else []
         told = "; ".join(filter(None, [*news, *move.troubles[-1:]]))
         if told:

@@ -133,6 +133,9 @@ class ImapSource:
 
     # Listing
 
+    def begin(self, *, whole: bool = False) -> None:
+        """What comes first is not known before the folders are."""
+
     async def list(self) -> Sequence[Listed]:
         """All folders' messages. Raises SourceError."""
         try:

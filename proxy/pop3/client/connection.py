@@ -195,6 +195,12 @@ class Connection:
         `sizes` is LIST's. Where the server cannot pipeline, `pace` is limited to ONE_AT_A_TIME.
         Raises LegacyError, whose `message` is the one that was under way, or whatever the sink raised.
         """
+        await self.begin_retrieving(numbers, sizes, sink, pace).pending()
+
+    def begin_retrieving(
+        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace
+    ) -> Retrieval:
+        """The same for who awaits it later."""
         self._retrieved = True
         wire = self._session.wire
 
@@ -202,9 +208,8 @@ class Connection:
             wire.ask(commands, retrieval, times)
 
         retrieval = Retrieval(numbers, sizes, sink, pace, send=send, give_up=self.abort, seconds=self._clock.seconds)
-        result = retrieval.pending()
         retrieval.start()
-        await result
+        return retrieval
 
     def take_bare_line_ends(self) -> None:
         """From now on, take a message for complete whose last lines end in a bare LF: after BareLineEnds."""
@@ -223,13 +228,13 @@ class Connection:
         errands.start()
         await result
 
-    def pause(self) -> None:
+    def pause(self, why: object = None) -> None:
         """Hand the sink no more for now. What was read already, at most 192 KiB, still comes."""
-        self._session.wire.pause()
+        self._session.wire.pause(why)
 
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._session.wire.resume()
+    def resume(self, why: object = None) -> None:
+        """Go on after `pause` for the same reason."""
+        self._session.wire.resume(why)
 
     async def quit(self) -> None:
         """End the session politely, and return when the connection is closed. Raises nothing.

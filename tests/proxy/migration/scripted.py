@@ -143,6 +143,8 @@ class ScriptedSource:
     def folders(self) -> Sequence[OldFolder]:
         return ()
 
+    def begin(self, *, whole: bool = False) -> None: ...
+
     async def list(self) -> Sequence[Listed]:
         self._alive(None)
         if self.mailbox.lists_broken:
