@@ -23,6 +23,7 @@ from mailstore.queue import Queue
 from mailstore.secrets import Sealer, load_key
 from proxy.config import Config
 from proxy.daemon import logs, process
+from proxy.daemon.scribing import Scribe
 from proxy.daemon.threads import THREADS, Threads
 from proxy.daemon.watching import DirectoryWatcher
 from proxy.login.furnishing import Furnishing
@@ -56,6 +57,7 @@ class Moving:
         )
         self.homes.furnish = Furnishing(config)
         self.door = LegacyDoor(config, reactor, log.warning)
+        self._scribe = Scribe(reactor, log.warning)
         self.mover = Mover(
             config,
             self.accounts,
@@ -65,6 +67,7 @@ class Moving:
             reactor=reactor,
             in_thread=self.threads.run,
             log=log,
+            open_writer=self._scribe.writer,
         )
         self.rounds = Rounds(
             self.door.hosts,
@@ -77,6 +80,10 @@ class Moving:
             asked_only=asked_only,
         )
 
+    def prepare(self) -> None:
+        """Have at hand what moves need, before the first begins."""
+        self._scribe.start()
+
     async def end_moves(self) -> None:
         """Begin nothing more, and end all moves at their last barriers."""
         await self.rounds.stop()
@@ -85,6 +92,7 @@ class Moving:
     async def close(self) -> None:
         """When nobody uses a home any more."""
         await self.homes.closed()
+        await self._scribe.stop()
         self._watcher.close()
         self.threads.stop()
 
@@ -107,6 +115,7 @@ def move_asked(config: Config, database: AccountsDatabase, look: Callable[[], bo
         reactor.stop()
 
     def start() -> None:
+        moving.prepare()
         Deferred.fromCoroutine(moving.rounds.start()).addErrback(failed)
         looking.start(LOOK_SECONDS).addErrback(failed)
 

@@ -16,6 +16,7 @@ from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.errors import MailstoreError, SecretUnreadable
 from mailstore.ledger import Sums
 from mailstore.secrets import Sealer
+from mailstore.writing import OpenWriter, Writer
 from proxy.config import Config
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login import reasons
@@ -78,8 +79,9 @@ class Mover:
         in_thread: InThread,
         log: Log,
         now: Callable[[], float] = time.time,
+        open_writer: OpenWriter = Writer,
     ) -> None:
-        """`now` is the time of day, as `accounts` has it."""
+        """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move."""
         self.moves = Moves()
         self.turns: Turns[Name] = Turns()  # one check or start at a time for each account
         self._config = config
@@ -91,6 +93,7 @@ class Mover:
         self._in_thread = in_thread
         self._log = log
         self._now = now
+        self._open_writer = open_writer
         self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
         # … and with each account whose move has failed, or cannot begin.
         self.failed: Callable[[int], None] = _unnoticed
@@ -146,7 +149,16 @@ class Mover:
                 told(sums)
                 progress.tell(sums)
 
-            move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            move = Move(
+                home,
+                source,
+                reopen,
+                terms,
+                in_thread=self._in_thread,
+                clock=self._reactor,
+                told=tell,
+                open_writer=self._open_writer,
+            )
             self.begins(account.id, move)
             return move
 

@@ -32,9 +32,10 @@ from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from mailstore.landing import Landing, flags_by
+from mailstore.landing import Landing
 from mailstore.ledger import Entry, Listed, Outcome, Sums
 from mailstore.mailhome import MailHome
+from mailstore.writing import OpenWriter, Writer, flags_by
 from proxy.migration import plan
 from proxy.migration.comparing import Comparing
 from proxy.migration.early import Early, Hurries
@@ -103,6 +104,7 @@ class Move:
         in_thread: InThread,
         clock: IReactorTime,
         told: Callable[[Sums], None] = lambda _sums: None,
+        open_writer: OpenWriter = Writer,
     ) -> None:
         """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
         self.stage = Stage.LISTING
@@ -121,6 +123,7 @@ class Move:
         self._in_thread = in_thread
         self._clock = clock
         self._told = told
+        self._open_writer = open_writer
         self._comparing = Comparing(home)
         self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
@@ -295,7 +298,12 @@ class Move:
         landing, unwanted = await self._home.run(
             lambda home: (
                 Landing(
-                    home.maildir, home.token, seen=seen, clock=home.clock, directories=home.directories_of_folders()
+                    home.maildir,
+                    home.token,
+                    seen=seen,
+                    clock=home.clock,
+                    directories=home.directories_of_folders(),
+                    open_writer=self._open_writer,
                 ),
                 home.oncoming.unwanted(),
             )
