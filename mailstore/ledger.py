@@ -19,123 +19,23 @@ under which identity there (`legacy_id`), and which folder here has it (`mailsto
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
 
 from mailstore import renaming, schema
 from mailstore.database import MailboxDatabase
+from mailstore.entries import Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
 from mailstore.prepared import Bulk
-from mailstore.renaming import AT_ONCE, Former, Relisted
+from mailstore.renaming import AT_ONCE, Relisted
 
 _l, _m = schema.ledger.c, schema.messages.c
 
 
-class Outcome(enum.StrEnum):
-    LISTED = "listed"  # to be fetched
-    STORED = "stored"
-    QUARANTINED = "quarantined"  # could not be fetched or stored after retries; the reason says why
-    GONE = "gone"  # vanished at the legacy server before it could be fetched
-    DELETED = "deleted"  # stored, then removed here by the user
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What an IMAP server says of a message beside its bytes. It knows better than the header."""
-
-    flags: Flags
-    internal_date: int | None  # seconds since 1970
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row. `octets` as LIST announced them, `position` from 1."""
-
-    id: int
-    position: int
-    uidl: str
-    octets: int
-    outcome: Outcome
-    uid: int | None
-    attempts: int
-    updated: int  # seconds since 1970
-    unlisted: int | None = None  # seconds since 1970: from when on the legacy server has not listed it
-    shown: str | None = None  # POP3's name of it here, None: the UIDL; "": one of our own
-    folder: str = ""  # in `old_folders`; "" for a POP3 maildrop
-    folder_id: int = folders.INBOX_ID
-    legacy_id: str = ""  # "UIDVALIDITY.UID" in that folder (IMAP)
-    marks: Marks | None = None  # given along by a source while it fetches; not kept in the ledger
-
-    @property
-    def settled(self) -> bool:
-        """Is it here, or was it?"""
-        return self.outcome in _SETTLED
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A message as the legacy server lists it. `shown`: as in `Entry`."""
-
-    position: int
-    uidl: str
-    octets: int
-    shown: str | None = None
-    folder: str = ""  # these two as in `Entry`
-    legacy_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A message that could not be fetched or stored, for the administrator."""
-
-    position: int
-    uidl: str
-    octets: int
-    reason: str
-    attempts: int
-    updated: int  # seconds since 1970: the last attempt
-
-
-class Landed(NamedTuple):
-    """A message whose file is in place and durable, for the ledger row `entry`."""
-
-    entry: Entry
-    size: int
-    sha256: bytes
-    internal_date: int
-    flags: Flags
-    file: str
-    likeness: bytes | None = None  # `mailstore.message.likeness`
-
-
-@dataclass(frozen=True, slots=True)
-class Here:
-    """A message that is here already: see `mailstore.recognition`."""
-
-    folder_id: int
-    uid: int
-    file: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """The ledger added up: what `status` shows. Done is what was stored, whether or not the user deleted it since;
-    what vanished in time is not owed. Octets as announced by LIST."""
-
-    messages_done: int
-    messages_total: int
-    bytes_done: int
-    bytes_total: int
-    quarantined: int
-
-
-_SETTLED = frozenset({Outcome.STORED, Outcome.DELETED})
 _SUSPECT = 1  # attempts that are counted of a message that a person wants tried again: it is fetched by itself
 _DONE = _l.outcome.in_([Outcome.STORED.value, Outcome.DELETED.value])
 _OWED = _l.outcome != Outcome.GONE.value
@@ -380,7 +280,10 @@ class Ledger:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
             self._show_no_more(connection, shown.values())
-            sums = self._with(landed, former) or self._add_up(connection)
+            if self._sums is None:
+                sums = self._add_up(connection)
+            else:
+                sums = self._sums.plus(landed, [row.octets for _, row in former])
         self._sums = sums
         self.renamed += len(former)
         known_again = {message.entry.id for message, _ in former}
@@ -478,31 +381,6 @@ class Ledger:
         with self._database.read() as connection:
             self._sums = self._add_up(connection)
             return self._sums
-
-    def _with(self, landed: Sequence[Landed], former: Iterable[tuple[Landed, Former]]) -> Sums | None:
-        """What the last sums become with these, None where there are none that still hold."""
-        if self._sums is None:
-            return None
-        done, octets, owed, owed_octets, quarantined = len(landed), 0, 0, 0, 0
-        for message in landed:
-            octets += message.entry.octets
-            quarantined += message.entry.outcome is Outcome.QUARANTINED
-            if message.entry.outcome is Outcome.GONE:
-                owed += 1
-                owed_octets += message.entry.octets
-        for _, row in former:  # done before, under another size
-            done -= 1
-            owed -= 1
-            octets -= row.octets
-            owed_octets -= row.octets
-        last = self._sums
-        return Sums(
-            last.messages_done + done,
-            last.messages_total + owed,
-            last.bytes_done + octets,
-            last.bytes_total + owed_octets,
-            last.quarantined - quarantined,
-        )
 
     def _inbox(self, connection: Connection) -> folders.FolderRow:
         inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from mailstore.database import MailboxEngine
+from mailstore.entries import Listed
 from mailstore.landing import Landing
-from mailstore.ledger import Listed
 from mailstore.mailhome import MailHome
 from mailstore.writing import OpenWriter, Writer
 

@@ -13,8 +13,8 @@ from twisted.python.failure import Failure
 
 from mailstore import secrets
 from mailstore.accounts import Account, Accounts, PasswordState, State
+from mailstore.entries import Sums
 from mailstore.errors import MailstoreError, SecretUnreadable
-from mailstore.ledger import Sums
 from mailstore.secrets import Sealer
 from mailstore.writing import OpenWriter, Writer
 from proxy.config import Config

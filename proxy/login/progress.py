@@ -8,7 +8,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from mailstore.accounts import Accounts, Far
-from mailstore.ledger import Sums
+from mailstore.entries import Sums
 from proxy.migration.pull import InThread
 
 PROGRESS_SECONDS: Final = 1.0  # how often it is written down

@@ -25,9 +25,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore import landing
+from mailstore.entries import Entry
 from mailstore.errors import MailstoreError
 from mailstore.index.awaited import Noted
-from mailstore.ledger import Entry
 from mailstore.mailhome import MailHome
 from mailstore.writing import flags_by
 from proxy.legacy.settings import ONE_AT_A_TIME, Window

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.entries import Entry, Listed, Outcome
 from mailstore.renaming import Relisted, kept_name
 from proxy.migration.matching import Pair
 

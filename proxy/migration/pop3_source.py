@@ -9,7 +9,7 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
-from mailstore.ledger import Entry, Listed
+from mailstore.entries import Entry, Listed
 from mailstore.old_folders import OldFolder
 from proxy.legacy.errors import (
     BareLineEnds,

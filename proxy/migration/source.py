@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from mailstore.ledger import Entry, Listed
+from mailstore.entries import Entry, Listed
 from mailstore.old_folders import OldFolder
 from proxy.migration.agenda import Agenda
 from proxy.migration.weighing import Exactness

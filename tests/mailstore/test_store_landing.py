@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailstore import landing as module
+from mailstore.entries import Entry, Listed, Outcome
 from mailstore.errors import StorageFailed
 from mailstore.landing import Arriving, Landing, Written
-from mailstore.ledger import Entry, Listed, Outcome
 from mailstore.mailhome import MailHome
 from mailstore.scribe import Scribed, hand_over, serve
 from mailstore.writing import HEADER_LIMIT, SPOILT, Writer, Writes

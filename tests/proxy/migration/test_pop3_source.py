@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.entries import Entry, Listed, Outcome
 from proxy.legacy.settings import CAREFUL, PROMISED, TRIED
 from proxy.migration.listing import UIDL_LIMIT
 from proxy.migration.pop3_source import DISTRUST, Manners, Pop3Source, source_error

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
+from mailstore.entries import Entry, Listed, Sums
 from mailstore.errors import StorageFailed
 from mailstore.landing import Landing
-from mailstore.ledger import Entry, Listed, Sums
 from mailstore.writing import Writer
 from proxy.migration import pull as pulling
 from proxy.migration.pull import HIGH_WATER, Pull
