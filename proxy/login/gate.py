@@ -39,9 +39,10 @@ from proxy.legacy.errors import LegacyError, LoginNotPossible, LoginRejected, Ma
 from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
-from proxy.login.mover import Log, Mover
+from proxy.login.mover import Mover
 from proxy.login.names import Name, parse
 from proxy.login.notes import LoginNotes
+from proxy.login.outcomes import Log
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
