@@ -27,6 +27,7 @@ from mailstore import schema
 from mailstore.annotations import Annotations
 from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
 from mailstore.digests import learn
+from mailstore.entries import Here, Landed, Sums
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
 from mailstore.index import folders, salvage, special
 from mailstore.index.folders import INBOX_ID
@@ -34,7 +35,7 @@ from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.salvage import Salvage, asides
 from mailstore.intake import Report
 from mailstore.kept import Kept
-from mailstore.ledger import Here, Landed, Ledger, Sums
+from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, new_token
 from mailstore.old_folders import OldFolders
 from mailstore.oncoming import Oncoming

@@ -40,13 +40,13 @@ class LegacyConnection(Generic[S]):
         """Is this connection of no use any more?"""
         return self._session.wire.over is not None
 
-    def pause(self) -> None:
+    def pause(self, why: object = None) -> None:
         """Hand the sink no more for now. What was read already, at most 192 KiB, still comes."""
-        self._session.wire.pause()
+        self._session.wire.pause(why)
 
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._session.wire.resume()
+    def resume(self, why: object = None) -> None:
+        """Go on after `pause` for the same reason."""
+        self._session.wire.resume(why)
 
     def abort(self) -> None:
         """Drop the connection at once; who awaits something of it gets LegacyUnreachable. Idempotent."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mailstore.entries import Listed, Outcome
 from mailstore.errors import MessageLost, NoSuchFolder
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from mailstore.landing import Landing
-from mailstore.ledger import Listed, Outcome
 from mailstore.maildir import unique_of
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import (

@@ -180,6 +180,12 @@ class Connection(LegacyConnection[Session]):
         `sizes` is LIST's. Where the server cannot pipeline, `pace` is limited to ONE_AT_A_TIME.
         Raises LegacyError, whose `message` is the one that was under way, or whatever the sink raised.
         """
+        await self.begin_retrieving(numbers, sizes, sink, pace).pending()
+
+    def begin_retrieving(
+        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace
+    ) -> Retrieval:
+        """The same for who awaits it later."""
         self._retrieved = True
         wire = self._session.wire
 
@@ -187,9 +193,8 @@ class Connection(LegacyConnection[Session]):
             wire.ask(commands, retrieval, times)
 
         retrieval = Retrieval(numbers, sizes, sink, pace, send=send, give_up=self.abort, seconds=self._clock.seconds)
-        result = retrieval.pending()
         retrieval.start()
-        await result
+        return retrieval
 
     def take_bare_line_ends(self) -> None:
         """From now on, take a message for complete whose last lines end in a bare LF: after BareLineEnds."""
