@@ -46,11 +46,12 @@ class Ferry:
     log: Path
 
     def memory(self, field: str) -> int:
-        """VmRSS or VmHWM in MiB, of the process that has the moves."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(rf"{field}:\s+(\d+)", status)
-        assert found is not None
-        return int(found[1]) // 1024
+        """VmRSS or VmHWM in MiB, of the processes that have a hand in moves: the daemon's own, and the one that writes."""
+        return sum(_memory(pid, field) for pid in (self.process.pid, *self._scribes())) // 1024
+
+    def _scribes(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"mailstore.scribe" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def login(self, user: str) -> float:
         """Seconds from LOGIN to its OK."""
@@ -62,6 +63,13 @@ class Ferry:
                 assert line, "the connection was closed"
             assert line.startswith(b"a OK"), line
             return time.perf_counter() - begun
+
+
+def _memory(pid: int, field: str) -> int:
+    """In KiB."""
+    found = re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1])
 
 
 def state(root: Path) -> Path:

@@ -27,7 +27,7 @@ AGREED = ("small", "tiny", "large", "huge")
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds, and MiB of the process that has the moves: before, and at its peak."""
+    """Seconds, and MiB of the processes that have a hand in moves: before, and at its peak."""
 
     bound: float
     mailferry: float

@@ -2,8 +2,8 @@
 
     tests/bench/run growth [--messages 1000 10000 50000 200000]
 
-Printed are seconds, microseconds a message beside the bound's, and the peak of the memory of the process that has the
-moves. The messages are small (300 to 600 octets), so that what counts is how many there are.
+Printed are seconds, microseconds a message beside the bound's, and the peak of the memory of the processes that have a
+hand in moves. The messages are small (300 to 600 octets), so that what counts is how many there are.
 """
 
 from __future__ import annotations
