@@ -46,7 +46,7 @@ class Ferry:
     log: Path
 
     def memory(self, field: str) -> int:
-        """VmRSS or VmHWM in MiB, of the processes that have a hand in moves: the daemon's own, and the one that writes."""
+        """VmRSS or VmHWM in MiB, of those with a hand in moves: the daemon's own process, and the one that writes."""
         return sum(_memory(pid, field) for pid in (self.process.pid, *self._scribes())) // 1024
 
     def _scribes(self) -> list[int]:
