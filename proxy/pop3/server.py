@@ -115,9 +115,9 @@ class Pop3Protocol(Protocol):
         """Send what was written, then close; a client that does not read it is cut off in the end."""
         if self._lost or self._closing is not None:
             return
-        self._closing = self._factory.clock.callLater(
-            self._factory.terms.limits.stalled_timeout, self.transport.abortConnection
-        )
+        limits = self._factory.terms.limits
+        patience = limits.farewell_timeout if self._factory.draining else limits.stalled_timeout
+        self._closing = self._factory.clock.callLater(patience, self.transport.abortConnection)
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
@@ -193,6 +193,10 @@ class Pop3Factory(Factory):
             self.closed()
             return None
         return Pop3Protocol(self, arrived)
+
+    @property
+    def draining(self) -> bool:
+        return self._draining is not None
 
     def drain(self) -> Deferred[None]:
         """Have every session end as soon as its command in progress is answered. Fires when all have."""
