@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from mailstore import schema
@@ -93,9 +93,12 @@ class Totals:
     bytes: int = 0
 
 
+Far = tuple[int, int]  # done, and in all
+
 _COLUMNS = [accounts.c[name] for name in Account.__slots__]
 _FIND = select(*_COLUMNS).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
 _LOOK_UP = Prepared(_FIND)
+_ID = select(accounts.c.id).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
 _GET = select(*_COLUMNS).where(accounts.c.id == bindparam("i"))
 
 _PAUSED = Prepared(
@@ -110,6 +113,19 @@ _PAUSED = Prepared(
 )
 
 _LOGGED_IN = update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now"))
+
+
+def _how_far(messages: Far, octets: Far) -> dict[str, int]:
+    return {
+        "messages_done": messages[0],
+        "messages_total": messages[1],
+        "bytes_done": octets[0],
+        "bytes_total": octets[1],
+    }
+
+
+def _write(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
 
 
 def account_of(values: Mapping[str, Any]) -> Account:
@@ -166,7 +182,20 @@ class Accounts:
 
     def _change(self, account_id: int, **values: Any) -> None:
         with self._database.write() as connection:
-            connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
+            _write(connection, account_id, values)
+
+    def admit(self, local: str, domain: str, password_hash: str, sealed: bytes) -> Account:
+        """The legacy server said yes to this password of this user: the account, made if there is none. As `add` and
+        `password_accepted`, in one transaction."""
+        made = {"local": local, "domain": domain, "state": State.WAITING, "created": self._now()}
+        named = {"d": domain, "l": local}
+        with self._database.write() as connection:
+            account_id = connection.execute(_ID, named).scalar()
+            if account_id is None:
+                connection.execute(insert(accounts), made)
+                account_id = connection.execute(_ID, named).scalar_one()
+            _write(connection, account_id, self._accepted(password_hash, sealed))
+            return _account(connection.execute(_GET, {"i": account_id}).one())
 
     def password_accepted(self, account_id: int, password_hash: str, sealed: bytes) -> None:
         """The legacy server said yes to this password: keep it. A waiting account is now moving; one that became
@@ -174,19 +203,21 @@ class Accounts:
 
         The move that follows begins at once. If it does not, a move in the background makes up for it.
         """
+        self._change(account_id, **self._accepted(password_hash, sealed))
+
+    def _accepted(self, password_hash: str, sealed: bytes) -> dict[str, Any]:
         state = case((accounts.c.state == State.WAITING, State.MOVING.value), else_=accounts.c.state)
         kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
         begun = accounts.c.state.in_([State.WAITING.value, State.MOVING.value])
         due = case((begun, self._now() + SOON), else_=accounts.c.due)
-        self._change(
-            account_id,
-            password_hash=password_hash,
-            sealed_password=kept,
-            state=state,
-            due=due,
-            tries=0,
-            password_state=PasswordState.KNOWN,
-        )
+        return {
+            "password_hash": password_hash,
+            "sealed_password": kept,
+            "state": state,
+            "due": due,
+            "tries": 0,
+            "password_state": PasswordState.KNOWN,
+        }
 
     def password_given(self, account_id: int, sealed: bytes) -> None:
         """An administrator says that this is the password at the legacy server. It is tried with the next move."""
@@ -205,23 +236,24 @@ class Accounts:
         with self._database.write() as connection:
             connection.execute(_LOGGED_IN, values)
 
-    def progress(self, account_id: int, messages: tuple[int, int], octets: tuple[int, int]) -> None:
-        """How far the account's move is: (done, total) of messages and of bytes."""
-        self._change(
-            account_id,
-            messages_done=messages[0],
-            messages_total=messages[1],
-            bytes_done=octets[0],
-            bytes_total=octets[1],
-        )
+    def progress(self, account_id: int, messages: Far, octets: Far) -> None:
+        """How far the account's move is."""
+        self._change(account_id, **_how_far(messages, octets))
 
     def begun(self, account_id: int) -> None:
         """A move is under way: none is due until it has ended."""
         self._change(account_id, due=None)
 
-    def moved(self, account_id: int, reason: str = "", next_in: float | None = None) -> None:
+    def moved(
+        self,
+        account_id: int,
+        reason: str = "",
+        next_in: float | None = None,
+        far: tuple[Far, Far] | None = None,
+    ) -> None:
         """Everything that the legacy server listed is here. `reason` warns, for instance of quarantined messages.
-        `next_in`: seconds until it is looked for mail that arrived since; None: never by itself."""
+        `next_in`: seconds until it is looked for mail that arrived since; None: never by itself. `far`: messages and
+        octets, as in `progress`, if they changed."""
         state = case((accounts.c.state == State.MOVING, State.MOVED.value), else_=accounts.c.state)
         self._change(
             account_id,
@@ -232,6 +264,7 @@ class Accounts:
             asked=None,
             again=0,
             tries=0,
+            **({} if far is None else _how_far(*far)),
         )
 
     def interrupted(self, account_id: int, reason: str, next_in: float | None) -> None:

@@ -23,10 +23,10 @@ from sqlalchemy import Connection, select
 
 from mailstore import schema
 from mailstore.database import storage_errors
+from mailstore.entries import Entry, Outcome
 from mailstore.errors import MessageLost
 from mailstore.index import marks
 from mailstore.index.mailbox import EXACT
-from mailstore.ledger import Entry, Outcome
 from mailstore.maildir import Maildir, open_file, unique_of
 from mailstore.mailhome import index_path
 from mailstore.message.rewritten import Essence

@@ -18,10 +18,10 @@ from mailstore.database import MailboxDatabase, storage_errors
 from mailstore.errors import MessageLost
 from mailstore.index.flagtext import from_text
 from mailstore.index.folders import INBOX_ID
-from mailstore.landing import HEADER_LIMIT
 from mailstore.maildir import Maildir
 from mailstore.message.arrival import header_end
 from mailstore.message.likeness import likeness
+from mailstore.writing import HEADER_LIMIT
 
 _PIECE: Final = 1024 * 1024
 

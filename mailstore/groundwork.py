@@ -20,8 +20,8 @@ from mailstore.index import awaited, folders
 from mailstore.index.awaited import Away
 from mailstore.index.folders import INBOX_ID, FolderRow, Pending
 from mailstore.index.rows import Row
+from mailstore.intake import Report
 from mailstore.maildir import Maildir
-from mailstore.reconciling import Report
 
 
 class Groundwork:

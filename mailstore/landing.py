@@ -6,39 +6,27 @@ names in the `cur` of their folders; the ledger's `enter` then makes the batch v
 known by its name, which carries the mailbox's token and the ledger row: `clear_leftovers` removes it when the row is
 about to be fetched again.
 
-Bytes are stored exactly as they came (invariant 4).
-
-A file that the disk refuses by itself (damaged blocks, larger than files may be) is `spoilt`, and the messages behind
-it go on (invariant 6). Whatever it refuses any file for, or several in a row, is a StorageFailed.
+What writes is a `mailstore.writing.Writer`, or one in another process (`mailstore.scribe`).
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailstore.database import storage_errors
+from mailstore.entries import Entry, Landed
 from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID
-from mailstore.index.rows import NO_FLAGS, SEEN, Flags
-from mailstore.ledger import Entry, Landed
-from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files, unique_name
+from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files
 from mailstore.message.arrival import arrival, header_end
-from mailstore.message.likeness import likeness
-from mailstore.room import leave_room
+from mailstore.writing import HEADER_LIMIT, Given, Marked, OpenWriter, Writer, Writes, flags_by, passing_name
 
-HEADER_LIMIT: Final = 64 * 1024  # of a message, what is looked at for date and flags
 CURS: Final = 64  # directories that are kept open
-SPOILT: Final = 3  # files in a row that a sound disk may refuse
-
-# What a disk may say of one file, while it takes others.
-_OF_ONE_FILE: Final = frozenset({errno.EIO, errno.EFBIG, errno.ENAMETOOLONG, errno.EOVERFLOW})
 
 # What a `write` is handed, in order of arrival: a whole message, or one in pieces.
 Whole = tuple[Entry, bytes]
@@ -53,54 +41,14 @@ class Arriving:
     ended: bool = False
 
 
-@dataclass(slots=True)
-class _Open:
-    """A large message's file while it is being written."""
-
-    passing: str
-    fd: int
-    digest: hashlib._Hash
-    head: bytearray
-    size: int = 0
-    crlf_size: int = 0
-    last: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A message whose bytes are in `tmp`, not yet durable."""
 
     passing: str
     landed: Landed
 
 
-def _no_flags(_flags: Flags) -> Flags:
-    return NO_FLAGS
-
-
-def _seen_also(flags: Flags) -> Flags:
-    return flags | {SEEN}
-
-
-def _unseen(flags: Flags) -> Flags:
-    return flags - {SEEN}
-
-
-_SEEN_RULES: Mapping[str, Callable[[Flags], Flags]] = {
-    "headers": lambda flags: flags,
-    "all": _seen_also,
-    "none": _no_flags,
-}
-
-
-# The same for what an IMAP server says: that a message is flagged, or answered, is no question of having read it.
-_SEEN_RULES_OF_MARKS: Mapping[str, Callable[[Flags], Flags]] = {**_SEEN_RULES, "none": _unseen}
 _INBOX_ALONE: Mapping[int, str] = {INBOX_ID: ""}
-
-
-def flags_by(seen: str, found: Flags = NO_FLAGS) -> Flags:
-    """The flags of a message whose header tells `found`, by the configuration's `seen`."""
-    return _SEEN_RULES[seen](found)
 
 
 def noted(ledger_id: int, data: bytes, *, seen: str, now: float) -> Noted | None:
@@ -124,35 +72,31 @@ class Landing:
         seen: str,
         clock: Callable[[], float],
         directories: Mapping[int, str] = _INBOX_ALONE,
+        open_writer: OpenWriter = Writer,
     ) -> None:
-        """`seen` is the configuration's: `headers` takes flags from Status and X-Status, or from what an IMAP server
-        says, `all` marks everything as read besides, `none` gives none of those, or nothing as read. `directories` are
-        the folders', by id. Raises StorageFailed."""
+        """`seen` as in `mailstore.writing.Writer`; `directories` are the folders', by id. Raises StorageFailed."""
         self._maildir = maildir
         self._token = token
         self._directories = directories
-        self._flags = _SEEN_RULES[seen]
-        self._marks = _SEEN_RULES_OF_MARKS[seen]
         self._clock = clock
-        self._open: _Open | None = None
-        self._skipped: Entry | None = None  # a large message that is spoilt, while its pieces still come
-        self._in_a_row = 0  # spoilt, by now
         self._spoilt: list[tuple[Entry, str]] = []
-        self._tmp = -1
+        self._writer: Writes | None = None
+        self._tmp = -1  # opened before anything is written there: see `sync_files`
         self._curs: dict[int, int] = {}  # folder → descriptor of its `cur`
         try:
             with storage_errors():
-                self._tmp = os.open(maildir.root / "tmp", os.O_RDONLY | os.O_DIRECTORY)
+                self._tmp = os.open(maildir.root / "tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 self._cur(INBOX_ID)
+                self._writer = open_writer(maildir.root / "tmp", token, seen)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Give up what is not settled, and the room that it takes. Idempotent."""
-        if self._open is not None:
-            os.close(self._open.fd)
-            self._open = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         if self._tmp >= 0:
             with suppress(OSError):  # the next move tries again
                 self._clear(self._tmp)
@@ -198,91 +142,29 @@ class Landing:
     def write(self, arrivals: Sequence[Whole | Arriving]) -> list[Written]:
         """Write what has arrived; gives back the messages that are complete. Raises StorageFailed; DiskFull while there
         is a little room left, which is not a move's to take."""
-        done = []
+        assert self._writer is not None
+        entries: dict[int, Entry] = {}
+        given = []
+        for item in arrivals:
+            if isinstance(item, tuple):
+                entry, data = item
+                given.append(Given(entry.id, _marked(entry), data))
+            else:
+                entry = item.entry
+                given.append(Given(entry.id, _marked(entry), item.pieces, item.ended))
+            entries[entry.id] = entry
         with storage_errors():
-            leave_room(self._tmp, sum(map(_octets, arrivals)))
-            for item in arrivals:
-                try:
-                    written = self._write_whole(*item) if isinstance(item, tuple) else self._write_pieces(item)
-                except OSError as error:
-                    self._spoil(item[0] if isinstance(item, tuple) else item.entry, error)
-                    if not isinstance(item, tuple) and not item.ended:
-                        self._skipped = item.entry
-                    continue
-                if written is not None:
-                    done.append(written)
-                    self._in_a_row = 0
-        return done
+            found, spoilt = self._writer.write(given, self._clock())
+        self._spoilt = [(entries[row], words) for row, words in spoilt]
+        return [
+            Written(passing_name(row, self._token), Landed(entries[row], size, sha256, date, flags, file, like))
+            for row, size, sha256, date, flags, file, like in found
+        ]
 
     def take_spoilt(self) -> list[tuple[Entry, str]]:
         """What the disk refused of the last `write`, with its words."""
         spoilt, self._spoilt = self._spoilt, []
         return spoilt
-
-    def _spoil(self, entry: Entry, error: OSError) -> None:
-        """Leave out one file. Raises the error again if it is not about that file."""
-        if self._open is not None:
-            os.close(self._open.fd)
-            self._open = None
-        with suppress(OSError):  # half a message would take room that the others need
-            os.unlink(_passing(entry, self._token), dir_fd=self._tmp)
-        self._in_a_row += 1
-        if error.errno not in _OF_ONE_FILE or self._in_a_row > SPOILT:
-            raise error
-        self._spoilt.append((entry, error.strerror or "I/O error"))
-
-    def _create(self, entry: Entry) -> tuple[str, int]:
-        name = _passing(entry, self._token)
-        return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=self._tmp)
-
-    def _write_whole(self, entry: Entry, data: bytes) -> Written:
-        passing, fd = self._create(entry)
-        try:
-            _write_all(fd, data)
-        finally:
-            os.close(fd)
-        size = len(data)
-        crlf_size = size + data.count(b"\n") - data.count(b"\r\n")
-        return self._written(passing, entry, data[:HEADER_LIMIT], (size, crlf_size), hashlib.sha256(data).digest())
-
-    def _write_pieces(self, item: Arriving) -> Written | None:
-        if self._skipped is not None and self._skipped.id == item.entry.id:
-            if item.ended:
-                self._skipped = None
-            return None
-        large = self._open
-        if large is None:
-            large = self._open = _Open(*self._create(item.entry), hashlib.sha256(), bytearray())
-        for piece in item.pieces:
-            _write_all(large.fd, piece)
-            large.digest.update(piece)
-            if len(large.head) < HEADER_LIMIT:
-                large.head += piece[: HEADER_LIMIT - len(large.head)]
-            bare = piece.count(b"\n") - piece.count(b"\r\n")
-            if large.last == b"\r" and piece[:1] == b"\n":
-                bare -= 1
-            large.size += len(piece)
-            large.crlf_size += len(piece) + bare
-            large.last = piece[-1:] or large.last
-        if not item.ended:
-            return None
-        self._open = None
-        os.close(large.fd)
-        sizes = (large.size, large.crlf_size)
-        return self._written(large.passing, item.entry, bytes(large.head), sizes, large.digest.digest())
-
-    def _written(self, passing: str, entry: Entry, beginning: bytes, sizes: tuple[int, int], sha256: bytes) -> Written:
-        now = self._clock()
-        end = header_end(beginning)
-        found = arrival(beginning[:end])
-        date, flags = found.internal_date, self._flags(found.flags)
-        if entry.marks is not None:
-            flags = self._marks(entry.marks.flags)
-            date = date if entry.marks.internal_date is None else entry.marks.internal_date
-        date = int(now) if date is None else date
-        unique = unique_name(self._token, *sizes, now=date, ledger_id=entry.id)
-        like = likeness(beginning, end, sizes[0])
-        return Written(passing, Landed(entry, sizes[0], sha256, date, flags, unique, like))
 
     # Second step
 
@@ -302,15 +184,5 @@ class Landing:
                 sync_directory(self._path(folder_id))
 
 
-def _passing(entry: Entry, token: str) -> str:
-    return f"0.L{entry.id}_{token}.passing"
-
-
-def _octets(item: Whole | Arriving) -> int:
-    return len(item[1]) if isinstance(item, tuple) else sum(map(len, item.pieces))
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):  # a write to a file is cut short only where space or a signal cuts it
-        written += os.write(fd, memoryview(data)[written:])
+def _marked(entry: Entry) -> Marked | None:
+    return None if entry.marks is None else (entry.marks.flags, entry.marks.internal_date)

@@ -19,124 +19,23 @@ under which identity there (`legacy_id`), and which folder here has it (`mailsto
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
 
 from mailstore import renaming, schema
 from mailstore.database import MailboxDatabase
+from mailstore.entries import Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.maildir import info
-from mailstore.prepared import Prepared
-from mailstore.renaming import AT_ONCE, Former, Relisted
+from mailstore.prepared import Bulk
+from mailstore.renaming import AT_ONCE, Relisted
 
 _l, _m = schema.ledger.c, schema.messages.c
 
 
-class Outcome(enum.StrEnum):
-    LISTED = "listed"  # to be fetched
-    STORED = "stored"
-    QUARANTINED = "quarantined"  # could not be fetched or stored after retries; the reason says why
-    GONE = "gone"  # vanished at the legacy server before it could be fetched
-    DELETED = "deleted"  # stored, then removed here by the user
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What an IMAP server says of a message beside its bytes. It knows better than the header."""
-
-    flags: Flags
-    internal_date: int | None  # seconds since 1970
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row. `octets` as LIST announced them, `position` from 1."""
-
-    id: int
-    position: int
-    uidl: str
-    octets: int
-    outcome: Outcome
-    uid: int | None
-    attempts: int
-    updated: int  # seconds since 1970
-    unlisted: int | None = None  # seconds since 1970: from when on the legacy server has not listed it
-    shown: str | None = None  # POP3's name of it here, None: the UIDL; "": one of our own
-    folder: str = ""  # in `old_folders`; "" for a POP3 maildrop
-    folder_id: int = folders.INBOX_ID
-    legacy_id: str = ""  # "UIDVALIDITY.UID" in that folder (IMAP)
-    marks: Marks | None = None  # given along by a source while it fetches; not kept in the ledger
-
-    @property
-    def settled(self) -> bool:
-        """Is it here, or was it?"""
-        return self.outcome in _SETTLED
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A message as the legacy server lists it. `shown`: as in `Entry`."""
-
-    position: int
-    uidl: str
-    octets: int
-    shown: str | None = None
-    folder: str = ""  # these two as in `Entry`
-    legacy_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A message that could not be fetched or stored, for the administrator."""
-
-    position: int
-    uidl: str
-    octets: int
-    reason: str
-    attempts: int
-    updated: int  # seconds since 1970: the last attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """A message whose file is in place and durable, for the ledger row `entry`."""
-
-    entry: Entry
-    size: int
-    sha256: bytes
-    internal_date: int
-    flags: Flags
-    file: str
-    likeness: bytes | None = None  # `mailstore.message.likeness`
-
-
-@dataclass(frozen=True, slots=True)
-class Here:
-    """A message that is here already: see `mailstore.recognition`."""
-
-    folder_id: int
-    uid: int
-    file: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """The ledger added up: what `status` shows. Done is what was stored, whether or not the user deleted it since;
-    what vanished in time is not owed. Octets as announced by LIST."""
-
-    messages_done: int
-    messages_total: int
-    bytes_done: int
-    bytes_total: int
-    quarantined: int
-
-
-_SETTLED = frozenset({Outcome.STORED, Outcome.DELETED})
 _SUSPECT = 1  # attempts that are counted of a message that a person wants tried again: it is fetched by itself
 _DONE = _l.outcome.in_([Outcome.STORED.value, Outcome.DELETED.value])
 _OWED = _l.outcome != Outcome.GONE.value
@@ -160,19 +59,21 @@ _ADDED: Final = (
     *("account_id", "id", "position", "uidl", "octets", "outcome", "uid", "updated"),
     *("folder", "folder_id", "legacy_id", "shown"),
 )
-_ADD = Prepared(insert(schema.ledger).values({name: bindparam(name) for name in _ADDED}))
-_STORED = Prepared(
+_ADD = Bulk(insert(schema.ledger).values({name: bindparam(name) for name in _ADDED}), _ADDED)
+_STORED_AS_HELD = (
     update(schema.ledger)
     .where(*_HERE)
     .values(
         outcome=Outcome.STORED.value,
-        uid=bindparam("new_uid"),
         sha256=bindparam("new_sha256"),
         likeness=bindparam("new_likeness"),
         reason="",
         updated=bindparam("now"),
     )
 )
+_BYTES: Final = ("new_sha256", "new_likeness", "now", "a", "i")
+_HELD = Bulk(_STORED_AS_HELD, _BYTES)  # its UID stays, and the index of UIDs as it is
+_STORED = Bulk(_STORED_AS_HELD.values(uid=bindparam("new_uid")), ("new_uid", *_BYTES))
 _OUTCOME = (
     update(schema.ledger)
     .where(*_HERE)
@@ -345,24 +246,14 @@ class Ledger:
         for folder_id in {entry.folder_id for entry in made} & rows.keys():
             folders.save(connection, self._account_id, rows[folder_id])
         for start in range(0, len(made), AT_ONCE):  # as parameters rows take many times the memory
-            _ADD.many(connection, [self._row(entry) for entry in made[start : start + AT_ONCE]])
+            _ADD.run(connection, map(self._row, made[start : start + AT_ONCE]))
         return made
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
-        return {
-            "account_id": self._account_id,
-            "id": entry.id,
-            "position": entry.position,
-            "uidl": entry.uidl,
-            "octets": entry.octets,
-            "outcome": entry.outcome.value,
-            "uid": entry.uid,
-            "updated": entry.updated,
-            "folder": entry.folder,
-            "folder_id": entry.folder_id,
-            "legacy_id": entry.legacy_id,
-            "shown": entry.shown,
-        }
+    def _row(self, entry: Entry) -> tuple[Any, ...]:
+        return (
+            *(self._account_id, entry.id, entry.position, entry.uidl, entry.octets, entry.outcome.value, entry.uid),
+            *(entry.updated, entry.folder, entry.folder_id, entry.legacy_id, entry.shown),
+        )
 
     def _places(self, connection: Connection) -> Mapping[str, int]:
         """Which folder here each of the legacy server's is."""
@@ -389,7 +280,10 @@ class Ledger:
                 self._enter(connection, new)
             self._find_again(connection, [(m, here[m.entry.id]) for m in landed if m.entry.id in here])
             self._show_no_more(connection, shown.values())
-            sums = self._with(landed, former) or self._add_up(connection)
+            if self._sums is None:
+                sums = self._add_up(connection)
+            else:
+                sums = self._sums.plus(landed, [row.octets for _, row in former])
         self._sums = sums
         self.renamed += len(former)
         known_again = {message.entry.id for message, _ in former}
@@ -426,19 +320,20 @@ class Ledger:
             added = mailbox.add(connection, self._account_id, folder, messages)
             uids.update((message.entry.id, uid) for message, uid in zip(new, added, strict=True))
         folders.save(connection, self._account_id, folder)
-        values: list[dict[str, Any]] = [
-            self._bytes_of(m) | {"new_uid": uid, "now": now} for m in landed if (uid := uids[m.entry.id]) is not None
-        ]
-        if values:
-            _STORED.many(connection, values)
+        self._store(connection, [(m, uid) for m in landed if (uid := uids[m.entry.id]) is not None])
 
-    def _bytes_of(self, message: Landed) -> dict[str, Any]:
-        return {
-            "a": self._account_id,
-            "i": message.entry.id,
-            "new_sha256": message.sha256,
-            "new_likeness": message.likeness,
-        }
+    def _store(self, connection: Connection, landed: Iterable[tuple[Landed, int | None]]) -> None:
+        """Write down that messages came, and which UIDs they have."""
+        now, account_id = self._now(), self._account_id
+        held, others = [], []
+        for (entry, _, sha256, *_, likeness), uid in landed:
+            values = (sha256, likeness, now, account_id, entry.id)
+            if uid == entry.uid:
+                held.append(values)
+            else:
+                others.append((uid, *values))
+        _HELD.run(connection, held)
+        _STORED.run(connection, others)
 
     def _find_again(self, connection: Connection, known: Sequence[tuple[Landed, Here]]) -> None:
         for message, place in known:
@@ -449,7 +344,7 @@ class Ledger:
                 if shown := _shown(message.entry):
                     named = {"a": self._account_id, "f": place.folder_id, "u": uid, "was": place.file}
                     connection.execute(_NAMED, named | {"to": shown})
-            _STORED.run(connection, entry | self._bytes_of(message) | {"new_uid": uid})
+            self._store(connection, [(message, uid)])
             if uid is None:  # moved to another folder by the user
                 connection.execute(_OUTCOME, entry | {"new": Outcome.DELETED.value, "why": ""})
         self._take_away(connection, (message for message, _ in known))
@@ -486,31 +381,6 @@ class Ledger:
         with self._database.read() as connection:
             self._sums = self._add_up(connection)
             return self._sums
-
-    def _with(self, landed: Sequence[Landed], former: Iterable[tuple[Landed, Former]]) -> Sums | None:
-        """What the last sums become with these, None where there are none that still hold."""
-        if self._sums is None:
-            return None
-        done, octets, owed, owed_octets, quarantined = len(landed), 0, 0, 0, 0
-        for message in landed:
-            octets += message.entry.octets
-            quarantined += message.entry.outcome is Outcome.QUARANTINED
-            if message.entry.outcome is Outcome.GONE:
-                owed += 1
-                owed_octets += message.entry.octets
-        for _, row in former:  # done before, under another size
-            done -= 1
-            owed -= 1
-            octets -= row.octets
-            owed_octets -= row.octets
-        last = self._sums
-        return Sums(
-            last.messages_done + done,
-            last.messages_total + owed,
-            last.bytes_done + octets,
-            last.bytes_total + owed_octets,
-            last.quarantined - quarantined,
-        )
 
     def _inbox(self, connection: Connection) -> folders.FolderRow:
         inbox = folders.by_id(connection, self._account_id, folders.INBOX_ID)

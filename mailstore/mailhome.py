@@ -27,13 +27,15 @@ from mailstore import schema
 from mailstore.annotations import Annotations
 from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
 from mailstore.digests import learn
+from mailstore.entries import Here, Landed, Sums
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
 from mailstore.index import folders, salvage, special
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.salvage import Salvage, asides
+from mailstore.intake import Report
 from mailstore.kept import Kept
-from mailstore.ledger import Here, Landed, Ledger, Sums
+from mailstore.ledger import Ledger
 from mailstore.maildir import Maildir, new_token
 from mailstore.old_folders import OldFolders
 from mailstore.oncoming import Oncoming
@@ -41,7 +43,7 @@ from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.rebuilding import rebuild
 from mailstore.recognition import Recognition
-from mailstore.reconciling import Reconciler, Report
+from mailstore.reconciling import Reconciler
 from mailstore.renaming import Names
 
 T = TypeVar("T")

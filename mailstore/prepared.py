@@ -3,19 +3,22 @@
 A statement is written once, in SQLAlchemy Core, for every database. Where the driver is SQLite's, its text is compiled
 at the first use and then handed to the driver as it is: a lookup costs 5 µs, and 60 µs by way of `Connection.execute`.
 With any other driver it is executed as usual. Parameters are named, values are those that the driver knows: integers,
-text, bytes and None; no result is converted. Lists ("IN") have no place here: `many` runs a statement for each row.
+text, bytes and None; no result is converted. Lists ("IN") have no place here: `many` runs a statement for each row,
+and a `Bulk` does the same for the thousands of rows of a move, at half the cost.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Executable
 from sqlalchemy.dialects import sqlite
 
 _DIALECT = sqlite.dialect(paramstyle="named")
+_BY_POSITION = sqlite.dialect(paramstyle="qmark")
 
 Parameters = Mapping[str, Any]
 
@@ -76,3 +79,43 @@ class Prepared:
             driver.executemany(self._sql, [{**self._defaults, **row} for row in rows] if self._defaults else rows)
             return
         connection.execute(self._statement, [dict(row) for row in rows])
+
+
+class Bulk:
+    """One statement for many rows, each a tuple of the values for `names`, in that order."""
+
+    __slots__ = ("_constants", "_names", "_pick", "_sql", "_statement")
+
+    def __init__(self, statement: Executable, names: Sequence[str]) -> None:
+        self._statement = statement
+        self._names = tuple(names)
+        self._sql = ""
+        self._constants: tuple[Any, ...] = ()
+        self._pick: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
+
+    def _compile(self) -> None:
+        compiled = self._statement.compile(dialect=_BY_POSITION)  # type: ignore[attr-defined]
+        wanted: list[str] = compiled.positiontup
+        fixed = [name for name in compiled.params if name not in self._names]
+        if any(compiled.params[name] is None for name in fixed) or not set(self._names) <= set(wanted):
+            raise ValueError(f"{self._names} are not what the statement takes: {wanted}")
+        self._constants = tuple(compiled.params[name] for name in fixed)
+        given = [*self._names, *fixed]
+        if given != wanted:
+            self._pick = itemgetter(*(given.index(name) for name in wanted))
+        self._sql = str(compiled)
+
+    def run(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+        """What the driver raises is for `mailstore.database.storage_errors`; ValueError for names that do not fit."""
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection):
+            values = [dict(zip(self._names, row, strict=True)) for row in rows]
+            if values:
+                connection.execute(self._statement, values)
+            return
+        if not self._sql:
+            self._compile()
+        constants, pick = self._constants, self._pick
+        if constants:
+            rows = (row + constants for row in rows)
+        driver.executemany(self._sql, rows if pick is None else map(pick, rows))

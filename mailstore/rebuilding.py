@@ -27,6 +27,7 @@ from sqlalchemy import Connection, insert
 
 from mailstore import recognition, schema
 from mailstore.adoption import made_at, measure
+from mailstore.entries import Outcome
 from mailstore.errors import BadFolderName
 from mailstore.index import folders
 from mailstore.index.flagtext import to_text
@@ -35,7 +36,6 @@ from mailstore.index.mailbox import EXACT, NATIVE, own_uidl
 from mailstore.index.rows import SYSTEM_FLAGS
 from mailstore.index.salvage import Row, Salvage
 from mailstore.index.special import ACCOUNT, USES
-from mailstore.ledger import Outcome
 from mailstore.maildir import Maildir, flags_of, folder_name, pulled, unique_of
 
 _HIGHEST: Final = 2**31  # of UIDs and folders' ids: no mailbox comes near

@@ -22,11 +22,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from mailstore import schema
 from mailstore.database import MailboxDatabase, storage_errors
+from mailstore.entries import Here, Landed
 from mailstore.errors import MessageLost
 from mailstore.index.flagtext import from_text
 from mailstore.index.mailbox import EXACT, chunks
 from mailstore.index.special import ACCOUNT
-from mailstore.ledger import Here, Landed
 from mailstore.maildir import Maildir
 
 LOSS: Final = "ledger-lost"  # an annotation of the account that no client can name: those begin with "/"

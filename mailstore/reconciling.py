@@ -3,9 +3,7 @@ folders made and removed.
 
 - A look into a folder that nobody changed costs two `stat`s (`mailstore.index.marks`).
 - Directories are read, and what follows is written, in one writing transaction: a file whose row is being
-  committed by another process is either in neither or in both. What our own writers put in place before their
-  transaction is known by its name, which carries the mailbox's token: a file of a move belongs to its ledger row,
-  and any other is left alone for GRACE seconds, after which its writer is taken for dead.
+  committed by another process is either in neither or in both (`mailstore.intake`).
 - A message is missed only where the directory stood still while it was read: readdir may leave out a file that
   is being renamed.
 - UIDs are never reused; what a move brought and was removed is `deleted` in the ledger (invariant 8).
@@ -21,45 +19,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from mailstore import schema
-from mailstore.adoption import Adopted, adopt, made_at, token_of
+from mailstore.adoption import token_of
 from mailstore.database import BRIEF_OCTETS, BRIEF_ROWS, MailboxDatabase, storage_errors
-from mailstore.errors import BadFolderName
-from mailstore.index import awaited, folders, mailbox, marks
+from mailstore.directories import Directories
+from mailstore.index import folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
 from mailstore.index.opening import check
 from mailstore.index.reconcile import Difference, Lying, Renamed, compare
 from mailstore.index.rows import Flags
 from mailstore.index.special import ACCOUNT
-from mailstore.maildir import (
-    Maildir,
-    flags_now,
-    folder_directory,
-    folder_name,
-    info,
-    ledger_of,
-    pulled,
-    sync_directory,
-    sync_files,
-    unique_of,
-)
+from mailstore.intake import Intake, Look, Report
+from mailstore.maildir import Maildir, flags_now, info, unique_of
 from mailstore.prepared import Prepared
 
-GRACE: Final = 60  # seconds from a file's making to the end of its transaction, at the very most
 LARGE: Final = 1_000  # messages from which on it pays to keep a folder's mark in the index
 _READINGS: Final = 5  # of a directory that others change all the time
-_FRESH: Final = 2.0  # seconds; a file changed so lately may still be growing
 
-Report = Callable[..., None]  # report(event, **figures): for the log; no names, no bytes of mail
-
-_m, _l = schema.messages.c, schema.ledger.c
+_m = schema.messages.c
 _NAMES = Prepared(
     select(_m.uid, _m.flags, _m.file).where(
         _m.account_id == bindparam("a"),
@@ -67,24 +50,6 @@ _NAMES = Prepared(
         _m.file != "",  # what is listed and not here yet has no file to be missed
     )
 )
-_LEDGER = select(_l.outcome, _l.uidl, _l.folder_id).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
-_LEDGER_UID = (
-    update(schema.ledger).where(_l.account_id == bindparam("a"), _l.id == bindparam("i")).values(uid=bindparam("u"))
-)
-_OWED: Final = {"listed", "quarantined"}
-
-
-@dataclass(slots=True)
-class _Look:
-    """One look into one folder, while its transaction is open."""
-
-    folder: FolderRow
-    path: Path
-    mark: Mark
-    changed: bool = False  # in the index
-    moved: bool = False  # in the directories, by us
-    replaced: set[int] = field(default_factory=set)  # UIDs whose files are others by now
-    figures: dict[str, int] = field(default_factory=dict)
 
 
 class Reconciler:
@@ -104,14 +69,13 @@ class Reconciler:
         self._maildir = maildir
         self._database = database
         self._account_id = account_id
-        self._token = token
         self._clock = clock
         self._announce = announce
         self._report = report
+        self._intake = Intake(account_id, token, report)
+        self._directories = Directories(maildir, database, account_id, report)
         self._marks: dict[int, Mark] = {}
-        self._root: Mark | None = None
         self._checked = False  # was the index looked at as a whole?
-        self._fresh: dict[int, dict[int, tuple[str, int]]] = {}  # folder → UID → unique name, octets of the file
         self._damaged: dict[int, set[int]] = {}
 
     def damaged(self, folder_id: int, uid: int) -> None:
@@ -135,7 +99,7 @@ class Reconciler:
                 return False
             self._database.at_most(folder.uidnext, BRIEF_ROWS)
             self._database.at_most(marks.extent(path), BRIEF_OCTETS // 4)
-            known_well = folder.id not in self._damaged and not self._fresh.get(folder.id)
+            known_well = folder.id not in self._damaged and not self._intake.watches(folder.id)
             if known_well and self._as_the_index(folder, path):
                 return False
             self._database.at_most(1, 0)  # files are going to be renamed and brought to stable storage
@@ -148,7 +112,7 @@ class Reconciler:
             rows = self._rows(connection, folder.id)
             if len(rows) >= LARGE:  # worth a mark in the index, which is written
                 return False
-            look = _Look(folder, path, Mark((0, 0), settled=False))
+            look = Look(folder, path, self._clock)
             found = self._read(look, rows, set())
         if found:
             return False
@@ -178,12 +142,12 @@ class Reconciler:
                 return False  # directories are on their way: looked into when they have arrived
             at = (folder.directory + "/cur/").lstrip("/")
             going = {unique_of(item.path.rpartition("/")[2]) for item in pending if item.path.startswith(at)}
-            look = _Look(folder, path, Mark((0, 0), settled=False))
-            replaced = self._replaced(look)
+            look = Look(folder, path, self._clock)
+            replaced = self._damaged.get(folder_id, set()) | self._intake.grown(look)
             rows = self._rows(connection, folder_id)
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
-            found.unknown = [each for each in found.unknown if not self._on_its_way(connection, each)]
+            found.unknown = [each for each in found.unknown if not self._intake.on_its_way(connection, each)]
             if not self._checked and (found.missing or any(token_of(each.name) for each in found.unknown)):
                 check(connection)
                 self._checked = True
@@ -202,7 +166,7 @@ class Reconciler:
             self._report("maildir changed by another program", folder=folder_id, **look.figures)
         return look.changed
 
-    def _read(self, look: _Look, rows: list[tuple[int, str, str]], going: set[str]) -> Difference:
+    def _read(self, look: Look, rows: list[tuple[int, str, str]], going: set[str]) -> Difference:
         """What the directories hold beside `rows`; nothing counts as missing unless they stood still."""
         for _ in range(_READINGS):
             now = time.time_ns()
@@ -220,37 +184,19 @@ class Reconciler:
             found.missing.clear()
         return found
 
-    def _replaced(self, look: _Look) -> set[int]:
-        """UIDs whose files have another size than when they were taken in."""
-        replaced = set(self._damaged.get(look.folder.id, ()))
-        fresh = self._fresh.get(look.folder.id, {})
-        for uid, (name, octets) in list(fresh.items()):
-            try:
-                about = (look.path / "cur" / name).stat()
-            except OSError:  # renamed or gone: the comparison finds out
-                del fresh[uid]
-                continue
-            if about.st_size != octets:
-                replaced.add(uid)
-                del fresh[uid]
-            elif time.time() - about.st_mtime > _FRESH:
-                del fresh[uid]
-        return replaced
-
     # What follows from a difference
 
-    def _carry_out(self, connection: Connection, look: _Look, found: Difference) -> None:
+    def _carry_out(self, connection: Connection, look: Look, found: Difference) -> None:
         gone = [*found.missing, *look.replaced]
         if gone:
             self._expunge(connection, look, sorted(gone))
         extra = [pair[1] for pair in found.duplicates if self._distinct(look.path, *pair)]
         self._rename(connection, look, found.renamed)
-        self._adopt(connection, look, found.unknown, extra)
+        self._intake.take_in(connection, look, found.unknown, extra)
 
-    def _expunge(self, connection: Connection, look: _Look, uids: list[int]) -> None:
-        mailbox.remove(connection, self._account_id, look.folder, uids, int(self._clock()))
-        for uid in uids:
-            self._fresh.get(look.folder.id, {}).pop(uid, None)
+    def _expunge(self, connection: Connection, look: Look, uids: list[int]) -> None:
+        mailbox.remove(connection, self._account_id, look.folder, uids, int(look.clock()))
+        self._intake.forget(look.folder.id, uids)
         look.changed = True
         look.figures["removed"] = len(uids) - len(look.replaced)
         look.figures["replaced"] = len(look.replaced)
@@ -263,7 +209,7 @@ class Reconciler:
             return False
         return (first.st_dev, first.st_ino) != (second.st_dev, second.st_ino)
 
-    def _rename(self, connection: Connection, look: _Look, renamed: Iterable[Renamed]) -> None:
+    def _rename(self, connection: Connection, look: Look, renamed: Iterable[Renamed]) -> None:
         changed: list[tuple[int, Flags]] = []
         for each in renamed:
             flags = flags_now(each.lying.name, each.flags)
@@ -283,167 +229,13 @@ class Reconciler:
             look.changed = True
             look.figures["flags"] = len(changed)
 
-    def _adopt(self, connection: Connection, look: _Look, unknown: list[Lying], extra: list[Lying]) -> None:
-        files = [(each, False) for each in unknown if self._free(connection, look, each)]
-        files += [(each, True) for each in extra]
-        if not files:
-            return
-        directory = os.open(look.path / "cur", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            taken = [
-                (each, adopted)
-                for each, duplicate in files
-                if (adopted := self._take(look, each, duplicate=duplicate)) is not None
-            ]
-            if not taken:
-                return
-            look.moved = True
-            sync_files(directory, [adopted.name for _, adopted in taken])
-        finally:
-            os.close(directory)
-        sync_directory(look.path / "cur")
-        self._enter(connection, look, taken)
-
-    def _take(self, look: _Look, lying: Lying, *, duplicate: bool) -> Adopted | None:
-        try:
-            adopted = adopt(look.path, lying, self._token, self._clock(), rename_unique=duplicate)
-        except OSError as error:
-            self._report("message file cannot be taken in", folder=look.folder.id, reason=error.strerror)
-            adopted = None
-        if adopted is None:  # not a file, or one that is still being written
-            look.mark.again = self._clock() + 1
-        elif duplicate:
-            look.figures["duplicates"] = look.figures.get("duplicates", 0) + 1
-        if adopted is not None and adopted.wrong_sizes:
-            look.figures["wrong_sizes"] = look.figures.get("wrong_sizes", 0) + 1
-        return adopted
-
-    def _free(self, connection: Connection, look: _Look, lying: Lying) -> bool:
-        """May a file that the index does not know be taken in, or has a writer of ours yet to commit it?"""
-        if token_of(lying.name) != self._token:
-            return True
-        if ledger_of(lying.name, self._token) is not None:
-            return not self._on_its_way(connection, lying)
-        age = self._clock() - made_at(lying.name)
-        if not 0 <= age < GRACE:
-            return True
-        unique = unique_of(lying.name)
-        if mailbox.was_here(connection, self._account_id, unique):
-            return True  # moved or copied here by another program
-        look.mark.again = self._clock() + GRACE - age
-        return False
-
-    def _on_its_way(self, connection: Connection, lying: Lying) -> bool:
-        """Has a move put it there, which is about to make it visible, or to remove it, since the user did so before?"""
-        entry = ledger_of(lying.name, self._token)
-        if entry is None:
-            return False
-        return self._ledger(connection, entry)[0] in _OWED or awaited.concerns(connection, self._account_id, entry)
-
-    def _ledger(self, connection: Connection, entry: int) -> tuple[str, str, int]:
-        row = connection.execute(_LEDGER, {"a": self._account_id, "i": entry}).first()
-        return ("", "", 0) if row is None else (row[0], row[1], row[2])
-
-    def _enter(self, connection: Connection, look: _Look, taken: list[tuple[Lying, Adopted]]) -> None:
-        folder = look.folder
-        first_unseen = folder.recent_from == folder.uidnext
-        entries = [ledger_of(adopted.name, self._token) for _, adopted in taken]
-        owners: list[int | None] = []
-        new = []
-        for (_, adopted), entry in zip(taken, entries, strict=True):
-            outcome, uidl, place = self._ledger(connection, entry) if entry is not None else ("", "", 0)
-            owners.append(entry if place == folder.id else None)  # in another folder: moved here by another program
-            date = made_at(adopted.name) if pulled(adopted.name) is not None else adopted.internal_date
-            new.append(
-                mailbox.NewMessage(
-                    adopted.flags,
-                    adopted.size,
-                    date,
-                    adopted.file,
-                    uidl=uidl if outcome == "stored" and place == folder.id else "",
-                    save_date=int(self._clock()),
-                    native=adopted.native,
-                )
-            )
-        uids = mailbox.add(connection, self._account_id, folder, new)
-        if first_unseen:  # what lay in `cur` was seen by some program: not \Recent, as far as one UID can part them
-            in_new = [uid for uid, (_, adopted) in zip(uids, taken, strict=True) if adopted.was_new]
-            folder.recent_from = in_new[0] if in_new else folder.uidnext
-        for (_, adopted), uid, entry in zip(taken, uids, owners, strict=True):
-            if entry is not None:
-                connection.execute(_LEDGER_UID, {"a": self._account_id, "i": entry, "u": uid})
-            self._watch_growth(look, adopted, uid)
-        look.changed = True
-        look.figures["arrived"] = len(uids)
-
-    def _watch_growth(self, look: _Look, adopted: Adopted, uid: int) -> None:
-        if time.time() - adopted.internal_date < _FRESH + 1:
-            octets = (look.path / "cur" / adopted.name).stat().st_size
-            self._fresh.setdefault(look.folder.id, {})[uid] = (adopted.name, octets)
-            look.mark.again = look.mark.again or self._clock() + _FRESH
-
     # Folders
 
     def folders(self) -> bool:
         """Look for folders made and removed; whether there were any. Raises StorageFailed."""
-        root = self._maildir.root
-        with storage_errors():
-            if not root.is_dir():
-                self._maildir.make()
-                self._report("maildir directories were missing", folder=INBOX_ID)
-            now = time.time_ns()
-            seen = (root.stat().st_mtime_ns,) * 2
-            if self._root is not None and self._root.settled and self._root.times == seen:
-                return False
-            changed = self._look_for_folders(root)
-        self._root = Mark(seen, marks.settled(seen, now) and not changed)
+        changed = self._directories.look(int(self._clock()))
+        for folder_id in changed:
+            self._marks.pop(folder_id, None)
         for folder_id in [*changed, ACCOUNT] if changed else []:
             self._announce(folder_id)
         return bool(changed)
-
-    def _look_for_folders(self, root: Path) -> list[int]:
-        changed = []
-        with self._database.write() as connection:
-            if any(item.action != "remove" for item in folders.all_pending(connection, self._account_id)):
-                return []
-            known = {row.directory: row for row in folders.every(connection, self._account_id)}
-            lying = {name for name in os.listdir(root) if _is_folder(root / name)}  # noqa: PTH208 - names only
-            for directory in sorted(known.keys() - lying - {""}):
-                if not (root / directory).is_dir():
-                    folders.drop(connection, self._account_id, known[directory].id)
-                    self._marks.pop(known[directory].id, None)
-                    changed.append(known[directory].id)
-                    self._report("folder removed by another program", folder=known[directory].id)
-            for directory in sorted(lying - known.keys()):
-                made = self._folder_found(connection, directory)
-                if made is not None:
-                    changed.append(made.id)
-                    self._report("folder made by another program", folder=made.id)
-        return changed
-
-    def _folder_found(self, connection: Connection, directory: str) -> FolderRow | None:
-        try:
-            name = folder_name(directory)
-        except BadFolderName as error:
-            self._report("folder cannot be shown", reason=str(error))
-            return None
-        if folders.by_name(connection, self._account_id, name) is not None:
-            self._report("folder cannot be shown", reason="there is one of that name already")
-            return None
-        self._maildir.make(directory)
-        levels = name.split("/")
-        now = int(self._clock())
-        for above in ("/".join(levels[:n]) for n in range(1, len(levels))):
-            if folders.by_name(connection, self._account_id, above) is None:
-                self._maildir.make(folder_directory(above))
-                folders.add(connection, self._account_id, above, folder_directory(above), now)
-        return folders.add(connection, self._account_id, name, directory, now)
-
-
-def _is_folder(path: Path) -> bool:
-    return (
-        path.name.startswith(".")
-        and path.name not in {".", ".."}
-        and not path.is_symlink()
-        and ((path / "cur").is_dir() or (path / "new").is_dir())
-    )

@@ -31,7 +31,7 @@ from mailstore.index.special import ACCOUNT
 from mailstore.message.likeness import MARK
 
 if TYPE_CHECKING:
-    from mailstore.ledger import Landed
+    from mailstore.entries import Landed
 
 CHANGING: Final = "uidls-changing"  # an annotation of the account that no client can name: those begin with "/"
 FEW_RENAMED: Final = 3  # messages that may get another name without anything being wrong with the others
@@ -79,7 +79,7 @@ _OF_DIGESTS = select(_l.id).where(_MINE, _l.sha256.in_(bindparam("digests", expa
 
 @dataclass(frozen=True, slots=True)
 class Relisted:
-    """How a message that is known is listed now: see `mailstore.ledger.Entry`. Which folder has it here stays."""
+    """How a message that is known is listed now: see `mailstore.entries.Entry`. Which folder has it here stays."""
 
     id: int
     position: int

@@ -10,7 +10,7 @@ _parsed: dict[str, Flags] = {"": NO_FLAGS}
 
 
 def to_text(flags: Iterable[str]) -> str:
-    return " ".join(sorted(flags))
+    return " ".join(sorted(flags)) if flags else ""
 
 
 def from_text(text: str) -> Flags:

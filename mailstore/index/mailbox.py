@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, null, select, update
 
@@ -19,7 +18,7 @@ from mailstore.index import contents
 from mailstore.index.flagtext import from_text, to_text
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import DELETED, SEEN, Changes, Flagged, Flags, Row, Status
-from mailstore.prepared import Prepared
+from mailstore.prepared import Bulk, Prepared
 from mailstore.quota import Usage
 
 T = TypeVar("T")
@@ -48,7 +47,11 @@ _GONE = Prepared(
     .where(_e.account_id == bindparam("a"), _e.folder_id == bindparam("f"), _e.modseq > bindparam("since"))
     .order_by(_e.uid)
 )
-_ADD = Prepared(insert(schema.messages))
+_ADDED = (
+    *("account_id", "folder_id", "uid", "modseq", "flags", "size", "internal_date", "uidl", "file"),
+    *("save_date", "content_id", "line_ends"),
+)
+_ADD = Bulk(insert(schema.messages).values({name: bindparam(name) for name in _ADDED}), _ADDED)
 _SET_FLAGS = Prepared(
     update(schema.messages)
     .where(*_HERE, _m.uid == bindparam("u"))
@@ -173,8 +176,7 @@ def usage(connection: Connection, account_id: int) -> Usage:
     return Usage(octets, messages)
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(NamedTuple):
     """What the index is told of a message whose file is in place. `uid` is given where one was held for it."""
 
     flags: Flags
@@ -199,22 +201,13 @@ def add(connection: Connection, account_id: int, folder: FolderRow, new: Iterabl
             folder.uidnext += 1
         uids.append(uid)
         values.append(
-            {
-                "account_id": account_id,
-                "folder_id": folder.id,
-                "uid": uid,
-                "modseq": folder.highestmodseq,
-                "flags": to_text(message.flags),
-                "size": message.size,
-                "internal_date": message.internal_date,
-                "uidl": message.uidl or own_uidl(folder.uidvalidity, uid),
-                "file": message.file,
-                "save_date": message.save_date,
-                "content_id": message.content_id,
-                "line_ends": NATIVE if message.native else EXACT,
-            }
+            (
+                *(account_id, folder.id, uid, folder.highestmodseq, to_text(message.flags), message.size),
+                *(message.internal_date, message.uidl or own_uidl(folder.uidvalidity, uid), message.file),
+                *(message.save_date, message.content_id, NATIVE if message.native else EXACT),
+            )
         )
-    _ADD.many(connection, values)
+    _ADD.run(connection, values)
     return uids
 
 

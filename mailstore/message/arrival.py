@@ -6,13 +6,13 @@ beginning is needed. Nothing here raises.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
-from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, shared_flags
+from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, NO_FLAGS, SEEN, shared_flags
 from mailstore.message.dates import moment
-from mailstore.message.headers import first_in, unfold, without_comments
+from mailstore.message.glance import Glanced, glance
+from mailstore.message.headers import unfold, without_comments
 
 _END_OF_TIME: Final = 4_102_444_800  # 2100-01-01: dates from here on, and those before 1970, are made up
 
@@ -25,8 +25,7 @@ _LETTERS: Final = frozenset(b"ADFKMNOPRTU")  # all that such programs write; oth
 _LONGEST_STATUS: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """`internal_date` in seconds since 1970, UTC; None when the message names no plausible date."""
 
     internal_date: int | None
@@ -35,10 +34,14 @@ class Arrival:
 
 def arrival(header: bytes) -> Arrival:
     """From the top Received field's date, else Date; and from Status and X-Status."""
-    lowered = header.lower()
+    return arrival_by(glance(header))
+
+
+def arrival_by(fields: Glanced) -> Arrival:
+    """The same of what was found already."""
     return Arrival(
-        _received(first_in(header, lowered, b"received")) or _plausible(first_in(header, lowered, b"date")),
-        _flags(first_in(header, lowered, b"status") or b"", first_in(header, lowered, b"x-status") or b""),
+        _received(fields.get(b"received")) or _plausible(fields.get(b"date")),
+        _flags(fields.get(b"status", b""), fields.get(b"x-status", b"")),
     )
 
 
@@ -71,14 +74,15 @@ def _plausible(value: bytes | None) -> int | None:
 
 def _flags(status: bytes, x_status: bytes) -> frozenset[str]:
     """Values longer than such programs write are not looked at, nor remembered."""
-    return _known_flags(status[: _LONGEST_STATUS + 1], x_status[: _LONGEST_STATUS + 1])
+    if not status and not x_status:
+        return NO_FLAGS
+    return _known_flags(status.strip()[: _LONGEST_STATUS + 1], x_status.strip()[: _LONGEST_STATUS + 1])
 
 
 @lru_cache(maxsize=1024)
 def _known_flags(status: bytes, x_status: bytes) -> frozenset[str]:
     found: set[str] = set()
     for value, meaning in ((status, _STATUS), (x_status, _X_STATUS)):
-        letters = value.strip()
-        if len(letters) < _LONGEST_STATUS and _LETTERS.issuperset(letters):
-            found.update(meaning[letter] for letter in letters if letter in meaning)
+        if len(value) < _LONGEST_STATUS and _LETTERS.issuperset(value):
+            found.update(meaning[letter] for letter in value if letter in meaning)
     return shared_flags(found)

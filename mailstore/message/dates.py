@@ -65,15 +65,21 @@ def _rfc5322(value: bytes) -> Moment | None:
     if match is None:
         return None
     day, name, year, hour, minute, second, sign, zone_hours, zone_minutes, zone = match.groups()
-    month = _MONTHS.get(name.lower())
-    if month is None:
+    calendar = _calendar_of(day, name, year)
+    if calendar is None:
         return None
     if sign is not None:
         offset = int(zone_hours) * 3600 + int(zone_minutes) * 60
         offset = -offset if sign == b"-" else offset
     else:
         offset = _ZONES.get(zone.lower(), 0) * 3600 if zone is not None else 0
-    return _moment(_full_year(year), month, int(day), int(hour), int(minute), int(second or 0), offset)
+    return _moment(calendar, int(hour), int(minute), int(second or 0), offset)
+
+
+@lru_cache(maxsize=4096)
+def _calendar_of(day: bytes, month: bytes, year: bytes) -> date | None:
+    number = _MONTHS.get(month.lower())
+    return None if number is None else _calendar(_full_year(year), number, int(day))
 
 
 def _iso(value: bytes) -> Moment | None:
@@ -83,7 +89,8 @@ def _iso(value: bytes) -> Moment | None:
     year, month, day, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
     offset = int(zone_hours or 0) * 3600 + int(zone_minutes or 0) * 60
     offset = -offset if sign == b"-" else offset
-    return _moment(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), offset)
+    calendar = _calendar(int(year), int(month), int(day))
+    return None if calendar is None else _moment(calendar, int(hour), int(minute), int(second or 0), offset)
 
 
 def _by_email_package(value: bytes) -> Moment | None:
@@ -95,7 +102,8 @@ def _by_email_package(value: bytes) -> Moment | None:
     if parsed is None:
         return None
     year, month, day, hour, minute, second, *_, offset = parsed
-    return _moment(year, month, day, hour, minute, second, offset or 0)
+    calendar = _calendar(year, month, day)
+    return None if calendar is None else _moment(calendar, hour, minute, second, offset or 0)
 
 
 def _full_year(digits: bytes) -> int:
@@ -106,11 +114,8 @@ def _full_year(digits: bytes) -> int:
     return year + 1900 if len(digits) == 3 else year
 
 
-def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int, offset: int) -> Moment | None:
+def _moment(calendar: date, hour: int, minute: int, second: int, offset: int) -> Moment | None:
     if hour > 24 or minute > 59 or second > 60:
-        return None
-    calendar = _calendar(year, month, day)
-    if calendar is None:
         return None
     if abs(offset) >= 86_400:  # no zone is a day away
         offset = 0

@@ -15,43 +15,43 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from mailstore.message.glance import Glanced, glance
 from mailstore.message.headers import unfold
 
 MARK: Final = 16  # octets of a likeness that are made of the header
 BODY: Final = 1024  # octets of a body that are looked at: the move asks for every message, and has microseconds
 
-_FIELDS: Final = (b"\ndate:", b"\nfrom:", b"\nsubject:")
+_FIELDS: Final = (b"date", b"from", b"subject")
 _SHORTEST: Final = 8  # octets of a Message-ID that can be unique, angle brackets and all
 
 
 def header_mark(header: bytes) -> bytes | None:
     """Of a header. None for one without a Message-ID."""
-    lines = b"\n" + header
-    lowered = lines.lower()
-    name = _value(lines, lowered, b"\nmessage-id:")
-    if len(name) < _SHORTEST or b"@" not in name:
-        return None
-    values = b"\n".join([name, *[_value(lines, lowered, field) for field in _FIELDS]])
-    return hashlib.sha256(values).digest()[:MARK]
-
-
-def _value(lines: bytes, lowered: bytes, field: bytes) -> bytes:
-    """The first field of that name, on one line."""
-    at = lowered.find(field)
-    if at < 0:
-        return b""
-    start = at + len(field)
-    end = lines.find(b"\n", start)
-    while end >= 0 and lines[end + 1 : end + 2] in (b" ", b"\t"):  # it is folded (RFC 5322 2.2.3)
-        end = lines.find(b"\n", end + 1)
-    value = lines[start:] if end < 0 else lines[start:end]
-    return (unfold(value) if b"\n" in value else value).strip()
+    return _mark(glance(header))
 
 
 def likeness(beginning: bytes, header: int, size: int) -> bytes | None:
     """Of a message of `size` octets: its beginning, of which the first `header` octets are its header."""
-    mark = header_mark(beginning[:header])
+    return likeness_by(glance(beginning[:header]), beginning, header, size)
+
+
+def likeness_by(fields: Glanced, beginning: bytes, header: int, size: int) -> bytes | None:
+    """The same, where the header's fields were found already."""
+    mark = _mark(fields)
     if mark is None:
         return None
     body = b"%d\n%b" % (size - header, beginning[header : header + BODY])
     return mark + hashlib.sha256(body).digest()[:MARK]
+
+
+def _mark(fields: Glanced) -> bytes | None:
+    name = _line(fields.get(b"message-id", b""))
+    if len(name) < _SHORTEST or b"@" not in name:
+        return None
+    values = b"\n".join([name, *[_line(fields.get(field, b"")) for field in _FIELDS]])
+    return hashlib.sha256(values).digest()[:MARK]
+
+
+def _line(value: bytes) -> bytes:
+    """A value on one line (RFC 5322 2.2.3)."""
+    return (unfold(value) if b"\n" in value else value).strip()

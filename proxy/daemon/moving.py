@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.internet import reactor as _installed_reactor
 from twisted.internet.defer import Deferred
@@ -20,11 +20,14 @@ from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase, MailboxEngine
 from mailstore.errors import MailstoreError
 from mailstore.queue import Queue
+from mailstore.rehearsal import rehearse
 from mailstore.secrets import Sealer, load_key
 from proxy.config import Config
 from proxy.daemon import logs, process
+from proxy.daemon.scribing import Scribe
 from proxy.daemon.threads import THREADS, Threads
 from proxy.daemon.watching import DirectoryWatcher
+from proxy.login import reasons
 from proxy.login.furnishing import Furnishing
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
@@ -42,12 +45,14 @@ class Moving:
         self, config: Config, database: AccountsDatabase, reactor: Any, log: Any, *, asked_only: bool = False
     ) -> None:
         """`asked_only`: of what waits, only what an administrator asked for. Raises MailstoreError."""
+        self._log, self._state = log, config.state
         self.threads = Threads(THREADS, reactor.callFromThread)
         self.accounts = Accounts(database)
         self.sealer = Sealer(load_key(config.key_file))
         self._watcher = DirectoryWatcher(reactor)
+        self._engine = MailboxEngine()
         self.homes = Homes(
-            MailboxEngine(),
+            self._engine,
             in_thread=self.threads.run,
             from_thread=reactor.callFromThread,
             clock=reactor,
@@ -56,6 +61,7 @@ class Moving:
         )
         self.homes.furnish = Furnishing(config)
         self.door = LegacyDoor(config, reactor, log.warning)
+        self._scribe = Scribe(reactor, log.warning)
         self.mover = Mover(
             config,
             self.accounts,
@@ -65,6 +71,7 @@ class Moving:
             reactor=reactor,
             in_thread=self.threads.run,
             log=log,
+            open_writer=self._scribe.writer,
         )
         self.rounds = Rounds(
             self.door.hosts,
@@ -77,6 +84,17 @@ class Moving:
             asked_only=asked_only,
         )
 
+    def prepare(self) -> None:
+        """Have at hand what moves need, before the first begins."""
+        self._scribe.start()
+        rehearsing = self.threads.run(rehearse, self._engine, self._state, self._scribe.writer)
+        rehearsing.addErrback(self._not_rehearsed)
+
+    def _not_rehearsed(self, failure: Failure) -> None:
+        """Moves may go well all the same: mailboxes can be on other disks."""
+        failure.trap(MailstoreError)  # type: ignore[no-untyped-call]
+        self._log.warning("no mail can be stored", reason=reasons.of(cast(MailstoreError, failure.value), self._state))
+
     async def end_moves(self) -> None:
         """Begin nothing more, and end all moves at their last barriers."""
         await self.rounds.stop()
@@ -85,6 +103,7 @@ class Moving:
     async def close(self) -> None:
         """When nobody uses a home any more."""
         await self.homes.closed()
+        await self._scribe.stop()
         self._watcher.close()
         self.threads.stop()
 
@@ -107,6 +126,7 @@ def move_asked(config: Config, database: AccountsDatabase, look: Callable[[], bo
         reactor.stop()
 
     def start() -> None:
+        moving.prepare()
         Deferred.fromCoroutine(moving.rounds.start()).addErrback(failed)
         looking.start(LOOK_SECONDS).addErrback(failed)
 

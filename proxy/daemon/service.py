@@ -75,6 +75,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Listen, and go on with what was interrupted. Raises CannotListen, WorkerFailed."""
+        self._moving.prepare()
         endpoints = {name: getattr(self._config.listen, name) for name in (*PLAIN, *WITH_TLS)}
         if self._serving is not None:
             listening = await self._listening.open(endpoints, self._serving.factory)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITransport
-from zope.interface import implementer
+from twisted.internet.interfaces import IReactorTime, ITransport
+
+from proxy.wire.outflow import Outflow
 
 PIECE = 64 * 1024  # octets handed to the transport at a time
 
@@ -21,25 +21,18 @@ class ClientGone(Exception):
     """The connection is closed: there is nobody to answer."""
 
 
-@implementer(IPushProducer)
-class Outgoing:
-    """The sending half of one connection."""
+class Outgoing(Outflow):
+    """The sending half of one connection. `on_stalled` is called when the client has not read for too long."""
 
     def __init__(
         self, transport: ITransport, clock: IReactorTime, stalled: float, on_stalled: Callable[[], None]
     ) -> None:
+        super().__init__(clock, stalled, on_stalled)
         self._transport = transport
-        self._clock = clock
-        self._stalled = stalled
-        self._on_stalled = on_stalled
         self._parts: list[bytes] = []
         self._size = 0
-        self._paused = False
-        self._closed = False
         self._muted = False
         self._deflate: Callable[[bytes], bytes] | None = None
-        self._waiter: Deferred[None] | None = None
-        self._timer: IDelayedCall | None = None
 
     def write(self, data: bytes) -> None:
         """Collect a response; `flush` or a later `send` hands it on."""
@@ -53,7 +46,7 @@ class Outgoing:
             data = b"".join(self._parts)
             self._parts.clear()
             self._size = 0
-            if not self._closed:
+            if not self.gone:
                 self._hand_on(data)
 
     async def send(self, data: bytes | memoryview) -> None:
@@ -70,29 +63,16 @@ class Outgoing:
 
     async def drained(self) -> None:
         """Wait until the transport takes more. Raises ClientGone."""
-        while self._paused and not self._closed:
-            self._waiter = Deferred()
-            await self._waiter
-        if self._closed:
+        if not await self.flows():
             raise ClientGone
 
-    def pauseProducing(self) -> None:
-        self._paused = True
-        if self._timer is None and not self._closed:
-            self._timer = self._clock.callLater(self._stalled, self._give_up)
-
-    def resumeProducing(self) -> None:
-        self._paused = False
-        self._wake()
-
     def stopProducing(self) -> None:
-        self.close()
+        self._parts.clear()
+        super().stopProducing()
 
     def close(self) -> None:
         """The connection is gone: drop what is left, and wake who waits to send. Idempotent."""
-        self._closed = True
-        self._parts.clear()
-        self._wake()
+        self.stopProducing()
 
     def mute(self) -> None:
         """Drop what is collected and all that is written from here on; the connection stays, to be closed in order."""
@@ -101,7 +81,7 @@ class Outgoing:
 
     @property
     def closed(self) -> bool:
-        return self._closed
+        return self.gone
 
     def compress(self, deflate: Callable[[bytes], bytes]) -> None:
         """Send everything from here on through `deflate`; what was written is flushed before."""
@@ -110,15 +90,3 @@ class Outgoing:
 
     def _hand_on(self, data: bytes) -> None:
         self._transport.write(data if self._deflate is None else self._deflate(data))
-
-    def _wake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._waiter is not None:
-            waiter, self._waiter = self._waiter, None
-            waiter.callback(None)
-
-    def _give_up(self) -> None:
-        self._timer = None
-        self._on_stalled()

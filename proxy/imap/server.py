@@ -153,7 +153,9 @@ class ImapConnection(Protocol):
         self._out.close()
         self.transport.loseConnection()
         # The goodbye may be waiting behind what the client does not read.
-        self._timer = self._factory.clock.callLater(self._factory.terms.limits.stalled_timeout, self._abort)
+        limits = self._factory.terms.limits
+        patience = limits.farewell_timeout if self._factory.draining else limits.stalled_timeout
+        self._timer = self._factory.clock.callLater(patience, self._abort)
 
     # Time limits
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, Generic, cast
 
 from twisted.internet import error as net
@@ -13,6 +14,8 @@ from twisted.internet.protocol import Factory
 from proxy.legacy.errors import LegacyUnreachable
 from proxy.legacy.settings import Legacy
 from proxy.legacy.wire import E, Machine, Wire
+
+Dial = Callable[[], Awaitable[Wire[E]]]  # a connection over which nothing was said yet. Raises LegacyError
 
 _CHECK: Final = "check `host` and `port`, and whether that server runs and lets this machine in"
 
@@ -31,8 +34,13 @@ class _Wires(Factory, Generic[E]):
         return Wire(self._clock, self._legacy, self._machine())
 
 
-async def dialled(reactor: Any, legacy: Legacy, machine: Callable[[], Machine[E]]) -> Wire[E]:
-    """A connection over which nothing was said yet. Raises LegacyUnreachable."""
+def dialling(reactor: Any, legacy: Legacy, machine: Callable[[], Machine[E]]) -> Dial[E]:
+    """How `legacy` is reached."""
+    return partial(_dialled, reactor, legacy, machine)
+
+
+async def _dialled(reactor: Any, legacy: Legacy, machine: Callable[[], Machine[E]]) -> Wire[E]:
+    """Raises LegacyUnreachable."""
     endpoint = HostnameEndpoint(reactor, legacy.host, legacy.port, timeout=legacy.connect_timeout)
     try:
         return cast(Wire[E], await endpoint.connect(_Wires(reactor, legacy, machine)))

@@ -39,9 +39,10 @@ from proxy.legacy.errors import LegacyError, LoginNotPossible, LoginRejected, Ma
 from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
-from proxy.login.mover import Log, Mover
+from proxy.login.mover import Mover
 from proxy.login.names import Name, parse
 from proxy.login.notes import LoginNotes
+from proxy.login.outcomes import Log
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
@@ -240,12 +241,11 @@ class LoginGate:
             if known is not None and not fits:
                 await self._be_sure(name, source)  # nothing that follows will show whether it was meant so
             hold.accepted = True
+            if account is None or self._mover.moves.of(account.id) is None:
+                self._mover.prepare(name, account, source)
             stored = await self._in_thread(secrets.hash_password, password.reveal())
             sealed = self._sealer.seal(str(name), password.reveal())
-            if account is None:
-                account = await self._in_thread(self._accounts.add, name.local, name.domain)
-            await self._in_thread(self._accounts.password_accepted, account.id, stored, sealed)
-            account = await self._in_thread(self._accounts.get, account.id)
+            account = await self._in_thread(self._accounts.admit, name.local, name.domain, stored, sealed)
             self._throttle.legacy_said_yes(account.name, password, stored)
             running = self._mover.moves.of(account.id)
             if running is not None:  # a move under another password: this one is right now, so wait for it

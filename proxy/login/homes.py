@@ -277,6 +277,7 @@ class Homes:
         self.also_in_vain: Callable[[int], None] = _unnoticed  # called with each account of which nothing comes
         self._kept: OrderedDict[int, tuple[_Open, float]] = OrderedDict()  # unused, and closed when; the next first
         self._closing: IDelayedCall | None = None
+        self._ending = False
         self._quiet = None if clock is None else QuietTimes(clock, self._open.values, report)
 
     async def open(
@@ -313,12 +314,17 @@ class Homes:
         return handle
 
     async def closed(self) -> None:
-        """Close the homes that nobody uses any more, and wait until they are."""
+        """Close the homes that nobody uses any more, and wait until they are. From now on none is kept: who was on the
+        way to one finds out now that it is in vain."""
+        self._ending = True
         while self._kept:
             self._close_next()
         self._plan_closing()
         for opened in list(self._open.values()):
             await opened.lane.run(lambda: None)
+        while shutting := [opened for opened in self._open.values() if opened.shutting]:
+            for opened in shutting:
+                await opened.lane.run(lambda: None)
         if self._quiet is not None:
             self._quiet.stop()
 
@@ -381,9 +387,11 @@ class Homes:
         opened.users -= 1
         if opened.users:
             return
-        if self._clock is None or opened.home is None or opened.home.damaged or opened.shutting:
+        keeping = self._clock is not None and not self._ending
+        if not keeping or opened.home is None or opened.home.damaged or opened.shutting:
             self._close(account_id, opened)
             return
+        assert self._clock is not None
         del self._open[account_id]
         self._kept[account_id] = opened, self._clock.seconds() + KEPT_SECONDS
         if len(self._kept) > KEPT_MOST:

@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from mailstore import secrets
 from mailstore.accounts import Account, Accounts, PasswordState, State
+from mailstore.entries import Sums
 from mailstore.errors import MailstoreError, SecretUnreadable
-from mailstore.ledger import Sums
 from mailstore.secrets import Sealer
+from mailstore.writing import OpenWriter, Writer
 from proxy.config import Config
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import HostBusy, LegacyDoor, name_of
 from proxy.login.names import Name
+from proxy.login.outcomes import LONGEST_WAIT, Log, Outcomes
 from proxy.login.progress import Progress
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
-from proxy.migration.quarantine import in_words
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, PasswordChanged, Reopen, Source, SourceError, SourceLost, Stopped
+from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped
 from proxy.migration.turns import Turns
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
-FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
-LONGEST_WAIT: Final = 3600.0
 PATIENCE: Final = 8  # times in a row that an account waits for its next turn at a host that is busy
-
-
-class Log(Protocol):
-    """A structlog logger."""
-
-    def info(self, event: str, **fields: Any) -> Any: ...
-
-    def warning(self, event: str, **fields: Any) -> Any: ...
-
-    def error(self, event: str, **fields: Any) -> Any: ...
 
 
 def _rejected(account: Account) -> str:
@@ -78,8 +66,9 @@ class Mover:
         in_thread: InThread,
         log: Log,
         now: Callable[[], float] = time.time,
+        open_writer: OpenWriter = Writer,
     ) -> None:
-        """`now` is the time of day, as `accounts` has it."""
+        """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move."""
         self.moves = Moves()
         self.turns: Turns[Name] = Turns()  # one check or start at a time for each account
         self._config = config
@@ -91,6 +80,7 @@ class Mover:
         self._in_thread = in_thread
         self._log = log
         self._now = now
+        self._open_writer = open_writer
         self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
         # … and with each account whose move has failed, or cannot begin.
         self.failed: Callable[[int], None] = _unnoticed
@@ -103,6 +93,28 @@ class Mover:
         # Told whose password is no longer taken, by name and hash.
         self.rejected: Callable[[str, str], None] = lambda _account, _stored: None
         self._stopping = False
+        self._outcomes = Outcomes(
+            config,
+            accounts,
+            in_thread=in_thread,
+            log=log,
+            failed=self._has_failed,
+            rejected=self._was_rejected,
+            stopping=lambda: self._stopping,
+        )
+
+    def _has_failed(self, account_id: int) -> None:
+        self.failed(account_id)
+
+    def _was_rejected(self, account: str, stored: str) -> None:
+        self.rejected(account, stored)
+
+    def prepare(self, name: Name, account: Account | None, source: Source) -> None:
+        """The account's move will begin over this connection: have the legacy server at work meanwhile. Where all of
+        its mailbox is going to be fetched, and nobody is let in before, it may send that as well."""
+        new = account is None or account.state is State.WAITING
+        whole = new and self._config.migration.login == "hold"
+        source.begin(whole=whole and not self._config.maildir_for(name.local, name.domain).exists())
 
     async def start(self, account: Account, password: Secret, source: Source, errand: Errand | None = None) -> Running:
         """Start the account's move over a connection that has logged in, in the account's turn. `errand` is what it
@@ -110,6 +122,7 @@ class Mover:
 
         Raises StorageFailed, and SourceLost when the daemon is stopping; the source is then the caller's to drop.
         """
+        source.begin()
         maildir = self._config.maildir_for(account.local, account.domain)
         home = await self._homes.open(account.id, account.name, maildir)
         if self._stopping:
@@ -138,14 +151,23 @@ class Mover:
                 told(sums)
                 progress.tell(sums)
 
-            move = Move(home, source, reopen, terms, in_thread=self._in_thread, clock=self._reactor, told=tell)
+            move = Move(
+                home,
+                source,
+                reopen,
+                terms,
+                in_thread=self._in_thread,
+                clock=self._reactor,
+                told=tell,
+                open_writer=self._open_writer,
+            )
             self.begins(account.id, move)
             return move
 
         async def concluded(result: Sums | Exception) -> None:
             await progress.settled()
             assert move is not None
-            await self._write_down(account, result, move, home, progress)
+            await self._outcomes.write_down(account, result, move, home, progress)
 
         self._log.info("move started", account=account.name, first=terms.first)
         self._passwords[account.id] = password
@@ -191,75 +213,6 @@ class Mover:
         """What the legacy server takes now, for a move that is under way with what it took before."""
         if account_id in self._passwords:
             self._passwords[account_id] = password
-
-    async def _write_down(
-        self, account: Account, result: Sums | Exception, move: Move, home: Home, progress: Progress
-    ) -> None:
-        """How a move ended: for the administrator, and in the account's state. One warning a move, however often it
-        met with trouble; what is to be said each time again is logged once."""
-        try:
-            if isinstance(result, Exception):
-                await self._write_down_failure(account, result, move, progress)
-            else:
-                await self._write_down_success(account, result, move, home, progress)
-        except MailstoreError as error:
-            if not isinstance(result, MailstoreError):  # else it is the same disk, which was spoken of
-                self._log.error("move not written down", account=account.name, reason=str(error))
-            raise
-
-    async def _write_down_failure(self, account: Account, error: Exception, move: Move, progress: Progress) -> None:
-        reason = str(error)
-        if isinstance(error, MailstoreError):
-            maildir = self._config.maildir_for(account.local, account.domain)
-            reason = reasons.of_the_store(error, progress.last, maildir)
-        self._log.warning(
-            "move interrupted",
-            account=account.name,
-            reason=reason,
-            troubles=len(move.troubles),
-            seconds=round(progress.seconds, 3),
-        )
-        self.failed(account.id)
-        if self._stopping:
-            return
-        if progress.last is not None:
-            await progress.write(progress.last)
-        if isinstance(error, Stopped):
-            await self._in_thread(self._accounts.gave_way, account.id)
-        elif isinstance(error, PasswordChanged):
-            await self._no_longer(account, reason)
-        else:
-            await self._in_thread(self._accounts.interrupted, account.id, reason, self._next_try(account))
-
-    async def _write_down_success(
-        self, account: Account, sums: Sums, move: Move, home: Home, progress: Progress
-    ) -> None:
-        remarks = [*move.remarks]
-        if sums.quarantined:
-            remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
-        reason = "; ".join(remarks)
-        await progress.write(sums)
-        await self._in_thread(self._accounts.moved, account.id, reason, self._next_round())
-        news = [reason] if reason != account.reason else []
-        told = "; ".join(filter(None, [*news, *move.troubles[-1:]]))
-        if told:
-            self._log.warning("moved with troubles", account=account.name, reason=told, troubles=len(move.troubles))
-        self._log.info(
-            "move done",
-            account=account.name,
-            messages=sums.messages_done,
-            octets=sums.bytes_done,
-            quarantined=sums.quarantined,
-            seconds=round(progress.seconds, 3),
-        )
-
-    async def _no_longer(self, account: Account, reason: str) -> None:
-        """The legacy server does not take the password that the account had: it is not sent there again by itself."""
-        fresh = await self._in_thread(self._accounts.get, account.id)
-        if fresh.password_hash == account.password_hash:
-            await self._in_thread(self._accounts.password_rejected, account.id, reason)
-        if account.password_hash is not None and account.password_state is PasswordState.KNOWN:
-            self.rejected(account.name, account.password_hash)
 
     # What arrived since
 
@@ -338,7 +291,7 @@ class Mover:
         self._turned_away.pop(account.id, None)
         if self._stopping or isinstance(error, (SourceError, LoginRejected, type(None))):
             return
-        wait = self._next_try(account)
+        wait = self._outcomes.next_try(account)
         if isinstance(error, SecretUnreadable):
             wait = LONGEST_WAIT
         elif wait is not None and isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
@@ -392,7 +345,7 @@ class Mover:
         try:
             source = await self._legacy.open(name_of(fresh), password, errand)
         except LoginRejected:
-            await self._no_longer(fresh, _rejected(fresh))
+            await self._outcomes.no_longer(fresh, _rejected(fresh))
             raise
         try:
             if fresh.password_state is PasswordState.UNTRIED:
@@ -406,8 +359,7 @@ class Mover:
         """The legacy server has taken a password that an administrator gave: it is the account's."""
         stored = await self._in_thread(secrets.hash_password, password.reveal())
         sealed = self._sealer.seal(account.name, password.reveal())
-        await self._in_thread(self._accounts.password_accepted, account.id, stored, sealed)
-        return await self._in_thread(self._accounts.get, account.id)
+        return await self._in_thread(self._accounts.admit, account.local, account.domain, stored, sealed)
 
     def hasten(self, name: Name) -> None:
         """A user waits for whatever is under way for this account."""
@@ -425,19 +377,6 @@ class Mover:
         if running is not None:
             self._log.info("move gives way", account=account.name)
             running.move.stop(GaveWay("a user waited for the connection"))
-
-    def _next_round(self) -> float | None:
-        """Seconds until a mailbox that is here is looked after again; None: never. Spread, or all that began together
-        would come together for ever."""
-        every = self._config.migration.round
-        return every * random.uniform(0.9, 1.1) if every else None  # noqa: S311 - no secret
-
-    def _next_try(self, account: Account) -> float | None:
-        """Seconds until a move that did not work is tried again; None: not by itself."""
-        if account.state is State.MOVED and account.asked is None:
-            return self._next_round()
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(account.tries, 16))
-        return wait * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
     async def stop(self) -> None:
         """End all moves at their last barriers; they go on at the next start or login. Nobody gets a connection any

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstore.accounts import Account, Accounts
 from mailstore.errors import MailstoreError
-from proxy.login.mover import Log
+from proxy.login.outcomes import Log
 from proxy.migration.pull import InThread
 
 TOGETHER_SECONDS: Final = 2.0

@@ -7,12 +7,17 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from mailstore.accounts import Accounts
-from mailstore.ledger import Sums
+from mailstore.accounts import Accounts, Far
+from mailstore.entries import Sums
 from proxy.migration.pull import InThread
 
 PROGRESS_SECONDS: Final = 1.0  # how often it is written down
 FEW: Final = 100  # messages that will be here before anybody asks how far it is
+
+
+def how_far(sums: Sums) -> tuple[Far, Far]:
+    """Messages and octets, as the accounts have it."""
+    return (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
 
 
 class Progress:
@@ -60,5 +65,4 @@ class Progress:
 
     async def write(self, sums: Sums) -> None:
         """Raises StorageFailed."""
-        messages, octets = (sums.messages_done, sums.messages_total), (sums.bytes_done, sums.bytes_total)
-        await self._in_thread(self._accounts.progress, self._account_id, messages, octets)
+        await self._in_thread(self._accounts.progress, self._account_id, *how_far(sums))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mailstore.entries import Sums
 from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed
-from mailstore.ledger import Sums
 from mailstore.room import free_octets
 from proxy.legacy.errors import LegacyError
 

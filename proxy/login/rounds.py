@@ -23,7 +23,8 @@ from mailstore.accounts import Account
 from mailstore.errors import MailstoreError
 from mailstore.queue import Queue
 from proxy.login.legacy import LegacyHost
-from proxy.login.mover import Log, Mover
+from proxy.login.mover import Mover
+from proxy.login.outcomes import Log
 from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from mailstore.ledger import Entry
+from mailstore.entries import Entry
 from proxy.legacy.settings import Window
 from proxy.pop3.client.errands import Errand
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mailstore.digests import Digest
-from mailstore.ledger import Entry, Listed
+from mailstore.entries import Entry, Listed
 from mailstore.message.arrival import header_end
 from mailstore.message.likeness import header_mark
 from mailstore.renaming import FEW_RENAMED

@@ -25,10 +25,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore import landing
+from mailstore.entries import Entry
 from mailstore.errors import MailstoreError
 from mailstore.index.awaited import Noted
-from mailstore.ledger import Entry
 from mailstore.mailhome import MailHome
+from mailstore.writing import flags_by
 from proxy.legacy.settings import ONE_AT_A_TIME, Window
 from proxy.migration import weighing
 from proxy.migration.agenda import Agenda, Item
@@ -114,7 +115,7 @@ class Early:
                 self._listed(why_not)
                 await self._source.fetch(wanted, self._pull)
                 return
-            flags = landing.flags_by(self._seen)
+            flags = flags_by(self._seen)
             await self._home.run(lambda home: home.ledger.show(flags))
             await self._keep_all()
         self._listed("")

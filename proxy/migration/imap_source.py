@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
-from mailstore.ledger import Entry, Listed, Marks
+from mailstore.entries import Entry, Listed, Marks
 from mailstore.old_folders import INBOX, OldFolder
 from proxy.imap.client.commands import MESSAGE_ID
 from proxy.imap.client.connection import Connection, Survey
@@ -132,6 +132,9 @@ class ImapSource:
         return [part.folder for part in self._parts]
 
     # Listing
+
+    def begin(self, *, whole: bool = False) -> None:
+        """What comes first is not known before the folders are."""
 
     async def list(self) -> Sequence[Listed]:
         """All folders' messages. Raises SourceError."""

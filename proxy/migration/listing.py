@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mailstore.ledger import Listed
+from mailstore.entries import Listed
 
 UIDL_LIMIT: Final = 1_000  # characters of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
 _UNIQUE_ID: Final = re.compile(rb"[!-~]{0,70}").fullmatch  # RFC 1939 7; "" is a server's that does not say

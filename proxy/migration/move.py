@@ -7,12 +7,9 @@
 
 A move starts at LISTING with the connection that checked the password, since many legacy servers lock a mailbox
 to one session. A lost connection is replaced, with growing pauses, as long as something was stored since the last
-one, or given up for good; what the barrier reached is not fetched again. A message that was under way when a
-connection broke, or that the server refuses, is a suspect: it is fetched by itself when all others are here, and
-quarantined in the end, so that one bad message never stops a mailbox (invariant 6). Where some are refused, the
-server is asked for one that it gave before: if it refuses that too, not the messages are bad, and nothing is
-quarantined, or a part would be taken for the whole (invariant 3). Servers that hand out so many messages or octets a
-session are worked off like this, session by session.
+one, or given up for good; what the barrier reached is not fetched again. What a connection fetches, and what becomes of
+the messages that do not come, is `proxy.migration.fetching`. Servers that hand out so many messages or octets a session
+are worked off like this, session by session.
 
 A server that is busy, or for which the mailbox is still in use by the connection that was lost, is waited for longer:
 it may take its autologout time until it notices. One that suddenly lists nothing is asked a second time.
@@ -22,38 +19,31 @@ The clock is handed in. Nothing here knows POP3, files or tables.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from mailstore.landing import Landing, flags_by
-from mailstore.ledger import Entry, Listed, Outcome, Sums
+from mailstore.entries import Entry, Listed, Outcome, Sums
+from mailstore.landing import Landing
 from mailstore.mailhome import MailHome
+from mailstore.writing import OpenWriter, Writer, flags_by
 from proxy.migration import plan
 from proxy.migration.comparing import Comparing
 from proxy.migration.early import Early, Hurries
+from proxy.migration.fetching import Fetching
 from proxy.migration.pauses import Pauses
 from proxy.migration.pull import InThread, Pull
-from proxy.migration.source import ErrandSource, Reopen, Source, SourceError, SourceLost, Stopped
+from proxy.migration.source import ErrandSource, Reopen, Source, SourceLost, Stopped
 from proxy.migration.stages import NEXT, Stage
 from proxy.migration.weighing import Scales
 from proxy.wire.door import Home
 
 T = TypeVar("T")
-
-FEW: Final = 3  # messages that may be refused without doubts about the server, before they are put into quarantine
-_LOOK: Final = "if this goes on, look for a proxy or a virus scanner between here and the legacy server"
-_OUT_OF_STEP: Final = f"messages do not come as long as the legacy server announced them; {_LOOK}"
-_DAMAGED: Final = f"a message came damaged, of another length than announced, and was fetched again; {_LOOK}"
-_REFUSED_FIRST: Final = (
-    "the legacy server refused a message and gave it when it was asked again; if this goes on, look at its own log"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +61,6 @@ def _unnoticed(_why_not: str) -> None:
     """Nobody waits for it."""
 
 
-class Again:
-    """A `Receiver` for a message that is here already: did it come?"""
-
-    def __init__(self) -> None:
-        self.given = False
-
-    def message(self, entry: Entry, data: bytes) -> None:
-        self.given = True
-
-    def begin(self, entry: Entry) -> None: ...
-
-    def piece(self, data: bytes) -> None: ...
-
-    def end(self) -> None:
-        self.given = True
-
-    def refused(self, entry: Entry, text: str) -> None: ...
-
-
 class Move:
     """One run. `run` once; `sums` tells at any time how far it is."""
 
@@ -103,6 +74,7 @@ class Move:
         in_thread: InThread,
         clock: IReactorTime,
         told: Callable[[Sums], None] = lambda _sums: None,
+        open_writer: OpenWriter = Writer,
     ) -> None:
         """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
         self.stage = Stage.LISTING
@@ -121,6 +93,7 @@ class Move:
         self._in_thread = in_thread
         self._clock = clock
         self._told = told
+        self._open_writer = open_writer
         self._comparing = Comparing(home)
         self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
@@ -295,7 +268,12 @@ class Move:
         landing, unwanted = await self._home.run(
             lambda home: (
                 Landing(
-                    home.maildir, home.token, seen=seen, clock=home.clock, directories=home.directories_of_folders()
+                    home.maildir,
+                    home.token,
+                    seen=seen,
+                    clock=home.clock,
+                    directories=home.directories_of_folders(),
+                    open_writer=self._open_writer,
                 ),
                 home.oncoming.unwanted(),
             )
@@ -326,133 +304,24 @@ class Move:
                 another=make,
             )
         entries = [entry for _, entry in (*wanted, *suspects)]
+        fetching = Fetching(
+            self._home,
+            source,
+            pull,
+            self._scales,
+            self._early,
+            troubles=self.troubles,
+            given_up=self._gave_up,
+            wanted_no_more=lambda: self._stopped is not None,
+        )
         try:
             await self._in_thread(landing.clear_leftovers, entries, unwanted)
-            await self._stream(source, pull, wanted, suspects, given)
+            await fetching.run(wanted, suspects, given)
         finally:
             await pull.rest()  # a thread that still wrote would write to whatever has the descriptors next
             await self._in_thread(landing.close)
 
-    async def _stream(
-        self,
-        source: Source,
-        pull: Pull,
-        wanted: Sequence[tuple[int, Entry]],
-        suspects: Sequence[tuple[int, Entry]],
-        given: Sequence[tuple[int, Entry]],
-    ) -> None:
-        positions = {entry.id: position for position, entry in (*wanted, *suspects)}
-        try:
-            await self._fetch_wanted(source, pull, wanted)
-            left_out = await self._weigh_again(source, pull, positions)
-            refusing = {entry.id for entry, _ in pull.refusals}
-            given = [*given, *(item for item in wanted if item[1].id not in refusing)]
-            await self._doubt(source, pull, given)
-            again = [(positions[entry.id], entry) for entry, _ in pull.refusals]
-            await self._note_refusals(pull)
-            for suspect in (*again, *suspects):
-                await source.fetch([suspect], pull, one_by_one=True)
-            left_out += await self._weigh_again(source, pull, positions)
-            await self._doubt(source, pull, given, few=0 if given else FEW)
-            if len(again) > len(pull.refusals):
-                self.troubles.append(_REFUSED_FIRST)
-            refused = left_out + await self._note_refusals(pull, last=True)
-        except SourceError as error:
-            await self._finish(pull)
-            await self._note_refusals(pull)
-            await self._note_spoilt(pull)
-            if self._scales.out_of_step:  # whatever was under way is not to blame
-                raise SourceLost(_OUT_OF_STEP) from error
-            if isinstance(error, SourceLost) and error.entry is not None and self._stopped is None:
-                await self._note_suspect(error.entry, str(error))
-            raise
-        await self._finish(pull)
-        refused += await self._note_spoilt(pull)
-        dropped = len(self._early.dropped) if self._early is not None else 0
-        if pull.stored + refused + dropped < len(positions):  # or a part would be taken for the whole (invariant 3)
-            raise SourceLost("fewer messages came than were asked for")
-
-    async def _fetch_wanted(self, source: Source, pull: Pull, wanted: Sequence[tuple[int, Entry]]) -> None:
-        """Over a new connection, what did not come as long as announced over the one before comes first, each by
-        itself."""
-        alone = [item for item in wanted if self._scales.did_not_fit(item[1])]
-        for item in alone:
-            await source.fetch([item], pull, one_by_one=True)
-        await pull.answered()
-        rest = [item for item in wanted if item not in alone] if alone else wanted
-        if self._early is None:
-            await source.fetch(rest, pull)
-        else:
-            await self._early.fetch(rest)
-
-    async def _weigh_again(self, source: Source, pull: Pull, positions: Mapping[int, int]) -> int:
-        """Fetch once more what did not come as long as it was announced: the same twice is believed. What comes with
-        other bytes each time is left out and counted; gives back how many were."""
-        mended, left_out = len(self._scales.mended), 0
-        tried: Counter[int] = Counter()
-        while True:
-            await pull.answered()
-            if self._scales.out_of_step:
-                raise SourceLost(_OUT_OF_STEP)
-            again = self._scales.doubtful()
-            if not again:
-                break
-            if not tried:  # all answers came, so that none can have been taken for another's
-                await source.fetch([(positions[entry.id], entry) for entry in again], pull)
-            for entry in again if tried else ():
-                if tried[entry.id] >= plan.ATTEMPTS:
-                    self._scales.leave_out(entry)
-                    await self._count(entry, "it comes with other bytes each time it is fetched", last=True)
-                    left_out += 1
-                else:
-                    await source.fetch([(positions[entry.id], entry)], pull, one_by_one=True)
-            tried.update(entry.id for entry in again)
-        if len(self._scales.mended) > mended:
-            self.troubles.append(_DAMAGED)
-        return left_out
-
-    async def _doubt(self, source: Source, pull: Pull, given: Sequence[tuple[int, Entry]], *, few: int = FEW) -> None:
-        """Is it the server, where it refuses more than a few? Raises SourceLost if it refuses what it gave before."""
-        if len(pull.refusals) <= few:
-            return
-        again = Again()
-        if given:
-            try:
-                await source.fetch([min(given, key=lambda item: item[1].octets)], again, one_by_one=True)
-            except SourceLost as error:
-                raise SourceLost(str(error)) from error  # that message is no suspect
-        if not again.given:
-            text, pull.refusals = pull.refusals[-1][1], []
-            raise SourceLost(f"the legacy server gives no messages at the moment: {text}")
-
-    async def _finish(self, pull: Pull) -> None:
-        finished: Deferred[None] = pull.finish()
-        await finished
-
-    async def _note_refusals(self, pull: Pull, *, last: bool = False) -> int:
-        """Count what the server refused. What it refuses twice in one run is quarantined."""
-        refusals, pull.refusals = pull.refusals, []
-        for entry, text in refusals:
-            reason = f"the legacy server refuses this message: {text}"
-            await self._count(entry, reason, last=last)
-        return len(refusals)
-
-    async def _note_spoilt(self, pull: Pull) -> int:
-        """What the disk here refused, and only that: the others are stored."""
-        spoilt, pull.spoilt = pull.spoilt, []
-        for entry, text in spoilt:
-            await self._count(entry, f"the disk here refuses this message: {text}", last=True)
-        return len(spoilt)
-
-    async def _note_suspect(self, entry: Entry, text: str) -> None:
-        """The connection broke while this message was under way."""
-        await self._count(entry, f"the connection broke at this message: {text}")
-
-    async def _count(self, entry: Entry, reason: str, *, last: bool = False) -> None:
-        """One more attempt failed. Whatever the plan would not ask for again is quarantined."""
-        if last or entry.attempts + 1 >= plan.ATTEMPTS:
-            await self._home.run(lambda home: home.ledger.quarantine(entry.id, reason))
-            if self._stored:
-                self._given_up += 1
-        else:
-            await self._home.run(lambda home: home.ledger.count_attempt(entry.id, reason))
+    def _gave_up(self) -> None:
+        """A message was put into quarantine, by a server that does give messages."""
+        if self._stored:
+            self._given_up += 1

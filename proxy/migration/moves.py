@@ -8,8 +8,8 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from mailstore.entries import Sums
 from mailstore.errors import MailstoreError
-from mailstore.ledger import Sums
 from proxy.migration.move import Move
 from proxy.migration.shared import Shared
 from proxy.migration.source import SourceError

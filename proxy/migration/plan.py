@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.entries import Entry, Listed, Outcome
 from mailstore.renaming import Relisted, kept_name
 from proxy.migration.matching import Pair
 
@@ -74,10 +74,14 @@ def conclude(found: Identified, now: float) -> Plan:
         change = _change(listed, entry, names, anew=anew)
         if change is not None:
             relisted.append(change)
-    new = [replace(listed, shown=names.take(listed.uidl)) for listed in found.unknown]
+    new = [_shown_as(listed, names.take(listed.uidl)) for listed in found.unknown]
     gone = [e.id for e in found.left if not e.settled and e.outcome is not Outcome.GONE]
     unlisted = [e.id for e in found.left if e.settled and e.unlisted is None]
     return Plan(new, owed, gone, given, relisted, unlisted)
+
+
+def _shown_as(listed: Listed, name: str | None) -> Listed:
+    return listed if name == listed.shown else replace(listed, shown=name)
 
 
 def _names(*entries: Entry) -> _Names:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
-from mailstore.ledger import Entry, Listed
+from mailstore.entries import Entry, Listed
 from mailstore.old_folders import OldFolder
 from proxy.legacy.errors import (
     BareLineEnds,
@@ -97,8 +97,16 @@ class Manners:
 class _Sink:
     """Gives what the client takes off the wire to the receiver, by ledger entry instead of by number."""
 
-    def __init__(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None:
+    _entries: Mapping[int, Entry]
+    _receiver: Receiver
+
+    def __init__(self, wanted: Sequence[tuple[int, Entry]] = (), receiver: Receiver | None = None) -> None:
         self.answered = False  # has anything come?
+        if receiver is not None:
+            self.take(wanted, receiver)
+
+    def take(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None:
+        """To be called before anything comes."""
         self._entries = dict(wanted)
         self._receiver = receiver
 
@@ -135,6 +143,32 @@ class _HeaderSink(_Sink):
         self._header_receiver.no_header(self._entries[number], text)
 
 
+class _Fetching:
+    """RETRs that are under way, and where their answers go."""
+
+    def __init__(self, connection: Connection, sizes: Mapping[int, int | None], sink: _Sink, pace: Pace) -> None:
+        self.numbers = list(sizes)
+        self.sink = sink
+        self.unproven = Unproven(sink, sizes)
+        self._retrieval = connection.begin_retrieving(self.numbers, sizes, self.unproven, pace)
+        self._failure: Failure | None = None
+        self._done = self._retrieval.pending().addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        self._failure = failure  # who waits for it may come later, or never
+
+    def take(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None:
+        """What was asked for ahead goes there."""
+        self.sink.take(wanted, receiver)
+        self._retrieval.taken()
+
+    async def done(self) -> None:
+        """Raises as `Connection.retrieve` does."""
+        await self._done
+        if self._failure is not None:
+            self._failure.raiseException()
+
+
 class Pop3Source:
     """A logged-in POP3 connection. `left` is called once when the connection is given up."""
 
@@ -143,6 +177,8 @@ class Pop3Source:
         self._manners = manners
         self._left = left
         self.remarks: list[str] = []
+        self._listed: Deferred[Sequence[Listed] | SourceError] | None = None  # what `list` gives, once it is begun
+        self._ahead: _Fetching | None = None  # asked for before anybody takes it; nothing is read meanwhile
 
     @property
     def exactness(self) -> Exactness:
@@ -152,8 +188,44 @@ class Pop3Source:
     def folders(self) -> Sequence[OldFolder]:
         return ()
 
+    def begin(self, *, whole: bool = False) -> None:
+        if self._listed is None:
+            self._listed = Deferred.fromCoroutine(self._begin(whole=whole))
+
+    async def _begin(self, *, whole: bool) -> Sequence[Listed] | SourceError:
+        try:
+            listed = await self._list()
+        except SourceError as error:  # nobody may be there yet to hear of it
+            return error
+        if whole and listed and not self._manners.one_at_a_time and "PIPELINING" in self._connection.capabilities:
+            self._ask_ahead(listed)
+        return listed
+
+    def _ask_ahead(self, listed: Sequence[Listed]) -> None:
+        """Have the server send what comes first while the listing is written down here. It waits in the sockets."""
+        sizes = {message.position: message.octets or None for message in listed}
+        if self._manners.bare_line_ends:
+            self._connection.take_bare_line_ends()
+        self._ahead = _Fetching(self._connection, sizes, _Sink(), self._manners.pace(announced=True))
+        self._connection.pause(self)
+
+    def _give_up_ahead(self) -> None:
+        """Something else is to be asked: what is on its way cannot be taken back. Raises SourceLost, in that case."""
+        if self._ahead is not None:
+            self._connection.abort()
+            raise SourceLost("the legacy server was asked for other messages than are wanted")
+
     async def list(self) -> Sequence[Listed]:
         """LIST, UIDL and STAT, put together by `migration.listing`."""
+        self.begin()
+        assert self._listed is not None
+        begun, self._listed = self._listed, None
+        listed = await begun
+        if isinstance(listed, SourceError):
+            raise listed
+        return listed
+
+    async def _list(self) -> Sequence[Listed]:
         connection = self._connection
         try:
             heard = await (self._listings() if self._manners.one_at_a_time else self._listings_at_once())
@@ -188,26 +260,30 @@ class Pop3Source:
     async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool = False) -> None:
         if not wanted:
             return
-        entries = dict(wanted)
+        fetching, many = await self._fetching(wanted, receiver, one_by_one=one_by_one)
+        try:
+            await fetching.done()
+            await fetching.unproven.settle(self._connection.noop)
+        except LegacyError as failure:
+            error = fetching.unproven.given_up(failure)
+            raise self._broken(error, dict(wanted), many=many, answered=fetching.sink.answered) from failure
+
+    async def _fetching(
+        self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver, *, one_by_one: bool
+    ) -> tuple[_Fetching, bool]:
+        """Under way, many messages at once or not."""
+        ahead = self._ahead
+        if ahead is not None and not one_by_one and ahead.numbers == [number for number, _ in wanted]:
+            self._ahead = None
+            ahead.take(wanted, receiver)
+            self._connection.resume(self)
+            return ahead, True
+        self._give_up_ahead()
         pace = Pace(ONE_AT_A_TIME) if one_by_one or len(wanted) == 1 else await self._pace()
-        sizes = {number: entry.octets or None for number, entry in wanted}
         if self._manners.bare_line_ends:
             self._connection.take_bare_line_ends()
-        sink = _Sink(wanted, receiver)
-        unproven = Unproven(sink, sizes)
-        try:
-            await self._connection.retrieve(list(entries), sizes, unproven, pace)
-            await unproven.settle(self._connection.noop)
-        except LegacyError as failure:
-            error = unproven.given_up(failure)
-            if isinstance(error, BareLineEnds) and not self._manners.bare_line_ends:
-                self._manners.bare_line_ends = True
-                raise SourceLost(error.advice) from failure  # no message's fault
-            overtaxed = isinstance(error, (LegacyTimeout, LegacyProtocolError)) or not sink.answered
-            if pace.limits is not ONE_AT_A_TIME and overtaxed:  # whatever it announced
-                self._manners.broke_off()
-            under_way = None if error.message is None else entries.get(error.message)
-            raise source_error(error, under_way) from failure
+        sizes = {number: entry.octets or None for number, entry in wanted}
+        return _Fetching(self._connection, sizes, _Sink(wanted, receiver), pace), pace.limits is not ONE_AT_A_TIME
 
     async def many_at_once(self) -> bool:
         """See `ErrandSource`."""
@@ -215,6 +291,7 @@ class Pop3Source:
 
     async def errands(self, agenda: Agenda, wanted: Sequence[tuple[int, Entry]], receiver: HeaderReceiver) -> None:
         """See `ErrandSource`."""
+        self._give_up_ahead()
         many = not self._manners.one_at_a_time
         if self._manners.bare_line_ends:
             self._connection.take_bare_line_ends()
@@ -240,6 +317,7 @@ class Pop3Source:
         """By TOP. Where the first few are refused nothing more is asked."""
         if not positions:
             return
+        self._give_up_ahead()
         at_once = 1 if (await self._pace()).limits is ONE_AT_A_TIME else HEADERS_AT_ONCE
         shown = at = 0
         while at < len(positions) and (shown or at < UNSHOWN):
@@ -269,6 +347,7 @@ class Pop3Source:
 
     async def _pace(self) -> Pace:
         """How many RETRs may be on their way: many where the server announces PIPELINING or proves able."""
+        self._give_up_ahead()
         if self._manners.one_at_a_time:
             return Pace(ONE_AT_A_TIME)
         try:
@@ -285,6 +364,7 @@ class Pop3Source:
     async def prove(self) -> None:
         """By STAT: POP3 has no tags, and a line that a server said twice would have been taken for its +OK to PASS.
         What answers STAT looks like nothing else."""
+        self._give_up_ahead()
         try:
             await self._connection.stat()
         except LegacyError as error:

@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from mailstore.entries import Entry, Sums
 from mailstore.landing import Arriving, Landing, Whole, Written
-from mailstore.ledger import Entry, Sums
 from proxy.migration.source import Source
 from proxy.migration.weighing import Exactness, Scales
 from proxy.wire.door import Home

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mailstore.ledger import Quarantined
+from mailstore.entries import Quarantined
 
 NAMED: Final = 3  # causes that are told, and messages of each
 _REMEDY: Final = "asked for again by a move an hour later, or at once by mailferry retry"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from mailstore.ledger import Entry, Listed
+from mailstore.entries import Entry, Listed
 from mailstore.old_folders import OldFolder
 from proxy.migration.agenda import Agenda
 from proxy.migration.weighing import Exactness
@@ -81,6 +81,11 @@ class Source(Protocol):
     @property
     def folders(self) -> Sequence[OldFolder]:
         """Where `list` found what it lists; empty for a POP3 maildrop, which is the INBOX."""
+
+    def begin(self, *, whole: bool = False) -> None:
+        """`list` comes next, whenever that is, and the server may get to work on it now. `whole`: after it all that is
+        listed will be fetched, in order, and nothing asked for between. May be called again, and changes nothing
+        then."""
 
     async def list(self) -> Sequence[Listed]:
         """All messages in the server's order. Raises SourceError."""

@@ -21,8 +21,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from mailstore.entries import Entry
 from mailstore.landing import Written
-from mailstore.ledger import Entry
 
 FEW: Final = 4  # in a row that may not fit before the connection is doubted; for each that came the same twice …
 MORE: Final = 2  # … so many more

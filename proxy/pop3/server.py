@@ -17,7 +17,6 @@ from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
     IHalfCloseableProtocol,
-    IPushProducer,
     IReactorTime,
     ISSLTransport,
     ITCPTransport,
@@ -29,59 +28,7 @@ from zope.interface import implementer
 from proxy.pop3.errors import Ended
 from proxy.pop3.session import Session
 from proxy.wire.door import Gate, Terms
-
-
-@implementer(IPushProducer)
-class Outflow:
-    """What the transport tells of the client's reading: stop for now, go on. A client that lets too much time
-    pass in between is given up, by `give_up`."""
-
-    def __init__(self, clock: IReactorTime, patience: float) -> None:
-        self.blocked = False
-        self.gone = False
-        self._clock = clock
-        self._patience = patience
-        self._timer: IDelayedCall | None = None
-        self._waiting: list[Deferred[None]] = []
-        self.give_up = self.stopProducing
-
-    def pauseProducing(self) -> None:
-        self.blocked = True
-        if self._timer is None and not self.gone:
-            self._timer = self._clock.callLater(self._patience, self._stalled)
-
-    def resumeProducing(self) -> None:
-        self.blocked = False
-        self._stop_timer()
-        self._release()
-
-    def stopProducing(self) -> None:
-        """The connection is gone."""
-        self.gone = True
-        self._stop_timer()
-        self._release()
-
-    async def drained(self) -> None:
-        while self.blocked and not self.gone:
-            waiting: Deferred[None] = Deferred()
-            self._waiting.append(waiting)
-            await waiting
-        if self.gone:
-            raise Ended
-
-    def _stalled(self) -> None:
-        self._timer = None
-        self.give_up()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
-
-    def _release(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.callback(None)
+from proxy.wire.outflow import Outflow
 
 
 @implementer(IHalfCloseableProtocol)
@@ -94,7 +41,7 @@ class Pop3Protocol(Protocol):
         """`arrived` tells that the connection is no longer one that has not logged in."""
         self._factory = factory
         self._arrived = arrived
-        self._outflow = Outflow(factory.clock, factory.terms.limits.stalled_timeout)
+        self._outflow = Outflow(factory.clock, factory.terms.limits.stalled_timeout, self._stalled)
         self._closing: IDelayedCall | None = None
         self._lost = False
         self._done = False
@@ -108,7 +55,6 @@ class Pop3Protocol(Protocol):
         self.peer, self.loopback = _who(self.transport.getPeer())
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
-        self._outflow.give_up = self._stalled
         self.transport.registerProducer(self._outflow, True)
         factory = self._factory
         self._session = Session(self, factory.gate, factory.terms, factory.log, factory.clock)
@@ -151,7 +97,8 @@ class Pop3Protocol(Protocol):
         self.transport.write(data)
 
     async def drained(self) -> None:
-        await self._outflow.drained()
+        if not await self._outflow.flows():
+            raise Ended
 
     def pause_reading(self) -> None:
         self.transport.pauseProducing()
@@ -168,9 +115,9 @@ class Pop3Protocol(Protocol):
         """Send what was written, then close; a client that does not read it is cut off in the end."""
         if self._lost or self._closing is not None:
             return
-        self._closing = self._factory.clock.callLater(
-            self._factory.terms.limits.stalled_timeout, self.transport.abortConnection
-        )
+        limits = self._factory.terms.limits
+        patience = limits.farewell_timeout if self._factory.draining else limits.stalled_timeout
+        self._closing = self._factory.clock.callLater(patience, self.transport.abortConnection)
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
@@ -246,6 +193,10 @@ class Pop3Factory(Factory):
             self.closed()
             return None
         return Pop3Protocol(self, arrived)
+
+    @property
+    def draining(self) -> bool:
+        return self._draining is not None
 
     def drain(self) -> Deferred[None]:
         """Have every session end as soon as its command in progress is answered. Fires when all have."""

@@ -52,11 +52,12 @@ class BlockReceiver(Protocol):
 class Framing:
     """The strings that matter in blocks of one kind of line end."""
 
-    __slots__ = ("_single", "dotted", "empty", "eol", "partial", "stuffed", "terminator")
+    __slots__ = ("_single", "dotted", "empty", "eol", "last", "partial", "stuffed", "terminator")
 
     def __init__(self, eol: bytes, last: bytes) -> None:
         """`eol` ends a line, and `last` the last one."""
         self.eol = eol
+        self.last = last
         self.empty = b"." + last  # all there is of a block without lines
         self.terminator = eol + b"." + last
         self.stuffed = eol + b".."
@@ -64,6 +65,36 @@ class Framing:
         # Each beginning of `terminator`, longest first; those of `stuffed` are among them.
         self.partial = tuple(self.terminator[:n] for n in range(len(self.terminator) - 1, 0, -1))
         self._single = re.compile(re.escape(self.dotted) + rb"(?!\.)")
+
+    def cut(self, data: bytes, at: int) -> tuple[int, bytes]:
+        """The end of a block with lines whose first octet is at `at`, behind its terminator, and its content; -1 where
+        the terminator has not come. The same as `unstuff` of it, while each octet is looked at once."""
+        dotted, last, width = self.dotted, self.last, len(self.dotted)
+        pieces: list[bytes] = []
+        start, unstuffed = at, False
+        if data.startswith(b".", at):
+            unstuffed = not data.startswith(b"..", at)
+            start += 1
+        behind = at
+        while (found := data.find(dotted, behind)) >= 0:
+            behind = found + width
+            if data.startswith(last, behind):
+                break
+            if data.startswith(b".", behind):
+                pieces.append(data[start:behind])
+                start = behind + 1
+            else:
+                unstuffed = True
+        else:
+            return -1, b""
+        end = behind + len(last)
+        if unstuffed:
+            return end, data[at : behind - 1]
+        rest = data[start : behind - 1]
+        if not pieces:
+            return end, rest
+        pieces.append(rest)
+        return end, b"".join(pieces)
 
     def unstuff(self, raw: bytes) -> bytes:
         """The content of a block whose first octet is that of its first line."""
@@ -121,11 +152,11 @@ class BlockDecoder:
         if data.startswith(framing.empty, at):
             self._receiver.whole(b"")
             return at + len(framing.empty)
-        end = data.find(framing.terminator, at)
+        end, content = framing.cut(data, at)
         if end < 0:
             return self._keep(data, at)
-        self._receiver.whole(framing.unstuff(data[at : end + len(framing.eol)]))
-        return end + len(framing.terminator)
+        self._receiver.whole(content)
+        return end
 
     def _resume(self, data: bytes, at: int) -> int:
         """Go on with a block of which something is held: its end may lie across the border."""

@@ -130,6 +130,7 @@ class Limits:
     idle_timeout: float = 1_800.0  # RFC 3501 5.4, at least 30 minutes
     pop3_idle_timeout: float = 600.0  # RFC 1939 3, at least 10 minutes
     stalled_timeout: float = 120.0  # a client that does not read what it asked for
+    farewell_timeout: float = 10.0  # … or the goodbye when the daemon stops; over TLS, that does not say its own
     notified: int = 1_000  # mailboxes that one NOTIFY may watch, and responses that it may make of one look at them
     hold_notice: float = 3.0  # how often a held login is told how far it is
 

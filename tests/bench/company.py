@@ -8,11 +8,10 @@ the time in which the next account is found when a place becomes free.
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 import tracemalloc
-from pathlib import Path
 
+from tests.bench.ground import ground
 from tests.proxy.login.simulated import Company
 
 USUAL = (100, 10_000, 100_000)
@@ -20,8 +19,8 @@ HOUR = 3_600
 
 
 def measure(accounts: int) -> str:
-    with tempfile.TemporaryDirectory() as directory:
-        company = Company(Path(directory), {"a.example": "pop.old"}, seconds=1e9)
+    with ground() as place:
+        company = Company(place.fresh("company"), {"a.example": "pop.old"}, seconds=1e9)
         company.hire("a.example", accounts)
         tracemalloc.start()
         began = time.process_time()

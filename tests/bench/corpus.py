@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import base64
 import random
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 _SUBJECTS = ("Minutes", "=?utf-8?B?5pCs6YG36YCa55+l?=", "Offer", "=?gb2312?B?u+HS6c2o1qo=?=", "Re: lunch")
@@ -60,9 +62,19 @@ def message(random_: random.Random, n: int, size: int) -> bytes:
     return (head + "Content-Type: text/plain; charset=utf-8\n\n" + "\n".join(lines_) + "\n").encode()
 
 
-def write(maildir: Path, name: str) -> None:
-    """Write a box into an empty Maildir's `cur`."""
-    box, random_ = BOXES[name], random.Random(name)
+def fill(
+    maildir: Path, box: Box, seed: int | str, *, suffix: Callable[[int, bytes], str] = lambda _n, _data: ":2,"
+) -> int:
+    """Write a box into an empty Maildir's `cur`, a message an hour, and give back its octets. `suffix` says how the
+    name of a message's file ends."""
+    random_, octets = random.Random(seed), 0
     for n in range(box.count):
-        path = maildir / "cur" / f"{1230768000 + n * 3600}.M{n}P1.bench:2,"
-        path.write_bytes(message(random_, n, random_.randint(box.least, box.most)))
+        data = message(random_, n, random_.randint(box.least, box.most))
+        (maildir / "cur" / f"{1230768000 + n * 3600}.M{n}P1.bench{suffix(n, data)}").write_bytes(data)
+        octets += len(data)
+    return octets
+
+
+def boxes(names: Iterable[str]) -> dict[str, Callable[[Path], int]]:
+    """How the Maildirs of the boxes of these names are filled."""
+    return {name: partial(fill, box=BOXES[name], seed=name) for name in names}

@@ -9,22 +9,19 @@ took until the last login was answered, that time to the bound's, and the slowes
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
-import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.bench import corpus, pulls
+from tests.bench.ferry import served
+from tests.bench.ground import legacy_ground
 from tests.bench.hop import away
-from tests.bench.mover import Mailferry
-from tests.legacy.dovecot import Dovecot, program
+from tests.legacy.dovecot import Dovecot
 
 
 def one_after_the_other(legacy: Dovecot, root: Path, users: list[str]) -> float:
-    root.mkdir()
     return sum(
         pulls.pull(pulls.bound, pulls.Task(legacy, root / user, user, legacy.pop3, corpus.BOXES[user].count)).seconds
         for user in users
@@ -33,14 +30,10 @@ def one_after_the_other(legacy: Dovecot, root: Path, users: list[str]) -> float:
 
 def at_once(root: Path, port: int, users: list[str], connections: int) -> tuple[float, list[float]]:
     """Until the last was in, and how long each took."""
-    ferry = Mailferry(root, port, connections=connections)
-    try:
-        with ThreadPoolExecutor(len(users)) as clients:
-            begun = time.perf_counter()
-            each = list(clients.map(ferry.login, users))
-            return time.perf_counter() - begun, each
-    finally:
-        ferry.stop()
+    with served(root, port, old=f"connections = {connections}") as ferry, ThreadPoolExecutor(len(users)) as clients:
+        begun = time.perf_counter()
+        each = list(clients.map(ferry.login, users))
+        return time.perf_counter() - begun, each
 
 
 def main() -> None:
@@ -50,29 +43,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=50)
     options = parser.parse_args()
-    if program() is None:
-        sys.exit("install dovecot-pop3d and dovecot-imapd first")
     users = [f"crowd{n}" for n in range(options.logins)]
-    root = Path(tempfile.mkdtemp(prefix="bench.", dir="/tmp"))
-    legacy = Dovecot(root)
-    try:
-        for user in users:
-            corpus.write(legacy.maildir(user), user)
-        legacy.own()
+    with legacy_ground(corpus.boxes(users)) as (ground, legacy):
         print("logins  round trip  all in   one by one  to that   median  slowest  slowest to median")
-        for n in range(options.rounds):
-            alone = one_after_the_other(legacy, root / f"bound-{n}", users)
+        for _ in range(options.rounds):
+            alone = one_after_the_other(legacy, ground.fresh("bound"), users)
             with away(legacy.pop3, options.rtt) as port:
-                took, each = at_once(root / f"mailferry-{n}", port, users, options.connections)
+                took, each = at_once(ground.fresh("mailferry"), port, users, options.connections)
             median, slowest = statistics.median(each), max(each)
             print(
                 f"{options.logins:6} {options.rtt:8.0f} ms {took:6.2f} s {alone:10.2f} s {took / alone:7.2f}× "
                 f"{median:7.2f} s {slowest:6.2f} s {slowest / median:17.2f}×",
                 flush=True,
             )
-    finally:
-        legacy.stop()
-        shutil.rmtree(root)
 
 
 if __name__ == "__main__":

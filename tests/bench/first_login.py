@@ -13,23 +13,21 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.bench import corpus, pulls
+from tests.bench.ferry import served
+from tests.bench.ground import Ground, legacy_ground
 from tests.bench.hop import away
-from tests.bench.mover import Mailferry
-from tests.legacy.dovecot import Dovecot, program
+from tests.legacy.dovecot import Dovecot
 
 AGREED = ("small", "tiny", "large", "huge")
 
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds, and MiB of the process that has the moves: before, and at its peak."""
+    """Seconds, and MiB of the processes that have a hand in moves: before, and at its peak."""
 
     bound: float
     mailferry: float
@@ -38,19 +36,14 @@ class Round:
     peak: int
 
 
-def one_round(legacy: Dovecot, root: Path, box: str, port: int, peers: Sequence[str], patience: float) -> Round:
-    root.mkdir()
-
+def one_round(ground: Ground, legacy: Dovecot, box: str, port: int, peers: Sequence[str], patience: float) -> Round:
     def task(name: str) -> pulls.Task:
-        return pulls.Task(legacy, root / name, box, port, corpus.BOXES[box].count)
+        return pulls.Task(legacy, ground.fresh(name), box, port, corpus.BOXES[box].count)
 
     bound = pulls.pull(pulls.bound, task("bound")).seconds
-    ferry = Mailferry(root / "mailferry", port)
-    try:
+    with served(ground.fresh("mailferry"), port) as ferry:
         idle, took = ferry.memory("VmRSS"), ferry.login(box)
         peak = ferry.memory("VmHWM")
-    finally:
-        ferry.stop()
     others = {name: pulls.pull(pulls.PEERS[name], task(name), patience) for name in peers if shutil.which(name)}
     return Round(bound, took, others, idle, peak)
 
@@ -82,24 +75,14 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=["mpop"], choices=sorted(pulls.PEERS), metavar="PEER")
     parser.add_argument("--patience", type=float, default=60.0, metavar="SECONDS")
     options = parser.parse_args()
-    if program() is None:
-        sys.exit("install dovecot-pop3d and dovecot-imapd first (and the peers, for the comparison)")
-    root = Path(tempfile.mkdtemp(prefix="bench.", dir="/tmp"))
-    legacy = Dovecot(root)
-    try:
-        for box in options.box:
-            corpus.write(legacy.maildir(box), box)
-        legacy.own()
+    with legacy_ground(corpus.boxes(options.box)) as (ground, legacy):
         print(header(options.peers))
         for box in options.box:
             for rtt in options.rtt:
                 with away(legacy.pop3, rtt) as port:
-                    places = [root / f"{box}-{rtt:g}-{n}" for n in range(options.rounds)]
-                    found = [one_round(legacy, at, box, port, options.peers, options.patience) for at in places]
+                    rounds = range(options.rounds)
+                    found = [one_round(ground, legacy, box, port, options.peers, options.patience) for _ in rounds]
                 print(row(box, rtt, found, options.peers), flush=True)
-    finally:
-        legacy.stop()
-        shutil.rmtree(root)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ no barrier, no index.
 from __future__ import annotations
 
 import argparse
-import shutil
 import socket
-import tempfile
 import time
 from pathlib import Path
 
 from tests.bench import corpus
+from tests.bench.ferry import served
+from tests.bench.ground import legacy_ground
 from tests.bench.hop import away
-from tests.bench.mover import Mailferry
-from tests.legacy.dovecot import PASSWORD, Dovecot
+from tests.legacy.dovecot import PASSWORD
 
 
 def wire(port: int, user: str) -> float:
@@ -39,12 +38,10 @@ def wire(port: int, user: str) -> float:
 
 def login(root: Path, user: str, pop3: int, imap: int | None) -> tuple[float, int]:
     """Seconds, and MiB by which the process grew."""
-    ferry = Mailferry(root, pop3, imap=imap)
-    try:
+    source = f'source = "imap"\nimap_port = {imap}' if imap is not None else ""
+    with served(root, pop3, old=source) as ferry:
         idle = ferry.memory("VmRSS")
         return ferry.login(user), ferry.memory("VmHWM") - idle
-    finally:
-        ferry.stop()
 
 
 def main() -> None:
@@ -52,29 +49,19 @@ def main() -> None:
     parser.add_argument("--box", nargs="+", default=["small"], choices=sorted(corpus.BOXES), metavar="BOX")
     parser.add_argument("--rtt", nargs="+", type=float, default=[0.0, 20.0, 100.0], metavar="MILLISECONDS")
     chosen = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="folders.", dir="/tmp"))
-    root.chmod(0o755)
-    (root / "old").mkdir()
-    legacy = Dovecot(root / "old")
-    try:
-        for box in chosen.box:
-            corpus.write(legacy.maildir(box), box)
-        legacy.own()
+    with legacy_ground(corpus.boxes(chosen.box)) as (ground, legacy):
         print("box    round trip   over IMAP  memory   over POP3    the wire")
         for box in chosen.box:
             wire(legacy.imap, box)  # Dovecot has its index from here on
             for rtt in chosen.rtt:
                 with away(legacy.imap, rtt) as imap, away(legacy.pop3, rtt) as pop3:
                     least = wire(imap, box)
-                    took, grown = login(root / f"imap-{box}-{rtt}", box, pop3, imap)
-                    over_pop3, _ = login(root / f"pop3-{box}-{rtt}", box, pop3, None)
+                    took, grown = login(ground.fresh("imap"), box, pop3, imap)
+                    over_pop3, _ = login(ground.fresh("pop3"), box, pop3, None)
                 print(
                     f"{box:<6} {rtt:5.0f} ms   {took:7.2f} s {grown:+4} MiB   {over_pop3:7.2f} s   {least:7.2f} s",
                     flush=True,
                 )
-    finally:
-        legacy.stop()
-        shutil.rmtree(root)
 
 
 if __name__ == "__main__":

@@ -12,35 +12,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import resource
-import shutil
 import ssl
 import statistics
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 from mailstore import secrets
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
-from tests.bench.ferry import served
+from tests.bench import ferry
+from tests.bench.ferry import DOMAIN, NOWHERE
+from tests.bench.ground import ground
 from tests.legacy.certificates import Authority
-from tests.legacy.dovecot import free_port
 
-DOMAIN = "bench.example"
 PASSWORD = b"pass"
-_CONFIGURATION = """
-hostname = "localhost"
-state = "{state}"
-workers = {workers}
-[listen]
-imap = ["tcp:{imap}:interface=127.0.0.1"]
-{tls}
-[domain."{domain}".legacy]
-host = "127.0.0.1"
-port = 9
-tls = "none"
-"""
 _HEAD = b"From: a@example.org\r\nSubject: saved\r\n\r\nA line.\r\n"
 AT_ONCE = 20  # logins under way
 RESTED = 30  # seconds
@@ -68,9 +54,11 @@ class Idlers:
         self._port = port
         self._trust = trust
         self.sessions: list[Session] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def open(self, account: int) -> Session:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=4096)
+        self._writers.append(writer)
         session = Session(reader, writer)
         await session.told(b"* OK")
         if self._trust is not None:
@@ -102,19 +90,26 @@ class Idlers:
             took.append(time.perf_counter() - begun)
         return took
 
+    async def close(self) -> None:
+        """Over TLS a server that stops waits for its clients to hang up."""
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
-def prepare(state: Path, count: int) -> None:
-    """Accounts that need no legacy server."""
+
+def prepare(root: Path, count: int, messages: int = 10) -> None:
+    """Accounts of a daemon in `root`, that need no legacy server."""
+    state = ferry.state(root)
     state.mkdir(mode=0o700)
     accounts = Accounts(AccountsDatabase(state / "accounts.db"))
     hashed = secrets.hash_password(PASSWORD)
     for number in range(count):
         account = accounts.add(f"user{number}", DOMAIN)
         accounts._change(account.id, password_hash=hashed, state="final")
-        maildir = state / "mail" / DOMAIN / f"user{number}" / "Maildir"
+        maildir = ferry.maildir(root, f"user{number}")
         for name in ("cur", "new", "tmp"):
             (maildir / name).mkdir(parents=True)
-        for message in range(10):
+        for message in range(messages):
             (maildir / "new" / f"{1_600_000_000 + message}.M{message}P1.bench").write_bytes(_HEAD)
 
 
@@ -143,6 +138,7 @@ async def measure(options: argparse.Namespace, process: subprocess.Popen[bytes],
     await asyncio.sleep(RESTED)
     _show(f"{RESTED} s later", process.pid)
     took = await idlers.changes(min(100, options.accounts))
+    await idlers.close()
     print(f"a new message is told after {1000 * statistics.median(took):.1f} ms, {1000 * max(took):.1f} ms at most")
 
 
@@ -155,21 +151,17 @@ def main() -> None:
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    root = Path(tempfile.mkdtemp(prefix="idle.", dir="/tmp"))
-    prepare(root / "state", options.accounts)
-    tls, trust = "", None
-    if options.tls:
-        authority = Authority()
-        certificate, key = authority.issue("localhost").write(root, "server")
-        tls = f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"'
-        trust = ssl.create_default_context(cadata=authority.certificate.decode())
-    port = free_port()
-    settings = _CONFIGURATION.format(state=root / "state", imap=port, domain=DOMAIN, workers=options.workers, tls=tls)
-    try:
-        with served(root, settings, port) as process:
-            asyncio.run(measure(options, process, Idlers(port, trust)))
-    finally:
-        shutil.rmtree(root)
+    with ground() as place:
+        root = place.fresh("mailferry")
+        prepare(root, options.accounts)
+        tls, trust = "", None
+        if options.tls:
+            authority = Authority()
+            certificate, key = authority.issue("localhost").write(root, "server")
+            tls = f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"'
+            trust = ssl.create_default_context(cadata=authority.certificate.decode())
+        with ferry.served(root, NOWHERE, top=f"workers = {options.workers}", tables=tls) as daemon:
+            asyncio.run(measure(options, daemon.process, Idlers(daemon.imap, trust)))
 
 
 if __name__ == "__main__":

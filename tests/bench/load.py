@@ -19,44 +19,24 @@ import argparse
 import contextlib
 import json
 import os
-import random
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
 from tests.bench import corpus
-from tests.bench.ferry import served
-from tests.legacy.dovecot import Dovecot, free_port, program
+from tests.bench.ferry import DOMAIN, served
+from tests.bench.ground import legacy_ground
 
 Counted = dict[str, float]
 
-DOMAIN = "bench.example"
 MESSAGES = 100  # in each account at the beginning; each cycle adds one and removes one
 
-_CONFIGURATION = """
-hostname = "localhost"
-state = "{state}"
-[listen]
-imap = ["tcp:{imap}:interface=127.0.0.1"]
+_SETTINGS = """
 [migration]
 refresh = "1d"
-[domain."{domain}".legacy]
-host = "127.0.0.1"
-port = {legacy}
-tls = "none"
-connections = 60
 """
-
-
-def _fill(server: Dovecot, user: str, messages: int) -> None:
-    """The same messages for each account, whatever the run."""
-    maildir, random_ = server.maildir(user), random.Random(user)
-    for n in range(messages):
-        path = maildir / "cur" / f"{1230768000 + n * 3600}.M{n}P1.bench:2,"
-        path.write_bytes(corpus.message(random_, n, random_.randint(1_000, 6_000)))
 
 
 def _processor_seconds(root: int) -> float:
@@ -102,19 +82,16 @@ def _say(name: str, counted: Counted) -> float:
     return pace
 
 
-def measure(options: argparse.Namespace, root: Path) -> float:
+def measure(options: argparse.Namespace) -> float:
     """All rounds; gives back the median ratio."""
     accounts = options.clients // 2 if options.shared else options.clients
     users = [f"load{n}" for n in range(accounts)]
     addresses = [f"{user}@{DOMAIN}" for user in users]
-    dovecot, port = Dovecot(root), free_port()
-    settings = _CONFIGURATION.format(state=root / "state", imap=port, legacy=dovecot.pop3, domain=DOMAIN)
-    try:
-        for user in users:
-            _fill(dovecot, user, options.messages)
-        dovecot.own()
-        with served(root, settings, port) as ferry:
-            _client(port, addresses, 0, seconds=0.0)  # first logins: the mail comes over
+    box = corpus.Box(options.messages, 1_000, 6_000)
+    mailboxes = {user: partial(corpus.fill, box=box, seed=user) for user in users}
+    with legacy_ground(mailboxes) as (ground, dovecot):
+        with served(ground.fresh("mailferry"), dovecot.pop3, tables=_SETTINGS, old="connections = 60") as ferry:
+            _client(ferry.imap, addresses, 0, seconds=0.0)  # first logins: the mail comes over
             print(
                 f"{options.clients} clients, {accounts} accounts of {options.messages} messages, {os.cpu_count()} cores"
             )
@@ -122,15 +99,13 @@ def measure(options: argparse.Namespace, root: Path) -> float:
             for n in range(options.rounds + 1):  # the first warms both up
                 seconds = options.seconds if n else 1.0
                 pace = {
-                    "mailferry": _round(ferry, port, addresses, options.clients, seconds),
+                    "mailferry": _round(ferry.process, ferry.imap, addresses, options.clients, seconds),
                     "dovecot": _round(dovecot.process, dovecot.imap, users, options.clients, seconds),
                 }
                 if n:
                     ours, theirs = (_say(name, counted) for name, counted in pace.items())
                     ratios.append(ours / theirs)
-        return statistics.median(ratios)
-    finally:
-        dovecot.stop()
+    return statistics.median(ratios)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -143,13 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shared", action="store_true", help="two clients to an account")
     options = parser.parse_args(arguments)
-    if program() is None:
-        sys.exit("install dovecot-pop3d and dovecot-imapd first")
-    root = Path(tempfile.mkdtemp(prefix="load.", dir="/tmp"))
-    try:
-        print(f"mailferry to Dovecot: {measure(options, root):.2f}×")
-    finally:
-        shutil.rmtree(root)
+    print(f"mailferry to Dovecot: {measure(options):.2f}×")
 
 
 if __name__ == "__main__":

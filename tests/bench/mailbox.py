@@ -10,24 +10,23 @@ from __future__ import annotations
 import argparse
 import gc
 import random
-import tempfile
 import time
 import tracemalloc
-from pathlib import Path
 
 from twisted.internet.task import Clock
 
 from mailstore.database import MailboxEngine
+from mailstore.entries import Listed
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import SEEN, shared_flags
 from mailstore.landing import Landing
-from mailstore.ledger import Listed
 from mailstore.maildir import info
 from mailstore.mailhome import MailHome
 from proxy.imap.server import ImapFactory
 from proxy.imap.view import View
 from proxy.wire.door import Terms
 from tests.bench import corpus
+from tests.bench.ground import ground
 from tests.dialogues.gate import ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 
@@ -174,8 +173,8 @@ def main() -> None:
     options.add_argument("--listed", type=int, default=100_000)
     options.add_argument("--searched", type=int, default=20_000)
     chosen = options.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        home = MailHome(MailboxEngine(), 1, Path(directory) / "Maildir")
+    with ground() as place:
+        home = MailHome(MailboxEngine(), 1, place.fresh("home") / "Maildir")
         measure(home, chosen.listed, chosen.searched)
         home.close()
 

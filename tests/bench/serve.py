@@ -11,43 +11,31 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from random import Random
 
 from tests.bench import corpus
-from tests.bench.ferry import served
-from tests.legacy.dovecot import Dovecot, free_port, program
+from tests.bench.ferry import DOMAIN, served
+from tests.bench.ground import legacy_ground
+from tests.bench.hop import away
+from tests.legacy.dovecot import PASSWORD
 
-HERE = Path(__file__).parent
+USER = "far"
 SCREEN = 50
 
-_CONFIGURATION = """
-hostname = "localhost"
-state = "{state}"
-[listen]
-imap = ["tcp:{imap}:interface=127.0.0.1"]
+_SETTINGS = """
 [migration]
 login = "serve"
-[domain."bench.example".legacy]
-host = "127.0.0.1"
-port = {legacy}
-tls = "none"
 """
 
 
-def fill(maildir: Path, count: int) -> None:
-    """A mailbox as a Maildir that Dovecot knows the sizes of, as one that has been in use for long has."""
-    random_ = Random("serve")
-    for n in range(count):
-        data = corpus.message(random_, n, random_.randint(1_000, 5_000))
-        sizes = f"S={len(data)},W={len(data) + data.count(10)}"
-        (maildir / "cur" / f"{1230768000 + n * 3600}.M{n}P1.bench,{sizes}:2,").write_bytes(data)
+def sizes(_n: int, data: bytes) -> str:
+    """What Dovecot knows of a message's octets by its name, where a mailbox has been in use for long."""
+    return f",S={len(data)},W={len(data) + data.count(10)}:2,"
 
 
 class Client:
@@ -84,7 +72,7 @@ class Client:
 
 def first_screen(port: int, count: int) -> None:
     client = Client(port)
-    client.ask("LOGIN far@bench.example pass")
+    client.ask(f"LOGIN {USER}@{DOMAIN} {PASSWORD}")
     print(f"{'login':<28}{client.elapsed:6.2f} s", flush=True)
     client.ask("SELECT INBOX")
     print(f"{'mailbox selected':<28}{client.elapsed:6.2f} s", flush=True)
@@ -107,7 +95,7 @@ def until_moved(config: Path) -> None:
     command = [sys.executable, "-m", "proxy.cli.main", "status", "--json", "--config", str(config)]
     while True:
         figures = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        if figures["domains"]["bench.example"]["moved"]:
+        if figures["domains"][DOMAIN]["moved"]:
             break
         time.sleep(1)
     print(f"{'all mail is here, after':<28}{time.perf_counter() - begun:6.2f} s more")
@@ -121,45 +109,18 @@ def main() -> None:
     parser.add_argument("--rtt", type=float, default=100.0, metavar="MILLISECONDS")
     parser.add_argument("--whole", action="store_true")
     options = parser.parse_args()
-    if program() is None:
-        sys.exit("install dovecot-pop3d and dovecot-imapd first")
-    root = Path(tempfile.mkdtemp(prefix="bench.", dir="/tmp"))
-    legacy = Dovecot(root)
-    try:
-        fill(legacy.maildir("far"), options.messages)
-        legacy.own()
+    mailboxes = {USER: partial(corpus.fill, box=corpus.Box(options.messages, 1_000, 5_000), seed="serve", suffix=sizes)}
+    with legacy_ground(mailboxes) as (ground, legacy):
         with socket.create_connection(("127.0.0.1", legacy.pop3), timeout=600) as old, old.makefile("rb") as lines:
-            for command in (
-                b"",
-                b"USER far\r\n",
-                b"PASS pass\r\n",
-                b"STAT\r\n",
-                b"QUIT\r\n",
-            ):  # it has its index by now
-                old.sendall(command)
+            for command in ("", f"USER {USER}\r\n", f"PASS {PASSWORD}\r\n", "STAT\r\n", "QUIT\r\n"):
+                old.sendall(command.encode())  # it has its index by now
                 lines.readline()
-        hop = subprocess.Popen(
-            [sys.executable, str(HERE / "delay.py"), str(legacy.pop3), str(options.rtt)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert hop.stdout is not None
-        far, imap = int(hop.stdout.readline()), free_port()
-        ferry = root / "ferry"
-        ferry.mkdir()
         print(f"{options.messages:,} messages, {options.rtt:g} ms round trip", flush=True)
-        with served(ferry, _CONFIGURATION.format(state=ferry / "state", imap=imap, legacy=far), imap):
-            first_screen(imap, options.messages)
+        with away(legacy.pop3, options.rtt) as far, served(ground.fresh("mailferry"), far, tables=_SETTINGS) as ferry:
+            first_screen(ferry.imap, options.messages)
             if options.whole:
-                until_moved(ferry / "mailferry.toml")
-        hop.communicate("")
-        sys.stdout.write(
-            "".join(f"  {line}\n" for line in (ferry / "log").read_text().splitlines() if '"warning"' in line)
-        )
-    finally:
-        legacy.stop()
-        shutil.rmtree(root)
+                until_moved(ferry.config)
+        sys.stdout.write("".join(f"  {line}\n" for line in ferry.log.read_text().splitlines() if '"warning"' in line))
 
 
 if __name__ == "__main__":

@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
-import shutil
 import socket
-import sys
-import tempfile
 import time
-from pathlib import Path
+from functools import partial
 
-from tests.bench import corpus, idle
-from tests.bench.ferry import served
-from tests.legacy.dovecot import Dovecot, free_port, program
+from tests.bench import corpus, ferry, idle
+from tests.bench.ground import legacy_ground
 
 COMMANDS = (b"SELECT INBOX", b"FETCH 1:* (FLAGS UID)", b"FETCH 1:5000 (ENVELOPE)", b"UID SEARCH UNSEEN")
 
@@ -56,44 +51,33 @@ def figures(port: int, user: str) -> list[float]:
     return found
 
 
-def measure(root: Path, messages: int) -> None:
-    dovecot = Dovecot(root)
-    random_, maildir = random.Random(1), dovecot.maildir("big")
-    for n in range(messages):
-        path = maildir / "cur" / f"{1230768000 + n}.M{n}P1.bench:2,{'S' if n % 3 else ''}"
-        path.write_bytes(corpus.message(random_, n, 400))
-    idle.prepare(root / "ferry", 1)
-    ours = root / "ferry" / "mail" / idle.DOMAIN / "user0" / "Maildir"
-    shutil.rmtree(ours / "new")
-    (ours / "new").mkdir()
-    for path in (maildir / "cur").iterdir():
-        os.link(path, ours / "cur" / path.name)
-    dovecot.own()
-    port = free_port()
-    settings = idle._CONFIGURATION.format(state=root / "ferry", imap=port, domain=idle.DOMAIN, workers=1, tls="")
-    try:
-        with served(root, settings, port):
-            mailferry = figures(port, f"user0@{idle.DOMAIN}")
-        beside = figures(dovecot.imap, "big")
-    finally:
-        dovecot.stop()
-    names = ["LOGIN and SELECT INBOX, the first time", *(command.decode() for command in COMMANDS)]
-    print(f"{messages} messages {'':22} mailferry    Dovecot")
-    for name, here, there in zip(names, mailferry, beside, strict=True):
-        print(f"{name:40} {here:8.3f} s {there:8.3f} s", flush=True)
+def seen(n: int, _data: bytes) -> str:
+    """Every third is unseen."""
+    return f":2,{'S' if n % 3 else ''}"
+
+
+def measure(messages: int) -> tuple[list[float], list[float]]:
+    """mailferry's figures, and Dovecot's."""
+    box = corpus.Box(messages, 400, 400)
+    with legacy_ground({"big": partial(corpus.fill, box=box, seed=1, suffix=seen)}) as (ground, dovecot):
+        root = ground.fresh("mailferry")
+        idle.prepare(root, 1, messages=0)
+        for path in (dovecot.maildir("big") / "cur").iterdir():
+            os.link(path, ferry.maildir(root, "user0") / "cur" / path.name)
+        with ferry.served(root, ferry.NOWHERE) as daemon:
+            ours = figures(daemon.imap, f"user0@{ferry.DOMAIN}")
+        return ours, figures(dovecot.imap, "big")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests/bench/run sizes")
     parser.add_argument("--messages", type=int, default=100_000)
     options = parser.parse_args()
-    if program() is None:
-        sys.exit("install dovecot-pop3d and dovecot-imapd first")
-    root = Path(tempfile.mkdtemp(prefix="sizes.", dir="/tmp"))
-    try:
-        measure(root, options.messages)
-    finally:
-        shutil.rmtree(root)
+    ours, theirs = measure(options.messages)
+    names = ["LOGIN and SELECT INBOX, the first time", *(command.decode() for command in COMMANDS)]
+    print(f"{options.messages} messages {'':22} mailferry    Dovecot")
+    for name, here, there in zip(names, ours, theirs, strict=True):
+        print(f"{name:40} {here:8.3f} s {there:8.3f} s", flush=True)
 
 
 if __name__ == "__main__":

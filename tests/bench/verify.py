@@ -12,35 +12,25 @@ from __future__ import annotations
 import argparse
 import random
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tests.bench import corpus
-from tests.bench.mover import DOMAIN, Mailferry
-from tests.legacy.dovecot import Dovecot, program
+from tests.bench.ferry import DOMAIN, maildir, served
+from tests.bench.ground import legacy_ground
+from tests.legacy.dovecot import Dovecot
 
 USER = "wang"
 
 
-def fill(maildir: Path, count: int, most: int) -> int:
-    """A mailbox of ordinary mail, of 300 octets and more each; gives back its octets."""
-    random_, octets = random.Random(count), 0
-    for n in range(count):
-        data = corpus.message(random_, n, random_.randint(300, most))
-        (maildir / "cur" / f"{1230768000 + n * 3600}.M{n}P1.bench:2,").write_bytes(data)
-        octets += len(data)
-    return octets
-
-
-def verify(root: Path, *options: str) -> tuple[float, int, str]:
+def verify(config: Path, *options: str) -> tuple[float, int, str]:
     """Seconds, MiB at most, and what it printed."""
     command = [sys.executable, "-m", "proxy.cli.main", "verify", f"{USER}@{DOMAIN}", *options]
-    command += ["--config", str(root / "mailferry.toml")]
+    command += ["--config", str(config)]
     begun = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         peak = 0
@@ -57,7 +47,7 @@ def verify(root: Path, *options: str) -> tuple[float, int, str]:
 
 def damage(root: Path, legacy: Dovecot) -> None:
     """A file gone, a file altered, a message that came since, one that was deleted at the legacy server."""
-    files = sorted((root / "state" / "mail" / DOMAIN / USER / "Maildir" / "cur").iterdir())
+    files = sorted((maildir(root, USER) / "cur").iterdir())
     files[17].unlink()
     data = files[18].read_bytes()
     files[18].write_bytes(data[:-20] + b"x" * 18 + data[-2:])
@@ -73,17 +63,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=8_000, help="octets of a message")
     parser.add_argument("--damage", action="store_true")
     options = parser.parse_args()
-    if program() is None:
-        sys.exit("install dovecot-pop3d and dovecot-imapd first")
-    root = Path(tempfile.mkdtemp(prefix="bench.", dir="/tmp"))
-    root.chmod(0o755)  # the legacy server serves no mail as root
-    (root / "old").mkdir()
-    legacy = Dovecot(root / "old")
-    try:
-        octets = fill(legacy.maildir(USER), options.messages, options.most)
-        legacy.own()
-        ferry = Mailferry(root, legacy.pop3)
-        try:
+    fill = partial(corpus.fill, box=corpus.Box(options.messages, 300, options.most), seed=options.messages)
+    with legacy_ground({USER: fill}) as (ground, legacy):
+        root = ground.fresh("mailferry")
+        octets = sum(path.stat().st_size for path in (legacy.maildir(USER) / "cur").iterdir())
+        with served(root, legacy.pop3) as ferry:
             print(
                 f"{options.messages:,} messages, {octets:,} octets; first login {ferry.login(USER):.1f} s", flush=True
             )
@@ -91,15 +75,10 @@ def main() -> None:
                 if how == ("--full",) and options.damage:
                     damage(root, legacy)
                 report = root / "report"
-                took, peak, said = verify(root, *how, "--output", str(report))
+                took, peak, said = verify(ferry.config, *how, "--output", str(report))
                 print(f"{' '.join(how):12} {took:6.1f} s  {peak:4} MiB  {said.splitlines()[-1]}", flush=True)
             print()
             print(report.read_text() if report.exists() else said)
-        finally:
-            ferry.stop()
-    finally:
-        legacy.stop()
-        shutil.rmtree(root)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from mailstore.accounts import Account, Accounts
 from mailstore.database import AccountsDatabase, MailboxEngine
-from mailstore.ledger import Outcome
+from mailstore.entries import Outcome
 from mailstore.mailhome import MailHome, opened
 from tests.faults.standing import PASSWORD
 from tests.legacy.dovecot import free_port

@@ -4,81 +4,57 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 from collections import Counter
 from collections.abc import Callable
-from types import TracebackType
 from typing import Final
 
-from tests.faults.standing import reset
+from tests.legacy.threaded import Relay, reset
 
 _RETR: Final = re.compile(rb"^RETR (\d+)\r$", re.MULTILINE)
+_ROOM: Final = 8 * 1024  # octets
+_SEGMENT: Final = 1460  # octets, as on a network
 
 
-class Relay:
-    """Use as a context. Cuts no line of a command in two: clients send them whole."""
+class Network(Relay):
+    """Cuts no line of a command in two: clients send them whole."""
 
     def __init__(self, target: int) -> None:
-        self.target = target
         self.asked: Counter[int] = Counter()  # RETRs by message number
         self.connections = 0
         self.octets = 0  # that came from the server
         self.cut_every: int | None = None  # octets from the server after which a connection is reset
         self.at: dict[int, Callable[[], None]] = {}  # what happens when so many octets have come, in all
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._begin(self._accept)
+        super().__init__(target)
 
-    def __enter__(self) -> Relay:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self.drop()
-        for thread in list(self._threads):
-            thread.join(10)
-
-    def drop(self) -> None:
-        """What is still on its way does not come."""
-        with self._lock:
-            for each in self._open:
-                reset(each)
-
-    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listening.accept()
-            except OSError:
-                return
+    def serve(self, client: socket.socket) -> None:
+        with self._changed:
             self.connections += 1
-            try:
-                server = self._connected()
-            except OSError:  # nobody listens there
-                reset(client)
-                client.close()
-                continue
-            with self._lock:
-                self._open |= {client, server}
-            self._begin(self._up, client, server)
-            self._begin(self._down, client, server)
+        try:
+            server = self.reached()
+        except OSError:  # nobody listens there
+            reset(client)
+            return
+        come = 0
 
-    def _connected(self) -> socket.socket:
+        def down(data: bytes) -> bytes:
+            nonlocal come
+            come += len(data)
+            self.octets += len(data)
+            for octets in [octets for octets in self.at if octets <= self.octets]:
+                self.at.pop(octets)()
+            if self.cut_every is not None and come > self.cut_every:
+                raise ConnectionResetError
+            return data
+
+        with self._held(server):
+            self.pass_on(client, server, up=self._up, down=down, piece=4096)
+
+    def reached(self) -> socket.socket:
         """With little room for what the server has sent and nobody has taken: else it would soon be done. The room at
-        its own end grows with the size of a segment, which on loopback is 64 KB: there a network's."""
+        its own end grows with the size of a segment, which on loopback is 64 KB."""
         server = socket.socket()
-        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
         try:
             server.connect(("127.0.0.1", self.target))
         except OSError:
@@ -86,34 +62,9 @@ class Relay:
             raise
         return server
 
-    def _up(self, client: socket.socket, server: socket.socket) -> None:
-        try:
-            while data := client.recv(1 << 16):
-                self.asked.update(int(number) for number in _RETR.findall(data))
-                server.sendall(data)
-        except OSError:
-            pass
-        self._over(client, server)
+    def hang_up(self, end: socket.socket) -> None:
+        reset(end)
 
-    def _down(self, client: socket.socket, server: socket.socket) -> None:
-        come = 0
-        try:
-            while data := server.recv(4096):
-                come += len(data)
-                self.octets += len(data)
-                for octets in [octets for octets in self.at if octets <= self.octets]:
-                    self.at.pop(octets)()
-                if self.cut_every is not None and come > self.cut_every:
-                    break
-                client.sendall(data)
-        except OSError:
-            pass
-        self._over(client, server)
-
-    def _over(self, *ends: socket.socket) -> None:
-        with self._lock:
-            for end in ends:
-                if end in self._open:
-                    reset(end)
-                    self._open.discard(end)
-                    end.close()
+    def _up(self, data: bytes) -> bytes:
+        self.asked.update(int(number) for number in _RETR.findall(data))
+        return data

@@ -25,8 +25,8 @@ from twisted.python.failure import Failure
 from mailstore import secrets
 from mailstore.accounts import Account, Accounts
 from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.entries import Entry
 from mailstore.index.folders import INBOX_ID
-from mailstore.ledger import Entry
 from mailstore.mailhome import MailHome
 from mailstore.secrets import Sealer
 from proxy import config
@@ -40,8 +40,9 @@ from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secr
 from tests.faults.injecting import Fault, Injector, Kind
 from tests.faults.network import End, Network
 from tests.legacy.server import LegacyServer
-from tests.proxy.login.login_rig import CHEAP, PASSWORD, RecordingLog
+from tests.proxy.login.login_rig import CHEAP, PASSWORD
 from tests.proxy.migration.scripted import direct, in_memory
+from tests.proxy.recording import RecordingLog
 
 CONFIG = """
 hostname = "mail.123.com"

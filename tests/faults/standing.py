@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import select
 import socket
-import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tests.legacy.server import stuffed, unique_id
+from tests.legacy.threaded import ThreadedServer, reset
 
 PASSWORD: Final = "secret"
 MOMENT: Final = 0.01  # seconds
 _CAPABILITIES: Final = b"+OK\r\nUSER\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\n.\r\n"
 
 
-class StandingServer:
-    """Use as a context. Any user logs in with `PASSWORD` and finds the same mailbox."""
+class StandingServer(ThreadedServer):
+    """Any user logs in with `PASSWORD` and finds the same mailbox."""
 
     def __init__(self, messages: Sequence[bytes]) -> None:
         self.messages = list(messages)
@@ -31,24 +30,7 @@ class StandingServer:
         self.bursts: int | None = None  # messages that come at once, before the line is busy for a moment
         self._uidls = [unique_id(message) for message in self.messages]
         self._blocks = [b"+OK\r\n" + stuffed(message) for message in self.messages]
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Condition()
-        self._threads: list[threading.Thread] = []
-        self._begin(self._accept)
-
-    def __enter__(self) -> StandingServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self.drop()
-        for thread in list(self._threads):
-            thread.join(10)
+        super().__init__()
 
     @property
     def fetched(self) -> int:
@@ -57,47 +39,18 @@ class StandingServer:
     def settled(self) -> int:
         """How many messages were asked for, when nobody is served any more: some may still be answered to a client that
         has died."""
-        with self._lock:
-            assert self._lock.wait_for(lambda: not self._open, 30)
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._open, 30)
         return self.fetched
 
-    def drop(self) -> None:
-        """Reset every connection."""
-        with self._lock:
-            for connection in self._open:
-                reset(connection)
+    def serve(self, client: socket.socket) -> None:
+        client.sendall(b"+OK ready\r\n")
+        with client.makefile("rb") as lines:
+            self._answer(client, lines)
 
-    def _begin(self, work: object, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return
-            with self._lock:
-                self._open.add(connection)
-            self._begin(self._serve, connection)
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            connection.sendall(b"+OK ready\r\n")
-            with connection.makefile("rb") as lines:
-                self._answer(connection, lines)
-        except OSError:  # reset, by either side
-            pass
-        finally:
-            with self._lock:
-                self._open.discard(connection)
-                self._lock.notify_all()
-            connection.close()
-
-    def _answer(self, connection: socket.socket, lines: object) -> None:
+    def _answer(self, connection: socket.socket, lines: Iterable[bytes]) -> None:
         given = 0
-        for line in lines:  # type: ignore[attr-defined]
+        for line in lines:
             verb, *arguments = line.split()
             if verb == b"RETR":
                 if self.cut_after is not None and given >= self.cut_after:
@@ -133,15 +86,6 @@ class StandingServer:
 def _nothing() -> None: ...
 
 
-def _listing(words: object) -> bytes:
-    lines = [b"%d %s\r\n" % item for item in enumerate(words, 1)]  # type: ignore[call-overload]
+def _listing(words: Iterable[bytes]) -> bytes:
+    lines = [b"%d %s\r\n" % item for item in enumerate(words, 1)]
     return b"".join([b"+OK\r\n", *lines, b".\r\n"])
-
-
-def reset(connection: socket.socket) -> None:
-    """RST, as of a machine that crashed."""
-    try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mailstore.ledger import Outcome
+from mailstore.entries import Outcome
 from proxy.pop3.client import replies, unproven
 from proxy.wire.door import Refusal
 from tests.faults.injecting import Fault, Injector, Kind

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mailstore.ledger import Outcome
+from mailstore.entries import Outcome
 from proxy.migration.weighing import FEW
 from tests.faults.injecting import REFUSAL, Fault, Kind
 from tests.faults.matrix import BOX

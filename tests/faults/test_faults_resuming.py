@@ -18,7 +18,7 @@ from proxy.migration.pauses import PAUSES
 from tests.faults.ferrying import Ferry, Nursery
 from tests.faults.injecting import Fault, Kind
 from tests.faults.matrix import BOX
-from tests.faults.relaying import Relay
+from tests.faults.relaying import Network
 from tests.faults.rig import Rig
 from tests.faults.standing import StandingServer
 from tests.faults.test_faults_killed import MESSAGES
@@ -103,7 +103,7 @@ def kill_sessions(processes: list[int]) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-def crash(dovecot: Dovecot, relay: Relay) -> None:
+def crash(dovecot: Dovecot, relay: Network) -> None:
     """All of it is gone, as with the machine under it."""
     processes = sessions(dovecot)
     relay.drop()
@@ -119,7 +119,7 @@ def test_dovecot_s_process_is_killed_in_the_midst(
     root: Path, nursery: Nursery, dovecot: Dovecot, old: list[tuple[bytes, bytes]]
 ) -> None:
     size = size_of(old)
-    with Relay(dovecot.pop3) as relay, Ferry(root, nursery, relay.port, DOVECOT_S) as ferry:
+    with Network(dovecot.pop3) as relay, Ferry(root, nursery, relay.port, DOVECOT_S) as ferry:
         relay.at = dict.fromkeys((size // 3, size * 2 // 3), lambda: kill_sessions(sessions(dovecot)))
         ferry.start()
         assert ferry.login().startswith(b"+OK"), ferry.log.read_text()
@@ -134,7 +134,7 @@ def test_the_network_cuts_every_connection(
 ) -> None:
     """Only what was under way is asked for again: the window, not the mailbox."""
     size = size_of(old)
-    with Relay(dovecot.pop3) as relay, Ferry(root, nursery, relay.port, DOVECOT_S) as ferry:
+    with Network(dovecot.pop3) as relay, Ferry(root, nursery, relay.port, DOVECOT_S) as ferry:
         relay.cut_every = size // 3
         ferry.start()
         assert ferry.login().startswith(b"+OK"), ferry.log.read_text()
@@ -150,7 +150,7 @@ def test_dovecot_is_down_for_longer_than_anybody_waits(
 ) -> None:
     """The login is refused as temporary; when the server is there again the next one goes on."""
     size = size_of(old)
-    with Relay(dovecot.pop3) as relay, Ferry(root, nursery, relay.port, DOVECOT_S) as ferry:
+    with Network(dovecot.pop3) as relay, Ferry(root, nursery, relay.port, DOVECOT_S) as ferry:
         relay.at = {size // 2: lambda: crash(dovecot, relay)}
         ferry.start()
         try:

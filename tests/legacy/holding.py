@@ -10,9 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-from twisted.internet.interfaces import IAddress
 
 from tests.legacy.server import Behaviour, LegacyProtocol, LegacyServer
 
@@ -33,14 +30,8 @@ class HoldingServer(LegacyServer):
         self.held_headers = set(held_headers)
         self.asked_for: list[bytes] = []  # every line as it came; `commands` has those that were answered
 
-    def buildProtocol(self, addr: IAddress | None) -> LegacyProtocol:
-        self.connections += 1
+    def connection(self) -> LegacyProtocol:
         return HoldingProtocol(self)
-
-    def listen_again(self, reactor: Any) -> None:
-        """Listen on the port that it had before `close`."""
-        self.reactor = reactor
-        self._listening = reactor.listenTCP(self.port, self, interface="127.0.0.1")
 
     def go_on(self) -> None:
         """Give what is no longer held."""

@@ -15,12 +15,9 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Literal
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IListeningPort
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.python.failure import Failure
+from tests.legacy.scripted import Conduct, ScriptedConnection, ScriptedServer
 
 READING = frozenset(
     b"CAPABILITY STARTTLS LOGIN AUTHENTICATE ID NAMESPACE LIST XLIST LSUB EXAMINE UID NOOP LOGOUT".split()
@@ -39,20 +36,13 @@ class Kept:
     gmail: int = 0
 
 
-@dataclass(slots=True)
-class Manner:
-    """How the server behaves. The defaults are a good server's."""
+@dataclass(slots=True, kw_only=True)
+class Manner(Conduct):
+    """How the server behaves. The defaults are a good server's. In `answers`, %t is the command's tag."""
 
-    password: bytes = b"secret"
     greeting: bytes = b"* OK legacy server ready"  # b"": it never greets
     capabilities: bytes = b"IMAP4rev1 LITERAL+ ID NAMESPACE"
-    hang_up_at: frozenset[bytes] = frozenset()  # commands at which it closes the connection
-    silent_at: frozenset[bytes] = frozenset()  # commands that it never answers
-    answers: Mapping[bytes, bytes] = field(default_factory=dict)  # by command: what it says instead; %t is the tag
     chatter: bytes = b""  # what it says unasked before each tagged answer
-
-    tls: Any = None  # `certificates.Identity.options()`: STARTTLS
-    injects: bytes = b""  # what it sends in plaintext right behind its OK to STARTTLS
 
     namespace: bytes = b'(("" "/")) NIL NIL'
     delimiter: bytes = b"/"
@@ -68,95 +58,46 @@ class Manner:
     omits: frozenset[int] = frozenset()  # UIDs whose bodies it leaves out
     refuses: frozenset[int] = frozenset()  # UIDs for which it refuses the whole range
     twice: frozenset[int] = frozenset()  # UIDs whose bodies come twice
-    reset_in: int = 0  # the UID in whose middle the connection is reset
-    cut_in: int = 0  # … in whose middle it is closed
-    stop_in: int = 0  # … in whose middle nothing more comes
-    bye_in: int = 0  # … before which it says BYE
-    pieces: int = 0  # octets a reactor turn; 0: all at once
+    bye_in: int = 0  # the UID before which it says BYE
 
 
-class ImapServer(Factory):
+class ImapServer(ScriptedServer["ImapServerProtocol"]):
     """The server: what it holds, how it behaves, and what it was asked."""
 
-    noisy = False
-
     def __init__(self, folders: dict[bytes, list[Kept]] | None = None, manner: Manner | None = None) -> None:
+        super().__init__()
         self.folders = {b"INBOX": []} if folders is None else folders
         self.manner = manner or Manner()
-        self.commands: list[bytes] = []
         self.forbidden: list[bytes] = []
-        self.connections = 0  # ever made
-        self.open: set[ImapServerProtocol] = set()
-        self.reactor: Any = None
-        self.port = 0
-        self._listening: IListeningPort | None = None
-        self._empty: list[Deferred[None]] = []
+
+    def connection(self) -> ImapServerProtocol:
+        return ImapServerProtocol(self)
+
+    @property
+    def harmful(self) -> list[bytes]:
+        return self.forbidden
 
     def asked(self, word: bytes) -> list[bytes]:
         """The commands with this word, without their tags."""
         return [line for line in self.commands if word in line.split(b" ")[:2]]
 
-    def listen(self, reactor: Any) -> int:
-        """Listen on a free port of the loopback interface."""
-        self.reactor = reactor
-        self._listening = reactor.listenTCP(0, self, interface="127.0.0.1")
-        self.port = cast(Any, self._listening).getHost().port
-        return self.port
 
-    async def close(self) -> None:
-        """Stop listening, drop every connection, and return when all are gone."""
-        if self._listening is not None:
-            listening, self._listening = self._listening, None
-            await cast("Deferred[None]", listening.stopListening())
-        for connection in list(self.open):
-            connection.drop()
-        if self.open:
-            waiter: Deferred[None] = Deferred()
-            self._empty.append(waiter)
-            await waiter
-
-    def buildProtocol(self, addr: IAddress | None) -> ImapServerProtocol:
-        self.connections += 1
-        return ImapServerProtocol(self)
-
-    def left(self, connection: ImapServerProtocol) -> None:
-        self.open.discard(connection)
-        if not self.open:
-            waiting, self._empty = self._empty, []
-            for waiter in waiting:
-                waiter.callback(None)
-
-
-class ImapServerProtocol(Protocol):
+class ImapServerProtocol(ScriptedConnection[Manner]):
     """One connection to the server."""
 
-    transport: Any
+    server: ImapServer
 
     def __init__(self, server: ImapServer) -> None:
-        self.server = server
-        self.how = server.manner
-        self._in = b""
-        self._out = b""
+        super().__init__(server, server.manner)
         self._command = b""  # as far as it came, when a literal is still missing
         self._left = 0
-        self._then: list[Callable[[], None]] = []
-        self._pumping = False
-        self._silent = False
-        self._secure = False
         self._sasl = b""  # the tag of an AUTHENTICATE that waits for its response
         self._opened = b""
-        self._dropping: Any = None
 
     def connectionMade(self) -> None:
-        self.server.open.add(self)
+        super().connectionMade()
         if self.how.greeting:
             self._send(self.how.greeting + b"\r\n")
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._silent = True
-        if self._dropping is not None and self._dropping.active():
-            self._dropping.cancel()
-        self.server.left(self)
 
     def dataReceived(self, data: bytes) -> None:
         self._in += data
@@ -180,38 +121,6 @@ class ImapServerProtocol(Protocol):
             command, self._command = self._command + line, b""
             self._run(command)
 
-    def drop(self) -> None:
-        """Reset the connection."""
-        self._silent = True
-        self.transport.abortConnection()
-
-    def _send(self, data: bytes, then: Callable[[], None] | None = None) -> None:
-        """Send, at once or piece by piece, and then do something."""
-        if self._silent:
-            return
-        if not self.how.pieces:
-            self.transport.write(data)
-            if then is not None:
-                then()
-            return
-        self._out += data
-        if then is not None:
-            self._then.append(then)
-        if not self._pumping:
-            self._pumping = True
-            self._pump()
-
-    def _pump(self) -> None:
-        if self._out and not self._silent:
-            self.transport.write(self._out[: self.how.pieces])
-            self._out = self._out[self.how.pieces :]
-            self.server.reactor.callLater(0, self._pump)
-            return
-        self._pumping = False
-        waiting, self._then = self._then, []
-        for then in waiting:
-            then()
-
     # Commands
 
     def _run(self, command: bytes) -> None:
@@ -225,13 +134,7 @@ class ImapServerProtocol(Protocol):
         verb = verb.upper()
         if verb not in READING or (verb == b"UID" and not rest.startswith(b"FETCH ")) or b"BODY[" in rest:
             self.server.forbidden.append(command)
-        if verb in self.how.hang_up_at:
-            self.transport.loseConnection()
-        elif verb in self.how.silent_at:
-            self._silent = True
-        elif verb in self.how.answers:
-            self._send(self.how.answers[verb].replace(b"%t", tag))
-        else:
+        if not self._misbehaves(verb, tag):
             getattr(self, "do_" + verb.decode("ascii", "replace"), self._unknown)(tag, rest)
 
     def _ok(self, tag: bytes, words: bytes = b"done", then: Callable[[], None] | None = None) -> None:
@@ -367,12 +270,8 @@ class ImapServerProtocol(Protocol):
                 self._send(b"* BYE going down\r\n", self._hang_up)
                 return
             whole = self._fetch(number, kept) * (2 if kept.uid in how.twice else 1)
-            half = whole[: len(whole) // 2]
-            for uid, then in ((how.reset_in, self._drop_soon), (how.cut_in, self._hang_up), (how.stop_in, self._stop)):
-                if kept.uid == uid:
-                    self._send(half, then)
-                    return
-            self._send(whole)
+            if not self._hand_over(kept.uid, whole):
+                return
         self._ok(tag)
 
     def _fetch(self, number: int, kept: Kept) -> bytes:
@@ -384,15 +283,3 @@ class ImapServerProtocol(Protocol):
         uid = b"UID %d" % kept.uid
         items = (uid, b"BODY[] " + body) if self.how.uid == "first" else (b"BODY[] " + body, uid)
         return b"* %d FETCH (%s)\r\n" % (number, b" ".join(items))
-
-    def _drop_soon(self) -> None:
-        """Reset the connection when the client has had time to read: a reset overtakes what was sent."""
-        self._silent = True
-        self._dropping = self.server.reactor.callLater(0.05, self.drop)
-
-    def _stop(self) -> None:
-        self._silent = True
-
-    def _hang_up(self) -> None:
-        self._silent = True
-        self.transport.loseConnection()

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
@@ -86,8 +85,7 @@ class QuirkyServer(LegacyServer):
         self.popped: set[bytes] = set()  # unique-ids
         self.locks = 0  # logins that are still to be answered with `one_session`
 
-    def buildProtocol(self, addr: IAddress | None) -> QuirkyProtocol:
-        self.connections += 1
+    def connection(self) -> QuirkyProtocol:
         return QuirkyProtocol(self)
 
     def visible(self) -> list[bytes]:

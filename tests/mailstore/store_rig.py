@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import resource
 from collections.abc import Callable, Iterable, Iterator
@@ -119,9 +120,12 @@ def full_disk(octets: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def open_descriptors(below: Path) -> int:
+def open_descriptors(below: Path | None = None) -> int:
     """How many this process has for what is, or was, below a directory: what other tests of this process have left open
-    may be closed at any time."""
+    may be closed at any time. Without a directory: of all kinds, when that has been closed."""
+    if below is None:
+        gc.collect()
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
     found = 0
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # the one by which they are listed

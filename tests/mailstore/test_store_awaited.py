@@ -14,12 +14,13 @@ from sqlalchemy import select
 from mailstore import landing as landing_module
 from mailstore import schema
 from mailstore.database import MailboxEngine
+from mailstore.entries import Entry, Landed, Listed, Outcome
 from mailstore.errors import NotArrived, NotCarriedOver, StillAway
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, FLAGGED, NO_FLAGS, SEEN, StoreMode
-from mailstore.landing import Landing, flags_by
-from mailstore.ledger import Entry, Landed, Listed, Outcome
+from mailstore.landing import Landing
 from mailstore.mailhome import MailHome
+from mailstore.writing import flags_by
 from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, check_whole, debris, files, open_home, read, rows
 
 COUNT = 5

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from mailstore import delivery
+from mailstore.entries import Listed, Outcome
 from mailstore.errors import MessageLost, NoSuchFolder, StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from mailstore.landing import Landing
-from mailstore.ledger import Listed, Outcome
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import (
     DATE,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mailstore.entries import Listed, Outcome
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, FLAGGED, SEEN, StoreMode
 from mailstore.landing import Arriving, Landing, Whole
 from mailstore.landing import noted as noted_header
-from mailstore.ledger import Listed, Outcome
 from mailstore.mailhome import MailHome
 from tests.mailstore.killing import every_crash
 from tests.mailstore.store_rig import NOW, append, bodies, check_whole, debris, files, folder_id, names, open_home, rows

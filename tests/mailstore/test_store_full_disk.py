@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from mailstore.entries import Listed
 from mailstore.errors import MailstoreError
 from mailstore.index import folders
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, FLAGGED, SEEN, HandedIn, StoreMode
 from mailstore.landing import Landing
-from mailstore.ledger import Listed
 from mailstore.mailhome import MailHome
 from tests.mailstore.refusing import FULL, READ_ONLY, refusing
 from tests.mailstore.store_rig import (

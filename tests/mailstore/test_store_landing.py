@@ -5,18 +5,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import socket
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailstore import landing as module
+from mailstore.entries import Entry, Listed, Outcome
 from mailstore.errors import StorageFailed
-from mailstore.landing import HEADER_LIMIT, SPOILT, Arriving, Landing, Written
-from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.landing import Arriving, Landing, Written
 from mailstore.mailhome import MailHome
+from mailstore.scribe import Scribed, hand_over, serve
+from mailstore.writing import HEADER_LIMIT, SPOILT, Writer, Writes
 from tests.mailstore.store_rig import (
     HARD_MESSAGES,
     NOW,
@@ -36,12 +41,32 @@ def entry(number: int = 1) -> Entry:
     return Entry(number, number, f"u{number}", 100, Outcome.LISTED, number, 0, 0)
 
 
-def new_landing(home: MailHome, seen: str = "headers") -> Landing:
-    return Landing(home.maildir, home.token, seen=seen, clock=lambda: NOW)
+class New(Protocol):
+    def __call__(self, home: MailHome, seen: str = "headers", now: int = NOW) -> Landing: ...
+
+
+@pytest.fixture(params=["here", "there"])
+def new_landing(request: pytest.FixtureRequest) -> Iterator[New]:
+    """With what writes in the same thread, and as in a process of its own."""
+    ours, theirs = socket.socketpair()
+    serving = threading.Thread(target=serve, args=(theirs,))
+    serving.start()
+
+    def scribed(tmp: Path, token: str, seen: str) -> Writes:
+        return Scribed(lambda landing: hand_over(ours, landing), tmp, token, seen)
+
+    def make(home: MailHome, seen: str = "headers", now: int = NOW) -> Landing:
+        open_writer = Writer if request.param == "here" else scribed
+        return Landing(home.maildir, home.token, seen=seen, clock=lambda: now, open_writer=open_writer)
+
+    yield make
+    ours.close()
+    serving.join()
+    theirs.close()
 
 
 @pytest.fixture
-def landing(home: MailHome) -> Iterator[Landing]:
+def landing(home: MailHome, new_landing: New) -> Iterator[Landing]:
     made = new_landing(home)
     yield made
     made.close()
@@ -126,7 +151,7 @@ HEADERS = [
 
 @pytest.mark.parametrize(("head", "date", "flags"), HEADERS)
 @pytest.mark.parametrize("seen", ["headers", "all", "none"])
-def test_date_and_flags(home: MailHome, head: bytes, date: int, flags: set[str], seen: str) -> None:
+def test_date_and_flags(home: MailHome, new_landing: New, head: bytes, date: int, flags: set[str], seen: str) -> None:
     landing = new_landing(home, seen)
     for end in (b"\r\n\r\nbody", b""):
         (written,) = landing.write([(entry(), head + end)])
@@ -182,7 +207,7 @@ def test_bytes_that_did_not_reach_the_disk_get_no_name(
     assert files(home) == []
 
 
-def test_a_full_disk(home: MailHome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk(home: MailHome, new_landing: New, monkeypatch: pytest.MonkeyPatch) -> None:
     descriptors = open_descriptors(home.maildir.root.parent)
     landing = new_landing(home)
 
@@ -240,7 +265,7 @@ def test_a_write_that_is_cut_short_goes_on(home: MailHome, landing: Landing, mon
 # What an interrupted batch left
 
 
-def test_leftovers_go_when_their_rows_are_fetched_again(home: MailHome, landing: Landing) -> None:
+def test_leftovers_go_when_their_rows_are_fetched_again(home: MailHome, landing: Landing, new_landing: New) -> None:
     root: Path = home.maildir.root
     landing.settle(landing.write([(entry(1), b"one"), (entry(2), b"two"), (entry(11), b"eleven")]))
     landing.write([(entry(3), b"three"), Arriving(entry(4), [b"half"])])
@@ -259,11 +284,11 @@ def test_leftovers_go_when_their_rows_are_fetched_again(home: MailHome, landing:
     again.close()
 
 
-def test_a_message_that_comes_again_has_one_file(home: MailHome) -> None:
+def test_a_message_that_comes_again_has_one_file(home: MailHome, new_landing: New) -> None:
     """… though its date, and so its name, may be another one the second time."""
     entries = pulled(home, 1)
     for date in (NOW, NOW + 5):
-        landing = Landing(home.maildir, home.token, seen="headers", clock=lambda date=date: date)  # type: ignore[misc]
+        landing = new_landing(home, now=date)
         landing.clear_leftovers(entries)
         written = landing.write([(entries[0], b"x")])
         landing.settle(written)
@@ -273,7 +298,7 @@ def test_a_message_that_comes_again_has_one_file(home: MailHome) -> None:
     assert debris(home) == []
 
 
-def test_a_maildir_without_its_directories(home: MailHome) -> None:
+def test_a_maildir_without_its_directories(home: MailHome, new_landing: New) -> None:
     (home.maildir.root / "cur").rmdir()
     descriptors = open_descriptors(home.maildir.root.parent)
     with pytest.raises(StorageFailed):

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from mailstore import schema
+from mailstore.entries import Entry, Landed, Listed, Outcome, Sums
 from mailstore.errors import StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, SEEN, StoreMode
-from mailstore.ledger import Entry, Landed, Listed, Outcome, Sums
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import DATE, NOW, append, rows
 

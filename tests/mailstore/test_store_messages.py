@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mailstore import database, delivery, maildir
+from mailstore.entries import Listed
 from mailstore.errors import MessageLost, NoSuchFolder, NoSuchMessage, StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
-from mailstore.ledger import Listed
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import (
     DATE,

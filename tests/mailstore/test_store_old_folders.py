@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mailstore.entries import Entry, Listed, Marks, Outcome, Sums
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import StoreMode
 from mailstore.landing import Landing
-from mailstore.ledger import Entry, Listed, Marks, Outcome, Sums
 from mailstore.mailhome import MailHome
 from mailstore.old_folders import OldFolder
 from tests.mailstore import index_damage

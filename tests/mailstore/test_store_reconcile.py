@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mailstore.entries import Listed, Outcome
 from mailstore.errors import MessageLost, NoSuchFolder
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN, StoreMode
 from mailstore.landing import Landing
-from mailstore.ledger import Listed, Outcome
 from mailstore.maildir import unique_of
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import (
@@ -111,7 +111,7 @@ def test_nothing_is_looked_at_twice(home: MailHome, monkeypatch: pytest.MonkeyPa
     def no_reading(_path: Path) -> list[str]:
         raise AssertionError("a directory that did not change is read")
 
-    home._reconciler._fresh.clear()
+    home._reconciler._intake._fresh.clear()
     monkeypatch.setattr(os, "listdir", no_reading)
     for _ in range(3):
         mark = home._reconciler._marks[INBOX_ID]

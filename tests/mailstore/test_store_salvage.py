@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailstore.database import MailboxEngine
+from mailstore.entries import Listed, Outcome
 from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, StoreMode
 from mailstore.landing import Landing
-from mailstore.ledger import Listed, Outcome
 from mailstore.mailhome import MailHome
 from mailstore.schema import ledger, messages
 from proxy.login.furnishing import NAMES

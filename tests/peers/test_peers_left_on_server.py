@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.legacy.dovecot import Dovecot
+from tests.legacy.threaded import Relay
 from tests.peers.daemon import Daemon
 from tests.peers.mailboxes import looking, original, texts
 from tests.peers.needs import needed
 from tests.peers.programs import private, run
-from tests.peers.switch import Switch
 
 pytestmark = pytest.mark.peers
 
@@ -143,7 +143,7 @@ def test_what_came_from_the_old_server_does_not_come_again_when_its_name_moves(
     legacy: Dovecot, daemon: Daemon, smooth_user: str, home: Path, kind: Callable[[Path], Client]
 ) -> None:
     client, old = kind(home), original(legacy, smooth_user)
-    with Switch(legacy.pop3) as name:
+    with Relay(legacy.pop3) as name:  # a host name that moves: clients see the same address as before
         assert client.fetch(name.port, smooth_user) == len(old)
         name.target = daemon.ports["pop3"]
         assert client.fetch(name.port, smooth_user) == 0
@@ -159,7 +159,7 @@ def test_fetchmail_over_imap_goes_on_where_old_mail_counts_as_read(
     """Its state is the server's \\Seen, which POP3 does not tell: `seen = "all"` is for such users."""
     daemon = make_daemon(f'port = {legacy.pop3}\ntls = "none"', 'seen = "all"')
     client = FetchmailOverImap(home)
-    with Switch(legacy.imap) as name:
+    with Relay(legacy.imap) as name:
         assert client.fetch(name.port, letters_user) == LETTERS
         name.target = daemon.ports["imap"]
         assert client.fetch(name.port, letters_user) == 0

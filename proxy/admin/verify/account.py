@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from mailstore.accounts import Account, State
 from mailstore.audit import Audit, Audited, Picture
+from mailstore.entries import Listed, Outcome
 from mailstore.errors import StorageFailed
-from mailstore.ledger import Listed, Outcome
 from proxy.admin.verify.asking import Door, NotCompared, OldMailbox, Wanted
 from proxy.admin.verify.contents import Contents
 from proxy.admin.verify.judging import doubtful, judge, matched

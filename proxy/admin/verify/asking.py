@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from twisted.internet.task import deferLater
 
 from mailstore.audit import Audited
-from mailstore.ledger import Entry, Listed
+from mailstore.entries import Entry, Listed
 from proxy.admin.verify.contents import Contents, asked_for
 from proxy.admin.verify.matching import name_of
 from proxy.legacy.errors import LegacyBusy, LegacyError, LegacyTimeout, LegacyUnreachable, MaildropInUse

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailstore.audit import Audit
-from mailstore.ledger import Outcome
+from mailstore.entries import Outcome
 from proxy.admin.verify.contents import Contents, Given
 from proxy.admin.verify.kinds import Kind
 from proxy.admin.verify.local import Files, about

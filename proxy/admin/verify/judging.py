@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from mailstore.audit import Audit, Audited, Picture
-from mailstore.ledger import Listed, Outcome
+from mailstore.entries import Listed, Outcome
 from proxy.admin.verify.contents import Contents
 from proxy.admin.verify.given import judge_given
 from proxy.admin.verify.kinds import Kind

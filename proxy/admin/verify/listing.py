@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from mailstore.audit import Audited
-from mailstore.ledger import Listed, Outcome
+from mailstore.entries import Listed, Outcome
 from proxy.admin.verify.kinds import INBOX, Finding, Kind
 from proxy.admin.verify.local import about, is_here
 from proxy.admin.verify.matching import Matching, Pair

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mailstore.audit import Audited, Condition, Examined, Kept, Picture
+from mailstore.entries import Listed, Outcome
 from mailstore.index.folders import INBOX_ID
-from mailstore.ledger import Listed, Outcome
 from proxy.admin.verify.kinds import INBOX, Finding, Kind
 from proxy.admin.verify.order import out_of_order
 from proxy.admin.verify.outcome import AccountOutcome

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mailstore.audit import Audited
-from mailstore.ledger import Entry, Listed
+from mailstore.entries import Entry, Listed
 
 
 def name_of(message: Listed | Entry) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from mailstore.ledger import Listed, Outcome
+from mailstore.entries import Listed, Outcome
 from proxy.admin.verify.matching import Matching, Pair
 
 USUAL: Final = 20  # messages of each account

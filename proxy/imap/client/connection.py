@@ -13,7 +13,7 @@ log; every failure is a `LegacyError`. Cancelling anything that is awaited here 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,16 +43,13 @@ from proxy.imap.client.responses import Reply
 from proxy.imap.client.retrieval import Retrieval
 from proxy.imap.client.session import Session
 from proxy.imap.client.wanted import Place, Reach, Sink, Wanted
-from proxy.legacy.dialling import dialled
-from proxy.legacy.errors import LegacyError, LegacyProtocolError
+from proxy.legacy.connection import LegacyConnection
+from proxy.legacy.dialling import Dial, dialling
+from proxy.legacy.errors import LegacyProtocolError
 from proxy.legacy.settings import Legacy
-from proxy.legacy.wire import Wire
 from proxy.wire.door import Secret
 
-LOGOUT_TIME = 10.0  # seconds for saying goodbye
 HEADERS_AT_ONCE = 100  # UIDs in one request
-
-Dial = Callable[[], Awaitable[Wire[Expectation]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +63,15 @@ class Survey:
     for_now: bool = False  # the server says that it is a refusal for the moment
 
 
-class Connection:
+class Connection(LegacyConnection[Session]):
     """A connection to a legacy IMAP server, made by `connect`."""
 
     def __init__(self, session: Session, legacy: Legacy, clock: IReactorTime) -> None:
-        self.legacy = legacy
-        self._session = session
-        self._clock = clock
+        super().__init__(session, legacy, clock)
         self._selected: Place | None = None
 
     @classmethod
-    async def open(
-        cls, dial: Callable[[], Awaitable[Wire[Expectation]]], legacy: Legacy, clock: IReactorTime
-    ) -> Connection:
+    async def open(cls, dial: Dial[Expectation], legacy: Legacy, clock: IReactorTime) -> Connection:
         """As `connect`, over a transport of the caller's making. Raises LegacyError."""
         return cls(await open_session(dial, legacy.tls), legacy, clock)
 
@@ -86,11 +79,6 @@ class Connection:
     def capabilities(self) -> Mapping[str, tuple[str, ...]]:
         """What the server announced last, names in capitals; of POP3's they would have arguments."""
         return dict.fromkeys(self._session.capabilities, ())
-
-    @property
-    def over(self) -> bool:
-        """Is this connection of no use any more?"""
-        return self._session.wire.over is not None
 
     def one_at_a_time(self) -> None:
         """From now on no command goes out before the one before it is answered."""
@@ -180,14 +168,6 @@ class Connection:
         finally:
             self._selected = retrieval.selected
 
-    def pause(self) -> None:
-        """Hand the sink no more for now. What was read already, at most 192 KiB, still comes."""
-        self._session.wire.pause()
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._session.wire.resume()
-
     async def noop(self) -> None:
         """Keep the session from timing out at the server."""
         reply = await self._session.run(Verb.NOOP)
@@ -196,26 +176,7 @@ class Connection:
 
     async def logout(self) -> None:
         """End the session politely, and return when the connection is closed. Raises nothing."""
-        wire = self._session.wire
-        timer = self._clock.callLater(LOGOUT_TIME, wire.abort)
-        try:
-            await self._session.run(Verb.LOGOUT, ends_session=True)
-            wire.close()
-        except LegacyError:
-            wire.abort()
-        try:
-            await wire.gone()
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    def abort(self) -> None:
-        """Drop the connection at once; who awaits something of it gets LegacyUnreachable. Idempotent."""
-        self._session.wire.abort()
-
-    async def gone(self) -> None:
-        """Returns when the connection is closed, after `abort` or whatever else ended it."""
-        await self._session.wire.gone()
+        await self._leave(self._session.run(Verb.LOGOUT, ends_session=True))
 
     def spoilt(self, why: str) -> LegacyProtocolError:
         """Drop a connection whose answers make no sense; gives back the error to raise."""
@@ -237,8 +198,4 @@ async def _together(asked: Sequence[Coroutine[Deferred[Any], Any, Reply]]) -> li
 
 async def connect(reactor: Any, legacy: Legacy) -> Connection:
     """Connect to a legacy server, up to where a login can follow. Raises LegacyError."""
-
-    async def dial() -> Wire[Expectation]:
-        return await dialled(reactor, legacy, ClientProtocol)
-
-    return await Connection.open(dial, legacy, reactor)
+    return await Connection.open(dialling(reactor, legacy, ClientProtocol), legacy, reactor)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from proxy.imap.client.asking import Greeting
 from proxy.imap.client.commands import Verb
 from proxy.imap.client.protocol import Expectation
 from proxy.imap.client.refusals import refused, unwelcome
 from proxy.imap.client.replies import CapabilityList, capabilities_in
 from proxy.imap.client.session import NO_CAPABILITIES, Session
-from proxy.legacy.errors import LegacyTimeout, LoginNotPossible, TlsFailed
+from proxy.legacy.connection import first_words
+from proxy.legacy.dialling import Dial
+from proxy.legacy.errors import LoginNotPossible, TlsFailed
 from proxy.legacy.settings import TlsMode
-from proxy.legacy.wire import Wire
 
 _NO_STARTTLS = 'try `tls = "implicit"` with IMAP port 993; with `tls = "none"` the network can read the passwords'
 
 
-async def open_session(dial: Callable[[], Awaitable[Wire[Expectation]]], tls: TlsMode) -> Session:
+async def open_session(dial: Dial[Expectation], tls: TlsMode) -> Session:
     """A new connection, ready for a login. Raises LegacyError."""
     wire = await dial()
     session = Session(wire)
@@ -39,13 +38,7 @@ async def _be_greeted(session: Session) -> None:
     greeting = Greeting(session.wire.abort)
     result = greeting.pending()
     session.send(b"", greeting)
-    try:
-        reply = await result
-    except LegacyTimeout as error:
-        if session.wire.encrypted:
-            raise
-        hint = 'a server that expects TLS from the start waits like this: try `tls = "implicit"`'
-        raise LegacyTimeout(f"{error.text}; {hint}", remedy="") from None
+    reply = await first_words(result, session.wire)
     if reply.status == "PREAUTH":
         raise LoginNotPossible("the server lets this machine in without a password, so it cannot check any (PREAUTH)")
     if not reply.ok:

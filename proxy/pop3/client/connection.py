@@ -15,21 +15,15 @@ has no other way to take a command back.
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from twisted.internet.interfaces import IReactorTime
 
-from proxy.legacy.dialling import dialled
-from proxy.legacy.errors import (
-    LegacyError,
-    LegacyProtocolError,
-    LoginNotPossible,
-    LoginRejected,
-    ServerRefused,
-)
+from proxy.legacy.connection import LegacyConnection
+from proxy.legacy.dialling import Dial, dialling
+from proxy.legacy.errors import LegacyProtocolError, LoginNotPossible, LoginRejected, ServerRefused
 from proxy.legacy.settings import Legacy
-from proxy.legacy.wire import Wire
 from proxy.pop3.client.asking import Line
 from proxy.pop3.client.commands import Verb, command
 from proxy.pop3.client.errands import Agenda, Errands, HeaderSink
@@ -46,10 +40,8 @@ from proxy.wire.door import Secret
 LISTING_LIMIT = 128 * 1024 * 1024  # octets of LIST or UIDL; `replies.LISTED_LIMIT` bounds the messages
 TOP_LIMIT = 16 * 1024 * 1024
 PROBE_TIME = 5.0  # seconds for the second of two answers, once the first is there
-QUIT_TIME = 10.0  # seconds for saying goodbye
 
 T = TypeVar("T")
-Dial = Callable[[], Awaitable[Wire[Expectation]]]
 
 
 class Pipelining(enum.Enum):
@@ -60,19 +52,17 @@ class Pipelining(enum.Enum):
     UNABLE_REOPEN = "unable, reopen"  # this connection is spoilt: connect and log in again, then one at a time
 
 
-class Connection:
+class Connection(LegacyConnection[Session]):
     """A connection to a legacy server, made by `connect`."""
 
-    def __init__(self, dial: Dial, session: Session, legacy: Legacy, clock: IReactorTime) -> None:
-        self.legacy = legacy
+    def __init__(self, dial: Dial[Expectation], session: Session, legacy: Legacy, clock: IReactorTime) -> None:
+        super().__init__(session, legacy, clock)
         self.apop_in_vain = False  # was a right password refused by APOP?
         self._dial = dial
-        self._session = session
-        self._clock = clock
         self._retrieved = False
 
     @classmethod
-    async def open(cls, dial: Dial, legacy: Legacy, clock: IReactorTime) -> Connection:
+    async def open(cls, dial: Dial[Expectation], legacy: Legacy, clock: IReactorTime) -> Connection:
         """As `connect`, over a transport of the caller's making. Raises LegacyError."""
         return cls(dial, await open_session(dial, legacy.tls), legacy, clock)
 
@@ -90,11 +80,6 @@ class Connection:
     def expires(self) -> bool:
         """Does the server announce that it keeps nothing that was fetched (RFC 2449 6.7)?"""
         return self.capabilities.get("EXPIRE", ())[:1] == ("0",)
-
-    @property
-    def over(self) -> bool:
-        """Is this connection of no use any more?"""
-        return self._session.wire.over is not None
 
     async def login(self, user: bytes, password: Secret, *, apop: bool = True) -> None:
         """Check a password, and open the mailbox with it. Not `apop`: without trying APOP first.
@@ -195,6 +180,12 @@ class Connection:
         `sizes` is LIST's. Where the server cannot pipeline, `pace` is limited to ONE_AT_A_TIME.
         Raises LegacyError, whose `message` is the one that was under way, or whatever the sink raised.
         """
+        await self.begin_retrieving(numbers, sizes, sink, pace).pending()
+
+    def begin_retrieving(
+        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace
+    ) -> Retrieval:
+        """The same for who awaits it later."""
         self._retrieved = True
         wire = self._session.wire
 
@@ -202,9 +193,8 @@ class Connection:
             wire.ask(commands, retrieval, times)
 
         retrieval = Retrieval(numbers, sizes, sink, pace, send=send, give_up=self.abort, seconds=self._clock.seconds)
-        result = retrieval.pending()
         retrieval.start()
-        await result
+        return retrieval
 
     def take_bare_line_ends(self) -> None:
         """From now on, take a message for complete whose last lines end in a bare LF: after BareLineEnds."""
@@ -223,41 +213,14 @@ class Connection:
         errands.start()
         await result
 
-    def pause(self) -> None:
-        """Hand the sink no more for now. What was read already, at most 192 KiB, still comes."""
-        self._session.wire.pause()
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._session.wire.resume()
-
     async def quit(self) -> None:
         """End the session politely, and return when the connection is closed. Raises nothing.
 
         QUIT is what makes a server remove or hide what was fetched, where it does that: it is then not said. A session
         that ends without it changes nothing (RFC 1939 6).
         """
-        wire = self._session.wire
-        timer = self._clock.callLater(QUIT_TIME, wire.abort)
-        try:
-            if not (self._retrieved and self.expires):
-                await self._session.line(Verb.QUIT)
-            wire.close()
-        except LegacyError:
-            wire.abort()
-        try:
-            await wire.gone()
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    def abort(self) -> None:
-        """Drop the connection at once; who awaits something of it gets LegacyUnreachable. Idempotent."""
-        self._session.wire.abort()
-
-    async def gone(self) -> None:
-        """Returns when the connection is closed, after `abort` or whatever else ended it."""
-        await self._session.wire.gone()
+        unsaid = self._retrieved and self.expires
+        await self._leave(None if unsaid else self._session.line(Verb.QUIT))
 
     async def _listing(self, verb: Verb) -> tuple[Listing, Reply | None]:
         listing = Listing(verb.name)
@@ -278,8 +241,4 @@ def _refused(verb: Verb, reply: Reply) -> ServerRefused:
 
 async def connect(reactor: Any, legacy: Legacy) -> Connection:
     """Connect to a legacy server, up to where a login can follow. Raises LegacyError."""
-
-    async def dial() -> Wire[Expectation]:
-        return await dialled(reactor, legacy, ClientProtocol)
-
-    return await Connection.open(dial, legacy, reactor)
+    return await Connection.open(dialling(reactor, legacy, ClientProtocol), legacy, reactor)

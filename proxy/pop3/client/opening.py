@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from proxy.legacy.errors import LegacyTimeout, LegacyUnreachable, TlsFailed
+from proxy.legacy.connection import first_words
+from proxy.legacy.dialling import Dial
+from proxy.legacy.errors import LegacyUnreachable, TlsFailed
 from proxy.legacy.settings import TlsMode
 from proxy.legacy.wire import Wire
 from proxy.pop3.client.asking import Greeting, Line
@@ -22,7 +22,7 @@ class ClosedAtCapa(LegacyUnreachable):
     """The server hung up on CAPA, as some do on commands that they do not know (fetchmail has met them)."""
 
 
-async def open_session(dial: Callable[[], Awaitable[Wire[Expectation]]], tls: TlsMode) -> Session:
+async def open_session(dial: Dial[Expectation], tls: TlsMode) -> Session:
     """A new connection, ready for a login. Raises LegacyError."""
     try:
         return await _open(await dial(), tls, capa=True)
@@ -54,12 +54,8 @@ async def _open(wire: Wire[Expectation], tls: TlsMode, *, capa: bool) -> Session
 
 async def _be_greeted(session: Session) -> None:
     try:
-        greeting = await session.ask(Greeting("the connection", session.wire.abort), b"")
-    except LegacyTimeout as error:
-        if session.wire.encrypted:
-            raise
-        hint = 'a server that expects TLS from the start waits like this: try `tls = "implicit"`'
-        raise LegacyTimeout(f"{error.text}; {hint}", remedy="") from None
+        asked = session.ask(Greeting("the connection", session.wire.abort), b"")
+        greeting = await first_words(asked, session.wire)
     except LegacyUnreachable as error:
         hint = "a server does so with more connections than it allows one address (`connections`), or a blocked one"
         raise LegacyUnreachable(f"{error.text}; {hint}", remedy="") from None

@@ -56,6 +56,7 @@ class Retrieval(Expectation):
         "_numbers",
         "_octets",
         "_pace",
+        "_pending",
         "_result",
         "_seconds",
         "_send",
@@ -89,12 +90,17 @@ class Retrieval(Expectation):
         self._asked: deque[tuple[int, int]] = deque()  # numbers and weights on their way
         self._octets = 0  # their weights' sum
         self._sent: deque[tuple[int, float]] = deque()  # for each write, how many were unasked after it, and when
-        self._result: Deferred[None] | None = Deferred(lambda result: self._cancelled(give_up))
+        self._pending: Deferred[None] = Deferred(lambda result: self._cancelled(give_up))
+        self._result: Deferred[None] | None = self._pending
 
     def pending(self) -> Deferred[None]:
-        """What is to be awaited. To be fetched before `start`."""
-        assert self._result is not None
-        return self._result
+        """What is to be awaited."""
+        return self._pending
+
+    def taken(self) -> None:
+        """Nothing was read so far, and is from now on: the server is not to be judged by when it was asked."""
+        now = self._seconds()
+        self._sent = deque((unasked, now) for unasked, _ in self._sent)
 
     def start(self) -> None:
         if self._numbers:
@@ -146,7 +152,7 @@ class Retrieval(Expectation):
         if self._result is None:
             return
         if unasked:
-            if not asked or (len(asked) <= self._most // 2 and self._octets * 2 <= self._pace.octets):
+            if not asked or (self._octets * 2 <= self._pace.octets and len(asked) <= self._most // 2):
                 self._top_up()
         elif not asked:
             self._finish()

@@ -45,7 +45,8 @@ class Unproven:
         self._before = b""  # the end of the piece before
 
     def message(self, number: int, data: bytes) -> None:
-        self._prove()
+        if self._kept_back is not None:
+            self._prove()
         if len(data) == self._sizes.get(number):
             self._sink.message(number, data)
         else:

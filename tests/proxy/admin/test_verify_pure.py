@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstore.audit import Audited
-from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.entries import Entry, Listed, Outcome
 from mailstore.message.rewritten import Essence, essence
 from proxy.admin.verify.columns import fold, printable, width
 from proxy.admin.verify.exported import accounts_table, as_json, harmless, messages_table

@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 
 from mailstore.accounts import State
 from mailstore.database import MailboxEngine
+from mailstore.entries import Listed
 from mailstore.index.opening import open_index
 from mailstore.landing import Landing
-from mailstore.ledger import Listed
 from mailstore.mailhome import MailHome
 from proxy.admin.verify.account import Surroundings
 from proxy.admin.verify.kinds import Kind

@@ -24,8 +24,9 @@ from proxy.daemon.listeners import PLAIN, CannotListen
 from proxy.daemon.service import Daemon
 from proxy.migration import pauses
 from tests.legacy.server import Behaviour, LegacyServer
-from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD, RecordingLog
+from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD
 from tests.proxy.migration.scripted import folder, mail
+from tests.proxy.recording import RecordingLog
 
 reactor: Any = _reactor
 

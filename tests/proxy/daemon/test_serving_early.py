@@ -220,7 +220,7 @@ class OldServersThatFail(Early):
             self.assertEqual(await self.uidvalidity(imap), uidvalidity)
             self.assertIn(b"NO [UNAVAILABLE]", await imap.ask(b"d FETCH 1 BODY[]", b"d "))
             await self.stop(daemon)
-            legacy.listen_again(reactor)
+            legacy.listen(reactor, port=legacy.port)
             legacy.release()
             daemon = await self.daemon(legacy.port)
             await self.whole(daemon)
@@ -353,7 +353,7 @@ class InWhateverProcess(Early):
             await pop3.ask(b"QUIT", b"+OK")
             self.assertEqual(self.account_state(daemon), State.MOVING)
             await self.until(lambda: not daemon._mover._going_on)  # what the login began
-            legacy.listen_again(reactor)
+            legacy.listen(reactor, port=legacy.port)
             legacy.release()
             self.patch_again()
             await self.until_moved_by(imap, daemon)

@@ -14,7 +14,7 @@ from proxy.daemon import crew
 from proxy.daemon.crew import WorkerFailed
 from proxy.daemon.service import Daemon
 from tests.proxy.daemon import test_daemon
-from tests.proxy.daemon.test_daemon import LOGIN, MESSAGES, DaemonTestCase, reactor
+from tests.proxy.daemon.test_daemon import LOGIN, MESSAGES, Client, DaemonTestCase, reactor
 from tests.proxy.login.login_rig import CONFIG, PASSWORD
 from tests.proxy.migration.scripted import mail
 
@@ -43,6 +43,14 @@ class BetweenWorkers(WithWorkers):
     async def until_ready(self, daemon: Daemon, count: int) -> None:
         await self.until(lambda: sum(worker.serving for worker in self.workers(daemon)) == count)
 
+    async def both_in_the_inbox(self, daemon: Daemon) -> tuple[Client, Client]:
+        """Two sessions of one account, each in a worker of its own."""
+        clients = await self.imap(daemon), await self.imap(daemon)
+        for client in clients:
+            await client.ask(b"a " + LOGIN, b"a OK")
+            await client.ask(b"b SELECT INBOX", b"b OK")
+        return clients
+
     def test_connections_go_to_the_worker_that_has_the_fewest(self) -> Deferred[None]:
         async def test() -> None:
             daemon = await self.daemon(self.legacy().port)
@@ -60,10 +68,7 @@ class BetweenWorkers(WithWorkers):
     def test_what_one_does_the_sessions_of_the_other_are_told(self) -> Deferred[None]:
         async def test() -> None:
             daemon = await self.daemon(self.legacy().port)
-            first, second = await self.imap(daemon), await self.imap(daemon)
-            for client in (first, second):
-                await client.ask(b"a " + LOGIN, b"a OK")
-                await client.ask(b"b SELECT INBOX", b"b OK")
+            first, second = await self.both_in_the_inbox(daemon)
             await second.ask(b"c IDLE", b"+")
             told = second.expect(b"* 3 FETCH")
             await first.ask(b"c STORE 3 +FLAGS (\\Flagged)", b"c OK")
@@ -83,10 +88,7 @@ class BetweenWorkers(WithWorkers):
     def test_what_one_has_answered_the_other_knows(self) -> Deferred[None]:
         async def test() -> None:
             daemon = await self.daemon(self.legacy().port)
-            first, second = await self.imap(daemon), await self.imap(daemon)
-            for client in (first, second):
-                await client.ask(b"a " + LOGIN, b"a OK")
-                await client.ask(b"b SELECT INBOX", b"b OK")
+            first, second = await self.both_in_the_inbox(daemon)
             for n in range(1, 21):
                 await first.ask(b"c STORE %d +FLAGS.SILENT (\\Flagged)" % n, b"c OK")
                 told = await second.ask(b"d NOOP", b"")
@@ -101,10 +103,7 @@ class BetweenWorkers(WithWorkers):
         async def test() -> None:
             self.patch(crew, "SHARE_SECONDS", 0.1)
             daemon = await self.daemon(self.legacy().port)
-            first, second = await self.imap(daemon), await self.imap(daemon)
-            for client in (first, second):
-                await client.ask(b"a " + LOGIN, b"a OK")
-                await client.ask(b"b SELECT INBOX", b"b OK")
+            first, second = await self.both_in_the_inbox(daemon)
             _, other = self.workers(daemon)
             assert other.transport is not None
             pid = other.transport.pid  # type: ignore[attr-defined]

@@ -12,22 +12,7 @@ from proxy.wire.door import Limits, Terms
 from tests.dialogues import fixtures
 from tests.dialogues.gate import ScriptedGate
 from tests.dialogues.memory import MemoryChannel
-
-
-class CapturedLog:
-    """Keeps what would be logged."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def info(self, event: str, **fields: Any) -> None:
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: Any) -> None:
-        self.lines.append(("warning", event, fields))
-
-    def error(self, event: str, **fields: Any) -> None:
-        self.lines.append(("error", event, fields))
+from tests.proxy.recording import RecordingLog
 
 
 class Rig:
@@ -35,7 +20,7 @@ class Rig:
 
     def __init__(self, path: Path, setup: str = "letters", **limits: Any) -> None:
         self.clock = Clock()
-        self.log = CapturedLog()
+        self.log = RecordingLog()
         announced: list[int] = []
         self.mail = fixtures.open_home(path, setup, announced.append)
         announced.clear()

@@ -20,7 +20,7 @@ from proxy.imap.server import ImapFactory
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Terms
 from tests.dialogues import fixtures
 from tests.legacy.certificates import Authority
-from tests.proxy.imap.imap_rig import CapturedLog
+from tests.proxy.recording import RecordingLog
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class RealClients(TestCase):
         self.addCleanup(self.gate.mail.close)
         authority = Authority()
         self.pem = authority.certificate
-        self.log = CapturedLog()
+        self.log = RecordingLog()
         terms = Terms(hostname="localhost", tls=authority.issue("localhost").options())
         self.factory = ImapFactory(self.gate, terms, self.log, reactor)  # type: ignore[arg-type]
         endpoint = endpoints.serverFromString(reactor, "tcp:0:interface=127.0.0.1")

@@ -30,9 +30,9 @@ from tests.dialogues.gate import ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 from tests.dialogues.store import NOW
 from tests.proxy.imap.examples import EXAMPLES
-from tests.proxy.imap.imap_rig import CapturedLog
 from tests.proxy.migration.scripted import in_memory
 from tests.proxy.mutations import mutated
+from tests.proxy.recording import RecordingLog
 
 LIMITS = Limits(
     line=4_000, line_before_login=1_000, literal=300, literal_before_login=200, message=600
@@ -56,7 +56,7 @@ class World:
         path = self.path / "account" / "Maildir"
         self.mail = MailHome(engine, 1, path, announce=announced.append, clock=lambda: NOW)
         self.clock = Clock()
-        self.log = CapturedLog()
+        self.log = RecordingLog()
         self.gate = ScriptedGate(self.mail, self.clock, announced)
         terms = Terms(hostname="mail.123.com", tls=object(), limits=LIMITS)
         self.channel = MemoryChannel(

@@ -139,6 +139,19 @@ def test_a_client_that_does_not_read_is_left(rig: Rig) -> None:
     assert not rig.clock.getDelayedCalls()
 
 
+def test_a_stop_does_not_wait_long_for_who_does_not_hang_up(rig: Rig) -> None:
+    channel = rig.logged_in(select=True)
+    channel.transport.loseConnection = lambda: None  # as over TLS, where the client has to agree
+    stopped = rig.factory.drain()
+    channel.settle()
+    rig.clock.advance(9)
+    assert not stopped.called
+    rig.clock.advance(2)
+    channel.settle()
+    assert channel.transport.aborted
+    assert stopped.called
+
+
 def test_pipelining_without_reading_is_held_back(rig: Rig) -> None:
     channel = rig.logged_in(select=True, slow=True)
     channel.send(b"f FETCH 1:* (FLAGS UID)\r\n" * 20_000)

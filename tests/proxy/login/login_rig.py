@@ -32,6 +32,7 @@ from proxy.migration.schedule import Errand
 from proxy.migration.source import Reopen, Source
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, folder
+from tests.proxy.recording import RecordingLog
 
 CONFIG = """
 hostname = "mail.123.com"
@@ -59,31 +60,6 @@ def cause(account: Account) -> str:
     found, _, remedy = account.reason.partition("; ")
     assert remedy
     return found
-
-
-class RecordingLog:
-    """A structlog logger that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def bind(self, **_fields: Any) -> RecordingLog:
-        return self
-
-    def debug(self, event: str, **fields: Any) -> None:
-        self.lines.append(("debug", event, fields))
-
-    def info(self, event: str, **fields: Any) -> None:
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: Any) -> None:
-        self.lines.append(("warning", event, fields))
-
-    def error(self, event: str, **fields: Any) -> None:
-        self.lines.append(("error", event, fields))
-
-    def events(self, level: str | None = None) -> list[str]:
-        return [event for at, event, _ in self.lines if level in {None, at}]
 
 
 class ScriptedLegacy:

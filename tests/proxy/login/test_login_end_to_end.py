@@ -30,8 +30,9 @@ from proxy.migration import pauses
 from proxy.pop3.client import connection as pop3_client
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
 from tests.legacy.server import Behaviour, LegacyServer
-from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD, RecordingLog
+from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD
 from tests.proxy.migration.scripted import folder, mail
+from tests.proxy.recording import RecordingLog
 
 reactor: Any = _reactor
 

@@ -11,8 +11,8 @@ from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
 from proxy.login.notes import TOGETHER_SECONDS, LoginNotes
-from tests.proxy.login.login_rig import RecordingLog
 from tests.proxy.migration.scripted import direct, folder
+from tests.proxy.recording import RecordingLog
 
 NOW = 1_700_000_000
 

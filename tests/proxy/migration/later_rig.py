@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailstore.ledger import Sums
+from mailstore.entries import Sums
 from tests.proxy.migration.scripted import MigrationTestCase
 
 

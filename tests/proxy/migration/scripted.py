@@ -15,8 +15,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from mailstore.database import MailboxEngine
+from mailstore.entries import Entry, Listed, Sums
 from mailstore.index.folders import INBOX_ID
-from mailstore.ledger import Entry, Listed, Sums
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
 from mailstore.old_folders import OldFolder
@@ -142,6 +142,8 @@ class ScriptedSource:
     @property
     def folders(self) -> Sequence[OldFolder]:
         return ()
+
+    def begin(self, *, whole: bool = False) -> None: ...
 
     async def list(self) -> Sequence[Listed]:
         self._alive(None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred
 
-from mailstore.ledger import Entry
+from mailstore.entries import Entry
 from proxy.migration.agenda import Agenda
 from proxy.migration.source import HeaderReceiver
 from tests.proxy.migration.scripted import OldMailbox, ScriptedSource

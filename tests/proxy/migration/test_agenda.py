@@ -8,7 +8,7 @@ from unittest import TestCase
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailstore.ledger import Entry, Outcome
+from mailstore.entries import Entry, Outcome
 from proxy.legacy.settings import Window
 from proxy.migration.agenda import SMALL, Agenda, Item
 

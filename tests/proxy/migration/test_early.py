@@ -8,10 +8,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from mailstore.entries import Sums
 from mailstore.errors import StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, NO_FLAGS, StoreMode
-from mailstore.ledger import Sums
 from mailstore.oncoming import Oncoming
 from proxy.migration import early, pull
 from proxy.migration.move import Move, Terms

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from mailstore.database import MailboxEngine
-from mailstore.ledger import Sums
+from mailstore.entries import Sums
 from mailstore.mailhome import MailHome
 from proxy.imap.client import connection as imap_client
 from proxy.legacy.settings import Legacy

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from twisted.internet.defer import Deferred
 
+from mailstore.entries import Sums
 from mailstore.errors import StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, StoreMode
-from mailstore.ledger import Ledger, Sums
+from mailstore.ledger import Ledger
 from proxy.migration import pull
 from proxy.migration.source import SourceError, SourceUnusable
 from tests.proxy.migration.later_rig import letter

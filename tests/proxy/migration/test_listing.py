@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailstore.ledger import Listed
+from mailstore.entries import Listed
 from proxy.migration.listing import UIDL_LIMIT, known, together, uidl
 
 

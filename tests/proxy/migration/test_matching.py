@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.entries import Entry, Listed, Outcome
 from proxy.migration import matching, plan
 from proxy.migration.plan import Identified
 from tests.proxy.test_linear_time import is_linear

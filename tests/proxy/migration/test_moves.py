@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 
+from mailstore.entries import Sums
 from mailstore.errors import StorageFailed
-from mailstore.ledger import Sums
 from proxy.migration import pull
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailstore.ledger import Entry, Listed, Outcome
+from mailstore.entries import Entry, Listed, Outcome
 from proxy.legacy.settings import CAREFUL, PROMISED, TRIED
 from proxy.migration.listing import UIDL_LIMIT
 from proxy.migration.pop3_source import DISTRUST, Manners, Pop3Source, source_error
@@ -67,20 +68,28 @@ class ScriptedConnection:
         self.calls.append("prove")
         return await self.able
 
-    async def retrieve(self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace) -> None:
+    def begin_retrieving(
+        self, numbers: Sequence[int], sizes: Mapping[int, int | None], sink: Sink, pace: Pace
+    ) -> ScriptedConnection:
+        self.calls.append("retrieve")
         self.retrieved.append((list(numbers), dict(sizes), pace.limits))
         self.began_with = pace.messages
         self.sink = sink
-        if self.retrieval is not None:
-            await self.retrieval
+        return self
+
+    def pending(self) -> Deferred[None]:
+        return self.retrieval or succeed(None)
+
+    def taken(self) -> None:
+        self.calls.append("taken")
 
     async def noop(self) -> None:
         self.calls.append("noop")
 
-    def pause(self) -> None:
+    def pause(self, why: object = None) -> None:
         self.calls.append("pause")
 
-    def resume(self) -> None:
+    def resume(self, why: object = None) -> None:
         self.calls.append("resume")
 
     async def quit(self) -> None:
@@ -186,6 +195,99 @@ class Listings(Pop3SourceTestCase):
         self.assertFalse(self.manners.one_at_a_time)
 
 
+class Ahead(Pop3SourceTestCase):
+    """What the server does while the move is not there yet."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.connection.sizes = Deferred()
+        self.connection.uidls = succeed([(1, b"a"), (2, b"b")])
+        self.connection.capabilities = {"PIPELINING": ()}
+        self.retrieval: Deferred[None] = Deferred()
+        self.connection.retrieval = self.retrieval
+
+    def listed(self) -> None:
+        self.connection.sizes.callback({1: 10, 2: 20})
+
+    def begun(self) -> None:
+        """Up to where the move has the listing."""
+        self.source.begin(whole=True)
+        self.listed()
+        self.assertEqual(len(self.successResultOf(self.listing())), 2)
+
+    def test_the_listing_is_asked_for_once(self) -> None:
+        self.source.begin()
+        self.source.begin()
+        self.assertEqual(self.connection.calls, ["list", "uidl", "stat"])
+        listing = self.listing()
+        self.assertNoResult(listing)
+        self.listed()
+        self.assertEqual(self.successResultOf(listing), [Listed(1, "a", 10), Listed(2, "b", 20)])
+        self.assertEqual(self.connection.calls, ["list", "uidl", "stat"])
+
+    def test_a_listing_that_fails_is_nobody_s_business_before_it_is_wanted(self) -> None:
+        self.source.begin(whole=True)
+        self.connection.sizes.errback(LegacyTimeout("silent"))
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.failureResultOf(self.listing(), SourceLost)
+
+    def test_all_messages_are_asked_for_and_nothing_is_read_before_somebody_takes_them(self) -> None:
+        self.begun()
+        self.assertEqual(self.connection.calls[3:], ["retrieve", "pause"])
+        self.assertEqual(self.connection.retrieved, [([1, 2], {1: 10, 2: 20}, Window())])
+        fetching = self.fetch((1, entry(1)), (2, entry(2)))
+        self.assertEqual(self.connection.calls[5:], ["taken", "resume"])
+        assert self.connection.sink is not None
+        self.connection.sink.message(1, b"x" * 10)
+        self.connection.sink.message(2, b"y" * 20)
+        self.retrieval.callback(None)
+        self.successResultOf(fetching)
+        self.assertEqual(self.taken.seen, [("message", 1, b"x" * 10), ("message", 2, b"y" * 20)])
+
+    def test_nothing_is_asked_for_ahead_that_may_not_be_wanted_or_might_be_lost(self) -> None:
+        def connected(*, whole: bool, capable: bool = True) -> list[str]:
+            self.connect()
+            self.connection.sizes = succeed({1: 10})
+            self.connection.capabilities = {"PIPELINING": ()} if capable else {}
+            self.source.begin(whole=whole)
+            return self.connection.calls
+
+        self.assertNotIn("retrieve", connected(whole=False))
+        self.assertNotIn("retrieve", connected(whole=True, capable=False))
+        self.assertIn("retrieve", connected(whole=True))
+        self.manners.unable()
+        self.assertNotIn("retrieve", connected(whole=True))
+
+    def test_an_empty_mailbox(self) -> None:
+        self.connection.uidls = succeed([])
+        self.source.begin(whole=True)
+        self.connection.sizes.callback({})
+        self.assertNotIn("retrieve", self.connection.calls)
+
+    def test_what_else_is_wanted_is_for_another_connection(self) -> None:
+        def fetch(*wanted: tuple[int, Entry]) -> None:
+            self.failureResultOf(self.fetch(*wanted), SourceLost)
+
+        def header() -> None:
+            asked = Deferred.fromCoroutine(self.source.headers([1], lambda _n, _data: None))
+            self.failureResultOf(asked, SourceLost)
+
+        for otherwise in (lambda: fetch((2, entry(2))), lambda: fetch((1, entry(1))), header):
+            self.setUp()
+            self.begun()
+            otherwise()
+            self.assertEqual(self.connection.calls[-1], "abort")
+
+    def test_a_connection_that_is_lost_meanwhile(self) -> None:
+        self.begun()
+        self.retrieval.errback(LegacyUnreachable("reset", message=2))
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        fetching = self.fetch((1, entry(1)), (2, entry(2)))
+        self.assertEqual(self.failureResultOf(fetching, SourceLost).value.entry, entry(2))
+
+
 class Fetching(Pop3SourceTestCase):
     def test_what_comes_by_number_goes_on_by_entry(self) -> None:
         self.connection.retrieval = Deferred()
@@ -228,7 +330,7 @@ class Fetching(Pop3SourceTestCase):
         self.successResultOf(self.fetch((1, entry(1)), one_by_one=True))
         self.successResultOf(self.fetch((1, entry(1))))
         self.assertEqual([window for _, _, window in self.connection.retrieved], [ONE_AT_A_TIME] * 2)
-        self.assertEqual(self.connection.calls, [])
+        self.assertNotIn("prove", self.connection.calls)
 
     def test_one_at_a_time_where_it_is_not_able_and_it_is_not_tried_again(self) -> None:
         self.connection.able = succeed(Pipelining.UNABLE)
@@ -238,7 +340,7 @@ class Fetching(Pop3SourceTestCase):
         self.clock.advance(DISTRUST * 100)
         self.connect()
         self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
-        self.assertEqual(self.connection.calls, [])
+        self.assertNotIn("prove", self.connection.calls)
 
     def test_a_proof_that_spoils_the_connection(self) -> None:
         self.connection.able = succeed(Pipelining.UNABLE_REOPEN)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
+from mailstore.entries import Entry, Listed, Sums
 from mailstore.errors import StorageFailed
 from mailstore.landing import Landing
-from mailstore.ledger import Entry, Listed, Sums
+from mailstore.writing import Writer
 from proxy.migration import pull as pulling
 from proxy.migration.pull import HIGH_WATER, Pull
 from proxy.migration.source import SourceLost
@@ -238,7 +239,7 @@ class DiskTrouble(MigrationTestCase):
         self.old.add(*range(1, 6))
 
     def test_write(self) -> None:
-        self.refuse(Landing, "_write_whole", after=2)
+        self.refuse(Writer, "_whole", after=2)
         self.fails_then_goes_on()
 
     def test_barrier(self) -> None:

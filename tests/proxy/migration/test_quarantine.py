@@ -6,8 +6,8 @@ import errno
 import os
 from typing import Any
 
+from mailstore.entries import Quarantined, Sums
 from mailstore.errors import StorageFailed
-from mailstore.ledger import Quarantined, Sums
 from proxy.migration.plan import ATTEMPTS
 from proxy.migration.quarantine import in_words
 from proxy.migration.source import SourceUnusable

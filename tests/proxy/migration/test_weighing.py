@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailstore.entries import Entry, Landed, Outcome
 from mailstore.index.rows import NO_FLAGS
 from mailstore.landing import Written
-from mailstore.ledger import Entry, Landed, Outcome
 from proxy.migration.weighing import FEW, Exactness, Scales
 
 LENGTHS = st.lists(st.sampled_from([10, 20, 30]), min_size=2, max_size=40)  # few, so that neighbours are often alike

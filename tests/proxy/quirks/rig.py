@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from mailstore import schema
 from mailstore.accounts import Account, State
-from mailstore.ledger import Outcome
+from mailstore.entries import Outcome
 from mailstore.mailhome import MailHome
 from proxy.pop3.maildrop import uidl_octets
 from proxy.wire.door import Home, LoginRefused, Refusal

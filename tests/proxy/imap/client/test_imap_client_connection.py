@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.trial.unittest import TestCase
 
 from proxy.imap.client.connection import Connection, Survey, connect
 from proxy.imap.client.retrieval import UidsRenewed
 from proxy.imap.client.wanted import ONE_BY_ONE, Reach, Wanted
 from proxy.legacy.errors import (
     LegacyBusy,
-    LegacyError,
     LegacyProtocolError,
     LegacyTimeout,
     LegacyUnreachable,
@@ -23,10 +21,10 @@ from proxy.legacy.errors import (
     LoginRejected,
     TlsFailed,
 )
-from proxy.legacy.settings import Legacy
 from proxy.wire.door import Secret
 from tests.legacy.certificates import Authority
 from tests.legacy.imap_server import ImapServer, Kept, Manner
+from tests.legacy.served import ServedCase
 from tests.legacy.shelf import Shelf
 from tests.proxy.migration.scripted import folder
 
@@ -37,32 +35,14 @@ def box(*messages: bytes, first: int = 1) -> list[Kept]:
     return [Kept(uid, data) for uid, data in enumerate(messages, first)]
 
 
-class ImapCase(TestCase):
-    """A server for each test; whatever happens, no command comes that could change anything."""
-
-    timeout = 60
+class ImapCase(ServedCase):
+    server: ImapServer
 
     def serve(self, manner: Manner | None = None, folders: dict[bytes, list[Kept]] | None = None) -> ImapServer:
-        server = ImapServer({b"INBOX": box(*ODD)} if folders is None else folders, manner)
-        server.listen(reactor)
-        self.addCleanup(self._close, server)
-        self.server = server
-        return server
-
-    def _close(self, server: ImapServer) -> Deferred[None]:
-        self.assertEqual(server.forbidden, [])
-        return Deferred.fromCoroutine(server.close())
+        return self.listening(ImapServer({b"INBOX": box(*ODD)} if folders is None else folders, manner))
 
     async def connected(self, **changes: Any) -> Connection:
-        settings: dict[str, Any] = {"host": "127.0.0.1", "port": self.server.port, "tls": "none"}
-        settings |= {"reply_timeout": 0.3, "opening_timeout": 0.3} | changes
-        connection = await connect(reactor, Legacy(**settings))
-        self.addCleanup(self._drop, connection)
-        return connection
-
-    def _drop(self, connection: Connection) -> Deferred[None]:
-        connection.abort()
-        return Deferred.fromCoroutine(connection.gone())
+        return self.dropped_behind(await connect(reactor, self.legacy(**changes)))
 
     async def logged_in(self, password: bytes = b"secret", user: bytes = b"joe", **changes: Any) -> Connection:
         connection = await self.connected(**changes)
@@ -71,16 +51,6 @@ class ImapCase(TestCase):
 
     async def surveyed(self, connection: Connection) -> list[Survey]:
         return [await connection.survey(folder) for folder in await connection.folders()]
-
-    async def fails(self, kind: type[LegacyError], doing: Coroutine[Any, Any, Any]) -> LegacyError:
-        """Await what must fail, exactly so."""
-        try:
-            await doing
-        except LegacyError as error:
-            self.assertIs(type(error), kind, str(error))
-            self.assertNotIn("secret", str(error))
-            return error
-        return self.fail("nothing failed")
 
 
 def everything(surveys: Sequence[Survey]) -> list[Wanted]:

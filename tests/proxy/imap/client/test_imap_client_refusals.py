@@ -44,7 +44,9 @@ def reply(text: str) -> Reply:
         ("NO User is authenticated but not connected.", LegacyBusy),  # Exchange
         ("BAD Server Unavailable. 15", LegacyBusy),  # Exchange
         ("NO 系统繁忙，请稍后再试", LegacyBusy),
+        ("NO mailbox unavailable", LegacyBusy),
         ("NO [INUSE] mailbox is in use", MaildropInUse),  # RFC 5530 3
+        ("NO Unable to lock maildrop", MaildropInUse),  # Cyrus, over POP3
         ("NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure connections.", LoginNotPossible),
         ("NO Login only available under a layer", LoginNotPossible),  # Cyrus
         ("NO [ALERT] Application-specific password required: https://support.google.com/", LoginNotPossible),  # Gmail
@@ -52,6 +54,8 @@ def reply(text: str) -> Reply:
         ("NO IMAP access is disabled for your domain. Please contact your domain administrator", LoginNotPossible),
         ("NO [EXPIRED] password expired", LoginNotPossible),  # RFC 5530 3
         ("NO [CONTACTADMIN] account suspended", LoginNotPossible),
+        ("NO Unsafe Login. Please contact kefu@188.com for help", LoginNotPossible),  # NetEase
+        ("NO A SSL/TLS-connection is required for authentication.", LoginNotPossible),  # hMailServer, over POP3
         ("BAD Error in IMAP command received by server.", LoginNotPossible),  # Courier
         ("BAD Command received in Invalid state.", LoginNotPossible),  # Exchange
         ("NO", LoginRejected),

@@ -5,26 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
 
-from proxy.pop3.client import Connection, Legacy, LegacyUnreachable, Pace, Window, connect
+from proxy.pop3.client import Connection, LegacyUnreachable, Pace, Window, connect
 from proxy.wire.door import Secret
+from tests.legacy.served import ServedCase
 from tests.legacy.server import LISTED, Behaviour, LegacyServer
 from tests.legacy.shelf import Shelf
 
 BARE = b"Subject: bare\n\none\n.\n..\n.three\n"
 
 
-class OpeningTests(TestCase):
-    timeout = 60
-
+class OpeningTests(ServedCase):
     async def logged_in(self, *messages: bytes, **how: Any) -> tuple[Connection, LegacyServer]:
-        server = LegacyServer(messages, Behaviour(**how))
-        server.listen(reactor)
-        self.addCleanup(lambda: Deferred.fromCoroutine(server.close()))
-        connection = await connect(reactor, Legacy("127.0.0.1", server.port, "none", reply_timeout=2.0))
-        self.addCleanup(connection.abort)
+        server = self.listening(LegacyServer(messages, Behaviour(**how)))
+        connection = self.dropped_behind(await connect(reactor, self.legacy(reply_timeout=2.0)))
         await connection.login(b"joe", Secret(b"secret"))
         return connection, server
 
@@ -45,10 +39,9 @@ class OpeningTests(TestCase):
     async def test_a_server_that_hangs_up_at_once_is_told_of_with_what_may_be_the_reason(self) -> None:
         server = LegacyServer([], Behaviour(greeting=b"bye", hang_up_at=frozenset()))
         server.buildProtocol = lambda _address: None  # type: ignore[method-assign,assignment,return-value]
-        server.listen(reactor)
-        self.addCleanup(lambda: Deferred.fromCoroutine(server.close()))
+        self.listening(server)
         with self.assertRaises(LegacyUnreachable) as caught:
-            await connect(reactor, Legacy("127.0.0.1", server.port, "none"))
+            await connect(reactor, self.legacy())
         self.assertIn("`connections`", str(caught.exception))
 
     async def fetched(self, implementation: bytes, wire: bytes) -> bytes:

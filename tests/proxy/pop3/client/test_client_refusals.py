@@ -34,6 +34,7 @@ WRONG = [
     "-ERR Logon failure: unknown user name or bad password.",
     "-ERR sorry, no mailbox for frated here",
     "-ERR never heard of mailbox name",
+    "-ERR mailbox unavailable",
     "-ERR [AUTH] Invalid login, temporary or not",
     "-ERR Login fail. Account is abnormal, service is not open, password is incorrect, login frequency "
     "limited, or system is busy",
@@ -91,6 +92,7 @@ NOT_POSSIBLE = [
     "-ERR this user has no $HOME/Maildir",
     "-ERR unknown command",
     "-ERR POP3 is disabled for this user",
+    "-ERR Login only available under a layer",
     "-ERR account locked",
     "-ERR 请使用授权码登录。",
 ]

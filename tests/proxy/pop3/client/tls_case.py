@@ -40,7 +40,7 @@ class TlsCase(TestCase):
     ) -> LegacyServer:
         how |= {"tls": identity.options(newest, ciphers, dh)} if identity is not None else {}
         server = LegacyServer([b"hello\r\n"], Behaviour(**how))
-        server.listen(reactor, implicit=implicit)
+        server.listen(reactor, tls=server.behaviour.tls if implicit else None)
         self.addCleanup(lambda: Deferred.fromCoroutine(server.close()))
         self.server = server
         return server

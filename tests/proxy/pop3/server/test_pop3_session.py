@@ -257,6 +257,18 @@ def test_a_closing_connection_that_is_not_read_is_cut_off(desk: Desk) -> None:
     assert channel.transport.aborted
 
 
+def test_a_stop_does_not_wait_long_for_who_does_not_hang_up(desk: Desk) -> None:
+    channel = desk.logged_in()
+    channel.transport.loseConnection = lambda: None  # as over TLS, where the client has to agree
+    fired: list[None] = []
+    desk.factory.drain().addCallback(fired.append)
+    desk.advance(9)
+    assert not fired
+    desk.advance(2)
+    assert channel.transport.aborted
+    assert fired == [None]
+
+
 def test_one_line_a_login_with_peer_and_account(desk: Desk) -> None:
     channel = desk.connect(address="203.0.113.9")
     channel.transport.startTLS(object())

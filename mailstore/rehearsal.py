@@ -1,0 +1,51 @@
+"""One message's whole way into a mailbox, tried when the daemon starts.
+
+What the disk does not allow is in the log then, and not first in a user's way. And the first login finds done what is
+done once in a process: statements are compiled, which takes longer than to carry a hundred messages.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+from mailstore.database import MailboxEngine
+from mailstore.entries import Listed
+from mailstore.landing import Landing
+from mailstore.mailhome import MailHome
+from mailstore.writing import OpenWriter, Writer
+
+PLACE: Final = "rehearsal"  # in the state directory, while it lasts
+_MAIL: Final = b"Date: Thu, 1 Jan 2009 00:00:00 +0000\r\nMessage-ID: <rehearsal@localhost>\r\n\r\n\r\n"
+
+
+def rehearse(engine: MailboxEngine, state: Path, open_writer: OpenWriter = Writer) -> None:
+    """Leaves nothing behind. Raises StorageFailed."""
+    place = state / PLACE
+    shutil.rmtree(place, ignore_errors=True)  # a daemon was killed at it
+    try:
+        home = MailHome(engine, 1, place / "Maildir")
+        try:
+            _carry(home, open_writer)
+        finally:
+            home.close()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _carry(home: MailHome, open_writer: OpenWriter) -> None:
+    home.ledger.entries()
+    entries = home.ledger.record_listing([Listed(1, "rehearsal", len(_MAIL))], (), hold_uids=True)
+    home.ledger.sums()
+    home.oncoming.unwanted()
+    landing = Landing(home.maildir, home.token, seen="headers", clock=time.time, open_writer=open_writer)
+    try:
+        landing.clear_leftovers(entries)
+        written = landing.write([(entry, _MAIL) for entry in entries])
+        landing.settle(written)
+    finally:
+        landing.close()
+    home.ledger.enter([message.landed for message in written])
+    home.carried_over()

@@ -1,0 +1,137 @@
+"""How moves end, written down: in the log, for the administrator, and in the account's state, with when to go on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from mailstore.accounts import Account, Accounts, PasswordState, State
+from mailstore.entries import Sums
+from mailstore.errors import MailstoreError
+from proxy.config import Config
+from proxy.login import reasons
+from proxy.login.progress import Progress, how_far
+from proxy.migration.move import Move
+from proxy.migration.pull import InThread
+from proxy.migration.quarantine import in_words
+from proxy.migration.source import PasswordChanged, Stopped
+from proxy.wire.door import Home
+
+FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
+LONGEST_WAIT: Final = 3600.0
+
+
+class Log(Protocol):
+    """A structlog logger."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...
+
+    def warning(self, event: str, **fields: Any) -> Any: ...
+
+    def error(self, event: str, **fields: Any) -> Any: ...
+
+
+class Outcomes:
+    """Of all moves of this process."""
+
+    def __init__(
+        self,
+        config: Config,
+        accounts: Accounts,
+        *,
+        in_thread: InThread,
+        log: Log,
+        failed: Callable[[int], None],
+        rejected: Callable[[str, str], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        """`failed` is told of each account whose move has failed, `rejected` of whose password is no longer taken, by
+        name and hash. What the daemon's stop ended (`stopping`) goes on with its next start, and is not written
+        down."""
+        self._config = config
+        self._accounts = accounts
+        self._in_thread = in_thread
+        self._log = log
+        self._failed = failed
+        self._rejected = rejected
+        self._stopping = stopping
+
+    async def write_down(
+        self, account: Account, result: Sums | Exception, move: Move, home: Home, progress: Progress
+    ) -> None:
+        """How a move ended: for the administrator, and in the account's state. One warning a move, however often it
+        met with trouble; what is to be said each time again is logged once."""
+        try:
+            if isinstance(result, Exception):
+                await self._failure(account, result, move, progress)
+            else:
+                await self._success(account, result, move, home, progress)
+        except MailstoreError as error:
+            if not isinstance(result, MailstoreError):  # else it is the same disk, which was spoken of
+                self._log.error("move not written down", account=account.name, reason=str(error))
+            raise
+
+    async def _failure(self, account: Account, error: Exception, move: Move, progress: Progress) -> None:
+        reason = str(error)
+        if isinstance(error, MailstoreError):
+            maildir = self._config.maildir_for(account.local, account.domain)
+            reason = reasons.of_the_store(error, progress.last, maildir)
+        self._log.warning(
+            "move interrupted",
+            account=account.name,
+            reason=reason,
+            troubles=len(move.troubles),
+            seconds=round(progress.seconds, 3),
+        )
+        self._failed(account.id)
+        if self._stopping():
+            return
+        if progress.last is not None:
+            await progress.write(progress.last)
+        if isinstance(error, Stopped):
+            await self._in_thread(self._accounts.gave_way, account.id)
+        elif isinstance(error, PasswordChanged):
+            await self.no_longer(account, reason)
+        else:
+            await self._in_thread(self._accounts.interrupted, account.id, reason, self.next_try(account))
+
+    async def _success(self, account: Account, sums: Sums, move: Move, home: Home, progress: Progress) -> None:
+        remarks = [*move.remarks]
+        if sums.quarantined:
+            remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
+        reason = "; ".join(remarks)
+        await self._in_thread(self._accounts.moved, account.id, reason, self.next_round(), how_far(sums))
+        news = [reason] if reason != account.reason else []
+        told = "; ".join(filter(None, [*news, *move.troubles[-1:]]))
+        if told:
+            self._log.warning("moved with troubles", account=account.name, reason=told, troubles=len(move.troubles))
+        self._log.info(
+            "move done",
+            account=account.name,
+            messages=sums.messages_done,
+            octets=sums.bytes_done,
+            quarantined=sums.quarantined,
+            seconds=round(progress.seconds, 3),
+        )
+
+    async def no_longer(self, account: Account, reason: str) -> None:
+        """The legacy server does not take the password that the account had: it is not sent there again by itself."""
+        fresh = await self._in_thread(self._accounts.get, account.id)
+        if fresh.password_hash == account.password_hash:
+            await self._in_thread(self._accounts.password_rejected, account.id, reason)
+        if account.password_hash is not None and account.password_state is PasswordState.KNOWN:
+            self._rejected(account.name, account.password_hash)
+
+    def next_round(self) -> float | None:
+        """Seconds until a mailbox that is here is looked after again; None: never. Spread, or all that began together
+        would come together for ever."""
+        every = self._config.migration.round
+        return every * random.uniform(0.9, 1.1) if every else None  # noqa: S311 - no secret
+
+    def next_try(self, account: Account) -> float | None:
+        """Seconds until a move that did not work is tried again; None: not by itself."""
+        if account.state is State.MOVED and account.asked is None:
+            return self.next_round()
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(account.tries, 16))
+        return wait * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
