@@ -14,6 +14,7 @@ from mailstore import secrets
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.entries import Sums
 from mailstore.errors import MailstoreError, SecretUnreadable
+from mailstore.room import free_octets
 from mailstore.secrets import Sealer
 from mailstore.writing import OpenWriter, Writer
 from proxy.config import Config
@@ -33,6 +34,7 @@ from proxy.migration.turns import Turns
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
 
+ROOM: Final = 64 * 1024 * 1024  # octets that a disk has left where old mail is asked for before it is sure to fit
 PATIENCE: Final = 8  # times in a row that an account waits for its next turn at a host that is busy
 
 
@@ -114,7 +116,8 @@ class Mover:
         its mailbox is going to be fetched, and nobody is let in before, it may send that as well."""
         new = account is None or account.state is State.WAITING
         whole = new and self._config.migration.login == "hold"
-        source.begin(whole=whole and not self._config.maildir_for(name.local, name.domain).exists())
+        maildir = self._config.maildir_for(name.local, name.domain)
+        source.begin(whole=whole and not maildir.exists() and (free_octets(maildir) or 0) >= ROOM)
 
     async def start(self, account: Account, password: Secret, source: Source, errand: Errand | None = None) -> Running:
         """Start the account's move over a connection that has logged in, in the account's turn. `errand` is what it

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 HIGH_WATER: Final = 3 * 1024 * 1024  # octets waiting to be written at which the source is paused
 LOW_WATER: Final = 1024 * 1024  # and at which it goes on
+WRITE_OCTETS: Final = 1024 * 1024  # that are handed to the writer at once, about
 BATCH_MESSAGES: Final = 1024
 BATCH_OCTETS: Final = 64 * 1024 * 1024
 BATCH_SECONDS: Final = 2.0  # a slow server's messages do not wait longer than this for their barrier
@@ -66,6 +67,7 @@ class Pull:
         self._written_octets = 0
         self._last_barrier = clock.seconds()
         self._writing = self._settling = self._paused = self._finishing = False
+        self._unsettled = False  # did the barrier or the ledger fail?
         self._failure: Failure | None = None
         self._idle: Deferred[None] | None = None
         self._dry: Deferred[None] | None = None
@@ -131,12 +133,28 @@ class Pull:
     def _write(self) -> None:
         if self._failure is not None or self._quiet is not None:
             return
-        batch, self._arrived = self._arrived, []
-        octets, self._arrived_octets = self._arrived_octets, 0
+        batch, octets = self._some_that_arrived()
+        self._arrived_octets -= octets
         self._writing = True
         done = self._in_thread(self._landing.write, batch)
         done.addCallback(self._wrote, octets)
         done.addErrback(self._write_failed)
+
+    def _some_that_arrived(self) -> tuple[list[Whole | Arriving], int]:
+        """What is written next, and its octets."""
+        arrived = self._arrived
+        if self._arrived_octets <= WRITE_OCTETS:
+            self._arrived = []
+            return arrived, self._arrived_octets
+        octets = count = 0
+        while count < len(arrived) and octets < WRITE_OCTETS:
+            octets += _octets(arrived[count])
+            count += 1
+        self._arrived = arrived[count:]
+        return arrived[:count], octets
+
+    def _drop_arrived(self) -> None:
+        self._arrived, self._arrived_octets = [], 0
 
     def _wrote(self, written: list[Written], octets: int) -> None:
         self._writing = False
@@ -147,7 +165,7 @@ class Pull:
         self._written += self._scales.weigh(written)
         self._written_octets += octets
         if self._scales.out_of_step:
-            self._arrived.clear()
+            self._drop_arrived()
             self._source.abort()
         self._look_for_hastened(self._written)
         if self._arrived:
@@ -159,10 +177,11 @@ class Pull:
         self._maybe_idle()
 
     def _maybe_settle(self) -> None:
-        if self._settling or not self._written or self._failure is not None:
+        if self._settling or not self._written or self._unsettled:
             return
         due = (
             self._waited_for
+            or self._failure is not None  # of the writer: what it wrote before is here
             or len(self._written) >= BATCH_MESSAGES
             or self._written_octets >= BATCH_OCTETS
             or self._clock.seconds() - self._last_barrier >= BATCH_SECONDS
@@ -192,14 +211,16 @@ class Pull:
 
     def _settle_failed(self, failure: Failure) -> None:
         self._settling = False
+        self._unsettled = True
         self._failed(failure)
 
     def _failed(self, failure: Failure) -> None:
         """The disk or the database refused: nothing more is taken, and `finish` says so."""
         if self._failure is None:
             self._failure = failure
-            self._arrived.clear()
+            self._drop_arrived()
             self._source.abort()
+        self._maybe_settle()
         self._maybe_idle()
 
     # The end
@@ -226,7 +247,7 @@ class Pull:
         """Begin nothing more, and wait until no thread is at work for this pull. Never fails."""
         self._quiet = Deferred()
         quiet = self._quiet
-        self._arrived.clear()
+        self._drop_arrived()
         self._written.clear()
         self._maybe_idle()
         return quiet
@@ -243,10 +264,14 @@ class Pull:
             self._quiet.callback(None)
         if self._idle is None:
             return
-        if self._failure is None and (self._arrived or self._written):
+        if ((self._arrived and self._failure is None) or self._written) and not self._unsettled:
             return
         idle, self._idle = self._idle, None
         if self._failure is not None:
             idle.errback(self._failure)
         else:
             idle.callback(None)
+
+
+def _octets(item: Whole | Arriving) -> int:
+    return len(item[1]) if isinstance(item, tuple) else sum(map(len, item.pieces))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -10,7 +11,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,9 +52,10 @@ class Nursery:
         assert line, "the nursery has ended"
         return line
 
-    def begin(self, config: Path, log: Path, *, stopped: bool) -> int:
+    def begin(self, config: Path, log: Path, *, stopped: bool, alone: bool) -> int:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{config} {log} {'stopped' if stopped else ''}\n")
+        how = f"{'stopped ' if stopped else ''}{'alone' if alone else ''}"
+        self._process.stdin.write(f"{config} {log} {how}\n")
         self._process.stdin.flush()
         return int(self._read())
 
@@ -93,9 +96,10 @@ class Ferry:
 
     # The process
 
-    def start(self, *, stopped: bool = False) -> None:
-        """Begin it, and wait until it listens; a `stopped` one waits for SIGCONT."""
-        self.pid = self._nursery.begin(self._config, self.log, stopped=stopped)
+    def start(self, *, stopped: bool = False, alone: bool = False) -> None:
+        """Begin it, and wait until it listens; a `stopped` one waits for SIGCONT. `alone`: with no process that writes
+        for it, so that all is in one."""
+        self.pid = self._nursery.begin(self._config, self.log, stopped=stopped, alone=alone)
         self._gone = os.pidfd_open(self.pid)
         if not stopped:
             self.listens()
@@ -126,11 +130,39 @@ class Ferry:
     def _end(self, how: signal.Signals) -> None:
         if not self.pid:
             return
+        own = [self._gone, *self._of_its_own()]
         if not self.ended(0):
             os.kill(self.pid, how)
-            assert self.ended(), f"it does not end:\n{self.log.read_text()}"
-        os.close(self._gone)
+        for each in own:
+            assert select.select([each], [], [], LONG)[0], f"it does not end:\n{self.log.read_text()}"
+            os.close(each)
         self.pid, self._gone = 0, -1
+
+    def _of_its_own(self) -> list[int]:
+        found = []
+        for pid in self.children():
+            with contextlib.suppress(ProcessLookupError):
+                found.append(os.pidfd_open(pid))
+        return found
+
+    def children(self) -> list[int]:
+        """The processes that it has begun."""
+        try:
+            return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        except OSError:
+            return []
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """It and its own processes, for the length of the block."""
+        processes = [self.pid, *self.children()]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
 
     # Its clients
 

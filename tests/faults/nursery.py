@@ -1,9 +1,9 @@
 """Daemons that begin at once: one process imports what `mailferry serve` imports, and forks as often as it is told to.
 
-Reads lines from standard input, `CONFIG LOG [stopped]`; for each it forks a daemon, which is that of `mailferry serve`
-but for its batches, which are small, so that there are many barriers, and its pauses, which are short; and writes its
-process id. A `stopped` one waits
-for SIGCONT.
+Reads lines from standard input, `CONFIG LOG [stopped] [alone]`; for each it forks a daemon, which is that of
+`mailferry serve` but for its batches, which are small, so that there are many barriers, and its pauses, which are
+short; and writes its process id. A `stopped` one waits for SIGCONT. One that is `alone` has one core, and so no other
+process that writes for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ BATCH = 25
 PAUSES = (0.02, 0.05, 0.1, 0.1)  # seconds
 
 
-def daemon(configuration: Path, log: Path, *, stopped: bool) -> int:
+def daemon(configuration: Path, log: Path, *, stopped: bool, alone: bool) -> int:
+    if alone:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -50,7 +52,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os._exit(daemon(Path(configuration), Path(log), stopped="stopped" in how))
+            os._exit(daemon(Path(configuration), Path(log), stopped="stopped" in how, alone="alone" in how))
         print(child, flush=True)
 
 

@@ -62,13 +62,13 @@ def finish(ferry: Ferry, legacy: StandingServer, told: Told) -> None:
 
 
 def test_killed_at_every_call_that_changes_a_disk(nursery: Nursery, legacy: StandingServer) -> None:
-    counts = counted(nursery, legacy)
+    counts = counted(nursery, legacy, alone=True)
     points = sorted({*spread(counts, MOST), *spread({c: n for c, n in counts.items() if c in OFTEN}, MOST + 1)})
     killed = in_the_middle = 0
     for call, number in points:
         with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
             with Ferry(Path(directory), nursery, legacy.port) as ferry:
-                ferry.start()
+                ferry.start(alone=True)
                 tracing = Tracing(ferry.pid, ferry.root / "trace", (call, number))
                 answer = ferry.login()
                 if not answer.endswith(b")"):  # of "(N octets)": it never came to an end
@@ -87,16 +87,47 @@ def test_killed_at_every_call_that_changes_a_disk(nursery: Nursery, legacy: Stan
     assert {"openat", "write", "pwrite64", "renameat", "fsync", "fdatasync"} <= counts.keys()
 
 
-def counted(nursery: Nursery, legacy: StandingServer) -> dict[str, int]:
-    """The calls of a first login that nothing happens to."""
+def counted(nursery: Nursery, legacy: StandingServer, *, alone: bool) -> dict[str, int]:
+    """The calls of a first login that nothing happens to: the daemon's, or those of the process that writes."""
     with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
         with Ferry(Path(directory), nursery, legacy.port) as ferry:
-            ferry.start()
-            tracing = Tracing(ferry.pid, ferry.root / "trace")
+            ferry.start(alone=alone)
+            tracing = Tracing(ferry.pid if alone else writer_of(ferry), ferry.root / "trace")
             assert ferry.login().startswith(b"+OK")
             tracing.end()
             ferry.stop()
             return tracing.counts()
+
+
+def writer_of(ferry: Ferry) -> int:
+    """The process that writes for it."""
+    (pid,) = ferry.children()
+    return pid
+
+
+def test_the_process_that_writes_is_killed_at_every_call_that_changes_a_disk(
+    nursery: Nursery, legacy: StandingServer
+) -> None:
+    """The daemon goes on without it, or fetches again what it was at."""
+    points = spread(counted(nursery, legacy, alone=False), 2 * MOST)
+    struck = 0
+    for call, number in points:
+        with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
+            with Ferry(Path(directory), nursery, legacy.port) as ferry:
+                ferry.start()
+                tracing = Tracing(writer_of(ferry), ferry.root / "trace", (call, number))
+                answer = ferry.login()
+                tracing.end()
+                assert not ferry.ended(0)
+                struck += "the process that writes messages died" in ferry.log.read_text()
+                if not answer.startswith(b"+OK"):  # it was in the middle of a large message
+                    assert answer.startswith(b"-ERR [SYS/TEMP]")
+                    assert ferry.login().startswith(b"+OK"), ferry.log.read_text()
+                ferry.stop()
+                ferry.check(MESSAGES)
+                assert "unexpected" not in ferry.log.read_text()
+    assert {call for call, _ in points} >= {"openat", "write"}
+    assert struck >= len(points) * 2 // 3
 
 
 def test_killed_again_while_it_resumes(ferry: Ferry, legacy: StandingServer) -> None:

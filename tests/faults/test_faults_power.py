@@ -7,7 +7,6 @@ waited for, and it is believed."""
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -65,13 +64,10 @@ def cuts_of_one_login(ferry: Ferry, legacy: StandingServer, image: Path) -> list
     cuts: list[Cut] = []
 
     def cut() -> None:
-        os.kill(ferry.pid, signal.SIGSTOP)
-        try:
+        with ferry.standing_still():
             copy = image.with_name(f"cut{len(cuts)}")
             loops.cut_off(image, copy)
             cuts.append(Cut(copy, *told(ferry)))
-        finally:
-            os.kill(ferry.pid, signal.SIGCONT)
 
     legacy.at = dict.fromkeys(MOMENTS, cut)
     ferry.start()
