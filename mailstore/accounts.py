@@ -184,9 +184,9 @@ class Accounts:
         with self._database.write() as connection:
             _write(connection, account_id, values)
 
-    def admit(self, local: str, domain: str, password_hash: str, sealed: bytes) -> Account:
+    def admit(self, local: str, domain: str, sealed: bytes, password_hash: str | None = None) -> Account:
         """The legacy server said yes to this password of this user: the account, made if there is none. As `add` and
-        `password_accepted`, in one transaction."""
+        `password_accepted`, in one transaction. A hash that takes its time is written down with `password_hashed`."""
         made = {"local": local, "domain": domain, "state": State.WAITING, "created": self._now()}
         named = {"d": domain, "l": local}
         with self._database.write() as connection:
@@ -194,7 +194,8 @@ class Accounts:
             if account_id is None:
                 connection.execute(insert(accounts), made)
                 account_id = connection.execute(_ID, named).scalar_one()
-            _write(connection, account_id, self._accepted(password_hash, sealed))
+            hashed = {} if password_hash is None else {"password_hash": password_hash}
+            _write(connection, account_id, self._accepted(sealed) | hashed)
             return _account(connection.execute(_GET, {"i": account_id}).one())
 
     def password_accepted(self, account_id: int, password_hash: str, sealed: bytes) -> None:
@@ -203,15 +204,18 @@ class Accounts:
 
         The move that follows begins at once. If it does not, a move in the background makes up for it.
         """
-        self._change(account_id, **self._accepted(password_hash, sealed))
+        self._change(account_id, password_hash=password_hash, **self._accepted(sealed))
 
-    def _accepted(self, password_hash: str, sealed: bytes) -> dict[str, Any]:
+    def password_hashed(self, account_id: int, password_hash: str) -> None:
+        """The hash of the password that was accepted."""
+        self._change(account_id, password_hash=password_hash)
+
+    def _accepted(self, sealed: bytes) -> dict[str, Any]:
         state = case((accounts.c.state == State.WAITING, State.MOVING.value), else_=accounts.c.state)
         kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
         begun = accounts.c.state.in_([State.WAITING.value, State.MOVING.value])
         due = case((begun, self._now() + SOON), else_=accounts.c.due)
         return {
-            "password_hash": password_hash,
             "sealed_password": kept,
             "state": state,
             "due": due,

@@ -243,16 +243,20 @@ class LoginGate:
             hold.accepted = True
             if account is None or self._mover.moves.of(account.id) is None:
                 self._mover.prepare(name, account, source)
-            stored = await self._in_thread(secrets.hash_password, password.reveal())
+            hashing = self._in_thread(
+                secrets.hash_password, password.reveal()
+            )  # which takes as long as all that follows
             sealed = self._sealer.seal(str(name), password.reveal())
-            account = await self._in_thread(self._accounts.admit, name.local, name.domain, stored, sealed)
-            self._throttle.legacy_said_yes(account.name, password, stored)
+            account = await self._in_thread(self._accounts.admit, name.local, name.domain, sealed)
             running = self._mover.moves.of(account.id)
             if running is not None:  # a move under another password: this one is right now, so wait for it
                 self._mover.use(account.id, password)
                 source.abort()
             else:
                 running = await self._mover.start(account, password, source)
+            stored = await hashing
+            await self._in_thread(self._accounts.password_hashed, account.id, stored)
+            self._throttle.legacy_said_yes(account.name, password, stored)
         except BaseException:
             source.abort()
             raise

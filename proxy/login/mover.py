@@ -362,7 +362,7 @@ class Mover:
         """The legacy server has taken a password that an administrator gave: it is the account's."""
         stored = await self._in_thread(secrets.hash_password, password.reveal())
         sealed = self._sealer.seal(account.name, password.reveal())
-        return await self._in_thread(self._accounts.admit, account.local, account.domain, stored, sealed)
+        return await self._in_thread(self._accounts.admit, account.local, account.domain, sealed, stored)
 
     def hasten(self, name: Name) -> None:
         """A user waits for whatever is under way for this account."""

@@ -118,10 +118,11 @@ class Outcomes:
     async def no_longer(self, account: Account, reason: str) -> None:
         """The legacy server does not take the password that the account had: it is not sent there again by itself."""
         fresh = await self._in_thread(self._accounts.get, account.id)
-        if fresh.password_hash == account.password_hash:
-            await self._in_thread(self._accounts.password_rejected, account.id, reason)
-        if account.password_hash is not None and account.password_state is PasswordState.KNOWN:
-            self._rejected(account.name, account.password_hash)
+        if fresh.sealed_password != account.sealed_password:  # another one has come up meanwhile
+            return
+        await self._in_thread(self._accounts.password_rejected, account.id, reason)
+        if fresh.password_hash is not None and account.password_state is PasswordState.KNOWN:
+            self._rejected(account.name, fresh.password_hash)
 
     def next_round(self) -> float | None:
         """Seconds until a mailbox that is here is looked after again; None: never. Spread, or all that began together
