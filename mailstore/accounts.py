@@ -259,17 +259,33 @@ class Accounts:
         `next_in`: seconds until it is looked for mail that arrived since; None: never by itself. `far`: messages and
         octets, as in `progress`, if they changed."""
         state = case((accounts.c.state == State.MOVING, State.MOVED.value), else_=accounts.c.state)
+        far_now = {} if far is None else _how_far(*far)
+        due = self._in(next_in)
         self._change(
             account_id,
             state=state,
             reason=reason,
             refreshed=self._now(),
-            due=self._in(next_in),
+            due=due,
             asked=None,
             again=0,
             tries=0,
-            **({} if far is None else _how_far(*far)),
+            **far_now,
         )
+
+    def rehearse(self) -> None:
+        """What a first login asks of the database, of an account that is none: statements are compiled when they are
+        first used, which takes longer than what they do."""
+        nobody, nothing = 0, (0, 0)
+        with self._database.write() as connection:
+            connection.execute(_ID, {"d": "", "l": ""})
+            connection.execute(_GET, {"i": nobody})
+            _write(connection, nobody, self._accepted(b""))
+        self.password_hashed(nobody, "")
+        self.begun(nobody)
+        self.progress(nobody, nothing, nothing)
+        self.moved(nobody, "", 1.0, (nothing, nothing))
+        self.logged_in(nobody)
 
     def interrupted(self, account_id: int, reason: str, next_in: float | None) -> None:
         """A move did not get to its end. `next_in`: seconds until the next one."""

@@ -15,7 +15,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +38,7 @@ _IN_THE_INDEX: Final = {Outcome.STORED, Outcome.LISTED, Outcome.QUARANTINED}  # 
 _LISTINGS: Final = 20  # of one folder whose files others rename all the time, between two pictures
 
 _l, _m, _f = schema.ledger.c, schema.messages.c, schema.folders.c
-_ENTRY: Final = [field.name for field in fields(Entry) if field.name in _l]  # what the ledger keeps of it
+_ENTRY: Final = [name for name in Entry._fields if name in _l]  # what the ledger keeps of it
 _OUTCOME: Final = _ENTRY.index("outcome")
 
 

@@ -1,4 +1,7 @@
-"""What the ledger says of messages: the values that travel between it, a move and the administrator."""
+"""What the ledger says of messages: the values that travel between it, a move and the administrator.
+
+Those that a move makes one of for each message are tuples, which are made in a third of the time.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,7 @@ class Marks:
     internal_date: int | None  # seconds since 1970
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One row. `octets` as LIST announced them, `position` from 1."""
 
     id: int
@@ -52,8 +54,7 @@ class Entry:
         return self.outcome in _SETTLED
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A message as the legacy server lists it. `shown`: as in `Entry`."""
 
     position: int

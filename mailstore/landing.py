@@ -22,6 +22,7 @@ from mailstore.database import storage_errors
 from mailstore.entries import Entry, Landed
 from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID
+from mailstore.index.rows import NO_FLAGS, shared_flags
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files
 from mailstore.message.arrival import arrival, header_end
 from mailstore.writing import HEADER_LIMIT, Given, Marked, OpenWriter, Writer, Writes, flags_by, passing_name
@@ -144,21 +145,25 @@ class Landing:
         is a little room left, which is not a move's to take."""
         assert self._writer is not None
         entries: dict[int, Entry] = {}
-        given = []
+        given: list[Given] = []
         for item in arrivals:
             if isinstance(item, tuple):
                 entry, data = item
-                given.append(Given(entry.id, _marked(entry), data))
+                given.append((entry.id, _marked(entry), data, True))
             else:
                 entry = item.entry
-                given.append(Given(entry.id, _marked(entry), item.pieces, item.ended))
+                given.append((entry.id, _marked(entry), item.pieces, item.ended))
             entries[entry.id] = entry
         with storage_errors():
             found, spoilt = self._writer.write(given, self._clock())
         self._spoilt = [(entries[row], words) for row, words in spoilt]
+        token = self._token
         return [
-            Written(passing_name(row, self._token), Landed(entries[row], size, sha256, date, flags, file, like))
-            for row, size, sha256, date, flags, file, like in found
+            Written(
+                passing_name(row, token),
+                Landed(entries[row], octets, sha256, date, shared_flags(flags) if flags else NO_FLAGS, file, like),
+            )
+            for row, octets, sha256, date, flags, file, like in found
         ]
 
     def take_spoilt(self) -> list[tuple[Entry, str]]:

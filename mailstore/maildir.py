@@ -52,7 +52,7 @@ _PULLED: Final = re.compile(r"\d+\.L(\d+)_([0-9a-f]+)\.")
 
 def info(flags: Iterable[str]) -> str:
     """The part of a file name that carries the flags: ":2," and letters."""
-    return ":2," + "".join(letter for flag, letter in _LETTERS if flag in flags)
+    return ":2," + "".join(letter for flag, letter in _LETTERS if flag in flags) if flags else ":2,"
 
 
 def flags_of(name: str) -> Flags:
@@ -80,7 +80,7 @@ def unique_name(token: str, size: int, crlf_size: int, *, now: float, ledger_id:
     if ledger_id is not None:
         middle = f"L{ledger_id}_{token}"
     else:
-        middle = f"M{int(now % 1 * 1e6)}P{os.getpid()}Q{secrets.token_hex(4)}_{token}"
+        middle = f"M{int(now % 1 * 1e6)}P{os.getpid()}Q{secrets.token_hex(6)}_{token}"
     return f"{int(now)}.{middle}.{_HOST},S={size},W={crlf_size}"
 
 

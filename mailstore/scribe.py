@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from mailstore.errors import DiskFull, StorageFailed
-from mailstore.index.rows import shared_flags
 from mailstore.writing import Found, Given, Spoilt, Writer
 
 _FORMAT: Final = 2  # of marshalled values: later ones look for objects that come twice
@@ -101,7 +100,7 @@ class Scribed:
         if self._own is not None:
             return self._own.write(given, now)
         try:
-            kind, first, second = self._ask(([tuple(each) for each in given], now))
+            kind, first, second = self._ask((given, now))
         except (OSError, EOFError):
             self._channel.close()
             if self._in_pieces:
@@ -112,12 +111,8 @@ class Scribed:
             raise DiskFull(first)
         if kind == _REFUSED:
             raise OSError(first, second)
-        self._in_pieces = bool(given) and not given[-1].ended
-        found = [
-            Found(row, size, sha256, date, shared_flags(flags), file, like)
-            for row, size, sha256, date, flags, file, like in first
-        ]
-        return found, second
+        self._in_pieces = bool(given) and not given[-1][-1]
+        return first, second
 
     def close(self) -> None:
         """Returns when the scribe has nothing open any more."""
@@ -149,7 +144,7 @@ def _land(channel: socket.socket, turn: threading.Semaphore) -> None:
             while True:
                 given, now = _receive(channel)
                 with turn:
-                    answer = _answer(writer, [Given(*each) for each in given], now)
+                    answer = _answer(writer, given, now)
                 del given
                 _send(channel, answer)
         finally:
@@ -163,7 +158,7 @@ def _answer(writer: Writer, given: Sequence[Given], now: float) -> tuple[Any, An
         return _FULL, str(error), None
     except OSError as error:
         return _REFUSED, error.errno, error.strerror
-    return _DONE, [tuple(each) for each in found], spoilt
+    return _DONE, found, spoilt
 
 
 def _end_with_the_daemon() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from mailstore.index.rows import NO_FLAGS, SEEN, Flags
 from mailstore.maildir import crlf_size, unique_name
@@ -34,26 +34,13 @@ _OF_ONE_FILE: Final = frozenset({errno.EIO, errno.EFBIG, errno.ENAMETOOLONG, err
 Marked = tuple[Flags, int | None]  # flags and internal date, where a server told them
 
 
-class Given(NamedTuple):
-    """What has come of the message of a ledger row: all of it, or pieces of a large one."""
+# What has come of the message of a ledger row, as a server told of it: all of it, or pieces of a large one, and whether
+# that is the end.
+Given = tuple[int, Marked | None, bytes | list[bytes], bool]
 
-    row: int
-    marked: Marked | None
-    data: bytes | list[bytes]
-    ended: bool = True
-
-
-class Found(NamedTuple):
-    """A message whose bytes are in `tmp`, not yet durable; `file` is the name that it is to have."""
-
-    row: int
-    size: int
-    sha256: bytes
-    internal_date: int
-    flags: Flags
-    file: str
-    likeness: bytes | None
-
+# A message whose bytes are in `tmp`, not yet durable: its row, octets, SHA-256, internal date and flags, the name that
+# the file is to have, and its likeness.
+Found = tuple[int, int, bytes, int, Flags, str, bytes | None]
 
 Spoilt = tuple[int, str]  # a ledger row, and the disk's words
 
@@ -222,7 +209,7 @@ class Writer:
             date = date if marked[1] is None else marked[1]
         date = int(now) if date is None else date
         file = unique_name(self._token, *sizes, now=date, ledger_id=row)
-        return Found(row, sizes[0], sha256, date, flags, file, likeness_by(fields, beginning, end, sizes[0]))
+        return row, sizes[0], sha256, date, flags, file, likeness_by(fields, beginning, end, sizes[0])
 
 
 def _octets(data: bytes | Sequence[bytes]) -> int:

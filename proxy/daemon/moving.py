@@ -87,8 +87,11 @@ class Moving:
     def prepare(self) -> None:
         """Have at hand what moves need, before the first begins."""
         self._scribe.start()
-        rehearsing = self.threads.run(rehearse, self._engine, self._state, self._scribe.writer)
-        rehearsing.addErrback(self._not_rehearsed)
+        for rehearsing in (
+            self.threads.run(self.accounts.rehearse),
+            self.threads.run(rehearse, self._engine, self._state, self._scribe.writer),
+        ):
+            rehearsing.addErrback(self._not_rehearsed)
 
     def _not_rehearsed(self, failure: Failure) -> None:
         """Moves may go well all the same: mailboxes can be on other disks."""

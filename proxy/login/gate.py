@@ -248,19 +248,24 @@ class LoginGate:
             )  # which takes as long as all that follows
             sealed = self._sealer.seal(str(name), password.reveal())
             account = await self._in_thread(self._accounts.admit, name.local, name.domain, sealed)
-            running = self._mover.moves.of(account.id)
-            if running is not None:  # a move under another password: this one is right now, so wait for it
-                self._mover.use(account.id, password)
-                source.abort()
-            else:
-                running = await self._mover.start(account, password, source)
-            stored = await hashing
-            await self._in_thread(self._accounts.password_hashed, account.id, stored)
-            self._throttle.legacy_said_yes(account.name, password, stored)
+            try:
+                running = await self._join_or_start(account, password, source)
+            finally:  # whatever comes of the move, the password is the user's
+                stored = await hashing
+                await self._in_thread(self._accounts.password_hashed, account.id, stored)
+                self._throttle.legacy_said_yes(account.name, password, stored)
         except BaseException:
             source.abort()
             raise
         return account, running
+
+    async def _join_or_start(self, account: Account, password: Secret, source: Source) -> Running:
+        running = self._mover.moves.of(account.id)
+        if running is None:
+            return await self._mover.start(account, password, source)
+        self._mover.use(account.id, password)  # a move under another password: this one is right now, so wait for it
+        source.abort()
+        return running
 
     async def _be_sure(self, name: Name, source: Source) -> None:
         """Did the legacy server say yes to a password that is not the one known here? Raises LoginRefused."""

@@ -351,7 +351,8 @@ class Mover:
             await self._outcomes.no_longer(fresh, _rejected(fresh))
             raise
         try:
-            if fresh.password_state is PasswordState.UNTRIED:
+            # Without a hash: the daemon was killed when it was about to write that down.
+            if fresh.password_state is PasswordState.UNTRIED or fresh.password_hash is None:
                 fresh = await self._accepted(fresh, password)
             return await self.start(fresh, password, source, errand)
         except BaseException:
@@ -359,7 +360,7 @@ class Mover:
             raise
 
     async def _accepted(self, account: Account, password: Secret) -> Account:
-        """The legacy server has taken a password that an administrator gave: it is the account's."""
+        """The legacy server has taken a password that was sealed, and is not hashed: it is the account's."""
         stored = await self._in_thread(secrets.hash_password, password.reveal())
         sealed = self._sealer.seal(account.name, password.reveal())
         return await self._in_thread(self._accounts.admit, account.local, account.domain, sealed, stored)

@@ -295,7 +295,7 @@ class ImapSource:
     def marked(self, position: int, entry: Entry) -> Entry:
         """The entry with what the server says of the message beside its bytes."""
         part = self._part(position)
-        return replace(entry, marks=part.marks(part.chosen[position - part.first]))
+        return entry._replace(marks=part.marks(part.chosen[position - part.first]))
 
     async def headers(self, positions: Sequence[int], take: Callable[[int, bytes], None]) -> None:
         """By BODY.PEEK[HEADER], a folder at a time."""

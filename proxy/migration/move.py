@@ -20,7 +20,7 @@ The clock is handed in. Nothing here knows POP3, files or tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -255,7 +255,7 @@ class Move:
         below one that a session has seen (RFC 3501 2.3.1.1)."""
         if self._terms.first:
             return owed
-        return [(position, replace(entry, uid=None)) for position, entry in owed]
+        return [(position, entry._replace(uid=None)) for position, entry in owed]
 
     async def _fetch(
         self,

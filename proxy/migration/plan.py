@@ -11,7 +11,7 @@ What POP3 clients see as a message's UIDL here never changes, and no two message
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mailstore.entries import Entry, Listed, Outcome
 from mailstore.renaming import Relisted, kept_name
@@ -81,7 +81,7 @@ def conclude(found: Identified, now: float) -> Plan:
 
 
 def _shown_as(listed: Listed, name: str | None) -> Listed:
-    return listed if name == listed.shown else replace(listed, shown=name)
+    return listed if name == listed.shown else listed._replace(shown=name)
 
 
 def _names(*entries: Entry) -> _Names:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from mailstore.entries import Entry, Listed, Marks, Outcome, Sums
@@ -121,7 +120,7 @@ def test_flags_and_dates_are_the_servers(home: MailHome) -> None:
         [("headers", {"\\Seen", "$Junk"}), ("all", {"\\Seen", "$Junk"}), ("none", {"$Junk"})], 1
     ):
         (entry,) = home.ledger.record_listing(listed(("INBOX", f"1.{n}")), [], hold_uids=False)
-        carry(home, [replace(entry, marks=Marks(frozenset({"\\Seen", "$Junk"}), 86_400))], seen=seen)
+        carry(home, [entry._replace(marks=Marks(frozenset({"\\Seen", "$Junk"}), 86_400))], seen=seen)
         assert rows(home)[-1].flags == flags
         assert rows(home)[-1].internal_date == 86_400
 

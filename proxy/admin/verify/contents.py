@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mailstore.entries import Entry, Listed, Outcome
 from mailstore.message.rewritten import Essence, essence
@@ -78,5 +78,5 @@ class Contents:
 def asked_for(listed: Listed, entry: Entry | None = None) -> Entry:
     """What a message is called while it is fetched: by its number in the listing, whatever row it turns out to be."""
     if entry is not None:
-        return replace(entry, id=listed.position)
+        return entry._replace(id=listed.position)
     return Entry(listed.position, listed.position, listed.uidl, listed.octets, Outcome.LISTED, None, 0, 0)

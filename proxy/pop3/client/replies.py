@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 
 from proxy.legacy.errors import LegacyProtocolError
@@ -29,6 +30,8 @@ NO_CAPABILITIES: Capabilities = MappingProxyType({})
 _CODE = re.compile(rb"\[([!-Z\\^-~]{1,64})(?: [^\[\]]{0,64})?\][ \t]*")  # some write [LOGIN-DELAY 60]
 _STAMP = re.compile(rb"<[!-;=?-~]+@[!-;=?-~]+>")
 _NUMBER = re.compile(rb"[0-9]{1,18}")
+_USUAL = re.compile(rb"([0-9]{1,9}) ([!-~]++)\r\n")  # a line of LIST or UIDL (RFC 1939 5 and 7) …
+_AROUND = 3  # … and its octets that are in neither of these
 _OCTETS = re.compile(rb"\(?([0-9]{1,18})(?![^\s)])")  # "120", and "(120 octets)" as some write it
 
 
@@ -111,12 +114,13 @@ class Listing:
 
     def feed(self, data: bytes) -> None:
         """Take some more of the block. Raises LegacyProtocolError."""
-        if b"\n" in data:
-            first, *lines = data.split(b"\n")
-            self._line(bytes(self._rest + first))
-            self._rest = bytearray(lines.pop())
-            for line in lines:
-                self._line(line)
+        end = data.rfind(b"\n") + 1
+        if end:
+            whole = bytes(self._rest) + data[:end]
+            self._rest = bytearray(data[end:])
+            if not self._usual(whole):
+                for line in whole.split(b"\n"):
+                    self._line(line)
         else:
             self._rest += data
         if len(self._rest) > LINE_LIMIT:
@@ -128,6 +132,21 @@ class Listing:
             self._line(bytes(self._rest))
             self._rest.clear()
         return self._entries
+
+    def _usual(self, lines: bytes) -> bool:
+        """Take lines that are all of the usual kind, in a fraction of the time; False, and nothing taken, where one is
+        not."""
+        found = _USUAL.findall(lines)
+        if sum(map(len, chain.from_iterable(found))) + _AROUND * len(found) != len(lines):
+            return False
+        taken = [(int(number), words) for number, words in found]
+        fresh = dict(taken)
+        new = len(fresh) == len(taken) and 0 not in fresh and self._seen.keys().isdisjoint(fresh)
+        if not new or len(self._entries) + len(taken) > LISTED_LIMIT:
+            return False
+        self._seen.update(fresh)
+        self._entries += taken
+        return True
 
     def _line(self, line: bytes) -> None:
         words = line.rstrip().split(None, 1)

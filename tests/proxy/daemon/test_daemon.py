@@ -210,7 +210,7 @@ class StartingAndStopping(DaemonTestCase):
             daemon = await self.daemon(legacy.port)
             imap = await self.imap(daemon)
             answer = imap.ask(b"a " + LOGIN, b"a ")
-            await self.until(lambda: legacy.asked(b"RETR") > 0)
+            await self.until(lambda: legacy.asked(b"RETR") > 0 and self.account_state(daemon) is State.MOVING)
             stopping = Deferred.fromCoroutine(self.stop(daemon))
             self.assertIn(b"NO [UNAVAILABLE]", await answer)
             await stopping

@@ -243,6 +243,18 @@ class Asked(Background):
         self.assertEqual(self.inbox(self.admitted()), [mail(1), mail(2), mail(3)])
         self.assertEqual(len(self.legacy.asked), 1)
 
+    def test_a_daemon_that_was_killed_before_it_had_hashed_a_password_makes_up_for_it(self) -> None:
+        sealed = self.sealer.seal("user@123.com", PASSWORD)
+        self.accounts.admit("user", "123.com", sealed)
+        self.background()
+        self.pass_time(5)
+        account = self.account()
+        self.assertEqual((account.state, account.password_state), (State.MOVED, PasswordState.KNOWN))
+        assert account.password_hash is not None
+        self.assertTrue(verify_password(account.password_hash, PASSWORD))
+        self.admitted()
+        self.assertEqual(len(self.legacy.asked), 1)
+
     def test_a_password_that_is_wrong_is_tried_once(self) -> None:
         self.seal("user@123.com", b"wrong")
         self.background()
