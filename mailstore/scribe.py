@@ -17,6 +17,7 @@ in pieces.
 from __future__ import annotations
 
 import ctypes
+import gc
 import marshal
 import os
 import signal
@@ -37,6 +38,7 @@ _BUFFER: Final = 1 << 20
 _PATIENCE: Final = 120.0  # seconds for one answer; a process that takes longer hangs
 _AT_ONCE: Final = 2  # threads that write; more would take the interpreter from each other
 
+_COLLECTED: Final = (20_000, 20, 20)  # objects: it makes thousands a second, and hardly a cycle
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 _DONE, _REFUSED, _FULL = range(3)
@@ -173,6 +175,8 @@ def main(control: int) -> None:
     _end_with_the_daemon()
     for number in (signal.SIGINT, signal.SIGTERM):  # those that are for the daemon, which goes on writing for a moment
         signal.signal(number, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED)
     serve(socket.socket(fileno=control))
 
 

@@ -82,7 +82,9 @@ class Pull:
 
     def message(self, entry: Entry, data: bytes) -> None:
         self._arrived.append((entry, data))
-        self._took(len(data))
+        self._arrived_octets += len(data)
+        if not self._writing or self._arrived_octets > HIGH_WATER:
+            self._took(0)
 
     def begin(self, entry: Entry) -> None:
         self._large = Arriving(entry)

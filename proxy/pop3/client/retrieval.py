@@ -52,6 +52,7 @@ class Retrieval(Expectation):
 
     __slots__ = (
         "_asked",
+        "_few",
         "_next",
         "_numbers",
         "_octets",
@@ -87,6 +88,7 @@ class Retrieval(Expectation):
         self._seconds = seconds
         self._word = len(retrievals([max(numbers, default=1)]))  # the longest command
         self._next = 0  # index of the first number not asked for
+        self._few = 0  # on their way: then more are asked for
         self._asked: deque[tuple[int, int]] = deque()  # numbers and weights on their way
         self._octets = 0  # their weights' sum
         self._sent: deque[tuple[int, float]] = deque()  # for each write, how many were unasked after it, and when
@@ -149,10 +151,11 @@ class Retrieval(Expectation):
         sent, unasked = self._sent, len(self._numbers) - self._next
         if len(asked) + unasked <= sent[0][0]:
             self._pace.answered(self._seconds() - sent.popleft()[1])
+            self._few = self._most // 2
         if self._result is None:
             return
         if unasked:
-            if not asked or (self._octets * 2 <= self._pace.octets and len(asked) <= self._most // 2):
+            if len(asked) <= self._few and (not asked or self._octets * 2 <= self._pace.octets):
                 self._top_up()
         elif not asked:
             self._finish()
@@ -161,7 +164,9 @@ class Retrieval(Expectation):
         """Ask for as many more as the window takes, and for one at least when none is on its way."""
         numbers, sizes, asked = self._numbers, self._sizes, self._asked
         first = at = self._next
-        most = min(len(numbers), first + self._most - len(asked))
+        window = self._most
+        self._few = window // 2
+        most = min(len(numbers), first + window - len(asked))
         octets, limit = self._octets, self._pace.octets
         while at < most:
             number = numbers[at]
