@@ -17,6 +17,7 @@ from typing import Final
 from tests.legacy.dovecot import PASSWORD, free_port, wait_for_port
 
 DOMAIN: Final = "bench.example"
+LOOK: Final = 0.5  # seconds between two looks at its memory
 NOWHERE: Final = 9  # the port of a legacy server that is never asked
 _SETTINGS: Final = """
 hostname = "localhost"
@@ -48,6 +49,14 @@ class Ferry:
     def memory(self, field: str) -> int:
         """VmRSS or VmHWM in MiB, of those with a hand in moves: the daemon's own process, and the one that writes."""
         return sum(_memory(pid, field) for pid in (self.process.pid, *self._scribes())) // 1024
+
+    def idle(self) -> int:
+        """MiB, once it has done what it does at its start."""
+        before, now = -1, self.memory("VmRSS")
+        while now != before:
+            time.sleep(LOOK)
+            before, now = now, self.memory("VmRSS")
+        return now
 
     def _scribes(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()

@@ -42,7 +42,7 @@ def one_round(ground: Ground, legacy: Dovecot, box: str, port: int, peers: Seque
 
     bound = pulls.pull(pulls.bound, task("bound")).seconds
     with served(ground.fresh("mailferry"), port) as ferry:
-        idle, took = ferry.memory("VmRSS"), ferry.login(box)
+        idle, took = ferry.idle(), ferry.login(box)
         peak = ferry.memory("VmHWM")
     others = {name: pulls.pull(pulls.PEERS[name], task(name), patience) for name in peers if shutil.which(name)}
     return Round(bound, took, others, idle, peak)

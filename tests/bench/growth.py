@@ -30,7 +30,7 @@ def main() -> None:
             task = pulls.Task(legacy, ground.fresh("bound"), user, legacy.pop3, count)
             bound = pulls.pull(pulls.bound, task).seconds
             with served(ground.fresh("mailferry"), legacy.pop3) as ferry:
-                idle, took = ferry.memory("VmRSS"), ferry.login(user)
+                idle, took = ferry.idle(), ferry.login(user)
                 grown = ferry.memory("VmHWM") - idle
             print(
                 f"{count:8} {took:8.2f} s {took / count * 1e6:7.0f} µs {bound:7.2f} s {bound / count * 1e6:7.0f} µs "
