@@ -82,9 +82,7 @@ class Pull:
 
     def message(self, entry: Entry, data: bytes) -> None:
         self._arrived.append((entry, data))
-        self._arrived_octets += len(data)
-        if not self._writing or self._arrived_octets > HIGH_WATER:
-            self._took(0)
+        self._took(len(data))
 
     def begin(self, entry: Entry) -> None:
         self._large = Arriving(entry)

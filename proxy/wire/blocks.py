@@ -69,7 +69,7 @@ class Framing:
 
     def cut(self, data: bytes, at: int) -> tuple[int, bytes]:
         """The end of a block with lines whose first octet is at `at`, behind its terminator, and its content; -1 where
-        the terminator has not come. The same as `unstuff` of it, while each octet is looked at once."""
+        the terminator has not come."""
         dotted, last, width = self.dotted, self.last, len(self.dotted)
         pieces: list[bytes] = []
         start, unstuffed = at, False
@@ -98,14 +98,6 @@ class Framing:
             return end, rest
         pieces.append(rest)
         return end, b"".join(pieces)
-
-    def unstuff(self, raw: bytes) -> bytes:
-        """The content of a block whose first octet is that of its first line."""
-        content = self.unstuff_more(raw[1:] if raw.startswith(b"..") else raw)
-        if content is raw:  # most messages
-            return raw
-        undoubled = raw.startswith(b".") and not raw.startswith(b"..")
-        return raw if undoubled or self._single.search(raw) else content
 
     def unstuff_more(self, raw: bytes) -> bytes:
         """The content of whole lines of a block, of which the first octet may be anywhere in its line."""
@@ -173,18 +165,16 @@ class BlockDecoder:
         border = bytes(held[-overlap:]) + data[at : at + overlap]
         across = border.find(framing.terminator)
         if across >= 0:
-            length = len(held) - overlap + across + len(framing.eol)
-            raw = (bytes(held) + data[at : at + overlap])[:length]
             end = at + across + 1  # in `border` the terminator ends `across + 1` behind the held octets
         else:
             end = data.find(framing.terminator, at) if data.find(DOT, at) >= 0 else -1
             if end < 0:
                 return self._keep(data, at)
-            held += memoryview(data)[at : end + len(framing.eol)]
-            raw = bytes(held)
             end += len(framing.terminator)
+        held += memoryview(data)[at:end]
+        _, content = framing.cut(bytes(held), 0)
         held.clear()
-        self._receiver.whole(framing.unstuff(raw))
+        self._receiver.whole(content)
         return end
 
     def _keep(self, data: bytes, at: int) -> int:
