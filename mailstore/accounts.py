@@ -172,50 +172,47 @@ class Accounts:
 
     def add(self, local: str, domain: str) -> Account:
         """The account of that name, made as `waiting` if there is none."""
-        values = {"local": local, "domain": domain, "state": State.WAITING, "created": self._now()}
         with self._database.write() as connection:
-            row = connection.execute(_FIND, {"d": domain, "l": local}).first()
-            if row is None:
-                connection.execute(insert(accounts), values)
-                row = connection.execute(_FIND, {"d": domain, "l": local}).one()
-        return _account(row)
+            account_id = self._made(connection, local, domain)
+            return _account(connection.execute(_GET, {"i": account_id}).one())
+
+    def _made(self, connection: Connection, local: str, domain: str) -> int:
+        """The id of the account of that name, made if there is none."""
+        named = {"d": domain, "l": local}
+        account_id = connection.execute(_ID, named).scalar()
+        if account_id is None:
+            made = {"local": local, "domain": domain, "state": State.WAITING, "created": self._now()}
+            connection.execute(insert(accounts), made)
+            account_id = connection.execute(_ID, named).scalar_one()
+        return int(account_id)
 
     def _change(self, account_id: int, **values: Any) -> None:
         with self._database.write() as connection:
             _write(connection, account_id, values)
 
     def admit(self, local: str, domain: str, sealed: bytes, password_hash: str | None = None) -> Account:
-        """The legacy server said yes to this password of this user: the account, made if there is none. As `add` and
-        `password_accepted`, in one transaction. A hash that takes its time is written down with `password_hashed`."""
-        made = {"local": local, "domain": domain, "state": State.WAITING, "created": self._now()}
-        named = {"d": domain, "l": local}
-        with self._database.write() as connection:
-            account_id = connection.execute(_ID, named).scalar()
-            if account_id is None:
-                connection.execute(insert(accounts), made)
-                account_id = connection.execute(_ID, named).scalar_one()
-            hashed = {} if password_hash is None else {"password_hash": password_hash}
-            _write(connection, account_id, self._accepted(sealed) | hashed)
-            return _account(connection.execute(_GET, {"i": account_id}).one())
-
-    def password_accepted(self, account_id: int, password_hash: str, sealed: bytes) -> None:
-        """The legacy server said yes to this password: keep it. A waiting account is now moving; one that became
-        final meanwhile gets no sealed copy (invariant 9).
+        """The legacy server said yes to this password of this user: keep it. The account, made if there is none. A
+        waiting one is now moving; one that became final meanwhile gets no sealed copy (invariant 9). Whatever hash
+        there was is no longer right; one that takes its time is written down with `password_hashed`.
 
         The move that follows begins at once. If it does not, a move in the background makes up for it.
         """
-        self._change(account_id, password_hash=password_hash, **self._accepted(sealed))
+        with self._database.write() as connection:
+            account_id = self._made(connection, local, domain)
+            _write(connection, account_id, self._accepted(sealed, password_hash))
+            return _account(connection.execute(_GET, {"i": account_id}).one())
 
     def password_hashed(self, account_id: int, password_hash: str) -> None:
         """The hash of the password that was accepted."""
         self._change(account_id, password_hash=password_hash)
 
-    def _accepted(self, sealed: bytes) -> dict[str, Any]:
+    def _accepted(self, sealed: bytes, password_hash: str | None) -> dict[str, Any]:
         state = case((accounts.c.state == State.WAITING, State.MOVING.value), else_=accounts.c.state)
         kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
         begun = accounts.c.state.in_([State.WAITING.value, State.MOVING.value])
         due = case((begun, self._now() + SOON), else_=accounts.c.due)
         return {
+            "password_hash": password_hash,
             "sealed_password": kept,
             "state": state,
             "due": due,
@@ -280,7 +277,7 @@ class Accounts:
         with self._database.write() as connection:
             connection.execute(_ID, {"d": "", "l": ""})
             connection.execute(_GET, {"i": nobody})
-            _write(connection, nobody, self._accepted(b""))
+            _write(connection, nobody, self._accepted(b"", None))
         self.password_hashed(nobody, "")
         self.begun(nobody)
         self.progress(nobody, nothing, nothing)

@@ -53,14 +53,14 @@ def test_names_are_told_apart(accounts: Accounts, local: str) -> None:
 
 def test_an_account_does_not_print_its_secrets(accounts: Accounts) -> None:
     made = accounts.add("ann", "123.com")
-    accounts.password_accepted(made.id, "$argon2id$hash", b"sealed")
+    accounts.admit("ann", "123.com", b"sealed", "$argon2id$hash")
     assert repr(accounts.get(made.id)) == "<Account ann@123.com moving>"
     assert f"{accounts.get(made.id)}" == "<Account ann@123.com moving>"
 
 
 def test_the_way_of_an_account(accounts: Accounts) -> None:
     number = accounts.add("ann", "123.com").id
-    accounts.password_accepted(number, "hash", b"sealed")
+    accounts.admit("ann", "123.com", b"sealed", "hash")
     accounts.logged_in(number)
     accounts.progress(number, (3, 10), (300, 1000))
     accounts.set_reason(number, "the legacy server is not reachable")
@@ -73,7 +73,7 @@ def test_the_way_of_an_account(accounts: Accounts) -> None:
     accounts.moved(number)
     account = accounts.get(number)
     assert (account.state, account.reason, account.refreshed) == (State.MOVED, "", NOW)
-    accounts.password_accepted(number, "newer", b"newer")
+    accounts.admit("ann", "123.com", b"newer", "newer")
     accounts.moved(number, "1 message is in quarantine")
     account = accounts.get(number)
     assert (account.state, account.reason) == (State.MOVED, "1 message is in quarantine")
@@ -84,7 +84,7 @@ def test_the_way_of_an_account(accounts: Accounts) -> None:
 def test_a_late_move_or_login_changes_no_state(accounts: Accounts, database: AccountsDatabase, state: State) -> None:
     number = accounts.add("ann", "123.com").id
     set_state(database, number, state)
-    accounts.password_accepted(number, "hash", b"sealed")
+    accounts.admit("ann", "123.com", b"sealed", "hash")
     accounts.moved(number)
     assert accounts.get(number).state is state
 
@@ -99,14 +99,21 @@ def test_a_final_account_keeps_no_sealed_password(accounts: Accounts, database: 
     """A login that began before `finalize` may end after it (invariant 9)."""
     number = accounts.add("ann", "123.com").id
     set_state(database, number, State.FINAL)
-    accounts.password_accepted(number, "hash", b"sealed")
+    accounts.admit("ann", "123.com", b"sealed", "hash")
     assert accounts.get(number).sealed_password is None
     assert accounts.get(number).password_hash == "hash"
 
 
+def test_a_hash_that_is_still_to_come_leaves_none_that_is_no_longer_right(accounts: Accounts) -> None:
+    number = accounts.admit("ann", "123.com", b"sealed", "hash").id
+    assert accounts.admit("ann", "123.com", b"newer").password_hash is None
+    accounts.password_hashed(number, "newer")
+    assert (accounts.get(number).password_hash, accounts.get(number).sealed_password) == ("newer", b"newer")
+
+
 def test_changes_are_of_one_account_alone(accounts: Accounts) -> None:
     ann, bob = accounts.add("ann", "123.com"), accounts.add("bob", "123.com")
-    accounts.password_accepted(ann.id, "hash", b"sealed")
+    accounts.admit("ann", "123.com", b"sealed", "hash")
     accounts.logged_in(ann.id)
     accounts.progress(ann.id, (1, 1), (1, 1))
     accounts.moved(ann.id, "x")

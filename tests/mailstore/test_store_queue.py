@@ -29,8 +29,7 @@ class Company:
 
     def moving(self, local: str, domain: str = "a.example") -> int:
         """Somebody whose first move was begun and has not ended."""
-        account = self.accounts.add(local, domain)
-        self.accounts.password_accepted(account.id, "hash", b"sealed")
+        account = self.accounts.admit(local, domain, b"sealed", "hash")
         self.accounts.begun(account.id)
         return account.id
 
@@ -73,8 +72,7 @@ def test_at_a_start_interrupted_moves_are_due_at_once(company: Company) -> None:
 
 
 def test_a_move_that_did_not_begin_after_its_login_is_made_up_for(company: Company) -> None:
-    number = company.accounts.add("li", "a.example").id
-    company.accounts.password_accepted(number, "hash", b"sealed")
+    company.accounts.admit("li", "a.example", b"sealed", "hash")
     assert company.take() == []
     company.now += 60
     assert company.take() == ["li@a.example"]
@@ -133,7 +131,7 @@ def test_a_password_that_was_rejected_is_not_used_again_until_there_is_another(c
     assert (company.get(number).due, company.get(number).state) == (None, State.MOVED)
     company.queue.ask([number])
     assert company.take() == []
-    company.accounts.password_accepted(number, "hash2", b"sealed2")
+    company.accounts.admit("li", "a.example", b"sealed2", "hash2")
     assert company.get(number).password_state is PasswordState.KNOWN
     company.queue.ask([number])
     assert company.take() == ["li@a.example"]

@@ -94,7 +94,7 @@ def test_what_is_kept(config: Config, tmp_path: Path) -> None:
     given = passwords.read(config, _list(tmp_path, "new", "known", "rejected", "final"))
     known, rejected, final = (accounts.add(local, "123.com") for local in ("known", "rejected", "final"))
     for account in (known, rejected, final):
-        accounts.password_accepted(account.id, "hash", b"as it was")
+        accounts.admit(account.local, account.domain, b"as it was", "hash")
     accounts.password_rejected(rejected.id, "no longer")
     accounts._change(final.id, state=State.FINAL, sealed_password=None)
     passwords.keep(accounts, sealer, given)

@@ -304,8 +304,7 @@ class Many(VerifyCase):
         settings = self.settings
         sealed = self.sealed
         for name in names:
-            account = self.accounts.add(name, "123.com")
-            self.accounts.password_accepted(account.id, "hash", sealed(account.name))
+            self.accounts.admit(name, "123.com", sealed(f"{name}@123.com"), "hash")
         door = Counting(LegacyDoor(settings, reactor))
         around = Surroundings(FULL, door, reactor, direct, False)
         run = Run(settings, Passwords({}, self.sealer), around, self.told, connections={"123.com": 3})
@@ -320,8 +319,7 @@ class Many(VerifyCase):
         settings = self.settings
         await server.close()
         for number in range(8):
-            account = self.accounts.add(f"u{number}", "123.com")
-            self.accounts.password_accepted(account.id, "hash", self.sealed(account.name))
+            self.accounts.admit(f"u{number}", "123.com", self.sealed(f"u{number}@123.com"), "hash")
         around = Surroundings(FULL, LegacyDoor(settings, reactor), reactor, direct, False)
         run = Run(settings, Passwords({}, self.sealer), around, self.told, connections={"123.com": 1})
         outcomes = await run.run(list(self.accounts.list()))

@@ -19,12 +19,10 @@ ZERO = {"accounts": 0, "waiting": 0, "moving": 0, "moved": 0, "final": 0, "block
 
 def three_accounts(accounts: Accounts) -> None:
     accounts.add("anna", "123.com")
-    li = accounts.add("li", "123.com")
-    accounts.password_accepted(li.id, "hash", b"sealed")
+    li = accounts.admit("li", "123.com", b"sealed", "hash")
     accounts.progress(li.id, (200, 500), (1_000_000, 2_500_000))
     accounts.interrupted(li.id, "the old server closed the connection", 120)
-    wang = accounts.add("wang", "123.com")
-    accounts.password_accepted(wang.id, "hash", b"sealed")
+    wang = accounts.admit("wang", "123.com", b"sealed", "hash")
     accounts.progress(wang.id, (10, 10), (4_000, 4_000))
     accounts.moved(wang.id)
     accounts.logged_in(wang.id)

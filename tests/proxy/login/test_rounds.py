@@ -146,8 +146,7 @@ class Retries(Background):
         self.admitted(self.log_in(password=b"n3w-one"))
 
     def test_after_a_crash_right_behind_the_password_s_acceptance(self) -> None:
-        account = self.accounts.add("user", "123.com")
-        self.accounts.password_accepted(account.id, "hash", self.sealer.seal(account.name, PASSWORD))
+        self.accounts.admit("user", "123.com", self.sealer.seal("user@123.com", PASSWORD), "hash")
         self.background()
         self.assertIs(self.account().state, State.MOVED)
 
