@@ -1,7 +1,7 @@
 """Where a move's messages come down: from bytes off the wire to files that are durable and in place.
 
 Three steps, each in a thread of its own if its caller likes, and each batch through all of them in order:
-`write` puts messages into the INBOX's `tmp` as they arrive; `settle` is the barrier, bytes first, then the
+`hand_over` puts messages into the INBOX's `tmp` as they arrive; `settle` is the barrier, bytes first, then the
 names in the `cur` of their folders; the ledger's `enter` then makes the batch visible. What a crash leaves behind is
 known by its name, which carries the mailbox's token and the ledger row: `clear_leftovers` removes it when the row is
 about to be fetched again.
@@ -12,6 +12,7 @@ What writes is a `mailstore.writing.Writer`, or one in another process (`mailsto
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from mailstore.writing import HEADER_LIMIT, Given, Marked, OpenWriter, Writer, W
 
 CURS: Final = 64  # directories that are kept open
 
-# What a `write` is handed, in order of arrival: a whole message, or one in pieces.
+# What is handed over, in order of arrival: a whole message, or one in pieces.
 Whole = tuple[Entry, bytes]
 
 
@@ -63,7 +64,7 @@ def noted(ledger_id: int, data: bytes, *, seen: str, now: float) -> Noted | None
 
 
 class Landing:
-    """One move's way into one Maildir. `write` calls follow each other; so do `settle` calls."""
+    """One move's way into one Maildir. The calls of a step follow each other."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Landing:
         self._token = token
         self._directories = directories
         self._clock = clock
+        self._under_way: deque[Mapping[int, Entry]] = deque()  # what was handed over together, by row
         self._spoilt: list[tuple[Entry, str]] = []
         self._writer: Writes | None = None
         self._tmp = -1  # opened before anything is written there: see `sync_files`
@@ -143,8 +145,21 @@ class Landing:
     def write(self, arrivals: Sequence[Whole | Arriving]) -> list[Written]:
         """Write what has arrived; gives back the messages that are complete. Raises StorageFailed; DiskFull while there
         is a little room left, which is not a move's to take."""
-        assert self._writer is not None
-        entries: dict[int, Entry] = {}
+        written = self.hand_over(arrivals)
+        while self.under_way:
+            written += self.handed_over()
+        return written
+
+    @property
+    def under_way(self) -> bool:
+        """Is something handed over of which nothing has been heard?"""
+        return bool(self._under_way)
+
+    def hand_over(self, arrivals: Sequence[Whole | Arriving]) -> list[Written]:
+        """The same, but what is handed over may still be under way, to be written while more arrives: the messages that
+        are given back may be those of the call before."""
+        writer, entries = self._writer, dict[int, Entry]()
+        assert writer is not None
         given: list[Given] = []
         for item in arrivals:
             if isinstance(item, tuple):
@@ -155,9 +170,17 @@ class Landing:
                 given.append((entry.id, _marked(entry), item.pieces, item.ended))
             entries[entry.id] = entry
         with storage_errors():
-            found, spoilt = self._writer.write(given, self._clock())
-        self._spoilt = [(entries[row], words) for row, words in spoilt]
-        token = self._token
+            writer.begin(given, self._clock())
+        self._under_way.append(entries)
+        return self.handed_over() if len(self._under_way) > writer.ahead else []
+
+    def handed_over(self) -> list[Written]:
+        """Wait for the oldest that is under way. Gives back and raises as `write`."""
+        assert self._writer is not None
+        with storage_errors():
+            found, spoilt = self._writer.finish()
+        entries, token = self._under_way.popleft(), self._token
+        self._spoilt += [(entries[row], words) for row, words in spoilt]
         return [
             Written(
                 passing_name(row, token),
@@ -167,7 +190,7 @@ class Landing:
         ]
 
     def take_spoilt(self) -> list[tuple[Entry, str]]:
-        """What the disk refused of the last `write`, with its words."""
+        """What the disk refused since the last time, with its words."""
         spoilt, self._spoilt = self._spoilt, []
         return spoilt
 

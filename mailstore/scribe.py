@@ -6,7 +6,10 @@ is Python's: with a process for each, both go on at once.
     daemon ── control ──► scribe     a socket for each landing, handed over with SCM_RIGHTS
     daemon ◄── landing ─► scribe     a `Writer`, asked and answered there by a thread of its own
 
-Both ends are the same program on the same machine, and what goes to and fro is marshalled values behind their length.
+Both ends are the same program on the same machine. What goes to and fro is marshalled values, and behind them the
+octets of messages as they are. Two batches of a landing are under way at a time, so that the scribe has something to do
+while its answer is read.
+
 The process, `python -m mailstore.scribe DESCRIPTOR`, ends when the daemon has closed the control socket and all
 landings, or has ended itself.
 
@@ -20,21 +23,26 @@ import ctypes
 import gc
 import marshal
 import os
+import select
 import signal
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mailstore.errors import DiskFull, StorageFailed
-from mailstore.writing import Found, Given, Spoilt, Writer
+from mailstore.writing import Answer, Given, Writer
 
 _FORMAT: Final = 2  # of marshalled values: later ones look for objects that come twice
 _LENGTH: Final = 8  # octets
+_HEAD: Final = 2 * _LENGTH  # how long the value is, and the octets behind it
 _BUFFER: Final = 1 << 20
+_BUFFERS: Final = 512  # that are sent at once; Linux takes twice as many
+_SOME: Final = 64 * 1024
 _PATIENCE: Final = 120.0  # seconds for one answer; a process that takes longer hangs
 _AT_ONCE: Final = 2  # threads that write; more would take the interpreter from each other
 
@@ -44,33 +52,77 @@ _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _DONE, _REFUSED, _FULL = range(3)
 
 
-def _send(channel: socket.socket, value: Any) -> None:
+def _packed(value: Any, octets: Sequence[bytes] = ()) -> list[bytes]:
+    """A value, and octets that are not copied for it, as they are sent."""
     data = marshal.dumps(value, _FORMAT)
-    channel.sendall(len(data).to_bytes(_LENGTH, "big"))
-    channel.sendall(data)
+    return [len(data).to_bytes(_LENGTH, "big") + sum(map(len, octets)).to_bytes(_LENGTH, "big") + data, *octets]
 
 
-def _receive(channel: socket.socket) -> Any:
-    """Raises EOFError where no more comes."""
-    octets = int.from_bytes(_take(channel, _LENGTH), "big")
-    return marshal.loads(_take(channel, octets))  # noqa: S302 - the other end is this program
+def _request(given: Sequence[Given], now: float) -> list[bytes]:
+    """The octets of messages stand behind the rest of what there is to say of them."""
+    octets: list[bytes] = []
+    about = []
+    for row, marked, data, ended in given:
+        if isinstance(data, bytes):
+            octets.append(data)
+            about.append((row, marked, len(data), True, ended))
+        else:
+            octets += data
+            about.append((row, marked, sum(map(len, data)), False, ended))
+    return _packed((about, now), octets)
 
 
-def _take(channel: socket.socket, octets: int) -> bytearray:
-    data = bytearray(octets)
-    with memoryview(data) as rest:
+class _Reader:
+    """Values and octets off a socket, into one buffer."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._buffer = bytearray(_BUFFER)
+
+    def next(self) -> tuple[Any, memoryview]:
+        """A value, and its octets, which are there until the next. Raises EOFError where no more comes."""
+        with self._take(_HEAD) as lengths:
+            value, octets = (int.from_bytes(lengths[at : at + _LENGTH], "big") for at in (0, _LENGTH))
+        with self._take(value) as data:
+            said = marshal.loads(data)  # noqa: S302 - the other end is this program
+        return said, self._take(octets)
+
+    def _take(self, octets: int) -> memoryview:
+        if octets > len(self._buffer):
+            self._buffer = bytearray(octets)
+        view = memoryview(self._buffer)[:octets]
         at = 0
         while at < octets:
-            taken = channel.recv_into(rest[at:])
+            taken = self._channel.recv_into(view[at:])
             if not taken:
                 raise EOFError
             at += taken
-    return data
+        return view
+
+    def request(self) -> tuple[Sequence[Given], float]:
+        """What `_request` made."""
+        (about, now), octets = self.next()
+        given: list[Given] = []
+        at = 0
+        with octets:
+            for row, marked, count, whole, ended in about:
+                data = bytes(octets[at : at + count])
+                given.append((row, marked, data if whole else [data], ended))
+                at += count
+        return given, now
 
 
 def hand_over(control: socket.socket, landing: socket.socket) -> None:
     """Give the scribe a landing's socket. Raises OSError where there is no scribe."""
     socket.send_fds(control, [b"."], [landing.fileno()])
+
+
+class _Begun(NamedTuple):
+    """What the scribe was given and has not answered."""
+
+    given: Sequence[Given]
+    now: float
+    goes_on: bool  # does it begin with more of a message of which some was given before?
 
 
 class Scribed:
@@ -80,47 +132,118 @@ class Scribed:
         """`give` does `hand_over`. Raises OSError, as `Writer`."""
         self._make: Callable[[], Writer] = lambda: Writer(tmp, token, seen)
         self._own: Writer | None = None  # once the scribe is lost
-        self._in_pieces = False  # has some of a large message been written?
+        self._begun: deque[_Begun] = deque()
+        self._in_pieces = False  # has some of a large message been given?
+        self._answers = bytearray()  # what has come of them
         ours, theirs = socket.socketpair()
         self._channel = ours
+        self._poll = select.poll()
+        self._poll.register(ours)
         try:
             with theirs:
                 give(theirs)
-            ours.settimeout(_PATIENCE)
+            ours.setblocking(False)
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            self._ask((os.fspath(tmp), token, seen))
+            self._send(_packed((os.fspath(tmp), token, seen)))
+            self._answer()
         except (OSError, EOFError):
             ours.close()
             self._own = self._make()
 
-    def _ask(self, value: Any) -> Any:
-        _send(self._channel, value)
-        return _receive(self._channel)
+    @property
+    def ahead(self) -> int:
+        return 0 if self._own is not None else 1
 
-    def write(self, given: Sequence[Given], now: float) -> tuple[Sequence[Found], Sequence[Spoilt]]:
-        """Raises StorageFailed besides, where the scribe has ended in the middle of a message."""
+    def begin(self, given: Sequence[Given], now: float) -> None:
+        """Raises StorageFailed besides, as `finish` does, where the scribe has ended in the middle of a message."""
         if self._own is not None:
-            return self._own.write(given, now)
+            self._own.begin(given, now)
+            return
+        self._begun.append(_Begun(given, now, self._in_pieces))
+        if given:
+            self._in_pieces = not given[-1][-1]
         try:
-            kind, first, second = self._ask((given, now))
+            self._send(_request(given, now))
         except (OSError, EOFError):
-            self._channel.close()
-            if self._in_pieces:
-                raise StorageFailed("the process that was writing a message has ended; it is fetched again") from None
-            self._own = self._make()
-            return self._own.write(given, now)
-        if kind == _FULL:
-            raise DiskFull(first)
-        if kind == _REFUSED:
-            raise OSError(first, second)
-        self._in_pieces = bool(given) and not given[-1][-1]
-        return first, second
+            self._write_for_itself()
+
+    def finish(self) -> Answer:
+        if self._own is None:
+            try:
+                kind, first, second = self._answer()
+            except (OSError, EOFError):
+                self._write_for_itself()
+            else:
+                self._begun.popleft()
+                if kind == _FULL:
+                    raise DiskFull(first)
+                if kind == _REFUSED:
+                    raise OSError(first, second)
+                return first, second
+        assert self._own is not None
+        return self._own.finish()
+
+    def _write_for_itself(self) -> None:
+        """The scribe is lost: what it has not answered is written again. Raises StorageFailed; OSError."""
+        self._channel.close()
+        if self._begun and self._begun[0].goes_on:
+            raise StorageFailed("the process that was writing a message has ended; it is fetched again")
+        self._own = self._make()
+        while self._begun:
+            given, now, _ = self._begun.popleft()
+            self._own.begin(given, now)
+
+    def _send(self, octets: list[bytes]) -> None:
+        """The scribe may have to get rid of an answer before it takes any more."""
+        at = 0
+        rest: list[bytes | memoryview] = [*octets]
+        while at < len(rest):
+            try:
+                sent = self._channel.sendmsg(rest[at : at + _BUFFERS])
+            except BlockingIOError:
+                if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
+                    self._take_some()
+                continue
+            while sent >= len(rest[at]):
+                sent -= len(rest[at])
+                at += 1
+                if at == len(rest):
+                    return
+            rest[at] = memoryview(rest[at])[sent:]
+
+    def _answer(self) -> Any:
+        """The next. Raises OSError or EOFError where none comes."""
+        answers = self._answers
+        while len(answers) < _HEAD or len(answers) < _HEAD + int.from_bytes(answers[:_LENGTH], "big"):
+            self._wait(select.POLLIN)
+            self._take_some()
+        end = _HEAD + int.from_bytes(answers[:_LENGTH], "big")
+        said = marshal.loads(answers[_HEAD:end])  # noqa: S302 - the other end is this program
+        del answers[:end]
+        return said
+
+    def _wait(self, events: int) -> int:
+        """For one of `events`, or an end; gives back which."""
+        self._poll.modify(self._channel, events)
+        found = self._poll.poll(_PATIENCE * 1000)
+        if not found:
+            raise TimeoutError
+        return found[0][1]
+
+    def _take_some(self) -> None:
+        with suppress(BlockingIOError):
+            taken = self._channel.recv(_SOME)
+            if not taken:
+                raise EOFError
+            self._answers += taken
 
     def close(self) -> None:
         """Returns when the scribe has nothing open any more."""
-        with suppress(OSError, EOFError), self._channel:
+        with suppress(OSError), self._channel:
             self._channel.shutdown(socket.SHUT_WR)
-            _take(self._channel, 1)
+            self._channel.settimeout(_PATIENCE)
+            while self._channel.recv(_SOME):
+                pass
         if self._own is not None:
             self._own.close()
 
@@ -139,16 +262,18 @@ def serve(control: socket.socket) -> None:
 def _land(channel: socket.socket, turn: threading.Semaphore) -> None:
     """One landing, from a socket of its own."""
     with channel, suppress(EOFError, OSError):
-        tmp, token, seen = _receive(channel)
+        reader = _Reader(channel)
+        (tmp, token, seen), _ = reader.next()
         writer = Writer(Path(tmp), token, seen)
         try:
-            _send(channel, None)
-            while True:
-                given, now = _receive(channel)
+            channel.sendall(b"".join(_packed(None)))
+            kind = _DONE
+            while kind == _DONE:  # what comes behind a refusal is not to be written
+                given, now = reader.request()
                 with turn:
-                    answer = _answer(writer, given, now)
+                    kind, *rest = _answer(writer, given, now)
                 del given
-                _send(channel, answer)
+                channel.sendall(b"".join(_packed((kind, *rest))))
         finally:
             writer.close()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,12 +46,25 @@ Found = tuple[int, int, bytes, int, Flags, str, bytes | None]
 Spoilt = tuple[int, str]  # a ledger row, and the disk's words
 
 
-class Writes(Protocol):
-    """What writes for one landing, in one thread at a time."""
+Answer = tuple[Sequence[Found], Sequence[Spoilt]]  # those that are complete, in order, and those that the disk refused
 
-    def write(self, given: Sequence[Given], now: float) -> tuple[Sequence[Found], Sequence[Spoilt]]:
-        """Those that are complete now, in order, and those that the disk refused. `now` is for messages without a date.
-        Raises OSError; DiskFull while there is a little room left, which is not a move's to take."""
+
+class Writes(Protocol):
+    """What writes for one landing, in one thread at a time: each `begin` has its `finish`, in order.
+
+    What either raises is OSError, or DiskFull while there is a little room left, which is not a move's to take. Nothing
+    is begun or finished after that.
+    """
+
+    @property
+    def ahead(self) -> int:
+        """How many may go on being written while more is begun."""
+
+    def begin(self, given: Sequence[Given], now: float) -> None:
+        """Hand over what is to be written. `now` is for messages without a date."""
+
+    def finish(self) -> Answer:
+        """What has become of the oldest that was begun; waits for it."""
 
     def close(self) -> None:
         """Idempotent."""
@@ -103,7 +117,9 @@ def passing_name(row: int, token: str) -> str:
 
 
 class Writer:
-    """See `Writes`. Closing removes nothing."""
+    """Writes what is begun at once, in the thread that begins it. Closing removes nothing."""
+
+    ahead = 0
 
     def __init__(self, tmp: Path, token: str, seen: str) -> None:
         """`seen` is the configuration's: `headers` takes flags from Status and X-Status, or from what an IMAP server
@@ -114,6 +130,7 @@ class Writer:
         self._open: _Open | None = None
         self._skipped: int | None = None  # the row of a large message that is spoilt, while its pieces still come
         self._in_a_row = 0  # spoilt, by now
+        self._answers: deque[Answer] = deque()
         self._tmp = os.open(tmp, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
@@ -124,7 +141,14 @@ class Writer:
             os.close(self._tmp)
             self._tmp = -1
 
-    def write(self, given: Sequence[Given], now: float) -> tuple[Sequence[Found], Sequence[Spoilt]]:
+    def begin(self, given: Sequence[Given], now: float) -> None:
+        self._answers.append(self.write(given, now))
+
+    def finish(self) -> Answer:
+        return self._answers.popleft()
+
+    def write(self, given: Sequence[Given], now: float) -> Answer:
+        """Both in one."""
         leave_room(self._tmp, sum(_octets(data) for _, _, data, _ in given))
         done: list[Found] = []
         spoilt: list[Spoilt] = []

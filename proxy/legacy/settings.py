@@ -61,6 +61,7 @@ class Window:
 
 
 ONE_AT_A_TIME = Window(messages=1)
+FURTHEST = Window(octets=128 * 1024 * 1024)  # where the time is watched that a server takes (`proxy.pop3.client.pace`)
 PROMISED = Window(messages=1024, octets=8 * 1024 * 1024)  # what a server that announces PIPELINING is sent at first
 TRIED = Window(messages=64, octets=1024 * 1024)  # and one that does not, and was found to be able
 CAREFUL = Window(messages=16, octets=1024 * 1024)  # for one that broke off while more was on its way

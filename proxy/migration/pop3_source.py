@@ -22,7 +22,7 @@ from proxy.legacy.errors import (
     LoginRejected,
     MaildropInUse,
 )
-from proxy.legacy.settings import CAREFUL, ONE_AT_A_TIME, PROMISED, TRIED, Window
+from proxy.legacy.settings import CAREFUL, FURTHEST, ONE_AT_A_TIME, PROMISED, TRIED
 from proxy.migration import listing
 from proxy.migration.agenda import Agenda
 from proxy.migration.source import (
@@ -88,7 +88,7 @@ class Manners:
 
     def pace(self, *, announced: bool) -> Pace:
         """How far RETRs run ahead, shared by all connections; `announced`: the server says that it can pipeline."""
-        limits = CAREFUL if self._distrusted else Window()
+        limits = CAREFUL if self._distrusted else FURTHEST
         if self._pace is None or self._pace.limits != limits:
             self._pace = Pace(limits, PROMISED if announced else TRIED)
         return self._pace

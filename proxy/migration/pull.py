@@ -136,8 +136,11 @@ class Pull:
         batch, octets = self._some_that_arrived()
         self._arrived_octets -= octets
         self._writing = True
-        done = self._in_thread(self._landing.write, batch)
-        done.addCallback(self._wrote, octets)
+        self._written_octets += octets
+        self._hear(self._in_thread(self._landing.hand_over, batch))
+
+    def _hear(self, done: Deferred[list[Written]]) -> None:
+        done.addCallback(self._wrote)
         done.addErrback(self._write_failed)
 
     def _some_that_arrived(self) -> tuple[list[Whole | Arriving], int]:
@@ -156,20 +159,22 @@ class Pull:
     def _drop_arrived(self) -> None:
         self._arrived, self._arrived_octets = [], 0
 
-    def _wrote(self, written: list[Written], octets: int) -> None:
+    def _wrote(self, written: list[Written]) -> None:
         self._writing = False
         spoilt = self._landing.take_spoilt()
         self.spoilt += spoilt
         for entry, _ in spoilt:
             self._scales.leave_out(entry)
         self._written += self._scales.weigh(written)
-        self._written_octets += octets
         if self._scales.out_of_step:
             self._drop_arrived()
             self._source.abort()
         self._look_for_hastened(self._written)
         if self._arrived:
             self._write()
+        elif self._landing.under_way and self._failure is None and self._quiet is None:
+            self._writing = True
+            self._hear(self._in_thread(self._landing.handed_over))
         if self._paused and self._arrived_octets <= LOW_WATER:
             self._paused = False
             self._source.resume()

@@ -227,6 +227,25 @@ def test_a_full_disk(home: MailHome, new_landing: New, monkeypatch: pytest.Monke
     assert debris(home) == []  # half a message takes no room
 
 
+def test_nothing_is_written_behind_what_a_full_disk_refuses(
+    home: MailHome, new_landing: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = new_landing(home)
+    refused: list[bytes] = []
+
+    def full(_fd: int, data: bytes) -> None:
+        refused.append(data)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StorageFailed, match="No space left on device"):
+        for number, data in enumerate((b"one", b"two"), 1):
+            landing.hand_over([(entry(number), data)])
+    landing.close()
+    assert refused == [b"one"]
+    assert debris(home) == []
+
+
 def test_a_file_that_the_disk_refuses_by_itself_is_left_out(home: MailHome, landing: Landing) -> None:
     with full_disk(1000):  # no file may be larger
         pieces = [Arriving(entry(3), [b"x" * 900]), Arriving(entry(3), [b"x" * 900]), Arriving(entry(3), [b"x"])]

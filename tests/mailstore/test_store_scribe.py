@@ -15,7 +15,7 @@ import pytest
 from mailstore import scribe
 from mailstore.entries import Entry, Listed
 from mailstore.errors import StorageFailed
-from mailstore.landing import Arriving, Landing
+from mailstore.landing import Arriving, Landing, Written
 from mailstore.mailhome import MailHome
 from mailstore.scribe import Scribed, hand_over
 from mailstore.writing import Writes
@@ -95,6 +95,42 @@ def test_a_landing_that_is_closed_leaves_nothing_open(home: MailHome, process: P
     assert open_descriptors() == descriptors
     there = Path(f"/proc/{process.popen.pid}/fd")
     assert not [fd for fd in there.iterdir() if str(home.maildir.root) in os.fspath(fd.readlink())]
+
+
+def test_one_batch_is_written_while_the_next_is_handed_over(home: MailHome, landing: Landing) -> None:
+    one, two, three = pulled(home, 3)
+    assert landing.hand_over([(one, b"one")]) == []
+    written = landing.hand_over([(two, b"two")])
+    assert [each.landed.entry for each in written] == [one]
+    written += landing.hand_over([(three, b"three")])
+    assert landing.under_way
+    written += landing.handed_over()
+    assert not landing.under_way
+    assert [each.landed.entry for each in written] == [one, two, three]
+
+
+def test_an_answer_that_is_longer_than_what_a_socket_holds(home: MailHome, landing: Landing) -> None:
+    """Neither waits for the other to read."""
+    entries = pulled(home, 9000)
+    written: list[Written] = []
+    for start in range(0, 9000, 3000):
+        written += landing.hand_over([(entry, bytes(300)) for entry in entries[start : start + 3000]])
+    written += landing.handed_over()
+    assert [each.landed.entry for each in written] == entries
+
+
+def test_it_dies_while_two_batches_are_under_way(home: MailHome, landing: Landing, process: Process) -> None:
+    one, two, three = pulled(home, 3)
+    process.popen.send_signal(signal.SIGSTOP)
+    assert landing.hand_over([(one, b"one"), Arriving(two, [b"t"])]) == []
+    process.kill()
+    written = landing.hand_over([Arriving(two, [b"wo"], ended=True), (three, b"three")])
+    while landing.under_way:
+        written += landing.handed_over()
+    landing.settle(written)
+    home.ledger.enter([each.landed for each in written])
+    assert list(bodies(home).values()) == [b"one", b"two", b"three"]
+    check_whole(home)
 
 
 def test_it_dies_between_two_batches(home: MailHome, landing: Landing, process: Process) -> None:

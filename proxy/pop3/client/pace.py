@@ -1,6 +1,7 @@
 """How far RETRs run ahead of the answers: as far as the server keeps up with, and no further.
 
     a write of RETRs is answered within QUICK seconds     the window doubles, up to its limits
+    within a quarter of that                              it is four times as large
     within SLOW                                           it stays
     later                                                 it shrinks to what the server answers in AIM seconds
 
@@ -40,8 +41,9 @@ class Pace:
     def answered(self, seconds: float) -> None:
         """The last RETR of one write was answered, so long after it was sent."""
         if seconds <= QUICK:
-            self.messages = min(self.messages * 2, self.limits.messages)
-            self.octets = min(self.octets * 2, self.limits.octets)
+            times = 4 if seconds <= QUICK / 4 else 2
+            self.messages = min(self.messages * times, self.limits.messages)
+            self.octets = min(self.octets * times, self.limits.octets)
         elif seconds > SLOW:
             share = max(AIM / seconds, 1 / STEEPEST)
             self.messages = min(max(int(self.messages * share), LEAST_MESSAGES), self.limits.messages)

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailstore.entries import Entry, Listed, Outcome
-from proxy.legacy.settings import CAREFUL, PROMISED, TRIED
+from proxy.legacy.settings import CAREFUL, FURTHEST, PROMISED, TRIED
 from proxy.migration.listing import UIDL_LIMIT
 from proxy.migration.pop3_source import DISTRUST, Manners, Pop3Source, source_error
 from proxy.migration.source import SourceError, SourceLost, SourceUnusable
@@ -235,7 +235,7 @@ class Ahead(Pop3SourceTestCase):
     def test_all_messages_are_asked_for_and_nothing_is_read_before_somebody_takes_them(self) -> None:
         self.begun()
         self.assertEqual(self.connection.calls[3:], ["retrieve", "pause"])
-        self.assertEqual(self.connection.retrieved, [([1, 2], {1: 10, 2: 20}, Window())])
+        self.assertEqual(self.connection.retrieved, [([1, 2], {1: 10, 2: 20}, FURTHEST)])
         fetching = self.fetch((1, entry(1)), (2, entry(2)))
         self.assertEqual(self.connection.calls[5:], ["taken", "resume"])
         assert self.connection.sink is not None
@@ -311,7 +311,7 @@ class Fetching(Pop3SourceTestCase):
     def test_many_at_once_where_the_server_is_able(self) -> None:
         self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
         ((numbers, _, window),) = self.connection.retrieved
-        self.assertEqual((numbers, window), ([1, 2], Window()))
+        self.assertEqual((numbers, window), ([1, 2], FURTHEST))
         self.assertEqual(self.connection.began_with, TRIED.messages)
 
     def test_more_at_first_where_the_server_announces_it_and_as_learnt_afterwards(self) -> None:
@@ -366,7 +366,7 @@ class Fetching(Pop3SourceTestCase):
 
     def test_a_server_that_breaks_off_gets_few_for_a_while(self) -> None:
         self.break_off()
-        for seconds, window in ((0, CAREFUL), (DISTRUST, Window())):
+        for seconds, window in ((0, CAREFUL), (DISTRUST, FURTHEST)):
             self.clock.advance(seconds)
             self.connect()
             self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))
@@ -375,7 +375,7 @@ class Fetching(Pop3SourceTestCase):
     def test_and_one_at_a_time_if_it_does_so_again(self) -> None:
         self.break_off()
         self.break_off()
-        for seconds, window in ((0, ONE_AT_A_TIME), (DISTRUST, Window())):
+        for seconds, window in ((0, ONE_AT_A_TIME), (DISTRUST, FURTHEST)):
             self.clock.advance(seconds)
             self.connect()
             self.successResultOf(self.fetch((1, entry(1)), (2, entry(2))))

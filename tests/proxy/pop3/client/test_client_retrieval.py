@@ -143,16 +143,16 @@ class RetrievalTests(MemoryCase):
         self.assertEqual(len(self.asked()), 1024)
 
     def test_the_window_grows_while_the_server_keeps_up_and_shrinks_when_it_does_not(self) -> None:
-        pace = Pace(Window(messages=64), Window(messages=8))
+        pace = Pace(Window(messages=500), Window(messages=8))
         sizes: dict[int, int | None] = dict.fromkeys(range(1, 1001), 100)
         Deferred.fromCoroutine(self.connection.retrieve(list(sizes), sizes, self.sink, pace))
         widths = []
-        for seconds in (0.5, 0.5, 2.0, 12.0, 12.0, 0.1):
+        for seconds in (0.5, 0.5, 2.0, 12.0, 12.0, 1.0, 0.1):
             asked = len(self.asked())
             self.clock.advance(seconds)
             self.wire.dataReceived(b"+OK\r\n.\r\n" * asked)
             widths.append(pace.messages)
-        self.assertEqual(widths, [16, 64, 64, 4, 4, 16])
+        self.assertEqual(widths, [16, 64, 64, 4, 4, 16, 256])
 
     def test_nothing_to_retrieve_is_done_at_once(self) -> None:
         self.successResultOf(self.retrieve(0, 0, Window()))
