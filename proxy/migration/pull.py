@@ -150,11 +150,29 @@ class Pull:
             self._arrived = []
             return arrived, self._arrived_octets
         octets = count = 0
+        rest: list[Whole | Arriving] = []
         while count < len(arrived) and octets < WRITE_OCTETS:
-            octets += _octets(arrived[count])
+            item = arrived[count]
+            if isinstance(item, Arriving):
+                rest = self._cut(item, WRITE_OCTETS - octets)
+            octets += _octets(item)
             count += 1
-        self._arrived = arrived[count:]
+        self._arrived = rest + arrived[count:]
         return arrived[:count], octets
+
+    def _cut(self, large: Arriving, octets: int) -> list[Whole | Arriving]:
+        """Leave so much of a large message, about, and give back what was behind that."""
+        count = 0
+        while count < len(large.pieces) and octets > 0:
+            octets -= len(large.pieces[count])
+            count += 1
+        if count == len(large.pieces):
+            return []
+        behind = Arriving(large.entry, large.pieces[count:], large.ended)
+        large.pieces, large.ended = large.pieces[:count], False
+        if self._large is large:
+            self._large = behind
+        return [behind]
 
     def _drop_arrived(self) -> None:
         self._arrived, self._arrived_octets = [], 0

@@ -8,10 +8,10 @@ from twisted.internet.defer import Deferred
 
 from mailstore.entries import Entry, Listed, Sums
 from mailstore.errors import StorageFailed
-from mailstore.landing import Landing
+from mailstore.landing import Arriving, Landing, Whole, Written
 from mailstore.writing import Writer
 from proxy.migration import pull as pulling
-from proxy.migration.pull import HIGH_WATER, Pull
+from proxy.migration.pull import HIGH_WATER, WRITE_OCTETS, Pull
 from proxy.migration.source import SourceLost
 from proxy.migration.stages import Stage
 from tests.proxy.migration.scripted import MigrationTestCase, ScriptedSource, Threads, mail
@@ -126,6 +126,30 @@ class Flow(PullTestCase):
         self.assertLess(most, 2 * HIGH_WATER)
         self.assertEqual(self.mail.maildrop()[0].size, sent)
         self.assertGreater(self.source.flow.count("pause"), 3)
+
+    def test_of_a_large_message_no_more_than_some_is_handed_over_at_once(self) -> None:
+        """… or what came of it while the disk was busy would be in memory several times."""
+        pull, entries = self.pull(2)
+        handed: list[int] = []
+        hand_over = self.landing.hand_over
+
+        def noting(arrivals: Sequence[Whole | Arriving]) -> list[Written]:
+            handed.append(sum(map(len, (b for a in arrivals for b in ([a[1]] if isinstance(a, tuple) else a.pieces)))))
+            return hand_over(arrivals)
+
+        self.patch(self.landing, "hand_over", noting)
+        pull.begin(entries[0])
+        for _ in range(40):
+            pull.piece(b"x" * 99_998 + b"\r\n")
+        pull.end()
+        pull.message(entries[1], mail(2))
+        finished = pull.finish()
+        self.threads.work_off()
+        self.successResultOf(finished)
+        self.assertEqual(self.stored(), [(b"x" * 99_998 + b"\r\n") * 40, mail(2)])
+        self.assertEqual(sum(handed), 4_000_000 + len(mail(2)))
+        self.assertLess(max(handed), WRITE_OCTETS + 100_000)
+        self.assertEqual(len(handed), 5)  # the first piece, when it came; the rest by the MiB
 
     def test_the_end_of_a_large_message_is_seen_by_a_writer_that_is_as_fast_as_can_be(self) -> None:
         """A thread may have written all of a batch before the one that handed it over gets on."""
