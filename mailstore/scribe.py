@@ -106,8 +106,9 @@ class _Reader:
         at = 0
         with octets:
             for row, marked, count, whole, ended in about:
-                data = bytes(octets[at : at + count])
-                given.append((row, marked, data if whole else [data], ended))
+                with octets[at : at + count] as data:
+                    cut = bytes(data) if whole else [bytes(data[n : n + _SOME]) for n in range(0, count, _SOME)]
+                given.append((row, marked, cut, ended))
                 at += count
         return given, now
 

@@ -121,6 +121,12 @@ def test_a_long_header_makes_no_difference(landing: Landing) -> None:
         assert whole.landed.internal_date in {DATED_SECONDS, NOW}
 
 
+def test_two_that_are_large_in_one_go(home: MailHome, landing: Landing) -> None:
+    one, two = (bytes([n]) * 99_998 + b"\r\n" for n in b"ab")
+    written = landing.write([Arriving(entry(1), [one, one], ended=True), Arriving(entry(2), [two, one], ended=True)])
+    assert [passing_bytes(home, each) for each in written] == [one + one, two + one]
+
+
 def test_several_in_one_go(home: MailHome, landing: Landing) -> None:
     large = Arriving(entry(2), [b"be", b"gin"])
     done = landing.write([(entry(1), b"one"), large])
