@@ -156,19 +156,17 @@ class Scribed:
         return 0 if self._own is not None else 1
 
     def begin(self, given: Sequence[Given], now: float) -> None:
-        """Raises StorageFailed besides, as `finish` does, where the scribe has ended in the middle of a message."""
         if self._own is not None:
             self._own.begin(given, now)
             return
         self._begun.append(_Begun(given, now, self._in_pieces))
         if given:
             self._in_pieces = not given[-1][-1]
-        try:
+        with suppress(OSError, EOFError):  # its last answer may be there all the same: `finish` finds out
             self._send(_request(given, now))
-        except (OSError, EOFError):
-            self._write_for_itself()
 
     def finish(self) -> Answer:
+        """Raises StorageFailed besides, where the scribe has ended in the middle of a message."""
         if self._own is None:
             try:
                 kind, first, second = self._answer()
