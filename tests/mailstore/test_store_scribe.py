@@ -45,6 +45,10 @@ class Process:
     def writer(self, tmp: Path, token: str, seen: str) -> Writes:
         return Scribed(lambda landing: hand_over(self.control, landing), tmp, token, seen)
 
+    def stop(self) -> None:
+        self.popen.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.popen.pid, os.WSTOPPED)
+
     def kill(self) -> None:
         self.popen.kill()
         self.popen.wait()
@@ -121,7 +125,7 @@ def test_an_answer_that_is_longer_than_what_a_socket_holds(home: MailHome, landi
 
 def test_it_dies_while_two_batches_are_under_way(home: MailHome, landing: Landing, process: Process) -> None:
     one, two, three = pulled(home, 3)
-    process.popen.send_signal(signal.SIGSTOP)
+    process.stop()
     assert landing.hand_over([(one, b"one"), Arriving(two, [b"t"])]) == []
     process.kill()
     written = landing.hand_over([Arriving(two, [b"wo"], ended=True), (three, b"three")])
@@ -164,7 +168,7 @@ def test_it_dies_in_the_middle_of_a_large_message(home: MailHome, landing: Landi
 
 def test_it_hangs(home: MailHome, landing: Landing, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scribe, "_PATIENCE", 0.1)
-    process.popen.send_signal(signal.SIGSTOP)
+    process.stop()
     hanging = open_landing(home, process)
     written = hanging.write([(pulled(home, 1)[0], b"one")])
     hanging.settle(written)
