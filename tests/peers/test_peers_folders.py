@@ -136,12 +136,12 @@ def test_killed_in_the_middle_of_a_folder_nothing_is_lost_and_nothing_doubled(
 ) -> None:
     write_folder(legacy, "victims", "INBOX", 600)
     write_folder(legacy, "victims", "工作/2008", 600)
-    lines = f'source = "imap"\nport = {legacy.pop3}\nimap_port = {legacy.imap}\ntls = "none"\nbandwidth = "400K"'
+    lines = f'source = "imap"\nport = {legacy.pop3}\nimap_port = {legacy.imap}\ntls = "none"\nbandwidth = "200K"'
     daemon = make_daemon(lines)  # slow enough to be met in the middle
     with socket.create_connection(daemon.imap, timeout=60) as client:
         client.recv(1_000)
         client.sendall(b"a LOGIN victims@123.com pass\r\n")
-        while len(_files(daemon)) < 750 and not select.select([client], [], [], 0.01)[0]:
+        while len(_files(daemon)) < 650 and not select.select([client], [], [], 0.01)[0]:
             pass
         daemon.kill()
     killed_at = len(_files(daemon))

@@ -98,7 +98,7 @@ class SessionTests(LegacyCase):
     async def test_a_line_of_ten_megabytes(self) -> None:
         line = b"." + b"x" * 10_000_000 + b"\r\n"
         self.serve(messages=[line, b"small\r\n"])
-        connection = await self.logged_in()
+        connection = await self.logged_in(reply_timeout=10.0)
         shelf = Shelf()
         await connection.retrieve([1, 2], {}, shelf, Pace(Window()))
         self.assertEqual(shelf.messages, {1: line, 2: b"small\r\n"})
@@ -106,7 +106,7 @@ class SessionTests(LegacyCase):
 
     async def test_a_sink_that_has_enough_for_now(self) -> None:
         self.serve(messages=[b"x" * 998 + b"\r\n"] * 2000)
-        connection = await self.logged_in()
+        connection = await self.logged_in(reply_timeout=10.0)
         shelf, counts = Shelf(), []
 
         def take(number: int, data: bytes) -> None:
