@@ -136,8 +136,8 @@ def test_killed_in_the_middle_of_a_folder_nothing_is_lost_and_nothing_doubled(
 ) -> None:
     write_folder(legacy, "victims", "INBOX", 600)
     write_folder(legacy, "victims", "工作/2008", 600)
-    lines = f'source = "imap"\nport = {legacy.pop3}\nimap_port = {legacy.imap}\ntls = "none"\nbandwidth = "200K"'
-    daemon = make_daemon(lines)  # slow enough to be met in the middle
+    slow = 'bandwidth = "200K"'  # enough to be met in the middle
+    daemon = make_daemon(f'source = "imap"\nport = {legacy.pop3}\nimap_port = {legacy.imap}\ntls = "none"\n{slow}')
     with socket.create_connection(daemon.imap, timeout=60) as client:
         client.recv(1_000)
         client.sendall(b"a LOGIN victims@123.com pass\r\n")
@@ -145,6 +145,7 @@ def test_killed_in_the_middle_of_a_folder_nothing_is_lost_and_nothing_doubled(
             pass
         daemon.kill()
     killed_at = len(_files(daemon))
+    daemon.config.write_text(daemon.config.read_text().replace(slow, ""))
     daemon.start()
     here = tree(daemon.ports["imap"], "victims")
     assert here == expected(tree(legacy.imap, "victims"), {"工作"})
