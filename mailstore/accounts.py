@@ -61,6 +61,11 @@ class Account:
     paused: bool  # this account by itself; its domain may be, too
     tries: int  # moves in the background, in a row, that failed
     password_state: PasswordState
+    full_name: str = ""
+    department: str = ""  # a path: "Sales/North"
+    quota: int | None = None  # octets; None: the domain's
+    legacy_login: str = ""  # its name at the legacy server; "": by the domain's form
+    enrolled: int | None = None  # when an administrator's list of accounts last had it
 
     @property
     def movable(self) -> bool:

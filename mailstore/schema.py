@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0009"
+HEAD: Final = "0010"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -57,9 +57,16 @@ accounts = Table(
     Column("paused", Integer, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),  # background moves in a row that failed
     Column("password_state", String(8), nullable=False, server_default="known"),  # known | untried | rejected
+    Column("full_name", Text, nullable=False, server_default=""),
+    Column("department", Text, nullable=False, server_default=""),  # a path: "Sales/North"
+    Column("quota", BigInteger),  # octets; NULL: the domain's
+    Column("legacy_login", Text, nullable=False, server_default=""),  # its name there; "": by the domain's form
+    Column("enrolled", BigInteger),  # when an administrator's list of accounts last had it; NULL: none ever did
     UniqueConstraint("domain", "local", name="accounts_name"),
     Index("accounts_due", "domain", "paused", "due"),
     Index("accounts_asked", "domain", "paused", "asked", "due"),
+    Index("accounts_state", "domain", "state", "local"),
+    Index("accounts_department", "domain", "department", "local"),
 )
 
 # Domains whose legacy server an administrator wants left alone for a while.
@@ -68,6 +75,78 @@ paused_domains = Table(
     accounts_metadata,
     Column("domain", String(255), primary_key=True),
     Column("since", BigInteger, nullable=False),
+)
+
+# Other addresses of accounts.
+aliases = Table(
+    "aliases",
+    accounts_metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("local", String(255), primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Index("aliases_account", "account_id"),
+)
+
+# What was sent to users. A row is made before the message is handed over and completed after it: see
+# `mailstore.notices`.
+notices = Table(
+    "notices",
+    accounts_metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False),  # notice | reminder | …
+    Column("begun", BigInteger, nullable=False),
+    Column("sent", BigInteger),  # NULL: whether it was is not known, or it was refused
+    Column("address", Text, nullable=False),
+    Column("refusal", Text, nullable=False, server_default=""),  # the relay's words
+    Index("notices_account", "account_id", "kind", "sent"),
+)
+
+# A domain's test account whose whole move was verified, and the settings with which.
+proofs = Table(
+    "proofs",
+    accounts_metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("proven", BigInteger, nullable=False),
+    Column("settings", Text, nullable=False),  # of the legacy server, as they were: other ones are not proven
+    Column("report", Text, nullable=False),  # JSON
+)
+
+# How far each domain was, from time to time: the curve of the console.
+samples = Table(
+    "samples",
+    accounts_metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("taken", BigInteger, primary_key=True, autoincrement=False),
+    *(
+        Column(name, BigInteger, nullable=False, server_default="0")
+        for name in ("waiting", "moving", "moved", "final", "blocked", "messages", "bytes")
+    ),
+)
+
+# Who may use the console.
+administrators = Table(
+    "administrators",
+    accounts_metadata,
+    Column("name", String(255), primary_key=True),
+    Column("password_hash", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("last_login", BigInteger),
+)
+
+# Who is logged in to the portal or the console.
+web_sessions = Table(
+    "web_sessions",
+    accounts_metadata,
+    Column("token", LargeBinary, primary_key=True),  # SHA-256 of what the browser has
+    Column("place", String(8), nullable=False),  # portal | console
+    Column("subject", Text, nullable=False),  # an account's id, or an administrator's name
+    Column("csrf", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Index("web_sessions_subject", "place", "subject"),
+    Index("web_sessions_used", "used"),
 )
 
 mailboxes = Table(

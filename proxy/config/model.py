@@ -23,7 +23,7 @@ from proxy.config.mistakes import Mistake, Unfit, shown
 from proxy.config.sizes import parse_size
 
 NOT_YET: Final = "not in this version"
-SERVED: Final = ("pop3", "pop3s", "imap", "imaps")  # the listeners of this version
+SERVED: Final = ("pop3", "pop3s", "imap", "imaps", "web", "console")  # the listeners of this version
 
 
 class _Table(BaseModel):
@@ -86,7 +86,8 @@ class Listen(_Table):
     pop3s: Endpoints = ()
     imap: Endpoints = ()
     imaps: Endpoints = ()
-    web: NotYet = None
+    web: Endpoints = ()
+    console: Endpoints = ()
     lmtp: NotYet = None
     auth: NotYet = None
     metrics: NotYet = None
@@ -160,6 +161,7 @@ class Domain(_Table):
     folders: Literal["en", "zh"] = "en"
     quota: Annotated[int, BeforeValidator(parse_size), Field(ge=1)] | None = None
     quota_messages: Annotated[int, Field(ge=1)] | None = None
+    contact: str = ""
     legacy: LegacyServer
     _name: str = PrivateAttr(default="")
 
@@ -187,6 +189,7 @@ class Config(_Table):
     hostname: Annotated[str, AfterValidator(names.check_hostname)]
     state: AbsolutePath = Path("/var/lib/mailferry")
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    submission: Annotated[str, AfterValidator(names.check_submission)] | None = None
     listen: Listen
     tls: Tls = Tls()
     storage: Storage = Storage()

@@ -11,6 +11,7 @@ from proxy.config.mistakes import Unfit, meant
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 LOGIN_FORMS: Final = ("local", "full")
+SUBMISSION: Final = ("587", "465")  # ports: STARTTLS (RFC 6409), TLS from the first byte (RFC 8314)
 
 
 def ascii_name(name: str) -> str:
@@ -43,6 +44,14 @@ def check_host(value: str) -> str:
         name, _, port = value.partition(":")
         raise Unfit(f'write host = "{name}" and port = {port}')
     return ascii_name(value)
+
+
+def check_submission(value: str) -> str:
+    """Where users hand in what they send: "mail.123.com:587", or port 465. Raises Unfit."""
+    host, _, port = value.rpartition(":")
+    if not host or port not in SUBMISSION:
+        raise Unfit(f'"{value}": write name and port, such as "mail.123.com:587" (STARTTLS) or ":465" (TLS)')
+    return f"{check_host(host)}:{port}"
 
 
 def is_loopback(host: str) -> bool:

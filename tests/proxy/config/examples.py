@@ -13,6 +13,7 @@ pop3 = ["tcp:110"]
 pop3s = ["tcp:995"]
 imap = ["tcp:143"]
 imaps = ["tcp:993"]
+web = ["tcp:443"]
 
 [tls]
 certificate = "/etc/mailferry/fullchain.pem"

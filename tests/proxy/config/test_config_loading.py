@@ -114,7 +114,7 @@ def test_each_line_of_the_error_names_the_file() -> None:
     assert all(line.startswith("/etc/mailferry/mailferry.toml: ") for line in lines)
 
 
-@pytest.mark.parametrize("key", ["web", "lmtp", "auth", "metrics"])
+@pytest.mark.parametrize("key", ["lmtp", "auth", "metrics"])
 def test_services_that_do_not_exist_yet(key: str) -> None:
     found = refused(changed(('imaps = ["tcp:993"]', f'imaps = ["tcp:993"]\n{key} = ["tcp:9143"]')))
     assert found == {f"listen.{key}": "not in this version: leave it out"}
