@@ -1,7 +1,7 @@
 """`mailferry probe`: a look at a legacy server with a test account, in two logins at most.
 
-Status 0 where the account was let in and looked at to the end. Nothing is changed at the legacy server, and nothing here
-but the configuration, with `--write`.
+Status 0 where the account was let in and looked at to the end. Nothing is changed at the legacy server, and here only
+the configuration, with `--write`.
 """
 
 from __future__ import annotations

@@ -159,9 +159,10 @@ class Probe:
             return error.advice
         if len(self.found.attempts) == len(self.forms):
             tried = " nor as ".join(attempt.login.user for attempt in self.found.attempts)
+            neither = "neither " if len(self.forms) > 1 else ""
             return (
-                f"the password is not taken, {'neither ' if len(self.forms) > 1 else ''}as {tried}: make sure of it in the old web mail or mail program before "
-                "it is tried again, since each refusal counts there"
+                f"the password is not taken, {neither}as {tried}: make sure of it in the old web mail or mail program "
+                "before it is tried again, since each refusal counts there"
             )
         return (
             "the refusal may come of a limit that is near, so no second login was tried: "

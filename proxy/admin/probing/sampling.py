@@ -7,6 +7,7 @@ asked for so, as in a move. What comes is counted and thrown away.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import gcd
 from typing import Final
 
 from mailstore.entries import Entry
@@ -16,7 +17,7 @@ SAMPLE: Final = 4 * 1024 * 1024
 MOST: Final = 2_000  # messages
 TIME: Final = 12.0
 HEADER_LIMIT: Final = 64 * 1024  # octets of a message that is kept for its date
-_STEP: Final = 0.6180339887498949  # the golden ratio's: multiples of it fill a circle evenly, however many they are
+_TURN: Final = 0.6180339887498949  # the golden ratio's: multiples of it fill a circle evenly, however many they are
 
 
 def choose(sizes: Mapping[int, int], budget: int = SAMPLE, most: int = MOST) -> list[int]:
@@ -35,8 +36,12 @@ def choose(sizes: Mapping[int, int], budget: int = SAMPLE, most: int = MOST) -> 
 
 
 def _spread(numbers: Sequence[int]) -> list[int]:
-    places = dict.fromkeys(int(turn * _STEP % 1 * len(numbers)) for turn in range(len(numbers)))
-    return [numbers[place] for place in places]
+    """Each of them once, any beginning of it from all over the mailbox."""
+    many = len(numbers)
+    step = round(many * _TURN)
+    while gcd(step, many) != 1:
+        step += 1
+    return [numbers[turn * step % many] for turn in range(many)]
 
 
 class Tally:
