@@ -137,13 +137,25 @@ def _shown(*, quiet: bool) -> AbstractContextManager[Any]:
 
 
 def _run(reactor: Any, work: Probe, password: Secret) -> Probed:
+    """What is found; after Ctrl-C, what was found by then."""
     from proxy.cli.running import run_to_end  # noqa: PLC0415
 
-    found = run_to_end(reactor, work.run(password))
-    if found is None:
-        logins = len(work.found.attempts)
-        raise give_up(f"interrupted; {logins} login{'s' if logins != 1 else ''} had been answered by then")
-    return found
+    ended = interrupted = False
+
+    async def to_its_end() -> None:
+        nonlocal ended
+        await work.run(password)
+        ended = True
+
+    def stopping() -> None:
+        nonlocal interrupted
+        interrupted = not ended
+
+    reactor.addSystemEventTrigger("before", "shutdown", stopping)  # connections are dropped behind that
+    run_to_end(reactor, to_its_end())
+    if interrupted:
+        work.found.trouble = "interrupted: what was found by then is told"
+    return work.found
 
 
 def _tell(config: Config, found: Probed, *, as_json: bool) -> Sequence[Change]:
