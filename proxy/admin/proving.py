@@ -148,7 +148,7 @@ def _refusal(stands: Standing, account: str) -> str:
         f"{line_of(stands)}. Prove it with one account before all others move:",
         f"  mailferry probe {account}      what the old server can do, in two logins at most",
         f"  mailferry migrate {account}    with --passwords FILE where its user has not logged in here yet",
-        f"  mailferry verify {account}     every message, compared with the old server's",
+        f"  mailferry verify {account}     is it whole, compared with the old server",
         "or move them all the same with --force",
     ]
     return "\n".join(lines)

@@ -67,7 +67,7 @@ def probe(account: str, *, password_stdin: bool, lock: bool, write: bool, timeou
         found = _run(reactor, work, password)
     found.figures = figures
     new = _tell(config, found, as_json=as_json)
-    if write and found.accepted:
+    if write and found.mailbox is not None:
         _write(config, found, new)
     if found.trouble:
         raise give_up(found.trouble)

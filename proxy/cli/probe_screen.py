@@ -177,14 +177,14 @@ def _speed(speed: Speed) -> str:
 
 
 def _estimate(found: Probed, estimated: Estimate) -> Iterator[str]:
-    rough = ", roughly: the sample was small" if estimated.rough else ""
+    rough = ", as far as so small a sample tells" if estimated.rough else ""
     yield from _labelled("This mailbox", f"moves in about {_about(estimated.mailbox)}{rough}")
     if found.figures is None:
         yield from _labelled("The domain", "no accounts are known here yet, so nothing can be said of all")
     elif estimated.domain is None:
         yield from _labelled("The domain", f"all {found.figures.accounts:,} known accounts are here already")
     else:
-        yield from _labelled("The domain", _of_domain(estimated.domain))
+        yield from _labelled("The domain", _of_domain(estimated.domain) + rough)
 
 
 def _of_domain(domain: ForDomain) -> str:
@@ -202,7 +202,7 @@ def _about(seconds: float) -> str:
 
 
 def _configuration(found: Probed, new: Sequence[Change]) -> Iterator[str]:
-    if found.accepted is None:
+    if found.accepted is None or found.mailbox is None:
         return
     for change in new:
         text = f"{change.key} = {json.dumps(change.value)} is right, and not {json.dumps(change.was)}: {change.why}"

@@ -25,9 +25,10 @@ class Change:
 
 
 def changes(domain: Domain, found: Probed) -> list[Change]:
-    """With which the login was taken, where the configuration has something else."""
+    """With which the mailbox could be looked into, where the configuration has something else. A login that was only
+    said to be good is not enough: some servers say so of all, and hang up."""
     legacy, accepted, way = domain.legacy, found.accepted, found.way
-    if accepted is None or way is None:
+    if accepted is None or way is None or found.mailbox is None:
         return []
     new = []
     form = accepted.login.form

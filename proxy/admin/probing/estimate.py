@@ -28,7 +28,7 @@ class ForDomain:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`mailbox` in seconds, from the login to the last message. `rough`: the sample was small."""
+    """`mailbox` in seconds, from the login to the last message. `rough`: the sample was small, and says little."""
 
     mailbox: float
     rough: bool
@@ -43,7 +43,7 @@ def estimate(found: Probed, domain: Domain) -> Estimate | None:
     opening = accepted.seconds + mailbox.listing_seconds
     alone = opening + _carrying(mailbox.messages, mailbox.octets, speed, domain.legacy.bandwidth)
     whole = None if found.figures is None else _domain(found.figures, mailbox, speed, opening, domain)
-    return Estimate(alone, speed.octets < ROUGH and mailbox.octets > speed.octets, whole)
+    return Estimate(alone, speed.octets < ROUGH, whole)
 
 
 def _carrying(messages: int, octets: int, speed: Speed, bandwidth: int | None) -> float:
@@ -68,6 +68,7 @@ def _domain(figures: DomainFigures, mailbox: Mailbox, speed: Speed, opening: flo
     messages, octets = round(messages * left / some), round(octets * left / some)
     work = left * opening + _carrying(messages, octets, speed, None)
     least = max(
+        messages * WRITING,
         octets / legacy.bandwidth if legacy.bandwidth else 0.0,
         left * 60 / legacy.logins_per_minute if legacy.logins_per_minute else 0.0,
     )
