@@ -6,6 +6,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from proxy.admin.probing.software import software
 from proxy.legacy.encryption import Encryption
 from proxy.legacy.settings import TlsMode
 
@@ -72,10 +73,7 @@ class Server:
     @property
     def software(self) -> str:
         """By its own words; "" where it keeps it to itself."""
-        for line in self.capabilities:
-            if line.startswith("IMPLEMENTATION "):
-                return line.partition(" ")[2]
-        return ""
+        return software(self.greeting, self.capabilities)
 
 
 @dataclass(slots=True)

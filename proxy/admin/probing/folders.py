@@ -13,7 +13,6 @@ from proxy.admin.probing.sampling import TIME, EntryTally, Tally, choose
 from proxy.admin.verify.contents import asked_for
 from proxy.imap.client.connection import Connection
 from proxy.legacy.errors import LegacyUnreachable, ServerRefused
-from proxy.migration import listing
 from proxy.migration.imap_source import UNOPENED, ImapManners, ImapSource
 from proxy.migration.source import SourceLost
 from proxy.migration.uidls import Maildrops
@@ -49,7 +48,6 @@ class FoldersLook:
         if self._found.server is not None:
             self._found.server.capabilities = sorted(self._connection.capabilities)
         self._found.mailbox = self._mailbox(listed, self._seconds() - begun)
-        self._found.remarks += listing.known(self._connection.greeting, self._connection.capabilities)
         self._told("measuring how fast it gives messages")
         await self._sample(listed)
 

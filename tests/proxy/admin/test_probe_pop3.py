@@ -18,7 +18,7 @@ from proxy.admin.probing.ways import ways
 from proxy.wire.door import Secret
 from tests.legacy.certificates import Authority
 from tests.legacy.quirks import Habits, QuirkyServer
-from tests.legacy.server import LISTED, Behaviour
+from tests.legacy.server import LISTED, Behaviour, LegacyProtocol, LegacyServer
 from tests.proxy.admin.probe_rig import BOX, CONFIG, NAME, PASSWORD, Garbage, ProbeCase, reactor
 from tests.proxy.admin.test_verify_found import from_coroutine
 from tests.proxy.migration.scripted import mail
@@ -125,6 +125,41 @@ class Abilities(ProbeCase):
         ):
             self.assertIn(words, told)
         self.assertEqual(found.trouble, "")
+
+    @from_coroutine
+    async def test_another_answer_each_time(self) -> None:
+        class Fickle(LegacyProtocol):
+            def do_STAT(self, _rest: bytes) -> None:
+                self._ok(b"%d 100" % self.server.asked(b"STAT"))
+
+        class FickleServer(LegacyServer):
+            def connection(self) -> LegacyProtocol:
+                return Fickle(self)
+
+        self.listening(FickleServer(BOX, Behaviour(password=PASSWORD)))
+        found = await self.probed()
+        self.assertEqual(found.remarks[0], "the server answers LIST, UIDL or STAT otherwise each time it is asked")
+        self.assertEqual(found.trouble, "")
+
+    @from_coroutine
+    async def test_the_door_is_shut_behind_the_first_refusal(self) -> None:
+        class Once(LegacyServer):
+            def connection(self) -> LegacyProtocol:
+                if self.connections > 1:
+                    self.behaviour.greeting = b"-ERR come back in an hour"
+                return LegacyProtocol(self)
+
+        server = self.listening(Once(BOX, Behaviour(password=PASSWORD)))
+        found = await self.probed(password=b"mistyped")
+        self.assertIn("come back in an hour", found.trouble)
+        self.assertEqual((server.passwords, len(found.attempts)), (1, 1))
+
+    @from_coroutine
+    async def test_yes_to_everybody_is_not_believed(self) -> None:
+        self.listening(QuirkyServer(BOX, Behaviour(password=PASSWORD), Habits(drops=9)))
+        found = await self.probed('tls = "none"\nlogin = "{local}%{domain}"')
+        self.assertIn("closed by the server", found.trouble)
+        self.assertEqual((found.mailbox, changes(self.settings().domains["123.com"], found)), (None, []))
 
     @from_coroutine
     async def test_numbers_for_uidls(self) -> None:

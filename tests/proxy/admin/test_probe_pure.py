@@ -18,6 +18,7 @@ from proxy.admin.probing.finding import (
     Speed,
 )
 from proxy.admin.probing.sampling import SAMPLE, choose
+from proxy.admin.probing.software import software
 from tests.proxy.admin.probe_rig import CONFIG
 
 MB = 1_000_000
@@ -71,6 +72,23 @@ def test_nothing_measured_is_nothing_estimated() -> None:
     found = probed(0, 0, Speed(1, 1, 1.0, True, 0.1))
     found.speed = None
     assert estimate(found, domain()) is None
+
+
+@pytest.mark.parametrize(
+    ("greeting", "capabilities", "expected"),
+    [
+        ("Dovecot (Debian) ready.", [], "Dovecot"),
+        ("Hello there.", [], "Courier"),
+        ("Hello there. <123.456@old>", [], "Courier"),
+        ("hello there, and welcome", [], ""),
+        ("pop.123.com Cyrus POP3 v2.4.17 server ready", [], "Cyrus"),
+        ("The Microsoft Exchange POP3 service is ready.", [], "Microsoft Exchange"),
+        ("ready", ["TOP", "IMPLEMENTATION SHLEMAZLE-PLOTZ-V302"], "SHLEMAZLE-PLOTZ-V302"),
+        ("", [], ""),
+    ],
+)
+def test_which_software_it_says_it_is(greeting: str, capabilities: list[str], expected: str) -> None:
+    assert software(greeting, capabilities) == expected
 
 
 def test_a_domain() -> None:
