@@ -14,7 +14,7 @@ from typing import Any, Final
 from mailstore.message.arrival import arrival
 from proxy.admin.probing.finding import Ability, Largest, Mailbox, Maildrop, Probed
 from proxy.admin.probing.sampling import HEADER_LIMIT, SAMPLE, TIME, Headers, Tally, choose
-from proxy.legacy.errors import CommandRefused, LegacyError, ServerRefused
+from proxy.legacy.errors import LegacyError, ServerRefused
 from proxy.legacy.settings import FURTHEST, ONE_AT_A_TIME, PROMISED, TRIED, Window
 from proxy.migration import listing
 from proxy.pop3.client.connection import Connection, Pipelining
@@ -153,7 +153,7 @@ class MaildropLook:
             try:
                 headers.append(await self._connection.top(number, 0))
                 top.works = True
-            except CommandRefused as error:
+            except ServerRefused as error:
                 if not headers:
                     top.works, top.words = False, error.text
         return headers

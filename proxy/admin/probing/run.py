@@ -13,7 +13,7 @@ from proxy.admin.probing.ways import settings, ways
 from proxy.config import Config
 from proxy.imap.client import connection as imap_client
 from proxy.imap.client.connection import Connection as ImapConnection
-from proxy.legacy.errors import LegacyError, LoginRejected, MaildropInUse, ServerRefused, TlsFailed
+from proxy.legacy.errors import BareLineEnds, LegacyError, LoginRejected, MaildropInUse, ServerRefused, TlsFailed
 from proxy.legacy.settings import Legacy
 from proxy.login.names import Name
 from proxy.migration.source import SourceError
@@ -23,6 +23,8 @@ from proxy.pop3.client.connection import Connection as Pop3Connection
 from proxy.wire.door import Secret
 
 TIMEOUT = 30.0  # seconds that an answer is waited for, if not said
+_LOGIN_DISABLED = "the server takes no password on this connection (LOGINDISABLED)"
+_USED_UP = "both logins were needed to find out how to log in"
 
 
 class Look(Protocol):
@@ -65,6 +67,8 @@ class Probe:
         begun = self._reactor.seconds()
         try:
             await self._run(password)
+        except BareLineEnds as error:  # a habit that moves know: they come back, and read on as it is meant
+            self.found.remarks.append(f"{error.text}: a move finds that out at the price of a login")
         except LegacyError as error:
             self.found.trouble = error.advice
         except SourceError as error:
@@ -80,14 +84,13 @@ class Probe:
         inside = await self._let_in(connection, legacy, password)
         if inside is None:
             return
-        connection, user = inside
-        look = self._look(connection, user, password)
+        look = self._look(inside, password)
         try:
             await look.run()
         finally:
             await look.leave()
         if self._imap:
-            await self._pop3_side(user, password)
+            await self._pop3_side(password)
 
     # On the way
 
@@ -103,6 +106,10 @@ class Probe:
                 if isinstance(error, ServerRefused):
                     break  # it is there, and does not want to
                 continue
+            if self._takes_no_password(connection):
+                self.found.dead_ends.append(DeadEnd(way, _LOGIN_DISABLED, 'try `tls = "starttls"` or "implicit"'))
+                connection.abort()
+                continue
             self.found.way = way
             capabilities = [" ".join([name, *more]) for name, more in connection.capabilities.items()]
             self.found.server = Server(connection.greeting, sorted(capabilities), connection.encryption)
@@ -110,6 +117,11 @@ class Probe:
         first = self.found.dead_ends[0]
         self.found.trouble = f"{first.way}: {first.why}" + (f"; {first.remedy}" if first.remedy else "")
         return None
+
+    def _takes_no_password(self, connection: Pop3Connection | ImapConnection) -> bool:
+        """Does it say so before it is asked (RFC 3501 6.2.3)?"""
+        said = connection.capabilities
+        return self._imap and "LOGINDISABLED" in said and "AUTH=PLAIN" not in said
 
     async def _connect(self, legacy: Legacy) -> Pop3Connection | ImapConnection:
         if self._imap:
@@ -120,13 +132,13 @@ class Probe:
 
     async def _let_in(
         self, connection: Pop3Connection | ImapConnection, legacy: Legacy, password: Secret
-    ) -> tuple[Pop3Connection | ImapConnection, bytes] | None:
-        """The connection that was let in, and as whom; None where none was."""
+    ) -> Pop3Connection | ImapConnection | None:
+        """The connection that was let in; None where none was."""
         last = self.forms[-1]
         for form in self.forms:
             error = await self._tried(connection, form, password)
             if error is None:
-                return connection, form.user.encode()
+                return connection
             connection.abort()
             if form is last or not plainly_wrong(error):
                 self.found.trouble = self._refused(error)
@@ -171,22 +183,21 @@ class Probe:
 
     # Inside
 
-    def _look(self, connection: Pop3Connection | ImapConnection, user: bytes, password: Secret) -> Look:
+    def _look(self, connection: Pop3Connection | ImapConnection, password: Secret) -> Look:
         if isinstance(connection, ImapConnection):
             return FoldersLook(connection, self.found, self._reactor, self._told)
 
         async def second(drop: Maildrop) -> None:
-            await self._second(drop, settings(self._domain, self._timeout, self.found.way), user, password)
+            await self._second(drop, settings(self._domain, self._timeout, self.found.way), password)
 
         wanted = self._lock and len(self.found.attempts) < MOST
         if self._lock and not wanted:
-            drop_words = "both logins were needed to find out how to log in"
-            self.found.remarks.append(f"whether a second session may have the mailbox was not tried: {drop_words}")
+            self.found.remarks.append(f"whether a second session may have the mailbox was not tried: {_USED_UP}")
         return MaildropLook(connection, self.found, self._reactor, self._told, second if wanted else None)
 
-    async def _second(self, drop: Maildrop, legacy: Legacy, user: bytes, password: Secret) -> None:
+    async def _second(self, drop: Maildrop, legacy: Legacy, password: Secret) -> None:
         """Log in once more while the mailbox is open."""
-        form = next(attempt.login for attempt in self.found.attempts if attempt.answer is Answer.ACCEPTED)
+        form = self.found.attempts[-1].login
         try:
             other = await pop3_client.connect(self._reactor, legacy)
         except LegacyError as error:
@@ -201,7 +212,7 @@ class Probe:
         drop.lock_words = words_of(refused)
         drop.lock = Lock.ONE_SESSION if isinstance(refused, MaildropInUse) else Lock.REFUSED
 
-    async def _pop3_side(self, user: bytes, password: Secret) -> None:
+    async def _pop3_side(self, password: Secret) -> None:
         """Where the source is IMAP, UIDLs come from POP3, if it is open. Nobody logs in for it but with `--lock`."""
         self._told("looking whether POP3 is open beside IMAP")
         legacy = settings(self._domain, min(self._timeout, 10.0))
@@ -214,19 +225,24 @@ class Probe:
             )
             return
         if not (self._lock and len(self.found.attempts) < MOST):
-            self.found.uidls_by_pop3 = f"{where} is open; whether it lets the account in was not tried (--lock tries)"
+            why = _USED_UP if self._lock else "--lock tries"
+            self.found.uidls_by_pop3 = f"{where} is open; whether it lets the account in was not tried ({why})"
             await connection.quit()
             return
-        form = self.found.attempts[0].login
-        refused = await self._tried(connection, form, password)
+        self.found.uidls_by_pop3 = f"{where} {await self._pop3_says(connection, password)}"
+
+    async def _pop3_says(self, connection: Pop3Connection, password: Secret) -> str:
+        refused = await self._tried(connection, self.found.attempts[0].login, password)
         if refused is not None:
             connection.abort()
-            self.found.uidls_by_pop3 = f"{where} does not let the account in: {words_of(refused)}"
-            return
-        names = await connection.uidl()
-        told = "has no UIDLs" if names is None else f"gives UIDLs of {len(names)} messages"
-        self.found.uidls_by_pop3 = f"{where} {told}"
+            return f"does not let the account in: {words_of(refused)}"
+        try:
+            names = await connection.uidl()
+        except LegacyError as error:
+            connection.abort()
+            return f"gives no UIDLs: {error.text}"
         await connection.quit()
+        return "has no UIDLs" if names is None else f"gives UIDLs of {len(names)} messages"
 
 
 def can_be_sent(password: Secret) -> bool:

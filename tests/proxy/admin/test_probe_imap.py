@@ -106,6 +106,21 @@ class OverImap(ProbeCase):
         self.assertEqual((self.logins(server), [each.answer for each in found.attempts]), (1, [Answer.NOT_POSSIBLE]))
 
     @from_coroutine
+    async def test_a_server_that_takes_no_password_is_not_told_one(self) -> None:
+        server = self.serve_folders(capabilities=b"IMAP4rev1 LOGINDISABLED")
+        found = await self.looked()
+        self.assertEqual((self.logins(server), found.attempts), (0, []))
+        self.assertIn('(LOGINDISABLED); try `tls = "starttls"`', found.trouble)
+
+    @from_coroutine
+    async def test_pop3_breaks_off(self) -> None:
+        pop3 = self.beside(hang_up_at=frozenset({b"UIDL"}))
+        self.serve_folders()
+        found = await self.looked(pop3.port, lock=True)
+        self.assertIn("gives no UIDLs: the connection was closed by the server", found.uidls_by_pop3)
+        self.assertEqual(found.trouble, "")
+
+    @from_coroutine
     async def test_locked_and_busy_end_it(self) -> None:
         server = self.serve_folders()
         for number, (words, answer) in enumerate(

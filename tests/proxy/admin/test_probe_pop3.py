@@ -127,6 +127,15 @@ class Abilities(ProbeCase):
         self.assertEqual(found.trouble, "")
 
     @from_coroutine
+    async def test_bare_line_ends_are_a_habit_and_no_trouble(self) -> None:
+        box = [b"Subject: one\nDate: Tue, 14 Nov 2023 22:13:20 +0000\n\nhello\n"]
+        self.listening(QuirkyServer(box, Behaviour(password=PASSWORD), Habits(as_stored=True)))
+        found = await self.probed(timeout=0.2)
+        self.assertEqual(found.trouble, "")
+        self.assertIn("bare line feed: a move finds that out", found.remarks[-1])
+        self.assertEqual(self.box(found).messages, 1)
+
+    @from_coroutine
     async def test_another_answer_each_time(self) -> None:
         class Fickle(LegacyProtocol):
             def do_STAT(self, _rest: bytes) -> None:
