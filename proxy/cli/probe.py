@@ -110,7 +110,7 @@ def _promise(work: Probe, *, lock: bool) -> str:
         text += f", and as {others[0]} only if that is refused as a wrong password"
     if lock:
         text += "; where the first is let in, once more while it is there"
-    return f"{text}. Nothing is changed there."
+    return f"{text}. Mail there is only read."
 
 
 def _password(name: Name, *, from_stdin: bool) -> Secret:

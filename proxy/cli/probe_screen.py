@@ -173,7 +173,8 @@ def _day(seconds: int) -> str:
 def _speed(speed: Speed) -> str:
     how = "many asked for at once" if speed.at_once else "one by one"
     sample = f"{speed.messages:,} messages, {size(speed.octets)}, in {speed.seconds:.2f} s, {how}"
-    return f"{size(round(speed.rate))}/s ({sample}); round trip {speed.round_trip * 1000:.1f} ms"
+    milliseconds = speed.round_trip * 1000
+    return f"{size(round(speed.rate))}/s ({sample}); round trip {milliseconds:.{1 if milliseconds >= 1 else 2}f} ms"
 
 
 def _estimate(found: Probed, estimated: Estimate) -> Iterator[str]:

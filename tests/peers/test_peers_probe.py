@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.dialogues.fixtures import letter
 from tests.legacy.certificates import fingerprint_of
 from tests.legacy.dovecot import PASSWORD, Dovecot
+from tests.legacy.peer import Peer
+from tests.legacy.peers import PEERS
 
 pytestmark = pytest.mark.peers
 ROOT = Path(__file__).parents[2]
@@ -91,3 +95,18 @@ def test_over_imap_with_pop3_beside_it(legacy: Dovecot, tmp_path: Path, letters_
         "refused": "",
     }
     assert found["sample"]["messages"] == 8
+
+
+@pytest.mark.parametrize("server", [name for name in PEERS if name != "dovecot"])
+def test_other_servers(make_peer: Callable[[str], Peer], tmp_path: Path, server: str) -> None:
+    peer = make_peer(server)
+    peer.enrol("probed")
+    peer.deliver("probed", [letter(number) for number in range(1, 21)])
+    before = peer.stored("probed")
+    status, found = probe(tmp_path, f'port = {peer.pop3}\ntls = "none"', "probed@123.com")
+    assert (status, found["trouble"], found["remarks"]) == (0, "", [])
+    assert [login["answer"] for login in found["logins"]] == ["accepted"]
+    assert found["pop3"]["uidl"]["works"] and found["pop3"]["top"]["works"] and found["pop3"]["pipelining"]["works"]
+    assert (found["mailbox"]["messages"], found["mailbox"]["oldest"]) == (20, "2023-11-14T10:00:01Z")
+    after = peer.stored("probed")  # Courier notes in a file's name that it was fetched
+    assert sorted(after.values()) == sorted(before.values())

@@ -22,7 +22,7 @@ from tests.proxy.migration.scripted import folder, mail
 BOX = [mail(n) for n in range(1, 31)]
 PROMISE = (
     'At most two logins are tried at 127.0.0.1: as "li", and as "li@123.com" only if that is refused as a wrong '
-    "password. Nothing is changed there."
+    "password. Mail there is only read."
 )
 
 
@@ -122,7 +122,7 @@ class Commands(ProbeCase):
         database.close()
         ran = await self.ran("li@123.com")
         self.assertEqual(ran.status, 0)
-        self.assertIn(b'are tried at 127.0.0.1: as "u00317". Nothing', ran.err)
+        self.assertIn(b'are tried at 127.0.0.1: as "u00317". Mail', ran.err)
         self.assertEqual([line for line in server.commands if line.startswith(b"USER")], [b"USER u00317"])
 
     @from_coroutine
