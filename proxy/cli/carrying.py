@@ -7,7 +7,7 @@ its place for as long as it takes; nobody else can begin a daemon meanwhile.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,13 @@ import click
 from mailstore.accounts import Account, Accounts, State
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
+from mailstore.proofs import Proofs
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer, load_key
 from proxy.admin import passwords
 from proxy.admin.chosen import Chosen, NotServed, choose, obstacle
-from proxy.admin.passwords import BadPasswordFile
+from proxy.admin.passwords import BadPasswordFile, Given
+from proxy.admin.proving import NotProven, check
 from proxy.admin.watch import Watch
 from proxy.cli.showing import Showing, showing
 from proxy.config import Config
@@ -46,6 +48,7 @@ class Order:
     passwords: Path | None
     as_json: bool
     again: bool = False
+    force: bool = False  # many of a domain, proven or not
 
 
 def carry_out(config: Config, order: Order) -> int:
@@ -60,15 +63,26 @@ def carry_out(config: Config, order: Order) -> int:
         raise CannotCarry(f"{config.accounts_file}: {error}; run it as the user of serve") from None
     try:
         accounts = Accounts(database)
+        if not (order.again or order.force):
+            _check_proven(config, database, accounts, chosen, given)
         if given:
             _warn_of_readers(order.passwords)
             passwords.keep(accounts, Sealer(load_key(config.key_file)), given)
             chosen.names = list(dict.fromkeys([*chosen.names, *(one.name for one in given)]))
         return _Errand(config, database, accounts, order, chosen).run()
-    except MailstoreError as error:
+    except (MailstoreError, NotProven) as error:
         raise CannotCarry(str(error)) from None
     finally:
         database.close()
+
+
+def _check_proven(
+    config: Config, database: AccountsDatabase, accounts: Accounts, chosen: Chosen, given: Sequence[Given]
+) -> None:
+    """Nothing is begun, and no password kept, for many accounts of a domain that is not proven; those that are named
+    may be moved. Raises NotProven."""
+    unnamed = [one.name.domain for one in given if one.name not in chosen.names]
+    check(config, Proofs(database), accounts, [*chosen.domains, *unnamed])
 
 
 def _warn_of_readers(path: Path | None) -> None:

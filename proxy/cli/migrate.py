@@ -33,20 +33,30 @@ def _carry_out(order: Order) -> None:
     metavar="FILE",
     help="CSV of account,password: for accounts whose password is not known yet. The legacy server is asked once.",
 )
+@click.option("--force", is_flag=True, help="Also the many of a domain that no verified test account has proven.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
 @config_option
 def migrate(
-    accounts: tuple[str, ...], *, everything: bool, domains: tuple[str, ...], passwords: Path | None, as_json: bool
+    accounts: tuple[str, ...],
+    *,
+    everything: bool,
+    domains: tuple[str, ...],
+    passwords: Path | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Move each ACCOUNT now, and show how far it is.
 
     By the daemon, if it is running; by this process if not. Status 1 if not all of it is here at the end.
+
+    A domain's accounts are moved all together only when one of them was moved and verified before with the same
+    settings of its legacy server; those that are named one by one always are.
     """
     if not (accounts or everything or domains or passwords):
         raise click.UsageError("name accounts, or a domain with --domain, or give --all or --passwords")
     from proxy.cli.carrying import Order  # noqa: PLC0415
 
-    _carry_out(Order(accounts, domains, everything=everything, passwords=passwords, as_json=as_json))
+    _carry_out(Order(accounts, domains, everything=everything, passwords=passwords, as_json=as_json, force=force))
 
 
 @click.command()

@@ -12,6 +12,8 @@ from itertools import islice
 from typing import Any, Final, Literal
 
 from mailstore.accounts import Account, Accounts, State, Totals
+from proxy.admin.proving import Standing, line_of
+from proxy.admin.proving import as_json as proven_json
 
 Wanted = Literal["none", "troubled", "all"]  # which accounts are listed
 MOST_TROUBLES: Final = 20  # accounts that are under way or failed, listed without being asked for
@@ -24,12 +26,15 @@ class Report:
     domains: Mapping[str, Totals]
     accounts: Sequence[Account]
     paused: Mapping[str, int] = field(default_factory=dict)  # domains, and since when (seconds since 1970)
+    standings: Sequence[Standing] = ()  # has a test account's move been verified, of each domain that is served?
 
     def as_json(self, *, with_accounts: bool) -> dict[str, Any]:
-        """As `--json` prints it; `paused_domains` is there where there are any."""
+        """As `--json` prints it; `paused_domains` and `proven` are there where there are any."""
         found: dict[str, Any] = {"domains": {name: asdict(totals) for name, totals in self.domains.items()}}
         if self.paused:
             found["paused_domains"] = {name: _iso(since) for name, since in self.paused.items()}
+        if proven := proven_json(self.standings):
+            found["proven"] = proven
         if with_accounts:
             found["accounts"] = [self._account_json(account) for account in self.accounts]
         return found
@@ -46,6 +51,7 @@ class Report:
             figures["bytes"] = size(figures["bytes"])
             yield f"{name}  " + "  ".join(f"{key} {value}" for key, value in figures.items())
         yield from self.pauses()
+        yield from self.proofs()
         for account in self.accounts:
             yield account_line(account)
         if not with_accounts and len(self.accounts) >= MOST_TROUBLES:
@@ -56,6 +62,10 @@ class Report:
         for name, since in self.paused.items():
             yield f"{name} is paused since {_iso(since)}: its legacy server is not asked; mailferry resume {name}"
 
+    def proofs(self) -> Iterator[str]:
+        """A line for each domain."""
+        return map(line_of, self.standings)
+
 
 def report(
     configured: Sequence[str],
@@ -63,9 +73,10 @@ def report(
     only: str | None,
     wanted: Wanted,
     paused: Mapping[str, int] | None = None,
+    standings: Mapping[str, Standing] | None = None,
 ) -> Report:
-    """Look. `accounts` is None before the daemon's first start; `paused` are the domains that are, and since when.
-    Raises MailstoreError."""
+    """Look. `accounts` is None before the daemon's first start; `paused` are the domains that are, and since when;
+    `standings` are by domain. Raises MailstoreError."""
     totals = accounts.totals() if accounts is not None else {}
     names = [only] if only is not None else sorted({*configured, *totals})
     domains = {name: totals.get(name, Totals()) for name in names}
@@ -74,7 +85,8 @@ def report(
         listed = accounts.list(only)
     if wanted == "troubled":
         listed = islice(filter(_troubled, listed), MOST_TROUBLES)
-    return Report(domains, list(listed), {name: since for name, since in (paused or {}).items() if name in domains})
+    closed = {name: since for name, since in (paused or {}).items() if name in domains}
+    return Report(domains, list(listed), closed, [stands for n, stands in (standings or {}).items() if n in domains])
 
 
 def _troubled(account: Account) -> bool:

@@ -76,14 +76,17 @@ class _Looker:
         """Raises MailstoreError, PermissionError."""
         from mailstore.accounts import Accounts  # noqa: PLC0415
         from mailstore.database import AccountsDatabase  # noqa: PLC0415
+        from mailstore.proofs import Proofs  # noqa: PLC0415
         from mailstore.queue import Queue  # noqa: PLC0415
+        from proxy.admin.proving import standings  # noqa: PLC0415
         from proxy.cli.report import report  # noqa: PLC0415
 
         if self._database is None and self._config.accounts_file.exists():
             self._database = AccountsDatabase(self._config.accounts_file)
         accounts = Accounts(self._database) if self._database is not None else None
         paused = Queue(self._database).paused_domains() if self._database is not None else {}
-        return report(sorted(self._config.domains), accounts, self._only, self._wanted, paused)
+        stands = standings(self._config, Proofs(self._database) if self._database is not None else None)
+        return report(sorted(self._config.domains), accounts, self._only, self._wanted, paused, stands)
 
     def close(self) -> None:
         if self._database is not None:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mailstore.accounts import Account, State
+from proxy.admin.proving import line_of
 from proxy.cli.report import MOST_TROUBLES, Report, remark, size
 
 _COLOURS = {State.MOVING: "cyan", State.MOVED: "green", State.FINAL: "green", State.BLOCKED: "red"}
@@ -17,6 +18,7 @@ _COLOURS = {State.MOVING: "cyan", State.MOVED: "green", State.FINAL: "green", St
 def render(found: Report, *, with_accounts: bool) -> RenderableType:
     """The domains, and below them the accounts."""
     parts: list[RenderableType] = [_domains(found), *(Text(line, style="yellow") for line in found.pauses())]
+    parts += [Text(line_of(each), style="green" if each.proven else "yellow") for each in found.standings]
     if found.accounts:
         parts += [Text(), _accounts(found.accounts)]
         if not with_accounts and len(found.accounts) >= MOST_TROUBLES:

@@ -1,4 +1,5 @@
-"""`mailferry verify`: is everything here that the legacy server has? Changes nothing, here or there.
+"""`mailferry verify`: is everything here that the legacy server has? Changes nothing, here or there, but for a note
+of what is proven by it (`proxy.admin.proving`).
 
 Works beside a running daemon and without one. Status 1 unless every account that was asked for is whole, and was
 compared with its legacy server (or `--local` said not to).
@@ -24,6 +25,7 @@ from proxy.cli.options import config_option, configuration, give_up
 
 if TYPE_CHECKING:
     from mailstore.accounts import Account
+    from mailstore.proofs import Proof
     from proxy.admin.verify.outcome import Verification
     from proxy.admin.verify.passwords import Passwords
     from proxy.admin.verify.sample import How
@@ -126,7 +128,7 @@ def verify(**options: Any) -> None:
             to_file = wanted.csv_file if wanted.csv_file != "-" else None
             table = files.enter_context(Filing(to_file)) if to_file else None
             found = _run(config, accounts, passwords, wanted)
-            _tell(found, report, table, wanted)
+            _tell(found, _settle(config, found), report, table, wanted)
     except NotFiled as error:
         raise give_up(str(error)) from None
     if found.shortcoming:
@@ -243,7 +245,27 @@ def _screen(accounts: int, *, quiet: bool) -> Any:
     return Bars(accounts) if sys.stdout.isatty() else Lines()
 
 
-def _tell(found: Verification, report: Filing | None, table: Filing | None, wanted: Wanted) -> None:
+def _settle(config: Config, found: Verification) -> list[Proof]:
+    """What is proven by it and was not before."""
+    from mailstore.database import AccountsDatabase  # noqa: PLC0415
+    from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from mailstore.proofs import Proofs  # noqa: PLC0415
+    from proxy.admin.proving import settle  # noqa: PLC0415
+
+    try:
+        database = AccountsDatabase(config.accounts_file)
+        try:
+            return settle(config, Proofs(database), found)
+        finally:
+            database.close()
+    except MailstoreError as error:
+        click.echo(f"mailferry: what this proves cannot be written down: {error}", err=True)
+        return []
+
+
+def _tell(
+    found: Verification, proven: Sequence[Proof], report: Filing | None, table: Filing | None, wanted: Wanted
+) -> None:
     from proxy.admin.verify.exported import accounts_table, messages_table  # noqa: PLC0415
     from proxy.admin.verify.exported import as_json as exported  # noqa: PLC0415
     from proxy.admin.verify.text import report as lines  # noqa: PLC0415
@@ -258,6 +280,8 @@ def _tell(found: Verification, report: Filing | None, table: Filing | None, want
     if wanted.csv_file == "-":
         csv.writer(sys.stdout).writerows(rows)
     elif wanted.as_json:
-        click.echo(json.dumps(exported(found), ensure_ascii=False))
+        click.echo(json.dumps(exported(found, proven), ensure_ascii=False))
     else:
         conclusion(found)
+        for proof in proven:
+            click.echo(f"{proof.domain} is proven with {proof.account}: its other accounts may be moved")

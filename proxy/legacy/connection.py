@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
+from proxy.legacy.encryption import Encryption
 from proxy.legacy.errors import LegacyError, LegacyTimeout
 from proxy.legacy.settings import Legacy
 from proxy.legacy.wire import Wire
@@ -40,6 +41,11 @@ class LegacyConnection(Generic[S]):
         """Is this connection of no use any more?"""
         return self._session.wire.over is not None
 
+    @property
+    def encryption(self) -> Encryption | None:
+        """How it is encrypted; None where it is not, or is gone."""
+        return self._session.wire.encryption
+
     def pause(self, why: object = None) -> None:
         """Hand the sink no more for now. What was read already, at most 192 KiB, still comes."""
         self._session.wire.pause(why)
@@ -55,6 +61,11 @@ class LegacyConnection(Generic[S]):
     async def gone(self) -> None:
         """Returns when the connection is closed, after `abort` or whatever else ended it."""
         await self._session.wire.gone()
+
+    async def leave(self) -> None:
+        """Close the connection without a word, and return when it is closed: a server that takes note of what was
+        fetched does so with the farewell. Raises nothing."""
+        await self._leave(None)
 
     async def _leave(self, farewell: Awaitable[object] | None) -> None:
         """Close the connection once the server has answered to `farewell`, or at once where there is none, and return

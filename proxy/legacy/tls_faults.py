@@ -63,13 +63,13 @@ def not_pinned(leaf: x509.Certificate | None) -> TlsFailed:
 
 def not_for_host(leaf: x509.Certificate | None, legacy: Legacy) -> TlsFailed:
     """A certificate of somebody else, or one that names nobody as certificates have had to since 2017."""
-    names = ", ".join(_names(leaf)) if leaf is not None else ""
+    names = ", ".join(names_of(leaf)) if leaf is not None else ""
     reason = f"the certificate is not for {legacy.host}"
     if names:
         return TlsFailed(
             f"{reason} but for {names}", f"set `host` to a name that the certificate is for, or {_sure(leaf)}"
         )
-    called = f" (its common name, which does not count, is {_common_name(leaf)})" if leaf and _common_name(leaf) else ""
+    called = f" (its common name, which does not count, is {common_name(leaf)})" if leaf and common_name(leaf) else ""
     return TlsFailed(f"{reason}: it names no host{called}", _sure(leaf))
 
 
@@ -152,16 +152,17 @@ def _leaf(connection: SSL.Connection | None) -> x509.Certificate | None:
 
 def _described(leaf: x509.Certificate) -> str:
     """Whose it is and until when, for a person who compares."""
-    whose = ", ".join(_names(leaf)) or _common_name(leaf) or "nobody"
+    whose = ", ".join(names_of(leaf)) or common_name(leaf) or "nobody"
     return f"for {whose}, until {leaf.not_valid_after_utc.date().isoformat()}"
 
 
-def _common_name(leaf: x509.Certificate) -> str:
+def common_name(leaf: x509.Certificate) -> str:
+    """What a certificate calls its owner; no host is known by it any more. "" where it says nothing."""
     found = leaf.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return readable(str(found[0].value).encode())[:80] if found else ""
 
 
-def _names(leaf: x509.Certificate) -> list[str]:
+def names_of(leaf: x509.Certificate) -> list[str]:
     """Whom a certificate is for, at most five of them."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -25,6 +25,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from proxy.legacy.encryption import Encryption, encryption_of
 from proxy.legacy.errors import BareLineEnds, LegacyError, LegacyTimeout, LegacyUnreachable, TlsFailed
 from proxy.legacy.patience import Patience
 from proxy.legacy.settings import Legacy
@@ -121,6 +122,13 @@ class Wire(TransportUser, Generic[E]):
     @property
     def outstanding(self) -> bool:
         return self._machine.outstanding
+
+    @property
+    def encryption(self) -> Encryption | None:
+        """How it is encrypted; None where it is not, or is gone."""
+        if not (self.encrypted and self._up):
+            return None
+        return encryption_of(cast(Any, self.transport).getHandle())
 
     def take_bare_line_ends(self) -> None:
         """Lines of blocks may end in a bare LF, whatever those of answers do."""

@@ -164,24 +164,29 @@ def _lowest(domains: Iterable[Domain], key: str) -> int | None:
     return min((value for value in named if value is not None), default=None)
 
 
+def legacy_settings(domain: Domain, bandwidth: Bandwidth | None = None) -> Legacy:
+    """How a domain's legacy server is to be spoken to over POP3, as the configuration has it."""
+    legacy = domain.legacy
+    return Legacy(
+        host=legacy.host,
+        port=legacy.port,
+        tls=legacy.tls,
+        verify=legacy.verify,
+        ca=legacy.ca,
+        minimum=legacy.tls_minimum,
+        ciphers=legacy.ciphers,
+        fingerprints=legacy.fingerprint,
+        bandwidth=bandwidth,
+    )
+
+
 class LegacyServer:
     """One domain's legacy server: how to speak to it, and what was learnt of it."""
 
     def __init__(self, domain: Domain, host: LegacyHost, report: Callable[..., Any]) -> None:
-        legacy = domain.legacy
         self.host = host
-        self.login_name = legacy.login_name
-        self.settings = Legacy(
-            host=legacy.host,
-            port=legacy.port,
-            tls=legacy.tls,
-            verify=legacy.verify,
-            ca=legacy.ca,
-            minimum=legacy.tls_minimum,
-            ciphers=legacy.ciphers,
-            fingerprints=legacy.fingerprint,
-            bandwidth=host.bandwidth,
-        )
+        self.login_name = domain.legacy.login_name
+        self.settings = legacy_settings(domain, host.bandwidth)
         self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
 
 

@@ -30,8 +30,7 @@ class Identity:
     @property
     def fingerprint(self) -> str:
         """As `openssl x509 -fingerprint -sha256` prints it, behind "sha256:"."""
-        found = x509.load_pem_x509_certificate(self.certificate)
-        return "sha256:" + found.fingerprint(hashes.SHA256()).hex(":").upper()
+        return _fingerprint(self.certificate)
 
     def options(self, newest: int | None = None, ciphers: str = "", dh: bytes = b"") -> Any:
         """What a Twisted server needs to be this one, with no version of TLS after `newest`, only these `ciphers`, and
@@ -129,6 +128,16 @@ class Authority:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([_entry(n) for n in names]), False)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def fingerprint_of(file: Path) -> str:
+    """Of a certificate's PEM file, in the same form."""
+    return _fingerprint(file.read_bytes())
+
+
+def _fingerprint(certificate: bytes) -> str:
+    found = x509.load_pem_x509_certificate(certificate)
+    return "sha256:" + found.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def _named(name: str) -> x509.Name:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from mailstore.proofs import Proof
 from proxy.admin.verify.kinds import Finding, Kind
 from proxy.admin.verify.outcome import AccountOutcome, Verification
 
@@ -23,8 +24,8 @@ _MESSAGE: Final = ("account", "folder", "position", "uidl", "octets", "uid", "ki
 Cell = str | int | float | None
 
 
-def as_json(found: Verification) -> dict[str, Any]:
-    """As `--json` prints it: see README."""
+def as_json(found: Verification, proven: Sequence[Proof] = ()) -> dict[str, Any]:
+    """As `--json` prints it: see README. `proven` is what was not proven before: see `proxy.admin.proving`."""
     said, how = found.circumstances, found.circumstances.how
     return {
         "verdict": found.verdict.value,
@@ -38,6 +39,7 @@ def as_json(found: Verification) -> dict[str, Any]:
         "how": {"legacy": how.legacy, "content": how.content, "sample": how.sample, "seed": how.seed},
         "verdicts": {verdict.value: count for verdict, count in sorted(found.verdicts().items())},
         "counts": {kind.value: count for kind, count in found.counts().items()},
+        "proven": {proof.domain: proof.account for proof in proven},
         "accounts": [_account_json(account) for account in found.accounts],
     }
 

@@ -80,14 +80,20 @@ class Connection(LegacyConnection[Session]):
         """What the server announced last, names in capitals; of POP3's they would have arguments."""
         return dict.fromkeys(self._session.capabilities, ())
 
+    @property
+    def greeting(self) -> str:
+        """What the server said first, readable: which software it is, if it says."""
+        return self._session.greeting
+
     def one_at_a_time(self) -> None:
         """From now on no command goes out before the one before it is answered."""
         self._session.pipelining = False
 
-    async def login(self, user: bytes, password: Secret) -> None:
+    async def login(self, user: bytes, password: Secret, *, once: bool = False) -> None:
         """Check a password. Raises LoginRejected (wrong), MaildropInUse, LegacyBusy, LoginNotPossible, or another
-        LegacyError. A name or password that IMAP cannot carry is LoginRejected."""
-        await log_in(self._session, user, password)
+        LegacyError. A name or password that IMAP cannot carry is LoginRejected. `once`: by one command, whatever it is
+        answered."""
+        await log_in(self._session, user, password, once=once)
 
     async def folders(self) -> list[Folder]:
         """All folders of the user's own, also those that hold no messages. INBOX first."""

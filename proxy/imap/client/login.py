@@ -43,8 +43,9 @@ def check_sendable(user: bytes, password: Secret) -> None:
         raise LoginRejected("the name or the password cannot be sent over IMAP")
 
 
-async def log_in(session: Session, user: bytes, password: Secret) -> None:
-    """Raises what `refusals.refusal` makes of NO and BAD, or another LegacyError."""
+async def log_in(session: Session, user: bytes, password: Secret, *, once: bool = False) -> None:
+    """Raises what `refusals.refusal` makes of NO and BAD, or another LegacyError. `once`: nothing is tried after a
+    refusal."""
     check_sendable(user, password)
     secret = password.reveal()
     able = mechanisms(session.capabilities, ascii_only=user.isascii() and secret.isascii())
@@ -52,6 +53,8 @@ async def log_in(session: Session, user: bytes, password: Secret) -> None:
         text = "the server takes no password on this connection (LOGINDISABLED)"
         remedy = "" if session.wire.encrypted else '; try `tls = "starttls"` or "implicit"'
         raise LoginNotPossible(text + remedy)
+    if once:
+        able = able[:1]
     for last, mechanism in zip([*[False] * (len(able) - 1), True], able, strict=True):
         reply = await _attempt(session, mechanism, user, secret)
         if reply.ok:

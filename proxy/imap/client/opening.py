@@ -43,6 +43,7 @@ async def _be_greeted(session: Session) -> None:
         raise LoginNotPossible("the server lets this machine in without a password, so it cannot check any (PREAUTH)")
     if not reply.ok:
         raise unwelcome(reply)
+    session.greeting = reply.text
     session.capabilities = capabilities_in(reply) or NO_CAPABILITIES
 
 

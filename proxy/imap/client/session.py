@@ -26,6 +26,7 @@ class Session:
     def __init__(self, wire: Wire[Expectation]) -> None:
         self.wire = wire
         wire.idle = self._next
+        self.greeting = ""  # the server's words, readable
         self.capabilities: Capabilities = NO_CAPABILITIES
         self.pipelining = True
         self._number = 0

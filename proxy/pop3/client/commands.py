@@ -18,7 +18,7 @@ _UNSENDABLE = re.compile(rb"[\r\n\0]")
 
 
 class Verb(enum.Enum):
-    """What a client may say (RFC 1939, 2449, 2595, 5034, 6856)."""
+    """What a client may say (RFC 1939, 2449, 2595, 5034, 6856; LAST is of RFC 1460)."""
 
     USER = b"USER"
     PASS = b"PASS"
@@ -30,6 +30,7 @@ class Verb(enum.Enum):
     STAT = b"STAT"
     LIST = b"LIST"
     UIDL = b"UIDL"
+    LAST = b"LAST"
     RETR = b"RETR"
     TOP = b"TOP"
     NOOP = b"NOOP"

@@ -28,11 +28,19 @@ from proxy.pop3.client.asking import Line
 from proxy.pop3.client.commands import Verb, command
 from proxy.pop3.client.errands import Agenda, Errands, HeaderSink
 from proxy.pop3.client.login import ClosedBeforePassword, attempt, check_sendable, mechanisms
-from proxy.pop3.client.opening import open_session
+from proxy.pop3.client.opening import CAPA_LIMIT, open_session
 from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.protocol import ClientProtocol, Expectation
 from proxy.pop3.client.refusals import declined, unsupported
-from proxy.pop3.client.replies import Capabilities, Listing, Reply, octets, parse_count, parse_stat
+from proxy.pop3.client.replies import (
+    Capabilities,
+    Listing,
+    Reply,
+    octets,
+    parse_capabilities,
+    parse_count,
+    parse_stat,
+)
 from proxy.pop3.client.retrieval import Retrieval, Sink
 from proxy.pop3.client.session import Session
 from proxy.wire.door import Secret
@@ -113,6 +121,19 @@ class Connection(LegacyConnection[Session]):
     async def count(self) -> int | None:
         """Messages in the mailbox by STAT; None where it does not say, or says nonsense: nothing depends on it."""
         reply = await self._session.line(Verb.STAT, slow=True)
+        return parse_count(reply.words) if reply.ok else None
+
+    async def capa(self) -> Capabilities | None:
+        """What CAPA lists now: behind a login that may be more, and other limits (RFC 2449 5 and 6); None where it
+        lists nothing any more. What is known of this connection stays as it is."""
+        taken: list[bytes] = []
+        refused = await self._session.block(Verb.CAPA, take=taken.append, limit=CAPA_LIMIT)
+        return None if refused else parse_capabilities(b"".join(taken))
+
+    async def last(self) -> int | None:
+        """The number of the last message that was fetched, as servers of RFC 1460 know it; None where it has no
+        LAST."""
+        reply = await self._session.line(Verb.LAST)
         return parse_count(reply.words) if reply.ok else None
 
     async def list_sizes(self) -> dict[int, int | None]:

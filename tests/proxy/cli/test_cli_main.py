@@ -20,7 +20,7 @@ hots = "x"
 def test_help_names_the_commands() -> None:
     result = mailferry("--help")
     assert result.exit_code == 0
-    for command in ("serve", "check", "status", "migrate", "pause", "resume", "retry", "verify", "demo"):
+    for command in ("serve", "check", "status", "migrate", "pause", "resume", "retry", "verify", "probe", "demo"):
         assert f"\n  {command} " in result.stdout
 
 

@@ -21,9 +21,9 @@ class MigrateCase(CompanyTestCase):
     def run_async(self, test: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
         return ensureDeferred(test)
 
-    def known(self, *names: str) -> tuple[str, str]:
-        """Options that give these accounts' passwords."""
-        return "--passwords", self.passwords(*(f"{name}@123.com,{WORD}" for name in names))
+    def known(self, *names: str) -> tuple[str, ...]:
+        """Options that give these accounts' passwords, whether or not their domain is proven."""
+        return "--force", "--passwords", self.passwords(*(f"{name}@123.com,{WORD}" for name in names))
 
 
 class WithoutDaemon(MigrateCase):
@@ -38,7 +38,7 @@ class WithoutDaemon(MigrateCase):
             self.assertEqual({name: a.state for name, a in self.accounts().items()}["li@123.com"], State.MOVED)
             self.assertEqual((server.passwords, server.deletions), (2, 0))
             server.mailboxes[b"li"].append(mail(11))
-            ran = await self.mailferry("migrate", "--all", "--json")
+            ran = await self.mailferry("migrate", "--all", "--force", "--json")
             self.assertEqual(ran.events[-1], {"event": "end", "over": True, "here": 2, "accounts": 2})
             self.assertEqual(self.accounts()["li@123.com"].messages_done, 11)
 
@@ -48,7 +48,7 @@ class WithoutDaemon(MigrateCase):
         async def test() -> None:
             server = self.serve_old_mail(BOXES)
             file = self.passwords(f"anna@123.com,{WORD}", "li@123.com,wrong")
-            ran = await self.mailferry("migrate", "nobody@123.com", "--passwords", file)
+            ran = await self.mailferry("migrate", "nobody@123.com", "--force", "--passwords", file)
             self.assertEqual((ran.status, ran.err), (1, ""))
             self.assertEqual(
                 sorted(ran.lines),
@@ -59,7 +59,7 @@ class WithoutDaemon(MigrateCase):
                     "nobody@123.com  not here  there is no such account here yet: give its password with --passwords",
                 ],
             )
-            ran = await self.mailferry("migrate", "--domain", "123.com")
+            ran = await self.mailferry("migrate", "--domain", "123.com", "--force")
             self.assertEqual(ran.status, 0)
             self.assertIn("1 more account is not asked for", ran.lines[0])
             self.assertEqual(server.passwords, 3)  # the wrong one was sent once

@@ -82,6 +82,8 @@ def test_plain_lines_in_a_pipe_say_who_failed_and_why(tmp_path: Path) -> None:
     assert result.stdout.splitlines() == [
         "123.com  accounts 3  waiting 1  moving 1  moved 1  final 0  blocked 0  messages 210  bytes 1.0 MB",
         "456.com  accounts 0  waiting 0  moving 0  moved 0  final 0  blocked 0  messages 0  bytes 0 B",
+        "123.com is not proven: no account's whole move was verified yet",
+        "456.com is not proven: no account's whole move was verified yet",
         "li@123.com  moving  messages 200 of 500  bytes 1.0 MB of 2.5 MB  the old server closed the connection; "
         "next try 2023-11-14T22:15:20Z",
     ]
@@ -137,8 +139,8 @@ def test_many_failures_are_not_all_listed_unasked(tmp_path: Path) -> None:
     with_accounts(tmp_path, fill)
     file = configuration(tmp_path)
     lines = mailferry("status", "--config", file).stdout.splitlines()
-    assert (len(lines), lines[-1]) == (2 + 20 + 1, "more with --accounts")
-    assert len(mailferry("status", "--accounts", "--config", file).stdout.splitlines()) == 2 + 30
+    assert (len(lines), lines[-1]) == (4 + 20 + 1, "more with --accounts")
+    assert len(mailferry("status", "--accounts", "--config", file).stdout.splitlines()) == 4 + 30
 
 
 def test_a_database_that_cannot_be_read(tmp_path: Path) -> None:

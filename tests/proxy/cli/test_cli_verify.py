@@ -89,6 +89,7 @@ class Commands(VerifyCase):
             [
                 "user@123.com  whole  legacy 30  ledger 30  here 30  files 30  fetched again 20",
                 "verdict: whole  accounts 1  whole 1  whole with notes 0  incomplete 0  not compared 0",
+                "123.com is proven with user@123.com: its other accounts may be moved",
             ],
         )
 
