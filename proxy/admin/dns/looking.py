@@ -162,8 +162,8 @@ class _OneLook:
     ) -> dict[Key, dict[Server, Answer]]:
         """Everybody's answers to all questions.
 
-        Resolvers are not asked for what an authority has not: they would keep that for as long as the zone says, and then
-        hide the record that its administrator is about to make.
+        Resolvers are not asked for what an authority has not: they would keep that for as long as the zone says, and
+        then hide the record that its administrator is about to make.
         """
         keys = wanted.keys(self._config, self._domain, self._asked)
         homes = {key: max((z for z in zones if within(key.name, z.apex)), key=_depth, default=None) for key in keys}

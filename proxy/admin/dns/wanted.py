@@ -177,7 +177,7 @@ def _about_legacy(config: Config, domain: str, asked: Asked) -> Iterator[Remark]
         if served.ascii_name == domain and host in {config.hostname, *asked.hosts}:
             yield Remark(
                 "mistake",
-                f"`legacy.host` is {host}, which is to lead here: write the old server's address, or another name of it, "
+                f"`legacy.host` is {host}, which is to lead here: write the old server's address or another name of it "
                 "before that is changed, or mailferry asks itself for old mail",
             )
 
@@ -187,7 +187,7 @@ def _about_host(config: Config, asked: Asked, now: Answer | None) -> Iterator[Re
         return
     if not now.content:
         yield Remark("advice", f"{config.hostname} has no address yet: --address says which it should be")
-    others = [address for address in sorted(now.values) if not _is_here(address)]
+    others = [address for address in sorted(now.values) if not is_here(address)]
     if others and len(others) == len(now.values):
         text = (
             f"{config.hostname} leads to {', '.join(others)}, which is no address of this machine: right where a proxy "
@@ -195,7 +195,7 @@ def _about_host(config: Config, asked: Asked, now: Answer | None) -> Iterator[Re
         yield Remark("advice", f"{text}or a translated address is in front of it; --address says what it should be")
 
 
-def _is_here(address: str) -> bool:
+def is_here(address: str) -> bool:
     """Is it an address of this machine? Nothing is sent."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
