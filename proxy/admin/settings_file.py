@@ -27,9 +27,10 @@ _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
 def change(path: Path, changes: Mapping[Keys, Any], remarks: Mapping[Keys, str] | None = None) -> None:
-    """Set each key, given as its path of tables, to a value. `remarks` are comments, of one line or more, that
-    come behind a key's line; one that is there already is not written again. Tables that are not there are made; a domain is found by whichever
-    spelling the file has.
+    """Set each key, given as its path of tables, to a value.
+
+    Tables that are not there are made; a domain is found by whichever spelling the file has. `remarks` are comments, of
+    one line or more, that come behind a key's line; one that is there already is not written again.
 
     Raises ConfigErrors where the file would not be right with it, or is not now, and OSError; then it is as it was.
     """

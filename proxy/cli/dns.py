@@ -52,7 +52,7 @@ def dns(domain: str, *, zone: bool, watch: bool, every: int, as_json: bool, **op
     config = configuration()
     from proxy.admin.dns.delegation import NotFound  # noqa: PLC0415 - dnspython takes a tenth of a second
 
-    looker = _looker(config, domain, **options)
+    looker = _looker(config, domain, caches=not zone, **options)
     try:
         if watch:
             _watch(looker, every, as_json=as_json)
@@ -82,6 +82,7 @@ def _looker(
     hosts: tuple[str, ...],
     authority: str | None,
     authority_port: int,
+    caches: bool,
 ) -> Looker:
     """What was asked for, understood; otherwise the command ends."""
     from ipaddress import ip_address  # noqa: PLC0415
@@ -106,7 +107,7 @@ def _looker(
     except (Unfit, ValueError) as error:
         raise click.UsageError(str(error)) from None
     memory = config.state / "dns" / f"{name}.json"
-    return Looker(config, name, asked, listed, memory, authority_port, fixed)
+    return Looker(config, name, asked, listed, memory, authority_port, fixed, caches)
 
 
 def _fixed(text: str) -> Server:

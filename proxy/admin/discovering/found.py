@@ -133,8 +133,8 @@ def _remarks(config: Config | None, places: Places, ours: Iterable[Place], answe
         remarks.append(f"{', '.join(hosts)}: leads to this server itself, so it was left out")
     if config is not None and any(candidate.place.host == config.hostname for candidate in answering):
         remarks.append(
-            f"{config.hostname} is this server's own name: once DNS has moved it leads here, so `legacy.host` has to be the "
-            "old server's address, or another name of it"
+            f"{config.hostname} is this server's own name: once DNS has moved it leads here, so write the old server's "
+            "address, or another name of it, as `legacy.host`"
         )
     remarks += [f"{host}, which the configuration names, has no address" for host in places.lost]
     if not places.addresses:

@@ -36,13 +36,11 @@ _TYPES: Final = {
 
 
 class NoAnswer(Exception):
-    """The text says why, as the end of a sentence that begins with the server. `heard`: it said something all the
-    same."""
+    """The text says why, as the end of a sentence that begins with the server."""
 
-    def __init__(self, text: str, *, heard: bool = True) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
-        self.heard = heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def message(server: Server, name: str, rdtype: RdataType, limit: Limit) -> dns.m
     """The server's answer, whatever it says. Raises NoAnswer."""
     left = limit.question
     if left <= 0:
-        raise NoAnswer("was not asked: the time was over", heard=False)
+        raise NoAnswer("was not asked: the time was over")
     end = time.monotonic() + left
     edns = True
     for first in (True, False):
@@ -81,12 +79,12 @@ def message(server: Server, name: str, rdtype: RdataType, limit: Limit) -> dns.m
         except (dns.exception.DNSException, EOFError, ValueError) as error:
             raise NoAnswer(f"answers what is no DNS ({type(error).__name__})") from None
         except OSError as error:
-            raise NoAnswer(f"cannot be reached: {error.strerror or 'network error'}", heard=False) from None
+            raise NoAnswer(f"cannot be reached: {error.strerror or 'network error'}") from None
         if answer.rcode() in {dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS} and edns and first:
             edns = False  # it may know nothing of EDNS (RFC 6891 7)
             continue
         return answer
-    raise NoAnswer(f"does not answer within {left:.0f} seconds", heard=False)
+    raise NoAnswer(f"does not answer within {max(1, round(left))} s")
 
 
 def _asked(query: dns.message.Message, server: Server, end: float, *, first: bool) -> dns.message.Message:
@@ -109,7 +107,7 @@ def checked(server: Server, name: str, rdtype: RdataType, limit: Limit) -> dns.m
         return said
     if any(rrset.rdtype == RdataType.NS for rrset in said.authority) and not said.answer:
         further = next(rrset for rrset in said.authority if rrset.rdtype == RdataType.NS)
-        raise NoAnswer(f"refers to the servers of {further.name.to_text(omit_final_dot=True) or 'the root'} instead")
+        raise NoAnswer(f"refers to the servers of {_named(further.name).strip('.') or 'the root'} instead")
     raise NoAnswer("is no authority for it")
 
 

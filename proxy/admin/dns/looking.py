@@ -95,6 +95,7 @@ class Looker:
     memory: Path
     port: int = 53  # of authoritative servers
     fixed: Server | None = None  # stands for all of them
+    caches: bool = True  # are resolvers asked what they have?
 
     def look(self, now: int) -> Look:
         """Raises NotFound where nobody could be asked about the domain."""
@@ -171,7 +172,8 @@ class _OneLook:
         found: dict[Key, dict[Server, Answer]] = {key: {} for key in keys}
         self._ask(known, found)
         absent = {key for key, said in found.items() if any(not a.content and not a.trouble for a in said.values())}
-        self._ask([(server, key) for key in keys if key not in absent for server in resolvers], found)
+        asked = [key for key in keys if key not in absent and (self._looker.caches or not _heard(found[key]))]
+        self._ask([(server, key) for key in asked for server in resolvers], found)
         return {key: _followed(answers) for key, answers in found.items()}
 
     def _ask(self, questions: Sequence[tuple[Server, Key]], found: Mapping[Key, dict[Server, Answer]]) -> None:
@@ -258,6 +260,10 @@ class _OneLook:
 def spelled_time(seconds: int) -> str:
     """In UTC, to the minute."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _heard(answers: Mapping[Server, Answer]) -> bool:
+    return any(not answer.trouble for answer in answers.values())
 
 
 def _depth(zone: Zone) -> int:
