@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("domain")
 @click.option("--write", is_flag=True, help="Put the best one into the configuration.")
-@click.option("--resolver", "given", multiple=True, metavar="ADDR[:PORT]", help="Ask this one too; may be repeated.")
+@click.option("--resolver", "given", multiple=True, metavar="ADDR[:PORT]", help="Ask this one; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--at", "ports", multiple=True, hidden=True, help="USUAL=PORT: where a port is, in tests.")
 @config_option
@@ -32,14 +32,14 @@ def discover(domain: str, *, write: bool, given: tuple[str, ...], as_json: bool,
     from proxy.admin.discovering.found import discover as look  # noqa: PLC0415 - dnspython, OpenSSL
     from proxy.admin.discovering.places import World  # noqa: PLC0415
     from proxy.admin.dns.asking import NoAnswer  # noqa: PLC0415
-    from proxy.admin.dns.looking import resolvers  # noqa: PLC0415
+    from proxy.admin.dns.looking import named, resolvers  # noqa: PLC0415
     from proxy.config.mistakes import Unfit  # noqa: PLC0415
     from proxy.config.names import ascii_name  # noqa: PLC0415
 
     try:
         name = ascii_name(domain)
         moved = {int(usual): int(port) for usual, _, port in (text.partition("=") for text in ports)}
-        world = World(resolvers(config, given), moved)
+        world = World(named(given) or resolvers(config, ()), moved)
     except Unfit as error:
         raise click.UsageError(str(error)) from None
     try:

@@ -192,3 +192,15 @@ def open_udp(address: str, port: int) -> socket.socket:
     taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     taken.bind((address, port))
     return taken
+
+
+def received(taken: socket.socket) -> int:
+    """How many questions came so far."""
+    taken.setblocking(False)
+    number = 0
+    try:
+        while taken.recv(4096):
+            number += 1
+    except BlockingIOError:
+        pass
+    return number

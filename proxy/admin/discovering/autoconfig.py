@@ -9,9 +9,12 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 from xml.etree.ElementTree import Element, ParseError
 
@@ -87,7 +90,7 @@ def _why(error: Exception) -> str:
 def _get(scheme: str, host: str, address: str, port: int, path: str) -> bytes:
     """Raises Unreadable, OSError, HTTPException."""
     end = time.monotonic() + SECONDS
-    with socket.create_connection((address, port), CONNECTING) as plain:
+    with socket.create_connection((address, port), CONNECTING) as plain, _cut_off(plain):
         line = plain
         line.settimeout(SECONDS)
         if scheme == "https":
@@ -102,6 +105,26 @@ def _get(scheme: str, host: str, address: str, port: int, path: str) -> bytes:
             if answer.status != 200:
                 raise http.client.HTTPException(str(answer.status))
             return _body(answer, line, end)
+
+
+@contextmanager
+def _cut_off(connection: socket.socket) -> Iterator[None]:
+    """However slowly the server talks: past its time the connection is at its end."""
+    other = connection.dup()
+    timer = threading.Timer(SECONDS, partial(_shut, other))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        other.close()
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):  # the server was first
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _body(answer: http.client.HTTPResponse, line: socket.socket, end: float) -> bytes:

@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from proxy.admin.discovering import autoconfig
@@ -96,6 +96,7 @@ def gather(domain: str, world: World, limit: Limit, *, configured: Iterable[Plac
     """Look in DNS and autoconfig. Raises NoAnswer where no resolver answers."""
     places = Places()
     with ThreadPoolExecutor(16) as pool:
+        world = replace(world, resolvers=_answering(domain, world, limit, pool))
         exchanges = pool.submit(_exchanges, domain, world, limit)
         services = [pool.submit(_service, f"{name}.{domain}", world, limit) for name, *_ in _SERVICES]
         told = pool.submit(_autoconfig, domain, world, limit)
@@ -119,16 +120,24 @@ def gather(domain: str, world: World, limit: Limit, *, configured: Iterable[Plac
     return places
 
 
+def _answering(domain: str, world: World, limit: Limit, pool: ThreadPoolExecutor) -> list[Server]:
+    """The resolvers that answer: a dead one is waited for once. Raises NoAnswer where none does."""
+    heard = list(pool.map(lambda server: asking.answer(server, Key(domain, "MX"), limit), world.resolvers))
+    alive = [server for server, answer in zip(world.resolvers, heard, strict=True) if not answer.trouble]
+    if not alive:
+        troubles = [f"{server} {answer.trouble}" for server, answer in zip(world.resolvers, heard, strict=True)]
+        raise NoAnswer("; ".join(troubles) or "no resolver is known")
+    return alive
+
+
 def _exchanges(domain: str, world: World, limit: Limit) -> list[str]:
-    """The hosts of MX, the preferred one first. Raises NoAnswer where no resolver answers."""
-    trouble = "no resolver is known"
+    """The hosts of MX, the preferred one first."""
     for server in world.resolvers:
         found = asking.answer(server, Key(domain, "MX"), limit)
         if not found.trouble:
             pairs = sorted((int(value.split()[0]), value.split()[1].rstrip(".")) for value in found.values)
             return [host for _, host in pairs if host]
-        trouble = f"{server} {found.trouble}"
-    raise NoAnswer(trouble)
+    return []
 
 
 def _service(name: str, world: World, limit: Limit) -> list[tuple[str, int]]:

@@ -70,18 +70,23 @@ class Look:
 def resolvers(config: Config | None, given: Iterable[str]) -> list[Server]:
     """Those of the configuration, or else this machine's, and those that are given. Raises Unfit for what is no
     address."""
-    texts = list(config.resolvers) if config is not None else []
-    addresses = [resolver_address(text) for text in texts] or _system()
-    addresses += [resolver_address(text) for text in given]
+    found = named(config.resolvers if config is not None else ()) or _system()
+    return list(dict.fromkeys([*found, *named(given)]))
+
+
+def named(given: Iterable[str]) -> list[Server]:
+    """Resolvers by their addresses. Raises Unfit."""
+    addresses = [resolver_address(text) for text in given]
     return [Server("", address, port, authority=False) for address, port in dict.fromkeys(addresses)]
 
 
-def _system() -> list[tuple[str, int]]:
+def _system() -> list[Server]:
     try:
         found = dns.resolver.Resolver()
     except dns.resolver.NoResolverConfiguration:
         return []
-    return [(str(address), found.port) for address in found.nameservers if "://" not in str(address)]
+    addresses = [str(address) for address in found.nameservers if "://" not in str(address)]
+    return [Server("", address, found.port, authority=False) for address in addresses]
 
 
 @dataclass(frozen=True, slots=True)
