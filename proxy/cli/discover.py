@@ -39,7 +39,7 @@ def discover(domain: str, *, write: bool, given: tuple[str, ...], as_json: bool,
     try:
         name = ascii_name(domain)
         moved = {int(usual): int(port) for usual, _, port in (text.partition("=") for text in ports)}
-        world = World(named(given) or resolvers(config, ()), moved)
+        world = World(named(given) or resolvers(config, ()), ports=moved)
     except Unfit as error:
         raise click.UsageError(str(error)) from None
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -147,26 +148,36 @@ def _show(look: Look, *, as_json: bool) -> None:
 
 
 def _watch(looker: Looker, every: int, *, as_json: bool) -> None:
-    """Raises NotFound, KeyboardInterrupt."""
+    """Until all is right. Raises NotFound where the first look finds nobody to ask; KeyboardInterrupt."""
     if not as_json and sys.stdout.isatty():
         from rich.live import Live  # noqa: PLC0415
 
-        from proxy.cli.dns_screen import render  # noqa: PLC0415
+        from proxy.cli.dns_screen import render, render_brief  # noqa: PLC0415
 
-        look = looker.look(int(time.time()))
-        with Live(render(look), auto_refresh=False) as live:
-            while not look.right:
-                time.sleep(every)
-                look = looker.look(int(time.time()))
-                live.update(render(look), refresh=True)
+        with Live(auto_refresh=False, transient=True) as live:
+            for look in _looks(looker, every):
+                live.update(render_brief(look), refresh=True)
+        live.console.print(render(look))
         return
     said: list[str] = []
-    while True:
-        look = looker.look(int(time.time()))
+    for look in _looks(looker, every):
         said = _show_changes(look, said, as_json=as_json)
-        if look.right:
-            return
+
+
+def _looks(looker: Looker, every: int) -> Iterator[Look]:
+    """One after the other; the last one is right. When nobody can be asked for a while, that is not the end."""
+    from proxy.admin.dns.delegation import NotFound  # noqa: PLC0415
+
+    look = looker.look(int(time.time()))
+    yield look
+    while not look.right:
         time.sleep(every)
+        try:
+            look = looker.look(int(time.time()))
+        except NotFound as error:
+            click.echo(f"mailferry: {error}", err=True)
+            continue
+        yield look
 
 
 def _show_changes(look: Look, said: list[str], *, as_json: bool) -> list[str]:

@@ -13,7 +13,7 @@ from proxy.admin.dns.wanted import shown
 WORDS: Final[dict[State, str]] = {
     "right": "right",
     "not changed": "not changed",
-    "cached": "changed, still cached",
+    "cached": "still cached",
     "wrong": "wrong",
     "missing": "missing",
     "not reachable": "nobody could say",

@@ -151,8 +151,8 @@ class Unbound(NameServer):
 server:
   interface: {address}@{port}
   port: {port}
-  outgoing-interface: 127.0.0.1
-  access-control: 127.0.0.0/8 allow
+  outgoing-interface: {address}
+  access-control: {address}/8 allow
   do-not-query-localhost: no
   do-daemonize: no
   do-ip6: no

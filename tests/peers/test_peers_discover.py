@@ -194,6 +194,16 @@ def test_this_server_itself_is_left_out(setting: Setting) -> None:
     assert "pop.123.com: leads to this server itself, so it was left out" in found["remarks"]
 
 
+def test_this_servers_own_name_comes_last_since_it_will_lead_here(setting: Setting) -> None:
+    setting.config.write_text(setting.config.read_text().replace("new.123.com", "mail.123.com"))
+    setting.serve("mail IN A 127.0.0.1\nmx9 IN A 127.0.0.1\n@ IN MX 10 mx9\n")
+    found = setting.found()
+    assert [c["host"] for c in found["candidates"][:4]] == ["mx9.123.com"] * 2 + ["mail.123.com"] * 2
+    assert any(
+        text.startswith("mail.123.com is this server's own name: once DNS has moved") for text in found["remarks"]
+    )
+
+
 def test_no_resolver_that_answers(setting: Setting) -> None:
     setting.knot.stop()
     ran = setting.discover()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.legacy.certificates import Authority
 from tests.peers.nameservers import Addresses, Knot, Unbound, open_udp, received
 from tests.peers.needs import needed
 
@@ -189,7 +190,7 @@ def test_changed_but_cached_and_until_when(world: World) -> None:
     assert left <= elsewhere <= 900, "and caches that nobody asked may have taken it a moment before the change"
     assert ran.json["cached_until"] == max(r["cached_elsewhere_until"] or "" for r in ran.json["records"])
     text = world.dns("--address", NEW).out
-    assert f"mail.123.com  A  changed, still cached  {NEW}" in text
+    assert f"mail.123.com  A  still cached  {NEW}" in text
     assert f": still {OLD}, until 20" in text
     assert "\nthe last cache forgets what was before at 20" in text
 
@@ -325,6 +326,35 @@ def test_a_host_name_of_another_domain_is_asked_for_where_it_belongs(tmp_path: P
         assert not any(line.startswith("mail.ferry.com") for line in lines)
     finally:
         world.stop()
+
+
+def test_a_part_of_the_domain_that_is_a_zone_of_its_own_is_asked_for_there(tmp_path: Path) -> None:
+    """As Active Directory has it."""
+    services = "@ IN NS a.\n_imaps IN SRV 0 1 993 mail.123.com.\n"
+    world = World(tmp_path / "w", elsewhere={"_tcp.123.com": services})
+    try:
+        world.change(f"{BEFORE}_tcp IN NS a.\n")
+        ran = world.dns("--json")
+        (record,) = [r for r in ran.json["records"] if r["name"] == "_imaps._tcp.123.com"]
+        assert [(seen["server"], seen["state"]) for seen in record["seen"]] == [("a", "right"), ("", "right")]
+        assert ran.states()["_pop3s._tcp.123.com SRV"] == "missing"
+    finally:
+        world.stop()
+
+
+def test_name_servers_that_the_zone_names_otherwise_are_told_of(world: World) -> None:
+    world.change(f"{BEFORE}@ IN NS ns3\n")
+    hosts = "ns1.123.com, ns2.123.com"
+    assert f"advice: 123.com is delegated to {hosts}, and itself names {hosts}, ns3.123.com" in world.dns().out
+
+
+def test_a_certificate_that_is_not_for_the_names_is_told_of(world: World) -> None:
+    authority = Authority()
+    for names, told in ((["mail.123.com"], "autoconfig.123.com, autodiscover.123.com"), (["*.123.com"], "")):
+        certificate, _ = authority.issue(*names).write(world.root, "server")
+        world.config.write_text(world.config.read_text().replace("/etc/mailferry/fullchain.pem", str(certificate)))
+        said = f"advice: the certificate in {certificate} is not for {told}: programs"
+        assert (said in world.dns().out) is bool(told)
 
 
 def test_one_server_may_stand_for_all_authorities(world: World) -> None:

@@ -22,10 +22,12 @@ _AT_ONCE: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One place, what speaks for it, and what it said."""
+    """One place, what speaks for it, and what it said. `fleeting`: its host has this server's own name, which leads
+    there only until DNS has moved."""
 
     heard: Heard
     hints: tuple[Hint, ...]
+    fleeting: bool = False
 
     @property
     def place(self) -> Place:
@@ -45,7 +47,9 @@ class Candidate:
         """Sorts before whatever is worse: POP3 before IMAP, proven before unproven encryption and that before none."""
         trust = 2 if self.tls is None else 1 if self.tls.trouble else 0
         implicit = 0 if self.place.tls == "implicit" else 1
-        return (self.place.protocol != "pop3", trust, self.hints[0].weight, implicit, self.place.host, self.place.port)
+        hint = self.hints[0].weight
+        place = (implicit, self.place.host, self.place.port)
+        return (self.place.protocol != "pop3", trust, self.fleeting, hint, *place)
 
     def settings(self, domain: str) -> dict[tuple[str, ...], Any]:
         """As keys of the configuration."""
@@ -86,7 +90,10 @@ def discover(domain: str, world: World, config: Config | None = None) -> Discove
     wanted = [place for place in places.hints if place not in ours]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         heard = list(pool.map(lambda place: knock(place, places.addresses[place.host][0]), wanted))
-    found = [Candidate(one, tuple(places.hints[place])) for one, place in zip(heard, wanted, strict=True)]
+    own = config.hostname if config is not None else ""
+    found = [
+        Candidate(one, tuple(places.hints[place]), place.host == own) for one, place in zip(heard, wanted, strict=True)
+    ]
     answering = _distinct(sorted((c for c in found if c.heard.answers), key=lambda c: c.order))
     silent = sorted((c for c in found if not c.heard.answers), key=lambda c: (c.hints[0].weight, c.place.host))
     return Discovery(
@@ -131,7 +138,7 @@ def _remarks(config: Config | None, places: Places, ours: Iterable[Place], answe
     hosts = sorted({place.host for place in ours})
     if hosts:
         remarks.append(f"{', '.join(hosts)}: leads to this server itself, so it was left out")
-    if config is not None and any(candidate.place.host == config.hostname for candidate in answering):
+    if config is not None and any(candidate.fleeting for candidate in answering):
         remarks.append(
             f"{config.hostname} is this server's own name: once DNS has moved it leads here, so write the old server's "
             "address, or another name of it, as `legacy.host`"

@@ -13,7 +13,8 @@ from proxy.admin.discovering import autoconfig
 from proxy.admin.discovering.autoconfig import Autoconfig
 from proxy.admin.dns import asking
 from proxy.admin.dns.asking import Limit, NoAnswer
-from proxy.admin.dns.records import Key, Server, within
+from proxy.admin.dns.delegation import NotFound, Ways, find_zone
+from proxy.admin.dns.records import Answer, Key, Server, within
 from proxy.admin.hosted import hosted_by
 from proxy.config.mistakes import Unfit
 from proxy.config.names import ascii_name
@@ -38,6 +39,7 @@ PORTS: Final[tuple[tuple[int, Protocol, TlsMode], ...]] = (
     (993, "imap", "implicit"),
     (143, "imap", "starttls"),
 )
+_AUTHORITIES: Final = 3  # that are tried until one answers
 MOST: Final = 48  # places that are looked at
 
 
@@ -83,10 +85,23 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What is asked. `ports` are stood in for others, by tests."""
+    """What is asked. `authorities` know the names of `zone` at first hand: a resolver would keep for a time that one is
+    not there, and so hide the record that its administrator makes next. `ports` stand for others, in tests."""
 
     resolvers: Sequence[Server]
+    zone: str = ""
+    authorities: Sequence[Server] = ()
     ports: Mapping[int, int] = field(default_factory=dict)
+
+    def answer(self, key: Key, limit: Limit) -> Answer:
+        """From the first that answers, without trouble, or with that of the last."""
+        found = Answer(trouble="no resolver is known")
+        first = self.authorities if self.authorities and within(key.name, self.zone) else ()
+        for server in (*first, *self.resolvers):
+            found = asking.answer(server, key, limit)
+            if not found.trouble and (found.values or not found.aliases):  # not an alias of another zone's name
+                return found
+        return found
 
     def port(self, usual: int) -> int:
         return self.ports.get(usual, usual)
@@ -96,7 +111,7 @@ def gather(domain: str, world: World, limit: Limit, *, configured: Iterable[Plac
     """Look in DNS and autoconfig. Raises NoAnswer where no resolver answers."""
     places = Places()
     with ThreadPoolExecutor(16) as pool:
-        world = replace(world, resolvers=_answering(domain, world, limit, pool))
+        world = _known(domain, replace(world, resolvers=_answering(domain, world, limit, pool)), limit)
         exchanges = pool.submit(_exchanges, domain, world, limit)
         services = [pool.submit(_service, f"{name}.{domain}", world, limit) for name, *_ in _SERVICES]
         told = pool.submit(_autoconfig, domain, world, limit)
@@ -130,35 +145,37 @@ def _answering(domain: str, world: World, limit: Limit, pool: ThreadPoolExecutor
     return alive
 
 
+def _known(domain: str, world: World, limit: Limit) -> World:
+    """With the domain's own name servers, where they can be found and one answers."""
+    try:
+        zone = find_zone(domain, Ways(world.resolvers, world.port(53)), limit)
+    except NotFound:
+        return world
+    key = Key(domain, "MX")
+    alive = (server for server in zone.servers[:_AUTHORITIES] if not asking.answer(server, key, limit).trouble)
+    first = next(alive, None)
+    return world if first is None else replace(world, zone=zone.apex, authorities=(first,))
+
+
 def _exchanges(domain: str, world: World, limit: Limit) -> list[str]:
     """The hosts of MX, the preferred one first."""
-    for server in world.resolvers:
-        found = asking.answer(server, Key(domain, "MX"), limit)
-        if not found.trouble:
-            pairs = sorted((int(value.split()[0]), value.split()[1].rstrip(".")) for value in found.values)
-            return [host for _, host in pairs if host]
-    return []
+    found = world.answer(Key(domain, "MX"), limit)
+    pairs = sorted((int(value.split()[0]), value.split()[1].rstrip(".")) for value in found.values)
+    return [host for _, host in pairs if host]
 
 
 def _service(name: str, world: World, limit: Limit) -> list[tuple[str, int]]:
     """Hosts and ports of an SRV record; those of a service that is not offered are none."""
-    for server in world.resolvers:
-        found = asking.answer(server, Key(name, "SRV"), limit)
-        if not found.trouble:
-            rows = sorted(value.split() for value in found.values)
-            return [(host.rstrip("."), int(port)) for _, _, port, host in rows if host != "."]
-    return []
+    rows = sorted(value.split() for value in world.answer(Key(name, "SRV"), limit).values)
+    return [(host.rstrip("."), int(port)) for _, _, port, host in rows if host != "."]
 
 
 def _addresses(host: str, world: World, limit: Limit) -> tuple[str, ...]:
     """Of a name; an address is its own."""
     with contextlib.suppress(ValueError):
         return (str(ipaddress.ip_address(host)),)
-    for server in world.resolvers:
-        found = asking.answer(server, Key(host, "address"), limit)
-        if not found.trouble:
-            return tuple(sorted(found.values, key=lambda address: (":" in address, address)))
-    return ()
+    found = world.answer(Key(host, "address"), limit)
+    return tuple(sorted(found.values, key=lambda address: (":" in address, address)))
 
 
 def _autoconfig(domain: str, world: World, limit: Limit) -> Autoconfig | None:

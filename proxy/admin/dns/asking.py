@@ -36,11 +36,13 @@ _TYPES: Final = {
 
 
 class NoAnswer(Exception):
-    """The text says why, as the end of a sentence that begins with the server."""
+    """The text says why, as the end of a sentence that begins with the server. `referred`: the zone to ask about
+    instead."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, referred: str = "") -> None:
         super().__init__(text)
         self.text = text
+        self.referred = referred
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,8 @@ def checked(server: Server, name: str, rdtype: RdataType, limit: Limit) -> dns.m
     if not server.authority or said.flags & dns.flags.AA:
         return said
     if any(rrset.rdtype == RdataType.NS for rrset in said.authority) and not said.answer:
-        further = next(rrset for rrset in said.authority if rrset.rdtype == RdataType.NS)
-        raise NoAnswer(f"refers to the servers of {_named(further.name).strip('.') or 'the root'} instead")
+        further = _named(next(r for r in said.authority if r.rdtype == RdataType.NS).name).strip(".")
+        raise NoAnswer(f"refers to the servers of {further or 'the root'} instead", referred=further)
     raise NoAnswer("is no authority for it")
 
 
@@ -118,7 +120,7 @@ def answer(server: Server, key: Key, limit: Limit) -> Answer:
         try:
             parts.append(read(checked(server, key.name, rdtype, limit), key, rdtype))
         except NoAnswer as error:
-            return Answer(trouble=error.text)
+            return Answer(trouble=error.text, referred=error.referred)
     if len(parts) == 1:
         return parts[0]
     there = [part for part in parts if part.values or part.aliases]

@@ -30,10 +30,11 @@ class NotFound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """One zone and the servers that it is delegated to."""
+    """One zone, and the servers that it is delegated to: their names, and each of their addresses."""
 
     apex: str
     servers: tuple[Server, ...]
+    hosts: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = field(default=())
 
 
@@ -69,7 +70,7 @@ def find_zone(name: str, ways: Ways, limit: Limit) -> Zone:
         servers += [Server(host, address, ways.port, authority=True) for address in addresses if _routed(address)]
     if not servers:
         raise NotFound(f"{apex} has no authoritative server with an address")
-    return Zone(apex, tuple(dict.fromkeys(servers)), tuple(remarks))
+    return Zone(apex, tuple(dict.fromkeys(servers)), tuple(hosts), tuple(remarks))
 
 
 def _apex(name: str, ways: Ways, limit: Limit) -> str:

@@ -19,6 +19,7 @@ from dns.rdatatype import RdataType
 
 from proxy.admin.dns import asking, remembered, spf, wanted
 from proxy.admin.dns.asking import Limit, NoAnswer
+from proxy.admin.dns.certified import certified
 from proxy.admin.dns.delegation import NotFound, Ways, Zone, find_zone
 from proxy.admin.dns.judging import HIGH_TTL, LOW_TTL, Judgement, counts_from, judge, key_addresses
 from proxy.admin.dns.records import Answer, Key, Remark, Server, Wish, within
@@ -118,16 +119,19 @@ class _OneLook:
     def look(self) -> Look:
         heard = list(self._pool.map(self._first, self._looker.resolvers, [self._domain] * len(self._looker.resolvers)))
         alive = [one.server for one in heard if not one.trouble]
-        zones = self._zones(Ways(alive, self._looker.port, self._looker.fixed))
+        ways = Ways(alive, self._looker.port, self._looker.fixed)
+        zones = self._zones(ways)
         pairs = [(server, zone.apex) for zone in zones for server in zone.servers]
         authorities = list(self._pool.map(self._first, *zip(*pairs, strict=True))) if pairs else []
         self._serials(zones, authorities)
-        answers = self._answers(zones, {one.server for one in authorities if not one.trouble}, alive)
+        self._delegations(zones, authorities)
+        answers = self._answers(zones, {one.server for one in authorities if not one.trouble}, ways)
         now = {key: best for key, found in answers.items() if (best := _best(found)) is not None}
         wishes = wanted.wishes(self._config, self._domain, self._asked, now)
         self._remarks += wanted.remarks(self._config, self._domain, self._asked, now)
         self._remarks += self._spf_remarks(wishes, now, alive)
         self._remarks += self._mx_remarks(alive)
+        self._remarks += certified(self._config, wishes)
         memory = self._remember(answers)
         hosts = {self._config.hostname: key_addresses(answers, self._config.hostname)}
         judgements = [judge(w, answers[w.key], memory.get(w.key, ()), self._now, hosts) for w in wishes]
@@ -159,13 +163,25 @@ class _OneLook:
         for zone in zones:
             serials = {one.server: one.serial for one in heard if one.serial is not None and one.server in zone.servers}
             if len(set(serials.values())) > 1:
-                each = ", ".join(f"{server} {serial}" for server, serial in serials.items())
+                each = ", ".join(f"{server.name} {serial}" for server, serial in serials.items())
                 text = f"the servers of {zone.apex} have not the same version of it (serial: {each}): "
                 self._remarks.append(Remark("advice", text + "those that are behind have yet to fetch the change"))
 
-    def _answers(
-        self, zones: Sequence[Zone], authorities: set[Server], resolvers: Sequence[Server]
-    ) -> dict[Key, dict[Server, Answer]]:
+    def _delegations(self, zones: Sequence[Zone], heard: Sequence[Heard]) -> None:
+        """Whom a zone names itself, and whom the zone above names, should be the same."""
+        for zone in zones:
+            own = next((one.server for one in heard if not one.trouble and one.server in zone.servers), None)
+            if own is None or self._looker.fixed is not None:
+                continue
+            try:
+                hosts = asking.names(asking.checked(own, zone.apex, RdataType.NS, self._limit), zone.apex, RdataType.NS)
+            except NoAnswer:
+                continue
+            if hosts and set(hosts) != set(zone.hosts):
+                text = f"{zone.apex} is delegated to {', '.join(zone.hosts)}, and itself names {', '.join(hosts)}"
+                self._remarks.append(Remark("advice", f"{text} as its servers: have them made the same"))
+
+    def _answers(self, zones: Sequence[Zone], authorities: set[Server], ways: Ways) -> dict[Key, dict[Server, Answer]]:
         """Everybody's answers to all questions.
 
         Resolvers are not asked for what an authority has not: they would keep that for as long as the zone says, and
@@ -176,15 +192,33 @@ class _OneLook:
         known = [(s, key) for key, home in homes.items() if home for s in home.servers if s in authorities]
         found: dict[Key, dict[Server, Answer]] = {key: {} for key in keys}
         self._ask(known, found)
+        self._further(found, ways)
         absent = {key for key, said in found.items() if any(not a.content and not a.trouble for a in said.values())}
         asked = [key for key in keys if key not in absent and (self._looker.caches or not _heard(found[key]))]
-        self._ask([(server, key) for key in asked for server in resolvers], found)
+        self._ask([(server, key) for key in asked for server in ways.resolvers], found)
         return {key: _followed(answers) for key, answers in found.items()}
 
     def _ask(self, questions: Sequence[tuple[Server, Key]], found: Mapping[Key, dict[Server, Answer]]) -> None:
         answers = self._pool.map(lambda question: asking.answer(question[0], question[1], self._limit), questions)
         for (server, key), answer in zip(questions, answers, strict=True):
             found[key][server] = answer
+
+    def _further(self, found: dict[Key, dict[Server, Answer]], ways: Ways) -> None:
+        """Ask who else is referred to: a part of the domain, such as `_tcp`, may be a zone of its own."""
+        zones: dict[str, Zone] = {}
+        questions = []
+        for key, answers in found.items():
+            referred = next((a.referred for a in answers.values() if a.referred), "")
+            if not referred or not within(key.name, referred) or ways.fixed is not None:
+                continue
+            try:
+                zone = zones.get(referred) or find_zone(referred, ways, self._limit)
+            except NotFound:
+                continue  # what it is referred to is in the answers
+            zones[referred] = zone
+            questions += [(server, key) for server in zone.servers]
+            found[key] = {server: answer for server, answer in answers.items() if not answer.referred}
+        self._ask(questions, found)
 
     def _remember(self, answers: Mapping[Key, Mapping[Server, Answer]]) -> remembered.Memory:
         seen = {key: [a for s, a in found.items() if s.authority] for key, found in answers.items()}

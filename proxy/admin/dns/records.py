@@ -49,6 +49,7 @@ class Answer:
     ttl: int | None = None
     aliases: tuple[str, ...] = ()
     trouble: str = ""
+    referred: str = ""
 
     @property
     def content(self) -> frozenset[str]:

@@ -24,7 +24,7 @@ def snippet(look: Look, hostname: str) -> str:
         "; that has its name. Raise the TTLs when all of it has proven itself.",
     ]
     why = ""
-    for wish in own:
+    for wish in sorted(own, key=lambda wish: wish.rule == "not offered"):
         lines += _record(wish, now[wish.key], again=wish.why == why)
         why = wish.why
     if foreign:

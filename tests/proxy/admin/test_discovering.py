@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,7 @@ BEST_FIRST = [
     candidate("mail.123.com", "common", GOOD),
     candidate("mail.123.com", "common", GOOD, 110),
     candidate("a.123.com", "mx", GOOD),
+    replace(candidate("mail.123.com", "common", GOOD), fleeting=True),
     candidate("a.123.com", "auto", UNKNOWN),
     candidate("a.123.com", "auto", None, 110),
     candidate("imap.123.com", "auto", GOOD, 993, "imap"),
