@@ -14,6 +14,7 @@ import pytest
 
 from proxy.config import load
 from tests.legacy.dovecot import Dovecot
+from tests.peers.dns_world import World
 from tests.peers.nameservers import Addresses, Knot
 from tests.peers.needs import needed
 from tests.proxy.admin.scripted_hosts import ScriptedHost, page
@@ -209,3 +210,30 @@ def test_no_resolver_that_answers(setting: Setting) -> None:
     ran = setting.discover()
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.startswith("mailferry: 123.com could not be looked up: resolver 127.")
+
+
+def test_a_resolver_does_not_come_to_remember_what_is_missing(legacy: Dovecot, tmp_path: Path) -> None:
+    """The domain's own name servers are asked for its names."""
+    (tmp_path / "w").mkdir()
+    world = World(tmp_path / "w")
+    try:
+        world.change("@ IN MX 10 mx9\nmx9 IN A 127.0.0.1\n")
+        command = [
+            sys.executable,
+            "-m",
+            "proxy.cli.main",
+            "discover",
+            "123.com",
+            "--config",
+            str(world.config),
+            "--json",
+        ]
+        moved = {53: world.addresses.port, 995: legacy.pop3s, 110: 1, 993: 1, 143: 1, 443: 1, 80: 1}
+        command += [word for usual, port in moved.items() for word in ("--at", f"{usual}={port}")]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert [c["host"] for c in json.loads(ran.stdout)["candidates"]] == ["mx9.123.com"]
+        world.change("_pop3s._tcp IN SRV 0 1 995 box\npop IN A 127.0.0.1\nautoconfig IN A 127.0.0.1\n")
+        for name, rdtype in (("_pop3s._tcp", "SRV"), ("pop", "A"), ("autoconfig", "A")):
+            assert world.resolver.learn(f"{name}.123.com", rdtype).answer, name
+    finally:
+        world.stop()

@@ -22,6 +22,7 @@ from dns.rdatatype import RdataType
 
 from proxy.admin.dns.records import Answer, Key, Server
 from proxy.admin.dns.spf import is_spf
+from proxy.config.mistakes import printable
 
 QUESTION: Final = 2.9  # seconds that one question may take, with all tries: a dead server is done with in 3
 FIRST_TRY: Final = 1.2
@@ -164,7 +165,7 @@ def _absence(said: dns.message.Message) -> int | None:
 
 def _values(rrset: dns.rrset.RRset) -> list[str]:
     if rrset.rdtype == RdataType.TXT:
-        texts = [b"".join(rdata.strings).decode("utf-8", "replace") for rdata in rrset]
+        texts = [printable(b"".join(rdata.strings).decode("utf-8", "replace")) for rdata in rrset]
         return [text for text in texts if is_spf(text)]
     return [rdata.to_text().lower() for rdata in rrset]
 

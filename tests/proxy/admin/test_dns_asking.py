@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
+import dns.exception
 import dns.flags
+import dns.message
 import dns.rcode
 import pytest
 from dns.message import QueryMessage
+from dns.rdatatype import RdataType
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.admin.dns import asking
 from proxy.admin.dns.asking import Limit, answer
-from proxy.admin.dns.records import Answer, Key
+from proxy.admin.dns.records import Answer, Key, Type
 from tests.proxy.admin.scripted_dns import Script, ScriptedDns, reply
 
+RECORDS = {
+    RdataType.A: "A 192.0.2.1",
+    RdataType.AAAA: "AAAA 2001:db8::1",
+    RdataType.MX: "MX 10 mx1.123.com.",
+    RdataType.SRV: "SRV 0 1 993 mail.123.com.",
+    RdataType.TXT: 'TXT "v=spf1 mx -all"',
+}
 HOST, MX = Key("mail.123.com", "address"), Key("123.com", "MX")
 SOA = "!123.com. 900 IN SOA ns1.123.com. h.123.com. 7 3600 600 86400 60"
 
@@ -62,6 +75,29 @@ def test_aliases_in_a_circle_come_to_an_end() -> None:
 def test_only_spf_counts_of_what_is_text() -> None:
     texts = ('123.com. 300 IN TXT "v=spf1 " "mx -all"', '123.com. 300 IN TXT "some other text"')
     assert ask(lambda query, _: reply(query, *texts), Key("123.com", "SPF"))[0].values == {"v=spf1 mx -all"}
+
+
+def test_no_text_of_others_moves_the_cursor_or_begins_a_line() -> None:
+    found, _ = ask(
+        lambda query, _: reply(query, '123.com. 300 IN TXT "v=spf1 \\027[2J\\010x -all"'), Key("123.com", "SPF")
+    )
+    assert found.values == {"v=spf1 �[2J�x -all"}
+
+
+@given(st.integers(0, 200), st.binary(max_size=40), st.integers(0, 40), st.sampled_from(sorted(asking._TYPES)))
+def test_no_answer_raises_anything_else(at: int, noise: bytes, gone: int, kind: Type) -> None:
+    """Messages that are mutations of good ones, read as far as they can be."""
+    key = Key("mail.123.com", kind)
+    for rdtype in asking._TYPES[kind]:
+        query = dns.message.make_query("mail.123.com.", rdtype)
+        records = ("mail.123.com. 60 IN CNAME mail.123.com.", "mail.123.com. 60 IN NS ns1.123.com.", SOA)
+        wire = reply(query, *records, f"mail.123.com. 60 IN {RECORDS[rdtype]}").to_wire()
+        with contextlib.suppress(dns.exception.DNSException, EOFError, ValueError):
+            said = dns.message.from_wire(wire[:at] + noise + wire[at + gone :])
+            asking.read(said, key, rdtype)
+            asking.start_of_authority(said)
+            asking.names(said, "mail.123.com", RdataType.NS)
+            asking.glue(said, "ns1.123.com")
 
 
 def test_what_is_cut_is_asked_for_again_over_tcp() -> None:
