@@ -19,6 +19,7 @@ _WORST: Final[tuple[State, ...]] = ("wrong", "missing", "not changed", "cached",
 Hosts = Mapping[str, Sequence[str]]  # their addresses
 NONE: Final[Hosts] = {}
 LOW_TTL: Final = 300  # seconds: low enough for a change that is to be seen at once
+STANDING: Final = 86_400  # seconds after which a value was no slip
 HIGH_TTL: Final = 600  # above it a change is worth preparing
 
 
@@ -58,78 +59,72 @@ class Judgement:
         return max((s.until for s in self.seen if s.until is not None), default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What an answer is held against: contents that were there before the change (`before`), ever (`past`), and that an
+    authority has now (`current`); `settled`: one of them has what should be."""
+
+    before: frozenset[frozenset[str]]
+    past: frozenset[frozenset[str]]
+    current: frozenset[frozenset[str]]
+    settled: bool
+    now: int
+
+
 def judge(
     wish: Wish, answers: Mapping[Server, Answer], episodes: Sequence[Episode], now: int, hosts: Hosts = NONE
 ) -> Judgement:
-    """`episodes` are earlier looks' and this one's; `hosts` has the addresses of hosts that an SPF
-    record is to permit."""
-    authorities = {server: answer for server, answer in answers.items() if server.authority}
-    resolvers = {server: answer for server, answer in answers.items() if not server.authority}
-    right = {server for server, answer in answers.items() if not answer.trouble and fits(wish, answer, hosts)}
-    current = {answer.content for answer in authorities.values() if not answer.trouble}
-    known = _before(wish, episodes, resolvers, current, hosts)
-    past = known | {e.content for e in episodes}
-    seen = [_at_authority(server, answer, server in right, known) for server, answer in authorities.items()]
-    settled = any(server in right for server in authorities)
-    for server, answer in resolvers.items():
-        seen.append(_at_resolver(server, answer, right, known, past, current, now, settled=settled))
+    """`episodes` are those of earlier looks and of this one; `hosts` has the addresses of hosts that an SPF record is
+    to permit."""
+    ground = _ground(wish, answers, episodes, now, hosts)
+    ordered = sorted(answers.items(), key=lambda pair: not pair[0].authority)
+    seen = [_seen(server, answer, ground, fits(wish, answer, hosts)) for server, answer in ordered]
     state: State = min((s.state for s in seen), key=_WORST.index, default="not reachable")
     if wish.rule == "as it is" and state != "not reachable":
         state = "right"
-    old = [e for e in episodes if not fits(wish, _as_answer(wish, e), hosts)]
+    old = [e for e in episodes if not fits(wish, _as_answer(wish, e.content), hosts)]
     ends = [e.cached_until for e in old if e.cached_until is not None and e.cached_until > now]
-    elsewhere = max(ends, default=None) if settled and state in {"right", "cached"} else None
+    elsewhere = max(ends, default=None) if ground.settled and state in {"right", "cached"} else None
     return Judgement(wish, state, tuple(seen), elsewhere)
 
 
-def _before(
-    wish: Wish,
-    episodes: Sequence[Episode],
-    resolvers: Mapping[Server, Answer],
-    current: set[frozenset[str]],
-    hosts: Hosts,
-) -> frozenset[frozenset[str]]:
-    """What the record was before anybody changed it: the first that is remembered. Where nothing but this look is, it
-    is what caches have and the authoritative servers have not; where caches have nothing else, what is there now."""
-    past = [e for e in episodes if e.content and not fits(wish, _as_answer(wish, e), hosts)]
+def _ground(
+    wish: Wish, answers: Mapping[Server, Answer], episodes: Sequence[Episode], now: int, hosts: Hosts
+) -> _Ground:
+    said = {server: answer for server, answer in answers.items() if not answer.trouble}
+    current = frozenset(answer.content for server, answer in said.items() if server.authority)
+    cached = {answer.content for server, answer in said.items() if not server.authority}
+    settled = any(server.authority and fits(wish, answer, hosts) for server, answer in said.items())
+    past = [e for e in episodes if e.content and not fits(wish, _as_answer(wish, e.content), hosts)]
     if past and (len({e.content for e in past}) > 1 or past[0].content not in current):
-        return frozenset({past[0].content})
-    cached = {answer.content for answer in resolvers.values() if not answer.trouble and answer.content}
-    others = {c for c in cached if c not in current and not fits(wish, _content_answer(wish, c), hosts)}
-    earlier = past and past[0].first < past[0].last  # an earlier look saw it, so it is no news
-    return frozenset(others) if others and not earlier else frozenset(current)
+        # What was there first, and what stood for so long that it was meant.
+        before = frozenset(e.content for e in past if e is past[0] or e.last - e.first >= STANDING)
+    elif any(e.first < now for e in past):
+        before = current  # an earlier look saw it: it is no news
+    else:
+        # Nothing but this look: what caches have and authorities have not was there before, or else what is there.
+        others = {c for c in cached - current if c and not fits(wish, _as_answer(wish, c), hosts)}
+        before = frozenset(others) or current
+    return _Ground(before, before | {e.content for e in episodes}, current, settled, now)
 
 
-def _at_authority(server: Server, answer: Answer, right: bool, known: frozenset[frozenset[str]]) -> Seen:
+def _seen(server: Server, answer: Answer, ground: _Ground, fitting: bool) -> Seen:
     if answer.trouble:
         return Seen(server, answer, "not reachable")
-    if right:
+    if fitting:
         return Seen(server, answer, "right")
+    if not server.authority and ground.settled and answer.content not in ground.current:
+        return _out_of_date(server, answer, ground)
     if not answer.content:
         return Seen(server, answer, "missing")
-    return Seen(server, answer, "not changed" if answer.content in known else "wrong")
+    return Seen(server, answer, "not changed" if answer.content in ground.before else "wrong")
 
 
-def _at_resolver(
-    server: Server,
-    answer: Answer,
-    right: set[Server],
-    known: frozenset[frozenset[str]],
-    past: frozenset[frozenset[str]],
-    current: set[frozenset[str]],
-    now: int,
-    *,
-    settled: bool,
-) -> Seen:
-    if answer.trouble or server in right:
-        return Seen(server, answer, "not reachable" if answer.trouble else "right")
-    if settled and answer.content not in current:
-        if not answer.content or answer.content in past:
-            return Seen(server, answer, "cached", None if answer.ttl is None else now + answer.ttl)
-        return Seen(server, answer, "wrong")
-    if not answer.content:
-        return Seen(server, answer, "missing")
-    return Seen(server, answer, "not changed" if answer.content in known else "wrong")
+def _out_of_date(resolver: Server, answer: Answer, ground: _Ground) -> Seen:
+    """What a resolver has and no authority any more."""
+    if answer.content and answer.content not in ground.past:
+        return Seen(resolver, answer, "wrong")
+    return Seen(resolver, answer, "cached", None if answer.ttl is None else ground.now + answer.ttl)
 
 
 def fits(wish: Wish, answer: Answer, hosts: Hosts = NONE) -> bool:
@@ -159,11 +154,7 @@ def fits(wish: Wish, answer: Answer, hosts: Hosts = NONE) -> bool:
             )
 
 
-def _as_answer(wish: Wish, episode: Episode) -> Answer:
-    return _content_answer(wish, episode.content)
-
-
-def _content_answer(wish: Wish, content: frozenset[str]) -> Answer:
+def _as_answer(wish: Wish, content: frozenset[str]) -> Answer:
     """A record's content as the answer that it was."""
     alias = next((value for value in content if value.startswith("CNAME ")), None)
     if alias is not None and wish.key.type == "address":
