@@ -164,6 +164,17 @@ def test_it_is_written_into_the_configuration(setting: Setting) -> None:
     assert (legacy.host, legacy.port, legacy.tls, legacy.verify) == ("pop.123.com", port, "implicit", True)
 
 
+def test_a_certificate_that_the_configuration_takes_is_no_trouble(setting: Setting) -> None:
+    setting.serve("pop IN A 127.0.0.1\n")
+    setting.discover("--write")
+    text = setting.config.read_text()
+    assert not setting.found()["candidates"][0]["encryption"]["verifies"]
+    setting.config.write_text(text.replace("# fingerprint", "fingerprint"))
+    best = setting.found()["candidates"][0]
+    assert best["found_by"] == ["the configuration names it", "a common name"]
+    assert (best["encryption"]["verifies"], best["encryption"]["trouble"]) == (True, "")
+
+
 def test_without_a_configuration_it_says_what_to_write(setting: Setting) -> None:
     setting.serve("pop IN A 127.0.0.1\n")
     ran = setting.discover("--resolver", setting.knot.place, config=False)

@@ -15,6 +15,7 @@ from proxy.admin.dns.wanted import is_here
 from proxy.config import Config
 from proxy.config.endpoints import parse_endpoint
 from proxy.config.model import Domain
+from proxy.legacy.settings import Legacy
 
 ASKING: Final = 20.0  # seconds for DNS and autoconfig
 _AT_ONCE: Final = 24
@@ -89,7 +90,9 @@ def discover(domain: str, world: World, config: Config | None = None) -> Discove
     ours = _ours(config, places)
     wanted = [place for place in places.hints if place not in ours]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        heard = list(pool.map(lambda place: knock(place, places.addresses[place.host][0]), wanted))
+        heard = list(
+            pool.map(lambda place: knock(place, places.addresses[place.host][0], _trust(served, place)), wanted)
+        )
     own = config.hostname if config is not None else ""
     found = [
         Candidate(one, tuple(places.hints[place]), place.host == own) for one, place in zip(heard, wanted, strict=True)
@@ -103,6 +106,22 @@ def discover(domain: str, world: World, config: Config | None = None) -> Discove
 
 def _served(config: Config | None, domain: str) -> Domain | None:
     return next((d for d in config.domains.values() if d.ascii_name == domain), None) if config is not None else None
+
+
+def _trust(served: Domain | None, place: Place) -> Legacy | None:
+    """How the configuration has this host's certificate checked, if it is the one that it names and is checked."""
+    if served is None or served.legacy.host != place.host or not served.legacy.verify:
+        return None
+    legacy = served.legacy
+    return Legacy(
+        legacy.host,
+        place.port,
+        place.tls,
+        ca=legacy.ca,
+        minimum=legacy.tls_minimum,
+        ciphers=legacy.ciphers,
+        fingerprints=legacy.fingerprint,
+    )
 
 
 def _configured(served: Domain | None) -> list[Place]:

@@ -70,13 +70,17 @@ class Line(Protocol):
     def receive(self) -> bytes: ...
 
 
-def knock(place: Place, address: str) -> Heard:
-    """One or two conversations: a second one where the server's TLS is only taken with settings of its own."""
+def knock(place: Place, address: str, trust: Legacy | None = None) -> Heard:
+    """One or two conversations: a second one where the server's TLS is only taken with settings of its own. `trust` has
+    those that the configuration gives it."""
+    strict = replace(trust or Legacy(place.host, place.port, place.tls), tls=place.tls, port=place.port)
     try:
-        return _conversation(place, address, lenient=False)
+        return _conversation(place, address, strict)
     except TlsFailed as refused:
         try:
-            heard = _conversation(place, address, lenient=True)
+            heard = _conversation(
+                place, address, Legacy(place.host, place.port, place.tls, verify=False, minimum="1.0")
+            )
         except (TlsFailed, OSError, _Closed):
             return Heard(place, address, trouble=refused.reason)
         if heard.tls is not None:
@@ -90,9 +94,8 @@ def knock(place: Place, address: str) -> Heard:
         return Heard(place, address, trouble=(error.strerror or "cannot be reached").lower())
 
 
-def _conversation(place: Place, address: str, *, lenient: bool) -> Heard:
+def _conversation(place: Place, address: str, legacy: Legacy) -> Heard:
     """Raises TlsFailed, _Closed, OSError."""
-    legacy = Legacy(place.host, place.port, place.tls, verify=not lenient, minimum="1.0" if lenient else "1.2")
     end = time.monotonic() + WHOLE
     with socket.create_connection((address, place.port), CONNECTING) as connection:
         plain = _Plain(connection, end)
