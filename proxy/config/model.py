@@ -44,6 +44,12 @@ def _endpoints(value: object) -> object:
     return value
 
 
+def _resolvers(value: object) -> object:
+    if isinstance(value, str):
+        raise Unfit(f'must be a list: write ["{value}"]')
+    return value
+
+
 def _endpoint(value: str) -> str:
     parse_endpoint(value)
     return value
@@ -76,6 +82,8 @@ AbsolutePath = Annotated[Path, BeforeValidator(places.check_absolute)]
 EndpointText = Annotated[str, AfterValidator(_endpoint)]
 Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False), BeforeValidator(_endpoints)]
 Fingerprint = Annotated[str, AfterValidator(encryption.check_fingerprint)]
+Resolver = Annotated[str, AfterValidator(names.check_resolver)]
+Resolvers = Annotated[tuple[Resolver, ...], Field(strict=False), BeforeValidator(_resolvers)]
 Seconds = Annotated[int, BeforeValidator(parse_duration)]
 
 
@@ -190,6 +198,7 @@ class Config(_Table):
     state: AbsolutePath = Path("/var/lib/mailferry")
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     submission: Annotated[str, AfterValidator(names.check_submission)] | None = None
+    resolvers: Resolvers = ()
     listen: Listen
     tls: Tls = Tls()
     storage: Storage = Storage()

@@ -7,9 +7,10 @@ import re
 from string import Formatter
 from typing import Final
 
-from proxy.config.mistakes import Unfit, meant
+from proxy.config.mistakes import Unfit, meant, shown
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_RESOLVER = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 LOGIN_FORMS: Final = ("local", "full")
 SUBMISSION: Final = ("587", "465")  # ports: STARTTLS (RFC 6409), TLS from the first byte (RFC 8314)
 
@@ -52,6 +53,28 @@ def check_submission(value: str) -> str:
     if not host or port not in SUBMISSION:
         raise Unfit(f'"{value}": write name and port, such as "mail.123.com:587" (STARTTLS) or ":465" (TLS)')
     return f"{check_host(host)}:{port}"
+
+
+def check_resolver(value: str) -> str:
+    """A DNS resolver's address, and its port unless that is 53: "192.0.2.53", "127.0.0.1:5353", "[::1]:5353". Raises
+    Unfit."""
+    resolver_address(value)
+    return value
+
+
+def resolver_address(value: str) -> tuple[str, int]:
+    """The same as address and port. Raises Unfit."""
+    found = _RESOLVER.fullmatch(value.strip())
+    try:
+        address = str(ipaddress.ip_address(found["bracketed"] or found["plain"] if found else value.strip()))
+    except ValueError:
+        raise Unfit(
+            f'{shown(value)} is no address of a resolver: write "192.0.2.53", or "[2001:db8::53]:5353"'
+        ) from None
+    port = int(found["port"] or 53) if found else 53
+    if not 1 <= port <= 65_535:
+        raise Unfit(f"{shown(value)}: the port must be from 1 to 65535")
+    return address, port
 
 
 def is_loopback(host: str) -> bool:

@@ -56,7 +56,7 @@ def not_pinned(leaf: x509.Certificate | None) -> TlsFailed:
     if leaf is None:
         return TlsFailed("the server showed no certificate", "check `port` and `tls`")
     return TlsFailed(
-        f"the server's certificate is not one that `fingerprint` names but {fingerprint(leaf)} ({_described(leaf)})",
+        f"the server's certificate is not one that `fingerprint` names but {fingerprint(leaf)} ({described(leaf)})",
         f"if the old server was given a new one, set {_pin(leaf)}; if not, somebody else answers in its place",
     )
 
@@ -150,7 +150,7 @@ def _leaf(connection: SSL.Connection | None) -> x509.Certificate | None:
     return chain[0].to_cryptography() if chain else None
 
 
-def _described(leaf: x509.Certificate) -> str:
+def described(leaf: x509.Certificate) -> str:
     """Whose it is and until when, for a person who compares."""
     whose = ", ".join(names_of(leaf)) or common_name(leaf) or "nobody"
     return f"for {whose}, until {leaf.not_valid_after_utc.date().isoformat()}"

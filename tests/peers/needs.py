@@ -18,6 +18,7 @@ PACKAGES = {
     "getmail": "getmail6",
     "imapfilter": "imapfilter",
     "interimap": "interimap",
+    "knotd": "knot",
     "maildrop": "maildrop",
     "mbsync": "isync",
     "mkfs.ext4": "e2fsprogs",
@@ -26,6 +27,7 @@ PACKAGES = {
     "offlineimap": "offlineimap3",
     "script": "bsdutils",
     "strace": "strace",
+    "unbound": "unbound",
 }
 
 
