@@ -1,0 +1,144 @@
+"""Roundcube in front of mailferry, as conf/roundcube/install makes it, for one run of tests.
+
+PHP-FPM and nginx are Debian's, on a free port, their files below one directory, under a user who may do nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tests.legacy.dovecot import free_port, wait_for_port
+from tests.legacy.threaded import Relay
+
+REPOSITORY: Final = Path(__file__).parents[2]
+INSTALL: Final = REPOSITORY / "conf" / "roundcube" / "installing.py"  # what `install` runs in mailferry's environment
+_UNPRIVILEGED: Final = "www-data"
+# The settings of the tests: all that waits is quick to give up, so that a login of a few seconds is a long one.
+LOCAL: Final = """<?php
+$config['mailferry_patience'] = 1;
+$config['mailferry_listen'] = 4;
+$config['imap_timeout'] = 5;
+"""
+
+
+def install(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the installer."""
+    command = [sys.executable, str(INSTALL), *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=check)
+
+
+def without_certificate(configuration: str) -> str:
+    """Its key is nobody's but mailferry's, and nginx here is not root."""
+    return re.sub(r"^(imaps|pop3s|certificate|key) = .*\n", "", configuration, flags=re.MULTILINE)
+
+
+class Webmail:
+    """A running Roundcube. `root` has a short name, since Unix sockets go below it."""
+
+    def __init__(self, root: Path, mailferry: Path, local: str = LOCAL) -> None:
+        """`mailferry` is its configuration file, of which the certificate is left out."""
+        self.root = root
+        self.port = free_port()
+        (root / "mailferry.toml").write_text(without_certificate(mailferry.read_text()))
+        self.said = install("--config", root / "mailferry.toml", "--trial", root, "--port", str(self.port)).stdout
+        (root / "config" / "local.inc.php").write_text(local)
+        # nginx gives up after a few seconds, too.
+        site = root / "nginx" / "site.conf"
+        site.write_text(site.read_text().replace("fastcgi_read_timeout 10m", "fastcgi_read_timeout 5s"))
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", f"{_UNPRIVILEGED}:{_UNPRIVILEGED}", str(root)], check=True)
+            root.chmod(0o755)
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def log(self) -> str:
+        """What went wrong, as PHP, nginx and Roundcube have it."""
+        return "".join(
+            f"{path.name}:\n{path.read_text(errors='replace')}"
+            for path in sorted((self.root / "logs").iterdir())
+            if path.name != "nginx-access.log"
+        )
+
+    def __enter__(self) -> Self:
+        commands = [line.split()[3:] for line in self.said.splitlines() if line.startswith("to be started")]
+        assert len(commands) == 2, self.said
+        user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            user = {"user": _UNPRIVILEGED, "group": _UNPRIVILEGED, "extra_groups": []}
+        with (self.root / "output").open("ab") as output:
+            for command in commands:
+                process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self.root, **user)
+                self._processes.append(process)
+        wait_for_port(self.port, self._processes[1])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Sluice(Relay):
+    """In front of a legacy server: what it says stops after so many octets, until it is opened."""
+
+    def __init__(self, target: int, octets: int) -> None:
+        self._left = octets
+        super().__init__(target)
+
+    def open(self) -> None:
+        """Let everything pass from here on."""
+        with self._changed:
+            self._left = 1 << 40
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        self.open()
+        super().close()
+
+    def serve(self, client: socket.socket) -> None:
+        with self._held(self.reached()) as server:
+            self.pass_on(client, server, down=self._through, piece=1024)
+
+    def _through(self, data: bytes) -> bytes:
+        with self._changed:
+            self._changed.wait_for(lambda: self._left > 0)
+            self._left -= len(data)
+        return data
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium")
+
+
+def launched(playwright: Any, profile: Path, **more: Any) -> Any:
+    """Debian's Chromium with a profile of its own, talking to nobody else; a playwright browser context."""
+    program = chromium()
+    assert program is not None
+    arguments = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync"
+    )
+    context = playwright.chromium.launch_persistent_context(
+        str(profile), executable_path=program, args=arguments.split(), headless=True, **more
+    )
+    context.set_default_timeout(20_000)
+    return context
