@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from tests.legacy.dovecot import free_port, wait_for_port
-from tests.legacy.threaded import Relay
+from tests.legacy.threaded import Relay, ThreadedServer
+from tests.peers.needs import needed, needed_file
 
 REPOSITORY: Final = Path(__file__).parents[2]
 INSTALL: Final = REPOSITORY / "conf" / "roundcube" / "installing.py"  # what `install` runs in mailferry's environment
@@ -24,6 +24,7 @@ _UNPRIVILEGED: Final = "www-data"
 LOCAL: Final = """<?php
 $config['mailferry_patience'] = 1;
 $config['mailferry_listen'] = 4;
+$config['mailferry_again'] = 2;
 $config['imap_timeout'] = 5;
 """
 
@@ -97,48 +98,84 @@ class Webmail:
                 process.wait()
 
 
-class Sluice(Relay):
-    """In front of a legacy server: what it says stops after so many octets, until it is opened."""
+class OldServer(Relay):
+    """In front of a legacy server: slow, away or in somebody's use whenever the test wants it."""
 
-    def __init__(self, target: int, octets: int) -> None:
-        self._left = octets
+    def __init__(self, target: int) -> None:
+        self.logins = 0  # passwords that were sent to it
+        self.away = False  # hangs up on whoever comes
+        self.in_use = False
+        self.deaf = False  # a password is not answered
+        self._left = _NO_END
         super().__init__(target)
 
-    def open(self) -> None:
-        """Let everything pass from here on."""
+    def dam(self, octets: int) -> None:
+        """Let so many more octets through, of all connections together, and then no more."""
         with self._changed:
-            self._left = 1 << 40
+            self._left = octets
+
+    def be_well(self) -> None:
+        """Be a server like any other from here on."""
+        with self._changed:
+            self.away = self.in_use = self.deaf = False
+            self._left = _NO_END
             self._changed.notify_all()
 
     def close(self) -> None:
-        self.open()
+        self.be_well()
         super().close()
 
     def serve(self, client: socket.socket) -> None:
-        with self._held(self.reached()) as server:
-            self.pass_on(client, server, down=self._through, piece=1024)
+        if not self.away:
+            with self._held(self.reached()) as server:
+                self.pass_on(client, server, up=self._up, down=self._down, piece=1024)
 
-    def _through(self, data: bytes) -> bytes:
+    def _up(self, data: bytes) -> bytes:
+        self.logins += data.startswith(b"PASS ")
+        return data
+
+    def _down(self, data: bytes) -> bytes:
+        if self.in_use:
+            data = data.replace(b"+OK Logged in.", b"-ERR [IN-USE] locked by another session")
         with self._changed:
-            self._changed.wait_for(lambda: self._left > 0)
+            self._changed.wait_for(lambda: self._left > 0 and not (self.deaf and b"Logged in" in data))
             self._left -= len(data)
         return data
 
 
-def chromium() -> str | None:
-    return shutil.which("chromium")
+_NO_END: Final = 1 << 40
 
 
-def launched(playwright: Any, profile: Path, **more: Any) -> Any:
-    """Debian's Chromium with a profile of its own, talking to nobody else; a playwright browser context."""
-    program = chromium()
-    assert program is not None
+class Post(ThreadedServer):
+    """Where mail is handed in: takes whatever comes, and keeps it."""
+
+    def __init__(self) -> None:
+        self.mail: list[bytes] = []
+        super().__init__()
+
+    def serve(self, client: socket.socket) -> None:
+        with client.makefile("rb") as lines:
+            client.sendall(b"220 post\r\n")
+            while line := lines.readline():
+                verb = line.split()[0].upper()
+                if verb == b"DATA":
+                    client.sendall(b"354 go on\r\n")
+                    self.mail.append(b"".join(iter(lines.readline, b".\r\n")))
+                client.sendall(b"221 bye\r\n" if verb == b"QUIT" else b"250 yes\r\n")
+
+
+def chromium(playwright: Any) -> Any:
+    """Debian's Chromium with a new profile, talking to nobody else: a playwright browser."""
     arguments = (
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
         "--disable-component-update --disable-sync"
     )
-    context = playwright.chromium.launch_persistent_context(
-        str(profile), executable_path=program, args=arguments.split(), headless=True, **more
-    )
-    context.set_default_timeout(20_000)
-    return context
+    return playwright.chromium.launch(executable_path=needed("chromium"), args=arguments.split())
+
+
+def needed_for_webmail() -> None:
+    """Roundcube, PHP-FPM, nginx and Chromium."""
+    needed("chromium")
+    needed("nginx")
+    needed_file("/usr/sbin/php-fpm[0-9]*", "php-fpm php-sqlite3")
+    needed_file("/usr/share/roundcube/index.php", "roundcube-core roundcube-sqlite3")

@@ -16,7 +16,8 @@
  * `des_key`. They are forgotten when the login is refused, when the user leaves, and with the session.
  *
  * Settings, all in seconds: `mailferry_patience`, until the page is shown instead of the mailbox (4);
- * `mailferry_listen`, how long one request tells how far it is before the page asks again (600).
+ * `mailferry_listen`, how long one request tells how far it is before the page asks again (600); `mailferry_again`,
+ * from trouble that may pass to the next attempt (30).
  */
 class mailferry extends rcube_plugin
 {
@@ -147,6 +148,7 @@ class mailferry extends rcube_plugin
             'leave'    => $this->rcmail->url(['_task' => 'login', '_action' => self::LEAVE]),
             'done'     => $waiting['done'],
             'total'    => $waiting['total'],
+            'again'    => $this->setting('again', 30),
         ]);
         $output->add_label(...array_map(
             static fn ($name) => "mailferry.$name",

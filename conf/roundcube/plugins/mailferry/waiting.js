@@ -2,13 +2,12 @@
  * The page of a first login: listens to how far it is, and logs in when the mailbox is here.
  *
  * What the server sends is described at `tell_progress` in mailferry.php. A stream that ends or breaks is followed by
- * another; after trouble that may pass, half a minute later.
+ * another; after trouble that may pass, `again` seconds later.
  */
 'use strict';
 
 (function () {
-    var AGAIN = 30; // seconds from trouble to the next attempt
-    var LOST = 3; // … and from a broken connection
+    var LOST = 3; // seconds from a broken connection to the next
     var settings = rcmail.env.mailferry;
     var source = null;
     var first = null; // {time, done} of the first count that was seen, for what is left
@@ -133,7 +132,7 @@
         on('trouble', function (data) {
             over();
             say('');
-            countDown(data.text, AGAIN);
+            countDown(data.text, settings.again);
         });
         on('refused', function (data) {
             over();
