@@ -105,7 +105,6 @@ class OldServer(Relay):
         self.logins = 0  # passwords that were sent to it
         self.away = False  # hangs up on whoever comes
         self.in_use = False
-        self.deaf = False  # a password is not answered
         self._left = _NO_END
         super().__init__(target)
 
@@ -113,11 +112,12 @@ class OldServer(Relay):
         """Let so many more octets through, of all connections together, and then no more."""
         with self._changed:
             self._left = octets
+            self._changed.notify_all()
 
     def be_well(self) -> None:
         """Be a server like any other from here on."""
         with self._changed:
-            self.away = self.in_use = self.deaf = False
+            self.away = self.in_use = False
             self._left = _NO_END
             self._changed.notify_all()
 
@@ -138,7 +138,7 @@ class OldServer(Relay):
         if self.in_use:
             data = data.replace(b"+OK Logged in.", b"-ERR [IN-USE] locked by another session")
         with self._changed:
-            self._changed.wait_for(lambda: self._left > 0 and not (self.deaf and b"Logged in" in data))
+            self._changed.wait_for(lambda: self._left > 0)
             self._left -= len(data)
         return data
 
