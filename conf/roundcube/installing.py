@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import surroundings
 from places import Places, commands, lay_out, main_files, system_places, trial_places
@@ -26,6 +27,7 @@ from proxy.config import Config, ConfigErrors, load
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("php-fpm", "php-sqlite3", "roundcube-core", "roundcube-sqlite3")  # PHP first, or Apache comes along
+_ROUNDCUBE = "/usr/share/roundcube"
 _KEPT = ".before-mailferry"
 _KEY = re.compile(r"'key' => '([0-9a-f]{32})'")
 
@@ -184,7 +186,22 @@ def install(config: Config, places: Places, *, name: str, port: int, product: st
         if places.enabled is not None and not places.site.exists():
             places.enabled.unlink(missing_ok=True)
         raise
+    _update_schema(places, user, group)
     _say(config, places, name, port)
+
+
+def _update_schema(places: Places, user: str, group: str) -> None:
+    """Carry a database that an older Roundcube made forward, as Debian does for those that it made itself."""
+    if not (places.data / "roundcube.db").exists():
+        return
+    command = [f"{_ROUNDCUBE}/bin/updatedb.sh", "--package=roundcube", f"--dir={_ROUNDCUBE}/SQL"]
+    other: dict[str, Any] = {"user": user, "group": group, "extra_groups": []} if os.geteuid() == 0 else {}
+    environment = os.environ | {"ROUNDCUBE_CONFIG_DIR": str(places.etc)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, **other)
+    if done.returncode:
+        raise NotPossible(
+            f"Roundcube's database cannot be carried forward: {done.stdout.strip()} {done.stderr.strip()}"
+        )
 
 
 def _kept_key(path: Path) -> str | None:

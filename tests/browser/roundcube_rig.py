@@ -49,7 +49,7 @@ class Webmail:
         self.root = root
         self.port = free_port()
         (root / "mailferry.toml").write_text(without_certificate(mailferry.read_text()))
-        self.said = install("--config", root / "mailferry.toml", "--trial", root, "--port", str(self.port)).stdout
+        self.said = self.install()
         (root / "config" / "local.inc.php").write_text(local)
         # nginx gives up after a few seconds, too.
         site = root / "nginx" / "site.conf"
@@ -58,6 +58,10 @@ class Webmail:
             subprocess.run(["chown", "-R", f"{_UNPRIVILEGED}:{_UNPRIVILEGED}", str(root)], check=True)
             root.chmod(0o755)
         self._processes: list[subprocess.Popen[bytes]] = []
+
+    def install(self) -> str:
+        """Run the installer; what it says."""
+        return install("--config", self.root / "mailferry.toml", "--trial", self.root, "--port", str(self.port)).stdout
 
     @property
     def address(self) -> str:

@@ -30,8 +30,8 @@ class mailferry extends rcube_plugin
     /** @var array|null Who waits, taken out of the session before Roundcube ends it to make a new one. */
     private $waiting;
 
-    /** @var bool Was the login refused for now, and not for good? */
-    private $later = false;
+    /** @var string|null What is said of a login that was refused for now, and not for good. */
+    private $later;
 
     /** @var rcmail */
     private $rcmail;
@@ -92,24 +92,20 @@ class mailferry extends rcube_plugin
         if ($outcome->state === mailferry_outcome::HELD) {
             $this->wait($args, $outcome);
         }
-        if ($outcome->state === mailferry_outcome::REFUSED) {
-            $this->later   = !$outcome->is_final();
+        if ($outcome->state !== mailferry_outcome::OPEN) {
             $args['abort'] = true;
-            $args['error'] = mailferry_reasons::label($outcome) === 'wrong' ? 'loginfailed' : $this->words($outcome);
-        }
-        if ($outcome->state === mailferry_outcome::UNREACHABLE) {
-            $this->later   = true;
-            $args['abort'] = true;
-            $args['error'] = $this->gettext('serverdown');
+            $args['error'] = $this->refusal($outcome);
+            $this->later   = $outcome->is_final() ? null : $args['error'];
         }
         return $args;
     }
 
-    /** The login page is about to be shown: 401 is for passwords that are wrong. */
+    /** The login page is about to be shown: 401 is for passwords that are wrong, and what is not wrong stays readable. */
     public function unauthenticated($args)
     {
-        if ($this->later) {
+        if ($this->later !== null) {
             $args['http_code'] = 200;
+            $this->rcmail->output->show_message($this->later, 'warning', null, true, -1);
         }
         return $args;
     }
@@ -230,7 +226,7 @@ class mailferry extends rcube_plugin
             case mailferry_outcome::HELD:
                 return ['held', []];
             default:
-                return ['trouble', ['text' => $this->gettext('serverdown')]];
+                return ['trouble', ['text' => $this->words($outcome)]];
         }
     }
 
@@ -254,14 +250,22 @@ class mailferry extends rcube_plugin
         $_SERVER['QUERY_STRING'] = '';  // or the login page would take this request for where the user wants to go
     }
 
+    /** What the login page says of a login that was refused, as text or as the name of one of Roundcube's own. */
+    private function refusal(mailferry_outcome $outcome): string
+    {
+        $label = mailferry_reasons::label($outcome);
+        if ($label === 'wrong') {
+            return 'loginfailed';
+        }
+        $words = rcube::Q($this->words($outcome));
+        return $outcome->is_final() ? $words : $words . ' ' . $this->gettext('later');
+    }
+
     /** Why a login was refused, in the user's language. */
     private function words(mailferry_outcome $outcome): string
     {
-        $label = mailferry_reasons::label($outcome);
-        if ($label !== null) {
-            return $this->gettext($label);
-        }
-        return rcube::Q($this->gettext(['name' => 'other', 'vars' => ['text' => $outcome->text]]));
+        $label = mailferry_reasons::label($outcome) ?? 'other';
+        return $this->gettext(['name' => $label, 'vars' => ['text' => $outcome->text]]);
     }
 
     private function setting(string $name, int $default): float

@@ -20,6 +20,9 @@ class mailferry_reasons
 
     public static function label(mailferry_outcome $outcome): ?string
     {
+        if ($outcome->state === mailferry_outcome::UNREACHABLE) {
+            return 'serverdown';
+        }
         foreach (self::TEXTS as $beginning => $label) {
             if (strpos($outcome->text, $beginning) === 0) {
                 return $label;

@@ -35,6 +35,7 @@
     }
 
     function trouble(text) {
+        element('bar').classList.toggle('stopped', Boolean(text));
         element('trouble').textContent = text;
         element('trouble').hidden = !text;
     }
