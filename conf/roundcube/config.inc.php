@@ -3,8 +3,8 @@
 /**
  * Roundcube in front of mailferry: /etc/roundcube/config.inc.php, written by conf/roundcube/install.
  *
- * What follows from mailferry's own configuration is in mailferry.inc.php beside this file, and is written anew each time.
- * What you change goes into local.inc.php, which is read last and never touched. All settings: defaults.inc.php.
+ * What follows from mailferry's own configuration is in mailferry.inc.php beside this file, written anew each time. What
+ * you change goes into local.inc.php, which is read last and never touched. All settings: defaults.inc.php.
  */
 
 $config    = [];
@@ -53,7 +53,7 @@ $config['product_name']         = $mailferry['product'];
 $config['display_product_info'] = 0;
 $config['enable_installer']     = false;
 $config['session_lifetime']     = 60;    // minutes without a sign from the browser
-$config['use_https']            = $mailferry['https'];
+$config['use_https']            = $mailferry['https'];  // behind a web server that has the certificate: true
 $config['session_samesite']     = 'Lax';
 $config['log_logins']           = true;
 

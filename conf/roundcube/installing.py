@@ -169,8 +169,8 @@ def install(config: Config, places: Places, *, name: str, port: int, product: st
         changes.write(places.etc / "config.inc.php", (HERE / "config.inc.php").read_text(), 0o640)
         for file, target in (("php-fpm.conf", places.pool), ("nginx.conf", places.site)):
             changes.write(target, Template((HERE / file).read_text()).substitute(values))
-        for file, text in _plugin_files():
-            changes.write(places.plugin / file, text)
+        for path, text in _plugin_files():
+            changes.write(places.plugin / path, text)
         if places.enabled is not None and not places.enabled.is_symlink():
             places.enabled.symlink_to(places.site)
         _make_private(places.data, user, group)

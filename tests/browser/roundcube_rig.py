@@ -86,12 +86,20 @@ class Webmail:
             for command in commands:
                 process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self.root, **user)
                 self._processes.append(process)
-        wait_for_port(self.port, self._processes[1])
+        try:
+            wait_for_port(self.port, self._processes[1])
+        except TimeoutError as error:
+            self.stop()
+            raise AssertionError(f"{error}:\n{self.log}") from None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End both by their process ids, and their children with them."""
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:

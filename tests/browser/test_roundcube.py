@@ -79,7 +79,6 @@ def webmail(ground: Path, daemon: Daemon, post: Post) -> Iterator[Webmail]:
     local = LOCAL + f"$config['smtp_host'] = '127.0.0.1:{post.port}';\n$config['smtp_user'] = '';\n"
     with Webmail(ground / "web", configuration, local) as running:
         yield running
-        shutil.copytree(running.root / "logs", "/tmp/roundcube/logs", dirs_exist_ok=True)  # DEBUG
         assert "PHP" not in (running.root / "logs" / "php-fpm.log").read_text()
         assert not (running.root / "logs" / "php.log").exists(), running.log
 
@@ -464,3 +463,17 @@ def test_to_install_again_does_no_harm(mailbox: Page, webmail: Webmail) -> None:
     webmail.install()
     mailbox.reload()
     rows(mailbox).first.wait_for()
+
+
+def test_the_page_outlives_a_restart_of_mailferry(
+    visit: Callable[..., Page], old_server: OldServer, daemon: Daemon, user: str
+) -> None:
+    old_server.dam(9_000)
+    page = visit()
+    log_in(page, user)
+    page.get_by_role("progressbar").wait_for()
+    daemon.stop()
+    page.locator("#mailferry-trouble").get_by_text("The mail server cannot be reached at the moment.").wait_for()
+    old_server.be_well()
+    daemon.start()
+    is_open(page, 60)

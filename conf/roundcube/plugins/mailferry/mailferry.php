@@ -100,7 +100,7 @@ class mailferry extends rcube_plugin
         return $args;
     }
 
-    /** The login page is about to be shown: 401 is for passwords that are wrong, and what is not wrong stays readable. */
+    /** The login page is about to be shown: 401 is for wrong passwords, and what else there is stays on the screen. */
     public function unauthenticated($args)
     {
         if ($this->later !== null) {
@@ -220,7 +220,7 @@ class mailferry extends rcube_plugin
                 return ['here', []];
             case mailferry_outcome::REFUSED:
                 if ($outcome->is_final()) {
-                    return ['refused', ['why' => mailferry_reasons::label($outcome)]];
+                    return ['refused', ['why' => mailferry_reasons::label($outcome) ?? 'blocked']];
                 }
                 return $moved ? ['held', []] : ['trouble', ['text' => $this->words($outcome)]];
             case mailferry_outcome::HELD:
