@@ -3,8 +3,10 @@
 /**
  * A first login at mailferry takes as long as the old mailbox takes to come. This plugin shows how far it is.
  *
- * Roundcube logs in over IMAP while the browser waits for its answer: after a minute or so PHP, the web server or the
- * browser would give up and show an error. Here the password is tried first, for a few seconds:
+ * Roundcube logs in over IMAP while the browser waits for its answer. PHP itself would wait: what mailferry says every
+ * few seconds keeps each read within `imap_timeout`, and `max_execution_time` does not count while PHP waits. But after
+ * `fastcgi_read_timeout` nginx shows "504 Gateway Time-out", and until then the user sees nothing at all. So the password
+ * is tried first, for a few seconds:
  *
  *   the mailbox is open      Roundcube logs in as ever
  *   refused                  the login page again, with the reason in words: a wrong password is called so, and an old
