@@ -29,6 +29,7 @@ LONG: Final = (
     "peers/test_peers_moving.py",
     "peers/test_legacy_",
     "proxy/daemon/",
+    "browser/",
     "peers/",
     "faults/",
     "proxy/cli/",

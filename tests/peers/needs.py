@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
 from tests.legacy import roots
 
 PACKAGES = {
+    "chromium": "chromium",
     "curl": "curl",
     "doveadm": "dovecot-core",
     "dovecot": "dovecot-imapd dovecot-pop3d",
@@ -24,6 +27,7 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "mpop": "mpop",
     "mutt": "mutt",
+    "nginx": "nginx-light",
     "offlineimap": "offlineimap3",
     "script": "bsdutils",
     "strace": "strace",
@@ -35,11 +39,21 @@ def needed(program: str) -> str:
     """The program's path."""
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if path is None:
-        words = f"{program} is missing: apt-get install {PACKAGES[program]}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(words)
-        pytest.skip(words)
+        _is_missing(program, PACKAGES[program])
     return path
+
+
+def needed_file(pattern: str, packages: str) -> None:
+    """Something else that packages bring: there has to be a file whose path is like `pattern`."""
+    if not glob.glob(pattern):  # noqa: PTH207 - a path that begins at the root
+        _is_missing(pattern, packages)
+
+
+def _is_missing(what: str, packages: str) -> NoReturn:
+    words = f"{what} is missing: apt-get install {packages}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(words)
+    pytest.skip(words)
 
 
 def needed_root(server: str) -> None:
