@@ -16,6 +16,7 @@ from proxy.web import security
 from proxy.web.channel import WebRequest, WebSite
 from proxy.web.events import Events
 from proxy.web.pages import FOR_EVER
+from proxy.web.portal.pages import add_portal
 from proxy.web.routes import Routes, error_page, handle_errors
 from proxy.web.visit import Refused, Visit, Web, is_ours
 
@@ -43,6 +44,8 @@ class Sites:
         routes.get("/static/<digest>/<name>", _static)
         routes.get("/language/<language>", _language)
         routes.program("/robots.txt", ("GET", "HEAD"), _robots)
+        if place == "portal":
+            add_portal(routes, self._web, self.events)
         handle_errors(self._web, app, place)
 
         def too_large(request: WebRequest) -> bytes:
