@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from mailstore import secrets
 from mailstore.accounts import State
@@ -13,8 +14,6 @@ from tests.browser.chromium import Chromium, violations
 from tests.browser.company import PASSWORD, Company
 
 pytestmark = pytest.mark.peers
-playwright = pytest.importorskip("playwright.sync_api")
-expect = playwright.expect
 
 
 def log_in(page: Any, address: str, password: str = PASSWORD) -> None:
