@@ -183,3 +183,17 @@ def test_the_old_server_is_down(tmp_path_factory: pytest.TempPathFactory, chromi
             chromium.shoot(page, "down")
     finally:
         company.close()
+
+
+def test_unencrypted_where_browsers_tell_less(tmp_path_factory: pytest.TempPathFactory, chromium: Chromium) -> None:
+    """Over HTTP, with a name that is not this machine's, there is no Sec-Fetch-Site: Origin has to do."""
+    company = Company(tmp_path_factory.mktemp("plain"), encrypted=False).start()
+    try:
+        with chromium.visiting(company, address=f"http://mail.test:{company.port}") as page:
+            log_in(page, company.hire(2))
+            expect(heading(page)).to_have_text("All 2 messages are here")
+            page.reload()
+            page.get_by_role("button", name="Log out").click()
+            expect(page.get_by_role("status")).to_contain_text("You are logged out")
+    finally:
+        company.close()
