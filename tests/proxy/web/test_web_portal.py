@@ -32,6 +32,8 @@ def test_a_first_login_moves_the_mailbox(company: Company, visitor: Visitor) -> 
     assert account is not None and account.state is State.MOVED and account.last_login is not None
     assert len(list((company.daemon.maildir(address.split("@")[0]) / "cur").iterdir())) == 5
     assert "DELE" not in company.old.commands
+    logged = f'"account": "{address}", "peer": "{visitor.address}", "event": "portal login"'
+    assert logged in company.daemon.log
 
 
 def test_the_name_may_be_short_and_in_any_case(company: Company, visitor: Visitor) -> None:
