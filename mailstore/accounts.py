@@ -211,6 +211,12 @@ class Accounts:
         """The hash of the password that was accepted."""
         self._change(account_id, password_hash=password_hash)
 
+    def password_chosen(self, account_id: int, password_hash: str) -> bool:
+        """Its user has chosen another password here. Only one of a final account is ours to change: is it?"""
+        own = update(accounts).where(accounts.c.id == account_id, accounts.c.state == State.FINAL)
+        with self._database.write() as connection:
+            return connection.execute(own.values(password_hash=password_hash)).rowcount == 1
+
     def _accepted(self, sealed: bytes, password_hash: str | None) -> dict[str, Any]:
         state = case((accounts.c.state == State.WAITING, State.MOVING.value), else_=accounts.c.state)
         kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
