@@ -12,6 +12,7 @@ import click
 from proxy.cli.check import check
 from proxy.cli.demo import demo
 from proxy.cli.migrate import migrate, retry
+from proxy.cli.notify import notify
 from proxy.cli.options import config_option
 from proxy.cli.pause import pause, resume
 from proxy.cli.serve import serve
@@ -26,7 +27,7 @@ def main() -> None:
     """A POP3 and IMAP server that carries each user's old mailbox over at the first login."""
 
 
-for command in (serve, check, status, migrate, pause, resume, retry, verify, demo):
+for command in (serve, check, notify, status, migrate, pause, resume, retry, verify, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

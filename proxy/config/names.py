@@ -10,6 +10,7 @@ from typing import Final
 from proxy.config.mistakes import Unfit, meant
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_SENDER = re.compile(r"(?:(?P<name>[^<>]*)<)?(?P<local>[^\s<>@]{1,64})@(?P<domain>[^\s<>@]+?)(?(name)>)")
 LOGIN_FORMS: Final = ("local", "full")
 SUBMISSION: Final = ("587", "465")  # ports: STARTTLS (RFC 6409), TLS from the first byte (RFC 8314)
 
@@ -52,6 +53,30 @@ def check_submission(value: str) -> str:
     if not host or port not in SUBMISSION:
         raise Unfit(f'"{value}": write name and port, such as "mail.123.com:587" (STARTTLS) or ":465" (TLS)')
     return f"{check_host(host)}:{port}"
+
+
+def check_relay(value: str) -> str:
+    """The mail server that notices are handed to: name or address, and port. Raises Unfit."""
+    host, _, port = value.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
+        raise Unfit(f'"{value}": write name and port, such as "smtp.123.com:25"')
+    return f"{check_host(host)}:{port}"
+
+
+def check_sender(value: str) -> str:
+    """Whom notices are from: an address, or a name and an address in angle brackets. Raises Unfit."""
+    found = _SENDER.fullmatch(value) if value.isprintable() else None
+    if found is None:
+        raise Unfit(f'"{value}" is no sender: write "it@123.com", or "IT help desk <it@123.com>"')
+    ascii_name(found["domain"])
+    return value
+
+
+def sender_parts(value: str) -> tuple[str, str, str]:
+    """Name, local part and domain of a sender that has been checked; the domain as DNS has it."""
+    found = _SENDER.fullmatch(value)
+    assert found is not None
+    return (found["name"] or "").strip(' "'), found["local"], ascii_name(found["domain"])
 
 
 def is_loopback(host: str) -> bool:
