@@ -11,6 +11,7 @@ import click
 
 from proxy.cli.check import check
 from proxy.cli.demo import demo
+from proxy.cli.finalize import finalize, unfinalize
 from proxy.cli.migrate import migrate, retry
 from proxy.cli.notify import notify
 from proxy.cli.options import config_option
@@ -27,7 +28,7 @@ def main() -> None:
     """A POP3 and IMAP server that carries each user's old mailbox over at the first login."""
 
 
-for command in (serve, check, notify, status, migrate, pause, resume, retry, verify, demo):
+for command in (serve, check, notify, status, migrate, pause, resume, retry, verify, finalize, unfinalize, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

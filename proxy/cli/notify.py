@@ -316,7 +316,7 @@ class _Errand:
         if self._wanted.as_json:
             click.echo(json.dumps({**self._figures(found), "written": count, "directory": str(directory)}))
         else:
-            click.echo(f"{count} files are in {directory}; nothing was sent, and none of them is recorded as sent")
+            click.echo(f"{count} written to {directory}; nothing was sent, and nothing is recorded as sent")
 
     def _send(self, found: Standings, known: int) -> None:
         from proxy.admin.noticing.relay import Relay, RelayError  # noqa: PLC0415

@@ -40,10 +40,10 @@ class Addressed:
     def readable(self) -> bytes:
         """For a file that a person may look into: letters as they are, which mail programs take as well (RFC 6532)."""
         copy = EmailMessage(policy.default.clone(utf8=True, cte_type="8bit"))
-        for name, value in self.message.items():
-            if name.lower() not in {"content-type", "content-transfer-encoding", "mime-version"}:
-                copy[name] = value
         copy.set_content(self.message.get_content(), charset="utf-8", cte="8bit")
+        for name, value in self.message.items():
+            if name not in copy:
+                copy[name] = value
         return copy.as_bytes()
 
 
@@ -65,8 +65,8 @@ def compose(config: Config, account: Account, texts: Sequence[Text], now: dateti
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{uuid.uuid4().hex}@{config.hostname}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: no absence notices are wanted
-    message["Content-Language"] = ", ".join(text.language for text in texts)
     message.set_content(body(texts), charset="utf-8", cte=_encoding(texts))
+    message["Content-Language"] = ", ".join(text.language for text in texts)
     return Addressed(message, sender.addr_spec, recipient.addr_spec)
 
 
