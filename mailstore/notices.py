@@ -112,7 +112,8 @@ class Notices:
             .group_by(_n.account_id)
         ).all()
         refused = [row.last for row in rows if row.last is not None]
-        said = dict(connection.execute(select(_n.id, _n.refusal).where(_n.id.in_(refused))).tuples().all())
+        words = connection.execute(select(_n.id, _n.refusal).where(_n.id.in_(refused)))
+        said = {row.id: row.refusal for row in words}
         return {row.account_id: _had_so_far(row, said.get(row.last, "")) for row in rows}
 
     def begin(self, account_id: int, kind: str, address: str, known: int) -> int | None:

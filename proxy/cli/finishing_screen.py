@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from proxy.admin.finishing.behind import Why
+from proxy.admin.finishing.behind import OF_MESSAGES, Why
 from proxy.admin.finishing.report import Ended, Finished
 from proxy.admin.verify.columns import fold, printable
 from proxy.cli.report import size
@@ -17,11 +17,15 @@ def said(count: int) -> str:
     return f"{count:,} account" + ("" if count == 1 else "s")
 
 
+def _messages(count: int) -> str:
+    return f"{count:,} message" + ("" if count == 1 else "s")
+
+
 def left_lines(ended: Sequence[Ended], to_come: int) -> Iterator[str]:
     """Who would leave something behind, by why, with what can be done. `to_come`: messages that a last round would
     bring, where this is a rehearsal."""
     if to_come:
-        yield f"a last round would bring {to_come:,} messages"
+        yield f"a last round would bring {_messages(to_come)}"
     for why in Why:
         found = [(one, behind) for one in ended for behind in one.behind if behind.why is why]
         if not found:
@@ -29,7 +33,7 @@ def left_lines(ended: Sequence[Ended], to_come: int) -> Iterator[str]:
         yield from fold(f"left behind: {said(len(found))}, {why.title}", hanging=2)
         yield from fold(f"→ {why.remedy}", first=2, hanging=4)
         for one, behind in found[:MOST_NAMED]:
-            messages = f"{behind.messages:,} messages: " if behind.messages and why is not Why.UNFINISHED else ""
+            messages = f"{_messages(behind.messages)}: " if behind.messages and why in OF_MESSAGES else ""
             yield printable(f"    {one.account.name}  {messages}{behind.detail}".rstrip(": "))
         if len(found) > MOST_NAMED:
             yield f"    and {len(found) - MOST_NAMED:,} more: --report FILE has them"

@@ -73,7 +73,7 @@ class Why(enum.Enum):
 
 
 _HARMS: Final = (Kind.FILE_MISSING, Kind.FILE_ALTERED, Kind.FILE_UNREADABLE, Kind.INDEX_ROW_MISSING, Kind.UNREADABLE)
-_OF_MESSAGES: Final = (Why.QUARANTINED, Why.MISSING, Why.HARMED)
+OF_MESSAGES: Final = (Why.QUARANTINED, Why.MISSING, Why.HARMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def to_come(known: Known) -> int:
 def in_words(behind: Behind) -> str:
     """`2 messages in quarantine`, or the title, and what is known of it."""
     title = behind.why.title
-    if behind.why in _OF_MESSAGES and behind.messages is not None:
+    if behind.why in OF_MESSAGES and behind.messages is not None:
         title = f"{behind.messages} {title.replace('messages', 'message') if behind.messages == 1 else title}"
     return f"{title}: {behind.detail}" if behind.detail else title
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final
 
 from mailstore import secrets
 from mailstore.accounts import Account, PasswordState
@@ -12,8 +11,6 @@ from mailstore.errors import SecretUnreadable
 from mailstore.finishing import BATCH, Finish, Finishing
 from mailstore.secrets import Sealer
 from proxy.admin.finishing.behind import Behind, in_words
-
-NO_PASSWORD: Final = "nobody has a password for it: `mailferry accounts passwd` sets one"  # noqa: S105
 
 Judged = tuple[Account, Sequence[Behind]]
 
@@ -32,11 +29,8 @@ def make_final(
 
 
 def _finish(sealer: Sealer, account: Account, behind: Sequence[Behind]) -> Finish:
-    stored = account.password_hash or _hash(sealer, account)
-    said = [f"left behind: {'; '.join(in_words(one) for one in behind)}"] if behind else []
-    if stored is None:
-        said.append(NO_PASSWORD)
-    return Finish(account, "; ".join(said), stored)
+    said = f"left behind: {'; '.join(in_words(one) for one in behind)}" if behind else ""
+    return Finish(account, said, account.password_hash or _hash(sealer, account))
 
 
 def _hash(sealer: Sealer, account: Account) -> str | None:

@@ -93,4 +93,6 @@ class Finished:
         changed = sum(account.changed for account in self.accounts)
         if changed:
             return f"not finished: {changed} accounts changed meanwhile; run it again for them"
-        return f"final, and {self.left} leave something behind" if self.left else "final, and nothing is left behind"
+        if not self.left:
+            return "final, and nothing is left behind"
+        return f"final, and something is left behind of {self.left} account" + ("s" if self.left > 1 else "")
