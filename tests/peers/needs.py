@@ -24,6 +24,7 @@ PACKAGES = {
     "mpop": "mpop",
     "mutt": "mutt",
     "offlineimap": "offlineimap3",
+    "postfix": "postfix",
     "script": "bsdutils",
     "strace": "strace",
 }
