@@ -126,6 +126,15 @@ class Bar(Lines):
     def sent(self, account: Account) -> None:
         self._progress.advance(self._task)
 
+    def refused(self, account: Account, words: str, *, later: bool) -> None:
+        super().refused(account, words, later=later)
+        if not later:
+            self._progress.advance(self._task)
+
+    def unknown(self, account: Account, words: str) -> None:
+        super().unknown(account, words)
+        self._progress.advance(self._task)
+
     def _line(self, text: str) -> None:
         self._progress.console.print(printable(text), markup=False, highlight=False)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import email.policy
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from email import message_from_bytes
 from pathlib import Path
@@ -554,3 +559,29 @@ def test_the_encoding_of_chinese_is_base64_of_utf_8(company: Company, relay: Rel
     head, _, body = taken.octets.partition(b"\r\n\r\n")
     assert b"Content-Transfer-Encoding: base64" in head
     assert "李伟，您好！" in base64.b64decode(body).decode()
+
+
+def on_a_terminal(answer: str, *arguments: str) -> tuple[int, str]:
+    """The command's status, and all that it shows to somebody who answers its question."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))  # a usual window
+    command = [sys.executable, "-m", "proxy.cli.main", *arguments]
+    shown = b""
+    with subprocess.Popen(command, cwd=ROOT, stdin=side, stdout=side, stderr=side) as process:
+        os.close(side)
+        os.write(main, f"{answer}\n".encode())
+        with suppress(OSError):  # EIO: it has ended
+            while part := os.read(main, 4096):
+                shown += part
+    os.close(main)
+    return process.returncode, shown.decode()
+
+
+def test_a_terminal_is_asked(company: Company, relay: Relay) -> None:
+    arguments = ("notify", "123.com", "--send", "--date", DAY, "--relay", relay.address, "--config", str(company.file))
+    status, shown = on_a_terminal("n", *arguments)
+    assert (status, relay.connections) == (1, 0)
+    assert "Send it to 3 users of 123.com? [y/N]" in shown
+    status, shown = on_a_terminal("y", *arguments)
+    assert (status, len(relay.taken)) == (0, 3)
+    assert "3 sent, 0 refused, 0 not known, 0 not sent" in shown
