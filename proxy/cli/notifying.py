@@ -191,6 +191,8 @@ class Errand:
         return {
             "domain": self._domain.name,
             "kind": self._wanted.kind,
+            "languages": list(self._wanted.languages),
+            "date": self._wanted.date,
             "users": len(found.wanted) + len(found.had) + len(found.unknown),
             "to_send": len(found.wanted),
             "had_it": len(found.had),

@@ -87,7 +87,8 @@ class Finished:
     def verdict(self) -> str:
         said = self.circumstances
         if said.rehearsed:
-            return f"rehearsed: {said.refused or 'nobody would be left behind'}"
+            left = f"{self.left} account" + ("s" if self.left > 1 else "")
+            return f"rehearsed: {left} would leave something behind" if self.left else "rehearsed: all would be well"
         if said.refused:
             return f"refused: {said.refused}"
         changed = sum(account.changed for account in self.accounts)

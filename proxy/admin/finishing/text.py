@@ -40,7 +40,7 @@ def report(found: Finished) -> Iterator[str]:
     for account in sorted(found.accounts, key=lambda account: not account.left):
         yield from _account(account)
     yield ""
-    yield "Compare the account list with the old server's before it is switched off: mailferry accounts compare FILE"
+    yield "Compare the account list with the old server's before that is closed: mailferry accounts compare FILE"
     yield "End of the report. Signed:"
 
 

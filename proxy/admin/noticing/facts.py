@@ -77,6 +77,7 @@ class Facts:
                 "name": " ".join(account.full_name.split()),
                 "address": account.name,
                 "department": " ".join(account.department.split()),
+                "moved": account.refreshed is not None,  # is the old mail here already, without a login?
             },
             "domain": account.domain,
             "date": self.date.spelled(language) if self.date is not None else "",

@@ -171,7 +171,7 @@ class WithoutDaemon(FinalizeCase):
             ran = await self.mailferry("finalize", "123.com", "--dry-run")
             self.assertEqual((ran.status, ran.err), (0, ""))
             self.assertIn("a last round would bring 2 messages", ran.out)
-            self.assertIn("rehearsed: nobody would be left behind: 0 of 2 accounts final", ran.out)
+            self.assertIn("rehearsed: all would be well: 0 of 2 accounts final", ran.out)
             self.assertEqual(self.accounts(), before)
             self.assertEqual(server.asked(b"RETR"), 10)
 

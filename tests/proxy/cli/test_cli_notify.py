@@ -172,6 +172,10 @@ def test_reminders_are_for_those_who_have_not_logged_in(company: Company) -> Non
     text = company.notify("--reminder", "--preview", "--date", "2030-12-05").stdout
     assert "Please do so before Thursday, 5 December 2030" in text
     assert "请务必在2030年12月5日（星期四）之前登录" in text
+    company.add("anna", refreshed=1_700_000_000)
+    text = company.notify("--reminder", "--preview", "anna").stdout
+    assert "your old mail is there already" in text
+    assert "您的旧邮件已经迁移到新服务器上" in text
     company.add("anna", last_login=1_700_000_000)
     result = company.notify("--reminder", "--preview")
     assert "nobody of 123.com is to be told anything: all have logged in" in result.stderr
