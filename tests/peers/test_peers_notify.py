@@ -13,7 +13,7 @@ import pytest
 
 from tests.legacy.dovecot import select_nothing
 from tests.peers.postfix import Postfix
-from tests.proxy.cli.test_cli_notify import DAY, Company
+from tests.proxy.cli.noticing import DAY, Company
 
 pytestmark = pytest.mark.peers
 
