@@ -14,7 +14,7 @@ from mailstore.accounts import Account, Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.notices import Choice, Notices, Recipient
 from proxy.admin.chosen import NotServed, account_name, choose
-from proxy.admin.noticing.facts import Facts, NothingToSay, When, facts
+from proxy.admin.noticing.facts import Facts, NothingToSay, When, facts, plain
 from proxy.admin.noticing.message import body, compose
 from proxy.admin.noticing.relay import Relay, RelayError
 from proxy.admin.noticing.sending import Counts, Sending, Standings, check, sort
@@ -120,7 +120,8 @@ class Errand:
             found = {"account": account.name, "from": sender, "subject": subject, "text": body(rendered)}
             click.echo(json.dumps({**found, "templates": texts.files}, ensure_ascii=False))
             return
-        to = f"{account.full_name} <{account.name}>" if account.full_name else account.name
+        name = plain(account.full_name)
+        to = f"{name} <{account.name}>" if name else account.name
         click.echo(f"From: {sender}\nTo: {to}\nSubject: {subject}\n\n{body(rendered)}", nl=False)
 
     def _somebody(self, who: str) -> Account:

@@ -74,9 +74,9 @@ class Facts:
         """What a template may use, for one user."""
         return {
             "user": {
-                "name": " ".join(account.full_name.split()),
+                "name": plain(account.full_name),
                 "address": account.name,
-                "department": " ".join(account.department.split()),
+                "department": plain(account.department),
                 "moved": account.refreshed is not None,  # is the old mail here already, without a login?
             },
             "domain": account.domain,
@@ -90,6 +90,11 @@ class Facts:
             "pop3": _server(self.pop3, language),
             "submission": _server(self.submission, language),
         }
+
+
+def plain(text: str) -> str:
+    """What an administrator's list has, as one line without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _server(server: Server | None, language: Language) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from typing import Final
 
 from mailstore.accounts import Account
+from proxy.admin.noticing.facts import plain
 from proxy.admin.noticing.texts import Text
 from proxy.config import Config
 from proxy.config.names import sender_parts
@@ -52,11 +53,7 @@ def compose(config: Config, account: Account, texts: Sequence[Text], now: dateti
     assert config.notices.sender is not None
     name, local, domain = sender_parts(config.notices.sender)
     sender = Address(name, local, domain)
-    recipient = Address(
-        " ".join("".join(c if c.isprintable() else " " for c in account.full_name).split()),
-        account.local,
-        config.domains[account.domain].ascii_name,
-    )
+    recipient = Address(plain(account.full_name), account.local, config.domains[account.domain].ascii_name)
     international = not (sender.addr_spec.isascii() and recipient.addr_spec.isascii())
     message = EmailMessage(policy.SMTPUTF8 if international else policy.SMTP)
     message["From"] = sender

@@ -461,7 +461,8 @@ def test_one_user_for_whom_a_template_fails_is_enough(company: Company, relay: R
 
 
 def test_markup_and_line_ends_in_a_name_are_text(company: Company, relay: Relay) -> None:
-    company.add("anna", full_name="{{ 7*7 }}\r\nBcc: eve@evil.example")
+    company.add("anna", full_name="{{ 7*7 }}\r\nBcc: eve@evil.example\x1b[2J")
+    assert "\x1b" not in company.notify("--preview", "anna", "--date", DAY).stdout
     company.send(relay, "--to", "anna")
     (taken,) = relay.taken
     assert taken.message["Bcc"] is None
