@@ -218,12 +218,15 @@ class Accounts:
             return connection.execute(own.values(password_hash=password_hash)).rowcount == 1
 
     def _accepted(self, sealed: bytes, password_hash: str | None) -> dict[str, Any]:
+        stored: Any = password_hash
         state = case((accounts.c.state == State.WAITING, State.MOVING.value), else_=accounts.c.state)
         kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
+        if password_hash is None:  # which comes in a moment: a final account must not be without one meanwhile
+            stored = case((accounts.c.state == State.FINAL, accounts.c.password_hash), else_=None)
         begun = accounts.c.state.in_([State.WAITING.value, State.MOVING.value])
         due = case((begun, self._now() + SOON), else_=accounts.c.due)
         return {
-            "password_hash": password_hash,
+            "password_hash": stored,
             "sealed_password": kept,
             "state": state,
             "due": due,

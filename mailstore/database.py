@@ -35,6 +35,7 @@ from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
 
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one
 BEGIN_WRITE = "BEGIN IMMEDIATE"
+SCRUB_TRIES = 3
 
 # How much a brief operation may take on: a few milliseconds each.
 BRIEF_ROWS = 2_000
@@ -50,6 +51,11 @@ def _prepare(connection: sqlite3.Connection, _record: object = None) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _overwrite(connection: sqlite3.Connection, _record: object = None) -> None:
+    """Have what is deleted or replaced written over in the file: it may have been a sealed password."""
+    connection.execute("PRAGMA secure_delete=ON").close()
 
 
 def _begin(connection: Connection) -> None:
@@ -186,12 +192,14 @@ class AccountsDatabase:
         """Open or make the file. Raises StorageFailed."""
         self._lookup = threading.Lock()
         self._looking: Connection | None = None
+        self._path = path
         with storage_errors():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make_private(path)  # it holds password hashes
             self._engine = _sqlite_engine(
                 creator=lambda: _connect(path), poolclass=QueuePool, pool_size=4, max_overflow=16
             )
+            event.listen(self._engine, "connect", _overwrite)
             event.listen(self._engine, "begin", _begin)
             try:
                 with self.write() as connection:
@@ -229,6 +237,19 @@ class AccountsDatabase:
             driver = self._looking.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
             return int(driver.execute("PRAGMA data_version").fetchone()[0])
+
+    def scrub(self) -> None:
+        """Have nothing left in the file, or in its log, of what is no longer in the tables: the file is written anew
+        and the log emptied. Others wait meanwhile, for a second where there are 100,000 accounts. Raises StorageFailed
+        where they do not let it happen."""
+        with storage_errors(), closing(_connect(self._path, create=False)) as driver:
+            _prepare(driver)
+            driver.execute("VACUUM")
+            for _ in range(SCRUB_TRIES):  # each waits BUSY_TIMEOUT for whoever reads or writes
+                busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    return
+        raise StorageFailed("the database is read all the time, so that its log cannot be emptied; try it again")
 
     def close(self) -> None:
         if self._looking is not None:

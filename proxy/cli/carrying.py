@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -29,6 +29,9 @@ from proxy.admin.watch import Watch
 from proxy.cli.showing import Showing, showing
 from proxy.config import Config
 from proxy.daemon.alone import Alone, NotAlone, at_work
+
+if TYPE_CHECKING:
+    from proxy.daemon.moving import Afterwards
 
 INTERVAL: Final = 1.0  # seconds between two looks
 ABSENT: Final = 5.0  # seconds that a daemon may take to be started again
@@ -134,17 +137,36 @@ class _Errand:
         self._show.begin(len(self._ready), self._unready, self._others)
         over = True
         if self._ready:
-            alone = self._alone()
-            watch = Watch(self._queue, list(self._ready.values()), time.time, time.monotonic)
-            self._queue.ask(self._ready, again=self._again)
+            ready = list(self._ready.values())
             self._ready.clear()  # a large company's are a hundred megabytes
-            try:
-                over = self._by_the_daemon(watch) if alone is None else self._here(watch)
-            finally:
-                if alone is not None:
-                    alone.end()
+            over = Carrying(self._config, self._database, self._show).run(ready, again=self._again)
         whole = self._show.end(over=over) and not self._unready
         return 0 if over and whole else 1
+
+
+class Carrying:
+    """Accounts that are moved now, by the daemon or by this process, and watched until they are done. `run` once."""
+
+    def __init__(self, config: Config, database: AccountsDatabase, show: Showing) -> None:
+        self._config = config
+        self._database = database
+        self._queue = Queue(database)
+        self._show = show
+        self._afterwards: Afterwards | None = None
+
+    def run(self, ready: list[Account], *, again: bool = False, afterwards: Afterwards | None = None) -> bool:
+        """Was all of it done? `ready` are accounts that can be moved; the list is emptied. `afterwards` is done on the
+        reactor when that is so. Raises CannotCarry, MailstoreError."""
+        self._afterwards = afterwards
+        alone = self._alone()
+        watch = Watch(self._queue, ready, time.time, time.monotonic)
+        self._queue.ask((account.id for account in ready), again=again)
+        ready.clear()
+        try:
+            return self._by_the_daemon(watch) if alone is None else self._here(watch)
+        finally:
+            if alone is not None:
+                alone.end()
 
     def _alone(self) -> Alone | None:
         """The lock of a daemon, where none runs."""
@@ -175,14 +197,37 @@ class _Errand:
         except KeyboardInterrupt:
             self._show.say("not waited for any longer; mailferry serve goes on with it")
             return False
-        return True
+        return self._then()
+
+    def afterwards(self, work: Afterwards) -> bool:
+        """The same where nothing is to be moved."""
+        self._afterwards = work
+        return self._then()
+
+    def _then(self) -> bool:
+        from twisted.internet import reactor  # noqa: PLC0415
+
+        from proxy.cli.running import run_to_end  # noqa: PLC0415
+
+        if self._afterwards is None:
+            return True
+        done = False
+
+        async def work() -> None:
+            nonlocal done
+            assert self._afterwards is not None
+            await self._afterwards()
+            done = True
+
+        run_to_end(reactor, work())
+        return done
 
     def _here(self, watch: Watch) -> bool:
         from proxy.daemon.moving import move_asked  # noqa: PLC0415 - installs Twisted's reactor
 
         over = False
         try:
-            over = move_asked(self._config, self._database, lambda: self._look(watch))
+            over = move_asked(self._config, self._database, lambda: self._look(watch), self._afterwards)
         finally:
             if not over:
                 with suppress(MailstoreError):

@@ -13,7 +13,9 @@ from proxy.cli.check import check
 from proxy.cli.demo import demo
 from proxy.cli.discover import discover
 from proxy.cli.dns import dns
+from proxy.cli.finalize import finalize, unfinalize
 from proxy.cli.migrate import migrate, retry
+from proxy.cli.notify import notify
 from proxy.cli.options import config_option
 from proxy.cli.pause import pause, resume
 from proxy.cli.probe import probe
@@ -29,7 +31,10 @@ def main() -> None:
     """A POP3 and IMAP server that carries each user's old mailbox over at the first login."""
 
 
-for command in (serve, check, discover, probe, dns, status, migrate, pause, resume, retry, verify, demo):
+for command in (
+    *(serve, check, discover, probe, dns, notify, status, migrate, pause, resume, retry, verify, finalize, unfinalize),
+    demo,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

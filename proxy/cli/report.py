@@ -118,6 +118,8 @@ def _iso(seconds: int | None) -> str | None:
 def remark(account: Account) -> str:
     """What there is to say about it: why it is not further on, and what happens next."""
     said = [account.reason] if account.reason else []
+    if account.state is State.FINAL and account.password_hash is None:
+        said.append("nobody has a password for it: `mailferry accounts passwd` sets one")
     if account.paused:
         said.append("paused")
     elif account.due is not None and (account.tries or account.state is State.MOVING):

@@ -61,6 +61,22 @@ class Counting:
         return self.last.here if self.last else 0
 
 
+class Silent(Counting):
+    """For what shows something else."""
+
+    def begin(self, accounts: int, unready: Unready, others: int) -> None:
+        self.unready = unready
+
+    def progress(self, progress: Progress) -> None:
+        self.last = progress
+
+    def say(self, text: str) -> None:
+        click.echo(f"mailferry: {text}", err=True)
+
+    def end(self, *, over: bool) -> bool:
+        return self.here == self.accounts
+
+
 class Lines(Counting):
     """For a pipe."""
 

@@ -209,28 +209,26 @@ def _given(file: str) -> dict[str, Secret]:
 def _run(config: Config, accounts: Sequence[Account], passwords: Passwords, wanted: Wanted) -> Verification:
     from twisted.internet import reactor as _installed_reactor  # noqa: PLC0415
 
-    from proxy.admin.verify.account import Surroundings  # noqa: PLC0415
     from proxy.admin.verify.outcome import Circumstances, Verification  # noqa: PLC0415
-    from proxy.admin.verify.run import Run, connections_for, reached  # noqa: PLC0415
+    from proxy.admin.verify.run import reached  # noqa: PLC0415
+    from proxy.cli.comparing import compare  # noqa: PLC0415
     from proxy.cli.running import run_to_end  # noqa: PLC0415
     from proxy.daemon.alone import at_work  # noqa: PLC0415
-    from proxy.daemon.threads import THREADS, Threads  # noqa: PLC0415
-    from proxy.login.legacy import LegacyDoor  # noqa: PLC0415
 
     reactor: Any = _installed_reactor
-    daemon = at_work(config.state)
-    threads = Threads(THREADS, reactor.callFromThread)
-    how = wanted.how()
-    around = Surroundings(how, LegacyDoor(config, reactor), reactor, threads.run, daemon)
+    daemon, how = at_work(config.state), wanted.how()
     domains = {account.domain for account in accounts}
-    most = {name: connections_for(config.domains[name], wanted.connections, daemon=daemon) for name in domains}
     began = time.time()
     with _screen(len(accounts), quiet=wanted.to_stdout) as told:
-        run = Run(config, passwords, around, told, connections=most)
-        outcomes = run_to_end(reactor, run.run(accounts))
+        comparing = compare(
+            *(config, accounts, passwords, how, told),
+            reactor=reactor,
+            daemon=daemon,
+            connections=wanted.connections,
+        )
+        outcomes = run_to_end(reactor, comparing)
     if outcomes is None:
         raise give_up("interrupted: there is no report")
-    threads.stop()
     legacy = [(name, reached(config.domains[name])) for name in sorted(domains)]
     host = f"{config.hostname} ({socket.gethostname()})"
     said = Circumstances(version("mailferry"), host, wanted.named, how, legacy, began, time.time())

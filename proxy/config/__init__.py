@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from proxy.config.loading import load, parse
 from proxy.config.mistakes import ConfigErrors, Mistake
-from proxy.config.model import Config, Domain, LegacyServer, Listen, Migration, Storage, Tls
+from proxy.config.model import Config, Domain, LegacyServer, Listen, Migration, Notices, Storage, Tls
 
 __all__ = [
     "Config",
@@ -22,6 +22,7 @@ __all__ = [
     "Listen",
     "Migration",
     "Mistake",
+    "Notices",
     "Storage",
     "Tls",
     "load",

@@ -81,3 +81,6 @@ def _place_ca(raw: Mapping[str, Any], directory: Path) -> None:
         legacy = table(domain, "legacy") if isinstance(domain, dict) else {}
         if isinstance(legacy, dict) and isinstance(ca := legacy.get("ca"), str) and ca and "\0" not in ca:
             legacy["ca"] = str(directory.absolute() / ca)
+    notices = table(raw, "notices")
+    if isinstance(notices, dict) and isinstance(ca := notices.get("ca"), str) and ca and "\0" not in ca:
+        notices["ca"] = str(directory.absolute() / ca)

@@ -126,6 +126,19 @@ class Migration(_Table):
     round: Annotated[Seconds, _within(0, 30 * 86_400)] = 21_600
 
 
+class Notices(_Table):
+    """How users are told of the move by mail. `relay` is host and port; `rate` in messages a minute."""
+
+    relay: Annotated[str, AfterValidator(names.check_relay)] = "localhost:25"
+    tls: Literal["offered", "starttls", "implicit", "none"] = "offered"
+    ca: Annotated[Path, BeforeValidator(_ca)] | None = None
+    user: str | None = None
+    password_file: AbsolutePath | None = None
+    sender: Annotated[str, AfterValidator(names.check_sender)] | None = None
+    templates: AbsolutePath | None = None
+    rate: Annotated[int, Field(ge=1, le=100_000)] = 300
+
+
 class LegacyServer(_Table):
     """A domain's old server: POP3, and IMAP where `source` says so."""
 
@@ -203,6 +216,7 @@ class Config(_Table):
     tls: Tls = Tls()
     storage: Storage = Storage()
     migration: Migration = Migration()
+    notices: Notices = Notices()
     domain: Annotated[dict[str, Domain], Field(min_length=1)]
     _domains: Mapping[str, Domain] = PrivateAttr()
     _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
@@ -259,7 +273,14 @@ class Config(_Table):
 
 
 _TABLES: Final[Mapping[tuple[str | int, ...], type[_Table]]] = MappingProxyType(
-    {(): Config, ("listen",): Listen, ("tls",): Tls, ("storage",): Storage, ("migration",): Migration}
+    {
+        (): Config,
+        ("listen",): Listen,
+        ("tls",): Tls,
+        ("storage",): Storage,
+        ("migration",): Migration,
+        ("notices",): Notices,
+    }
 )
 
 

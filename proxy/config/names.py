@@ -11,6 +11,7 @@ from proxy.config.mistakes import Unfit, meant, shown
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _RESOLVER = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<plain>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
+_SENDER = re.compile(r"(?:(?P<name>[^<>]*)<)?(?P<local>[^\s<>@]{1,64})@(?P<domain>[^\s<>@]+?)(?(name)>)")
 LOGIN_FORMS: Final = ("local", "full")
 SUBMISSION: Final = ("587", "465")  # ports: STARTTLS (RFC 6409), TLS from the first byte (RFC 8314)
 
@@ -75,6 +76,30 @@ def resolver_address(value: str) -> tuple[str, int]:
     if not 1 <= port <= 65_535:
         raise Unfit(f"{shown(value)}: the port must be from 1 to 65535")
     return address, port
+
+
+def check_relay(value: str) -> str:
+    """The mail server that notices are handed to: name or address, and port. Raises Unfit."""
+    host, _, port = value.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
+        raise Unfit(f'"{value}": write name and port, such as "smtp.123.com:25"')
+    return f"{check_host(host)}:{port}"
+
+
+def check_sender(value: str) -> str:
+    """Whom notices are from: an address, or a name and an address in angle brackets. Raises Unfit."""
+    found = _SENDER.fullmatch(value) if value.isprintable() else None
+    if found is None:
+        raise Unfit(f'"{value}" is no sender: write "it@123.com", or "IT help desk <it@123.com>"')
+    ascii_name(found["domain"])
+    return value
+
+
+def sender_parts(value: str) -> tuple[str, str, str]:
+    """Name, local part and domain of a sender that has been checked; the domain as DNS has it."""
+    found = _SENDER.fullmatch(value)
+    assert found is not None
+    return (found["name"] or "").strip(' "'), found["local"], ascii_name(found["domain"])
 
 
 def is_loopback(host: str) -> bool:

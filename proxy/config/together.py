@@ -13,7 +13,7 @@ from proxy.config.encryption import level
 from proxy.config.endpoints import Endpoint, parse_endpoint
 from proxy.config.mistakes import Mistake, Unfit, key_path, quoted_key
 from proxy.config.model import SERVED
-from proxy.config.names import ascii_name
+from proxy.config.names import ascii_name, is_loopback
 
 _Raw = Mapping[str, Any]
 
@@ -26,7 +26,7 @@ def table(raw: _Raw, name: str) -> _Raw:
 
 def contradictions(raw: _Raw) -> list[Mistake]:
     """All that does not fit together."""
-    return [*_nothing_to_do(raw), *_twice(raw), *_certificate(raw), *_domains(raw), *_maildir(raw)]
+    return [*_nothing_to_do(raw), *_twice(raw), *_certificate(raw), *_domains(raw), *_maildir(raw), *_notices(raw)]
 
 
 def _nothing_to_do(raw: _Raw) -> Iterator[Mistake]:
@@ -109,6 +109,22 @@ def _encryption(legacy: _Raw, place: str) -> Iterator[Mistake]:
         yield Mistake(f"{place}.ciphers", f'tls_minimum = "{minimum}" needs @SECLEVEL=0, not {level(ciphers)}')
     if minimum == "1.3" and ciphers:
         yield Mistake(f"{place}.ciphers", 'is of no use with tls_minimum = "1.3", whose suites are all good')
+
+
+def _notices(raw: _Raw) -> Iterator[Mistake]:
+    """How the relay is spoken to."""
+    notices = table(raw, "notices")
+    relay, tls = notices.get("relay", "localhost:25"), notices.get("tls", "offered")
+    user, password = notices.get("user"), notices.get("password_file")
+    if bool(user) is not bool(password):
+        missing = "password_file" if user else "user"
+        yield Mistake(f"notices.{missing}", "is missing: the relay's user and the file of its password go together")
+    elsewhere = isinstance(relay, str) and not is_loopback(relay.rpartition(":")[0].strip("[]"))
+    if user and tls in {"offered", "none"} and elsewhere:
+        text = f'"{tls}" would send the password to whoever answers: write "starttls" or "implicit"'
+        yield Mistake("notices.tls", text)
+    if notices.get("ca") and tls in {"offered", "none"}:
+        yield Mistake("notices.ca", f'is of no use with tls = "{tls}", which verifies nobody: leave one of them out')
 
 
 def _maildir(raw: _Raw) -> Iterator[Mistake]:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
 from twisted.internet import reactor as _installed_reactor
@@ -36,6 +36,8 @@ from proxy.login.rounds import Rounds
 from proxy.wire.faults import kind, where
 
 LOOK_SECONDS: Final = 1.0
+
+Afterwards = Callable[[], Coroutine[Deferred[Any], Any, None]]
 
 
 class Moving:
@@ -111,8 +113,11 @@ class Moving:
         self.threads.stop()
 
 
-def move_asked(config: Config, database: AccountsDatabase, look: Callable[[], bool]) -> bool:
-    """Move what was asked for, in this process, until `look`, which is called each second, says that it is done.
+def move_asked(
+    config: Config, database: AccountsDatabase, look: Callable[[], bool], afterwards: Afterwards | None = None
+) -> bool:
+    """Move what was asked for, in this process, until `look`, which is called each second, says that it is done; then
+    do what is to be done `afterwards`, for which this process has no second reactor.
 
     Gives back whether it was; not, where the process was told to stop: the moves then stand at their last barriers.
     Call once in a process. Raises MailstoreError.
@@ -121,12 +126,25 @@ def move_asked(config: Config, database: AccountsDatabase, look: Callable[[], bo
     log = logs.start(logging.ERROR)
     process.prepare()
     moving = Moving(config, database, reactor, log, asked_only=True)
-    looking = LoopingCall(look_and_stop := _Look(look, reactor))
     trouble: list[Failure] = []
 
     def failed(failure: Failure) -> None:
         trouble.append(failure)
         reactor.stop()
+
+    whole = False
+
+    async def go_on() -> None:
+        nonlocal whole
+        if afterwards is not None:
+            await afterwards()
+        whole = True
+        reactor.stop()
+
+    def all_is_here() -> None:
+        Deferred.fromCoroutine(go_on()).addErrback(failed)
+
+    looking = LoopingCall(_Look(look, all_is_here))
 
     def start() -> None:
         moving.prepare()
@@ -149,16 +167,16 @@ def move_asked(config: Config, database: AccountsDatabase, look: Callable[[], bo
         if isinstance(failure.value, MailstoreError):
             raise failure.value
         log.error("unexpected", error=kind(failure), where=where(failure))
-    return look_and_stop.done and not trouble
+    return whole and not trouble
 
 
 class _Look:
-    def __init__(self, look: Callable[[], bool], reactor: Any) -> None:
-        self.done = False
+    def __init__(self, look: Callable[[], bool], then: Callable[[], None]) -> None:
+        self._done = False
         self._look = look
-        self._reactor = reactor
+        self._then = then
 
     def __call__(self) -> None:
-        if not self.done and self._look():
-            self.done = True
-            self._reactor.stop()
+        if not self._done and self._look():
+            self._done = True
+            self._then()

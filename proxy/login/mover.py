@@ -45,6 +45,11 @@ def _rejected(account: Account) -> str:
     return "the legacy server no longer takes the password; the user has to log in once with the new one"
 
 
+def _opened_again(account: Account) -> bool:
+    """Was it final, and is not any more? What was sealed of its password is wiped."""
+    return account.state is State.MOVED and account.sealed_password is None
+
+
 class Unexpected(Exception):
     """A defect of ours. The text is for the administrator."""
 
@@ -223,7 +228,8 @@ class Mover:
         """Look for what is new at the legacy server, if the last look was long enough ago. Nobody waits for it."""
         last = account.refreshed
         every = max(self._config.migration.refresh, self._legacy.host_of(account.domain).login_delay)
-        due = last is None or not 0 <= self._now() - last < every
+        opened_again = account.sealed_password is None  # it was final: this password is to be sealed anew
+        due = last is None or opened_again or not 0 <= self._now() - last < every
         # A server that is down is left alone for a while; a password that it no longer takes is not sent to it at
         # every login, which would lock out whoever has the new one (invariant 10).
         known = account.password_state is PasswordState.KNOWN
@@ -339,12 +345,14 @@ class Mover:
             fresh.password_hash != account.password_hash or fresh.password_state is not PasswordState.KNOWN
         ):
             return None  # another password has come up: that one counts
-        if self._stopping or not fresh.movable or self._accounts.is_paused(fresh.local, fresh.domain):
+        able = fresh.movable or (password is not None and _opened_again(fresh))
+        if self._stopping or not able or self._accounts.is_paused(fresh.local, fresh.domain):
             if password is None:
                 await self._in_thread(self._accounts.gave_way, account.id)
             return None
-        assert fresh.sealed_password is not None
-        password = password or Secret(self._sealer.open(fresh.name, fresh.sealed_password))
+        if password is None:
+            assert fresh.sealed_password is not None
+            password = Secret(self._sealer.open(fresh.name, fresh.sealed_password))
         try:
             source = await self._legacy.open(name_of(fresh), password, errand)
         except LoginRejected:
@@ -352,7 +360,8 @@ class Mover:
             raise
         try:
             # Without a hash: the daemon was killed when it was about to write that down.
-            if fresh.password_state is PasswordState.UNTRIED or fresh.password_hash is None:
+            unsure = fresh.password_state is PasswordState.UNTRIED or fresh.password_hash is None
+            if unsure or fresh.sealed_password is None:
                 fresh = await self._accepted(fresh, password)
             return await self.start(fresh, password, source, errand)
         except BaseException:

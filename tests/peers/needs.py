@@ -29,6 +29,7 @@ PACKAGES = {
     "mutt": "mutt",
     "nginx": "nginx-light",
     "offlineimap": "offlineimap3",
+    "postfix": "postfix",
     "script": "bsdutils",
     "strace": "strace",
     "unbound": "unbound",

@@ -189,3 +189,17 @@ def test_the_table_on_a_terminal(tmp_path: Path) -> None:
 )
 def test_sizes(octets: int, text: str) -> None:
     assert size(octets) == text
+
+
+def test_a_final_account_that_nobody_has_a_password_for_is_said(tmp_path: Path) -> None:
+    def two(accounts: Accounts) -> None:
+        for name, stored in (("anna", None), ("li", "hash")):
+            accounts._change(accounts.add(name, "123.com").id, state="final", password_hash=stored)
+
+    with_accounts(tmp_path, two)
+    lines = mailferry("status", "--accounts", "--config", configuration(tmp_path)).stdout.splitlines()
+    (anna,) = [line for line in lines if line.startswith("anna@")]
+    assert anna.endswith("nobody has a password for it: `mailferry accounts passwd` sets one")
+    assert [line for line in lines if line.startswith("li@")] == [
+        "li@123.com  final  messages 0 of 0  bytes 0 B of 0 B"
+    ]
