@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, tuple_
@@ -48,6 +48,7 @@ class Wanted:
     department: str | None = None
     state: State | None = None
     attention: bool = False
+    troubled: bool = False  # the same, and those that are under way or paused
     paused: bool = False  # by themselves; a whole domain's pause is the domain's
     text: str = ""
 
@@ -232,6 +233,8 @@ def _wanted(statement: Select[Any], wanted: Wanted) -> Select[Any]:
         statement = statement.where(_a.state == wanted.state.value)
     if wanted.attention:
         statement = statement.where(_ATTENTION)
+    if wanted.troubled:
+        statement = statement.where(or_(_ATTENTION, _a.state == State.MOVING.value, _a.paused == 1))
     if wanted.paused:
         statement = statement.where(_a.paused == 1)
     if wanted.department is not None:
@@ -259,8 +262,3 @@ def _contains(text: str) -> ColumnElement[bool]:
     if at:
         return or_(and_(in_name, _a.domain.startswith(domain, autoescape=True)), as_alias)
     return or_(in_name, _a.full_name.contains(text, autoescape=True), as_alias)
-
-
-def narrowed(wanted: Wanted, **values: Any) -> Wanted:
-    """The same with something else changed."""
-    return replace(wanted, **values)

@@ -78,7 +78,7 @@ class Advice:
     def line(self, account: Account) -> str:
         """The remedy for a terminal."""
         command = self.command(account)
-        return self.remedy["en"] + (f": {command}" if command else "")
+        return self.remedy["en"] + (f" (`{command}`)" if command else "")
 
 
 def _advice(kind: Kind, action: Action, cause: tuple[str, str], remedy: tuple[str, str]) -> Advice:

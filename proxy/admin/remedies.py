@@ -26,7 +26,7 @@ _SIGNS: Final[Sequence[tuple[Kind, str]]] = (
     (Kind.KEY, r"\bsealed password (is of an unknown kind|does not open)|\bsealing key\b"),
     (Kind.EMPTIED, r"\blists no messages any more\b"),
     (Kind.PARTIAL, r"does not come over\b|\bcontradicts itself\b|\(EXPIRE 0\)|\blist the mail of the last\b"),
-    (Kind.IN_USE, re.escape(errors.MaildropInUse.usual_remedy)),
+    (Kind.IN_USE, re.escape(errors.MaildropInUse.usual_remedy) + r"|\bmailbox\b.{0,20}\bin use\b"),
     (Kind.LIMIT, re.escape(errors.LegacyBusy.usual_remedy)),
     (Kind.NOT_POSSIBLE, re.escape(errors.LoginNotPossible.usual_remedy)),
     (Kind.SLOW, re.escape(errors.LegacyTimeout.usual_remedy)),
@@ -68,7 +68,9 @@ def _kinds(account: Account, *, domain_paused: bool) -> Iterator[Kind]:
             return
         if account.state is State.WAITING and account.sealed_password is None and not account.reason:
             yield Kind.NEVER
-    yield from kinds_of(account.reason)
+    found = kinds_of(account.reason)
+    if account.state is not State.BLOCKED or found != [Kind.OTHER]:
+        yield from found
 
 
 def about_passwords(account: Account) -> Mapping[Language, str]:
