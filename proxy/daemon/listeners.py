@@ -17,6 +17,7 @@ from proxy.daemon.handover import Acceptor
 
 PLAIN = ("imap", "pop3")
 WITH_TLS = ("imaps", "pop3s")
+WEB = ("web", "console")  # HTTPS or HTTP, whichever the configuration has
 
 HandOver = Callable[[socket.socket, str], None]
 Endpoints = Mapping[str, Sequence[str]]  # by service

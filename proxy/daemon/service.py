@@ -2,7 +2,7 @@
 
     listeners → proxy.imap.server, proxy.pop3.server → proxy.login.gate → proxy.migration → mailstore
 
-With one worker all of it is in this process. With several, the ports, the gate and the moves are here, and the
+With one worker all of it is in this process. With several, the ports, the gate, the moves and the web are here, and the
 protocols are in the workers (`proxy.daemon.crew`, `proxy.daemon.worker`).
 
 On SIGTERM or SIGINT the listeners close first; each session is answered the command it is at and then told
@@ -11,7 +11,7 @@ good-bye; moves end at their last barriers and go on at the next start.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import reactor as _installed_reactor
 from twisted.internet.defer import Deferred
@@ -23,7 +23,7 @@ from proxy.config import Config
 from proxy.daemon import logs, process
 from proxy.daemon.alone import Alone, NotAlone
 from proxy.daemon.crew import Crew, WorkerFailed
-from proxy.daemon.listeners import PLAIN, WITH_TLS, CannotListen, Listening
+from proxy.daemon.listeners import PLAIN, WEB, WITH_TLS, CannotListen, Listening
 from proxy.daemon.moving import Moving
 from proxy.daemon.serving import Serving
 from proxy.daemon.tls import server_tls
@@ -31,6 +31,9 @@ from proxy.login.gate import LoginGate
 from proxy.login.hurrying import Hurrying
 from proxy.login.notes import LoginNotes
 from proxy.wire.faults import kind, where
+
+if TYPE_CHECKING:
+    from proxy.web.sites import Sites
 
 
 class Daemon:
@@ -61,6 +64,7 @@ class Daemon:
             log=log,
             notes=self._notes,
         )
+        self._sites = self._web(gate) if config.listen.web or config.listen.console else None
         self._listening = Listening(reactor, log.warning)
         self._crew: Crew | None = None
         self._serving: Serving | None = None
@@ -73,6 +77,26 @@ class Daemon:
             self._homes.also_in_vain = self._crew.in_vain
             self._crew.hurry = hurrying.hurry
 
+    def _web(self, gate: LoginGate) -> Sites:
+        """Portal and console: in this process, however many workers there are, since the gate and the moves are here.
+        Raises ValueError (certificate)."""
+        from proxy.web.opening import open_sites  # noqa: PLC0415 - klein and Jinja2 cost half a second
+
+        moving = self._moving
+        return open_sites(
+            self._config,
+            self._database,
+            moving.accounts,
+            moving.sealer,
+            gate,
+            self._homes,
+            self._mover,
+            tls=server_tls(self._config.tls),
+            in_thread=moving.threads.run,
+            reactor=self._reactor,
+            log=self._log,
+        )
+
     async def start(self) -> None:
         """Listen, and go on with what was interrupted. Raises CannotListen, WorkerFailed."""
         self._moving.prepare()
@@ -83,6 +107,9 @@ class Daemon:
             assert self._crew is not None
             await self._crew.start()
             listening = await self._listening.open_for(endpoints, self._crew.hand_over)
+        if self._sites is not None:
+            pages = {name: getattr(self._config.listen, name) for name in WEB}
+            listening += await self._listening.open(pages, self._sites.factory)
         workers = self._config.worker_count
         self._log.info("listening", on=listening, domains=sorted(self._config.domains), workers=workers)
         for warning in self._config.warnings:
@@ -93,6 +120,8 @@ class Daemon:
         """Take no more, answer what is under way, end moves at their last barriers."""
         self._log.info("stopping")
         await self._listening.close()
+        if self._sites is not None:
+            self._sites.end()
         await self._moving.end_moves()
         if self._serving is not None:
             await self._serving.drain()

@@ -1,0 +1,55 @@
+"""From what the daemon has to the sites that it opens: the one way into this package."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+from mailstore.accounts import Accounts
+from mailstore.database import AccountsDatabase
+from mailstore.secrets import Sealer, load_key
+from mailstore.web_sessions import WebSessions
+from proxy.config import Config
+from proxy.login.gate import LoginGate
+from proxy.login.homes import Homes
+from proxy.login.mover import Mover
+from proxy.login.outcomes import Log
+from proxy.migration.pull import InThread
+from proxy.web.pages import Pages
+from proxy.web.sites import Sites
+from proxy.web.visit import Web
+
+
+def open_sites(
+    config: Config,
+    database: AccountsDatabase,
+    accounts: Accounts,
+    sealer: Sealer,
+    gate: LoginGate,
+    homes: Homes,
+    mover: Mover,
+    *,
+    tls: Any,
+    in_thread: InThread,
+    reactor: Any,
+    log: Log,
+) -> Sites:
+    """The sites that are configured. `tls` makes the server's side of TLS connections; None: HTTP."""
+    web = Web(
+        config=config,
+        database=database,
+        accounts=accounts,
+        sessions=WebSessions(database),
+        sealer=sealer,
+        gate=gate,
+        homes=homes,
+        mover=mover,
+        pages=Pages(),
+        # The same after a restart: a login page that is open still works.
+        forms_key=hmac.digest(load_key(config.key_file), b"forms of the web", hashlib.sha256),
+        in_thread=in_thread,
+        reactor=reactor,
+        log=log,
+    )
+    return Sites(web, tls)

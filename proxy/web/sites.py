@@ -1,0 +1,95 @@
+"""What the daemon opens: a site for `listen.web`, and one for `listen.console` where that is configured.
+
+The console is at `/console`: of `listen.web`, or, where it has a listener of its own, only there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from klein import Klein
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from mailstore.web_sessions import Place
+from proxy.web import security
+from proxy.web.channel import WebRequest, WebSite
+from proxy.web.events import Events
+from proxy.web.pages import FOR_EVER
+from proxy.web.routes import Routes, error_page, handle_errors
+from proxy.web.visit import Refused, Visit, Web, is_ours
+
+# The paths that take a file, up to 64 MiB.
+UPLOADS: Final[tuple[bytes, ...]] = ()
+
+
+class Sites:
+    """Both, and what they share."""
+
+    def __init__(self, web: Web, tls: Any) -> None:
+        """`tls` is what makes the server's side of TLS connections; None: HTTP."""
+        self._web = web
+        self._tls = tls
+        self.events = Events(web.reactor)
+        self._sites: dict[str, WebSite] = {}
+        if web.config.listen.web:
+            self._sites["web"] = self._site("portal")
+        if web.config.listen.console:
+            self._sites["console"] = self._site("console")
+
+    def _site(self, place: Place) -> WebSite:
+        app = Klein()
+        routes = Routes(self._web, app, place)
+        routes.get("/static/<digest>/<name>", _static)
+        routes.get("/language/<language>", _language)
+        routes.program("/robots.txt", ("GET", "HEAD"), _robots)
+        handle_errors(self._web, app, place)
+
+        def too_large(request: WebRequest) -> bytes:
+            request.path = request.uri = b"/"
+            return error_page(self._web, place, request, 413, "error.large")
+
+        return WebSite(
+            app.resource(),
+            reactor=self._web.reactor,
+            dress=security.dress,
+            too_large=too_large,
+            uploads=UPLOADS,
+        )
+
+    def factory(self, listener: str) -> IProtocolFactory:
+        """What makes the connections of a listener."""
+        site = self._sites[listener]
+        return TLSMemoryBIOFactory(self._tls, False, site, self._web.reactor) if self._tls is not None else site
+
+    def end(self) -> None:
+        """Close every connection; what pages have begun goes on."""
+        self.events.end()
+        for site in self._sites.values():
+            site.end()
+
+
+async def _static(visit: Visit, digest: str, name: str) -> bytes:
+    file = visit.web.pages.file(digest, name)
+    if file is None:
+        raise Refused(404, "error.notfound")
+    request = visit.request
+    request.setHeader("Content-Type", file.kind)
+    request.setHeader("Cache-Control", FOR_EVER)
+    request.setHeader("Vary", "Accept-Encoding")
+    if "gzip" in visit.header("Accept-Encoding"):
+        request.setHeader("Content-Encoding", "gzip")
+        return file.compressed
+    return file.data
+
+
+async def _language(visit: Visit, language: str) -> bytes:
+    """Changes nothing but how this browser is spoken to."""
+    visit.choose_language(language)
+    back = visit.query.get("back", "/")
+    return visit.go(back if is_ours(back) else "/")
+
+
+async def _robots(visit: Visit) -> bytes:
+    visit.request.setHeader("Content-Type", "text/plain")
+    return b"User-agent: *\nDisallow: /\n"

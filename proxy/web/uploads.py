@@ -1,0 +1,44 @@
+"""Forms with files (multipart/form-data, RFC 7578): a file goes to a temporary file, never into memory as a whole."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from typing import IO, Final
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
+
+from proxy.web.channel import MIB
+from proxy.web.visit import Refused, Visit
+
+PARTS: Final = 200
+_IN_MEMORY: Final = MIB
+
+
+def _place(
+    total_content_length: int | None,
+    content_type: str | None,
+    filename: str | None,
+    content_length: int | None = None,
+) -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
+
+
+async def read_upload(visit: Visit) -> Mapping[str, IO[bytes]]:
+    """The form is in `visit.form` then; gives back its files by field. Read in a thread. Raises Refused."""
+    kind, options = parse_options_header(visit.header("Content-Type"))
+    if kind != "multipart/form-data":
+        raise Refused(415, "error.malformed")
+    parser = FormDataParser(_place, max_form_memory_size=MIB, max_form_parts=PARTS, silent=False)
+    body = visit.request.content
+    length = body.seek(0, 2)
+    body.seek(0)
+    try:
+        _, fields, files = await visit.web.in_thread(parser.parse, body, kind, length, options)
+    except (ValueError, HTTPException):
+        raise Refused(400, "error.malformed") from None
+    visit.form = fields.to_dict()
+    visit.lists = fields.to_dict(flat=False)
+    return {name: file.stream for name, file in files.items()}
