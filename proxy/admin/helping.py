@@ -18,7 +18,6 @@ from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.queue import BATCH, Queue
 from mailstore.secrets import Sealer
-from proxy.admin.chosen import obstacle
 from proxy.admin.passwords import LONGEST
 from proxy.wire.door import Secret
 
@@ -34,13 +33,25 @@ class Help(enum.StrEnum):
     RESUME = "resume"
 
 
+class Hindrance(enum.StrEnum):
+    """Why something cannot, or need not, be done for an account."""
+
+    PAUSED_ALREADY = "paused_already"
+    NOT_PAUSED = "not_paused"  # by itself
+    FINAL = "final"
+    BLOCKED = "blocked"  # "try again" lets it go on
+    REJECTED = "rejected"  # the old server does not take its password
+    UNKNOWN = "unknown"  # its password is not known here
+    PAUSED = "paused"  # it is, or its domain
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """How many accounts something was done for, and how many it could not be, or need not be, done for."""
 
     accounts: int
     left_out: int
-    why: str = ""  # of the first that was left out
+    why: Hindrance | None = None  # of the first that was left out
 
 
 class NotSet(enum.StrEnum):
@@ -71,12 +82,12 @@ class Helping:
     def help(self, what: Help, chosen: Iterable[Account]) -> Done:
         """Do it for all of them for whom it can be done."""
         done = left_out = 0
-        first = ""
+        first: Hindrance | None = None
         paused = self._queue.paused_domains()
         for some in _batches(chosen):
             whys = [hindrance(what, account, domain_paused=account.domain in paused) for account in some]
             able = [account.id for account, why in zip(some, whys, strict=True) if not why]
-            first = first or next(filter(None, whys), "")
+            first = first or next(filter(None, whys), None)
             done += len(able)
             left_out += len(some) - len(able)
             self._apply(what, able)
@@ -125,15 +136,21 @@ def may_be_given(account: Account) -> bool:
     return account.state is State.FINAL or not known
 
 
-def hindrance(what: Help, account: Account, *, domain_paused: bool) -> str:
-    """Why it cannot, or need not, be done for this account; "" where it can. In words for the administrator."""
+def hindrance(what: Help, account: Account, *, domain_paused: bool) -> Hindrance | None:
+    """None where it can be done. Of moves the same is said as by `proxy.admin.chosen.obstacle`, in its order."""
     if what is Help.PAUSE:
-        return "it is paused already" if account.paused else ""
+        return Hindrance.PAUSED_ALREADY if account.paused else None
     if what is Help.RESUME:
-        return "" if account.paused else "it is not paused by itself"
-    if what is Help.RETRY and account.state is State.BLOCKED and account.sealed_password is not None:
-        return ""
-    return obstacle(account, paused=domain_paused)
+        return None if account.paused else Hindrance.NOT_PAUSED
+    if account.state is State.FINAL:
+        return Hindrance.FINAL
+    if account.state is State.BLOCKED and what is Help.MOVE:
+        return Hindrance.BLOCKED
+    if account.password_state is PasswordState.REJECTED:
+        return Hindrance.REJECTED
+    if account.sealed_password is None:
+        return Hindrance.UNKNOWN
+    return Hindrance.PAUSED if account.paused or domain_paused else None
 
 
 def _batches(accounts: Iterable[Account]) -> Iterator[list[Account]]:
