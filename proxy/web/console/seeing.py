@@ -26,15 +26,21 @@ LOOK: Final = 2.0  # seconds between two looks whether there is news
 KEEP_ALIVE: Final = 15  # looks after which a browser hears something, news or not
 FRESH: Final = 1.0  # seconds for which what was added up of all accounts is taken as it is
 SPANS: Final = {"hours": 6 * 3600, "day": 86_400, "week": 7 * 86_400, "all": 10 * 366 * 86_400}
+# Kinds of trouble that are told apart by the reason's own words.
+_TELLING: Final = {Kind.BLOCKED, Kind.NOT_POSSIBLE, Kind.TLS, Kind.UNREACHABLE, Kind.DISK, Kind.REFUSED, Kind.OTHER}
 _QUARANTINED: Final = 200  # messages that a page names
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An account in a list; `advice` is what matters most about it."""
+    """An account in a list; `advice` is what matters most about it, `said` the reason where that says more."""
 
     account: Account
     advice: Advice | None
+
+    @property
+    def said(self) -> str:
+        return self.account.reason if self.advice is not None and self.advice.kind in _TELLING else ""
 
 
 class Seeing:

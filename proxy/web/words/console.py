@@ -1,5 +1,4 @@
-"""What the administrators' console says. What is the matter with accounts, and what helps, `proxy.admin.advice` says.
-"""
+"""What the administrators' console says. What is the matter with accounts, and what helps, is in `proxy.admin.advice`."""
 
 from __future__ import annotations
 
@@ -20,7 +19,8 @@ EN: Final[dict[str, str]] = {
     "console.closed.do": "Add one on the server, then load this page again:",
     "console.no_domain": "No domain is served, and there is no account.",
     "console.paused_since": "Paused since {time}: the old server is not asked.",
-    "console.done_of": "{done} of {count} account is here|{done} of {count} accounts are here",
+    "console.done_of": "The old mail of {done} of {count} account is here|"
+    "The old mail of {done} of {count} accounts is here",
     "console.figures.accounts": "Accounts",
     "console.figures.messages": "Messages here",
     "console.figures.bytes": "Mail here",
