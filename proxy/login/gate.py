@@ -35,7 +35,7 @@ from mailstore.accounts import Account, Accounts, State
 from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
-from proxy.legacy.errors import LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
+from proxy.legacy.errors import LegacyBusy, LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
 from proxy.login import reasons
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
@@ -47,7 +47,7 @@ from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
 from proxy.migration.source import GaveWay, Source, SourceError
-from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
+from proxy.wire.door import Because, Credentials, Hold, Home, LoginRefused, Refusal, Secret
 
 _WRONG = "wrong user name or password"
 LATER = "the mailbox cannot be reached at the moment, try again later"
@@ -132,15 +132,16 @@ class LoginGate:
             return await entering
         except DeferredTimeout as error:
             carried = f"your old mail is still being carried over, {hold.done} of {hold.total} messages"
-            raise LoginRefused(Refusal.UNAVAILABLE, carried if hold.total else LATER) from error
+            because = Because.HELD if hold.accepted else Because.BUSY
+            raise LoginRefused(Refusal.UNAVAILABLE, carried if hold.total else LATER, because) from error
         except SourceError as error:
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.DOWN) from error
         except MailstoreError as error:
             raise self._broken(str(name), error, self._config.state) from error
 
     def _broken(self, account: str, error: MailstoreError, place: Path) -> LoginRefused:
         self._log.error("login failed", account=account, reason=reasons.of_the_store(error, None, place))
-        return LoginRefused(Refusal.UNAVAILABLE, LATER)
+        return LoginRefused(Refusal.UNAVAILABLE, LATER, Because.BROKEN)
 
     async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
         """Check the password, and wait until the old mailbox is here. A move that gave way to another user's, just
@@ -164,7 +165,7 @@ class LoginGate:
             try:
                 await (running.opened(hold) if self._serves else running.join(hold))
             except MailstoreError as error:  # written down with the move
-                raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
+                raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.BROKEN) from error
         return account
 
     @property
@@ -276,17 +277,18 @@ class LoginGate:
             await source.prove()
         except SourceError as error:
             self._log.warning("legacy server unavailable", account=str(name), reason=str(error))
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.DOWN) from error
 
     async def _question(self, name: Name, password: Secret, own: str | None) -> Source:
         """Ask the legacy server whether this is the password; `own` is its hash if it was. Raises LoginRefused."""
         if self._throttle.known_wrong(str(name), password):
             raise LoginRefused(Refusal.WRONG, _WRONG)
         if not self._throttle.may_ask(str(name)):
-            raise LoginRefused(Refusal.UNAVAILABLE, "too many wrong passwords for this account, try again later")
+            words = "too many wrong passwords for this account, try again later"
+            raise LoginRefused(Refusal.UNAVAILABLE, words, Because.TOO_MANY)
         if self._accounts.is_paused(name.local, name.domain):
             self._log.warning("legacy server not asked", account=str(name), reason="paused by the administrator")
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER)
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.PAUSED)
         try:
             return await self._legacy.open(name, password)
         except LoginRejected as error:
@@ -299,8 +301,9 @@ class LoginGate:
             raise LoginRefused(Refusal.IN_USE, "the old mailbox is in use by another program") from error
         except LoginNotPossible as error:
             self._log.warning("legacy login not possible", account=str(name), reason=error.advice)
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.NOT_POSSIBLE) from error
         except LegacyError as error:
             log = self._log.info if error.reported else self._log.warning
             log("legacy server unavailable", account=str(name), reason=error.advice)
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
+            because = Because.BUSY if isinstance(error, LegacyBusy) else Because.DOWN
+            raise LoginRefused(Refusal.UNAVAILABLE, LATER, because) from error

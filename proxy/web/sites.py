@@ -17,6 +17,7 @@ from proxy.web.channel import WebRequest, WebSite
 from proxy.web.console.site import add_console
 from proxy.web.events import Events
 from proxy.web.pages import FOR_EVER
+from proxy.web.portal.pages import add_portal
 from proxy.web.routes import Routes, error_page, handle_errors
 from proxy.web.visit import Refused, Visit, Web, is_ours
 
@@ -48,6 +49,8 @@ class Sites:
             add_console(self._web, Routes(self._web, app, "console"), self.events)
         if place == "console":
             routes.get("/", _to_console)
+        if place == "portal":
+            add_portal(routes, self._web, self.events)
         handle_errors(self._web, app, place)
 
         def too_large(request: WebRequest) -> bytes:

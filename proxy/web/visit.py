@@ -162,12 +162,21 @@ class Visit:
     # Answers
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> bytes:
-        """A page, or a part of one. Templates have `visit`, `t` (a text by its key), `octets`, `duration`."""
+        """A page. Templates have `visit`, `t` (a text by its key), `octets`, `duration`."""
         self.request.setResponseCode(status)
         self.request.setHeader("Content-Type", "text/html; charset=utf-8")
         self.request.setHeader("Content-Language", HTML[self.language])
         self.request.setHeader("Vary", "Accept-Language, Cookie")
-        data = self.web.pages.render(
+        data = self._rendered(template, values)
+        self.request.setHeader("Content-Length", str(len(data)))
+        return data
+
+    def part(self, template: str, **values: Any) -> str:
+        """A part of a page, for an event."""
+        return self._rendered(template, values).decode()
+
+    def _rendered(self, template: str, values: Mapping[str, Any]) -> bytes:
+        return self.web.pages.render(
             template,
             visit=self,
             t=self.say,
@@ -177,8 +186,6 @@ class Visit:
             html_language=HTML,
             **values,
         )
-        self.request.setHeader("Content-Length", str(len(data)))
-        return data
 
     def go(self, path: str) -> bytes:
         """See another page, one of ours."""

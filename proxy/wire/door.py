@@ -52,13 +52,27 @@ class Refusal(enum.Enum):
     BLOCKED = "blocked"  # IMAP [CONTACTADMIN], POP3 [SYS/PERM]: a person has to look at it
 
 
+class Because(enum.Enum):
+    """What is behind a refusal, where a person can do something about it that depends on it. Protocols have no words
+    for it; the portal has."""
+
+    DOWN = "down"  # the legacy server cannot be reached, or does not answer
+    BUSY = "busy"  # … or does not want to now
+    NOT_POSSIBLE = "not-possible"  # … or will not let this account in until a person changes something
+    PAUSED = "paused"  # an administrator wants it left alone
+    TOO_MANY = "too-many"  # wrong passwords of this account
+    HELD = "held"  # the password is right, and the old mailbox is not all here yet
+    BROKEN = "broken"  # the store here cannot be used
+
+
 class LoginRefused(Exception):
     """The gate says no. `text` is fit for the client: no secrets, no internals, ASCII."""
 
-    def __init__(self, refusal: Refusal, text: str) -> None:
+    def __init__(self, refusal: Refusal, text: str, because: Because | None = None) -> None:
         super().__init__(text)
         self.refusal = refusal
         self.text = text
+        self.because = because
 
 
 @dataclass(slots=True)

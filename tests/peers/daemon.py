@@ -26,6 +26,10 @@ class Daemon:
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in LISTENERS})
     process: subprocess.Popen[bytes] | None = None
     workers: int | None = None  # None: as many as there are cores, and one process more
+    more: str = ""  # lines before [listen]
+    domain: str = ""  # lines of [domain."123.com"]
+    hostname: str = "localhost"
+    encrypted: bool = True
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -35,10 +39,11 @@ class Daemon:
         key.chmod(0o600)
         listen = "\n".join(f'{name} = ["tcp:{port}:interface=127.0.0.1"]' for name, port in self.ports.items())
         workers = "" if self.workers is None else f"workers = {self.workers}\n"
+        tls = f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n' if self.encrypted else ""
         self.config = self.root / "mailferry.toml"
         self.config.write_text(
-            f'hostname = "localhost"\nstate = "{self.root}/state"\n{workers}[listen]\n{listen}\n'
-            f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n[migration]\n{self.migration}\n'
+            f'hostname = "{self.hostname}"\nstate = "{self.root}/state"\n{workers}{self.more}\n[listen]\n{listen}\n'
+            f'{tls}[migration]\n{self.migration}\n[domain."123.com"]\n{self.domain}\n'
             f'[domain."123.com".legacy]\nhost = "127.0.0.1"\n{self.legacy}\n'
         )
 

@@ -1,4 +1,4 @@
-"""What the administrators' console says. What is the matter with accounts, and what helps, is in `proxy.admin.advice`."""
+"""What the administrators' console says. What is the matter with accounts, and what helps, in `proxy.admin.advice`."""
 
 from __future__ import annotations
 

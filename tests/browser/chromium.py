@@ -1,0 +1,118 @@
+"""Debian's Chromium, driven by playwright: without a screen, and asking nobody but the test's own servers.
+
+with launched(folder) as browser:
+    with browser.visiting(company, language="zh-CN", phone=True) as page: …
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.company import Company
+
+PROGRAM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
+)
+SECONDS = 20_000.0  # milliseconds that the page has for anything
+
+
+class Chromium:
+    """One browser; each visit has cookies of its own."""
+
+    def __init__(self, browser: Any, shots: Path | None) -> None:
+        self._browser = browser
+        self._shots = shots
+
+    @contextmanager
+    def visiting(
+        self,
+        company: Company,
+        *,
+        language: str = "en-US",
+        phone: bool = False,
+        dark: bool = False,
+        script: bool = True,
+        state: Any = None,
+    ) -> Iterator[Any]:
+        """A page of a fresh visitor at the company's address; of a former one with their `state`
+        (`page.context.storage_state()`). What goes wrong in the page's console fails the test."""
+        context = self._browser.new_context(
+            base_url=company.address,
+            ignore_https_errors=True,
+            locale=language,
+            color_scheme="dark" if dark else "light",
+            viewport={"width": 360, "height": 740} if phone else {"width": 1100, "height": 800},
+            is_mobile=phone,
+            has_touch=phone,
+            java_script_enabled=script,
+            storage_state=state,
+        )
+        context.set_default_timeout(SECONDS)
+        page = context.new_page()
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if _is_ours(message) else None)
+        try:
+            yield page
+        finally:
+            context.close()
+        assert wrong == []
+
+    def shoot(self, page: Any, name: str) -> None:
+        """Keep a picture, where somebody asked for pictures (MAILFERRY_SHOTS=folder)."""
+        if self._shots is not None:
+            page.screenshot(path=self._shots / f"{name}.png", full_page=True)
+
+
+def _is_ours(message: Any) -> bool:
+    """A mistake of the page's. That an answer had a status of refusal is none."""
+    return message.type in {"error", "warning"} and "Failed to load resource" not in message.text
+
+
+@contextmanager
+def launched(folder: Path) -> Iterator[Chromium]:
+    """The browser, with a directory of its own. Missing: the test is left out, and under CI=true it fails."""
+    if not PROGRAM.exists():
+        words = "chromium is missing: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(words)
+        pytest.skip(words)
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=SECONDS)
+    shots = os.environ.get("MAILFERRY_SHOTS")
+    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=list(ARGUMENTS), env=environment)
+        try:
+            yield Chromium(browser, Path(shots) if shots else None)
+        finally:
+            browser.close()
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds wrong for people who do not see, hear or use a mouse (WCAG 2.2 A and AA), in words."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:200]}"
+        for each in found.response["violations"]
+        for node in each["nodes"]
+    ]

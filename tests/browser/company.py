@@ -1,0 +1,94 @@
+"""A company on the day of its move: an old server, and mailferry with portal and console in front of it.
+
+One for many tests: each takes a user of its own, whom `hire` makes at the old server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+from mailstore.accounts import Account, Accounts, State
+from mailstore.database import AccountsDatabase
+from tests.browser.old_server import OldServer, letters
+from tests.legacy.dovecot import free_port
+from tests.peers.daemon import Daemon
+
+PASSWORD = "An old password, 密码 & <b>"
+
+
+class Company:
+    """`start` it; `close` it at the end."""
+
+    def __init__(self, root: Path, *, encrypted: bool = True, migration: str = "", own_console: bool = False) -> None:
+        self.old = OldServer({})
+        listeners = ("imap", "imaps", "pop3", "pop3s", "web") if encrypted else ("imap", "web")
+        if own_console:
+            listeners += ("console",)
+        self.daemon = Daemon(
+            root,
+            legacy=f'port = {self.old.port}\ntls = "none"',
+            migration=migration,
+            ports={name: free_port() for name in listeners},
+            workers=1,
+            more='submission = "localhost:587"',
+            domain='contact = "the help desk, telephone 8001"',
+            encrypted=encrypted,
+        )
+        self._numbers = count(1)
+
+    def start(self) -> Company:
+        self.daemon.start()
+        return self
+
+    def close(self) -> None:
+        self.old.release()
+        self.old.speak()
+        self.daemon.stop()
+        self.old.close()
+
+    @property
+    def port(self) -> int:
+        return self.daemon.ports["web"]
+
+    @property
+    def address(self) -> str:
+        return f"{'https' if self.daemon.encrypted else 'http'}://localhost:{self.port}"
+
+    def hire(self, messages: int | Sequence[bytes] = 3, password: str = PASSWORD) -> str:
+        """A user at the old server, whom nobody knows here yet; gives back the address."""
+        user = f"user{next(self._numbers)}"
+        self.old.mailboxes[user] = password, letters(messages) if isinstance(messages, int) else messages
+        return f"{user}@123.com"
+
+    def accounts(self) -> AccountsDatabase:
+        """The daemon's database, opened beside it; to be closed."""
+        return AccountsDatabase(self.daemon.root / "state" / "accounts.db")
+
+    def account(self, address: str) -> Account | None:
+        """What is known of somebody here."""
+        database = self.accounts()
+        try:
+            return Accounts(database).find(*address.split("@"))
+        finally:
+            database.close()
+
+    def make(self, address: str, state: State, password_hash: str | None = None, reason: str = "") -> Account:
+        """Somebody here, without a login."""
+        from sqlalchemy import update
+
+        from mailstore.schema import accounts
+
+        database = self.accounts()
+        try:
+            account = Accounts(database).add(*address.split("@"))
+            with database.write() as connection:
+                connection.execute(
+                    update(accounts)
+                    .where(accounts.c.id == account.id)
+                    .values(state=state, password_hash=password_hash, sealed_password=None, reason=reason)
+                )
+            return Accounts(database).get(account.id)
+        finally:
+            database.close()
