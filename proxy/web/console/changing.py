@@ -74,6 +74,7 @@ class Changing:
         """Is it meant? Raises Refused."""
         self._served(visit, domain)
         what = _help(visit, Help.PAUSE, Help.RESUME)
+        visit.back = f"/console/domain/{quote(domain)}"
         return show(visit, "console/confirm_domain.html", domain=domain, what=what.value)
 
     async def pause_domain(self, visit: Visit, domain: str) -> bytes:
@@ -95,6 +96,7 @@ class Changing:
         """How many are meant, and who? Raises Refused."""
         what, listing = _help(visit), listing_of(visit.form)
         picked = _picked(visit)
+        visit.back = "/console/accounts" + listing.query()
         if visit.form.get("which") == "all":
             some, count = await visit.web.in_thread(self._first, listing)
             picked = []

@@ -153,6 +153,7 @@ class Seeing:
 
     async def account_page(self, visit: Visit, account: Account, *, problem: str = "", status: int = 200) -> bytes:
         """`problem` is what was wrong with a password that was to be set."""
+        visit.back = f"/console/account/{account.id}"
         paused = await visit.web.in_thread(self._queue.paused_domains)
         domain_paused = account.domain in paused
         recently = visit.web.mover.recently
