@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from mailstore.database import AccountsDatabase
 from mailstore.schema import administrators, web_sessions
@@ -50,12 +50,6 @@ class Administrators:
         """By name."""
         with self._database.read() as connection:
             return [Administrator(*row) for row in connection.execute(select(administrators).order_by(_w.name))]
-
-    def sessions(self, name: str) -> int:
-        """How many sessions that one has, whether or not their time is over."""
-        mine = (web_sessions.c.place == CONSOLE, web_sessions.c.subject == name)
-        with self._database.read() as connection:
-            return int(connection.execute(select(func.count()).where(*mine)).scalar_one())
 
     def add(self, name: str, password_hash: str) -> bool:
         """False: there is one of that name."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Final
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select
 
 from mailstore.accounts import Accounts, Totals
 from mailstore.database import AccountsDatabase
@@ -84,9 +84,7 @@ class Samples:
             gone = connection.execute(delete(samples).where(_s.taken < now - OLDEST)).rowcount
             for (young, every), old in zip(THINNED, ends, strict=True):
                 aged = and_(_s.taken < now - young, _s.taken >= now - old)
-                kept = select(_s.domain, func.max(_s.taken)).where(aged).group_by(_s.domain, _s.taken // every)
-                spare = delete(samples).where(aged, tuple_(_s.domain, _s.taken).not_in(kept))
-                gone += connection.execute(spare).rowcount
+                gone += connection.execute(delete(samples).where(aged, _followed(every, now - young))).rowcount
         return gone
 
     def of(self, domain: str, since: int = 0) -> Sequence[Sample]:
@@ -97,6 +95,14 @@ class Samples:
             from_there = _s.taken >= (since if begin is None else begin)
             rows = connection.execute(select(samples).where(_s.domain == domain, from_there).order_by(_s.taken))
             return [Sample(*row[1:]) for row in rows]
+
+
+def _followed(every: int, before: int) -> ColumnElement[bool]:
+    """Is there a later row in the same span of so many seconds, before that time?"""
+    later = samples.alias()
+    end = (_s.taken // every + 1) * every
+    within = (later.c.taken > _s.taken, later.c.taken < end, later.c.taken < before)
+    return exists().where(later.c.domain == _s.domain, *within)
 
 
 def _latest(connection: Connection) -> Mapping[str, Sample]:

@@ -29,7 +29,10 @@ def three_accounts(accounts: Accounts) -> None:
     accounts.logged_in(wang.id)
 
 
-REACH = "check that it runs and that firewalls let this machine in; it is tried again by itself (`mailferry retry li@123.com`)"
+REACH = (
+    "check that it runs and that firewalls let this machine in; it is tried again by itself "
+    "(`mailferry retry li@123.com`)"
+)
 FIGURES = {**ZERO, "accounts": 3, "waiting": 1, "moving": 1, "moved": 1, "messages": 210, "bytes": 1_004_000}
 LI = {
     "account": "li@123.com",
