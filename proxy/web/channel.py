@@ -123,6 +123,10 @@ class WebChannel(_Channel):  # type: ignore[misc]
         if not self._refused:
             super().rawDataReceived(data)
 
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A request line or a header: with an answer, and without waiting for anything."""
+        self._respondToBadRequestAndDisconnect()
+
     def refuse(self, request: WebRequest) -> None:
         """The body is too large: say so, and read no more of it than is needed for that to arrive."""
         if self._refused:
@@ -177,4 +181,4 @@ class WebSite(_Site):  # type: ignore[misc]
     def end(self) -> None:
         """Close every connection."""
         for channel in list(self.channels):
-            channel.transport.loseConnection()
+            channel.loseConnection()

@@ -3,8 +3,8 @@
     async def greet(visit: Visit) -> bytes:
         name = visit.form.get("name", "")
         if not name:
-            return visit.page("portal/login.html", problem="portal.no_name")
-        visit.tell("portal.welcome", name=name)     # shown once, on the page that comes next
+            return visit.page("portal/login.html", problem=visit.say("portal.whole_address", domain="123.com"))
+        visit.tell("portal.logged_out")  # shown once, on the page that comes next
         return visit.go("/")
 
 What is in `form` and `query` is text as it was sent, of whatever kind: a page checks it.

@@ -9,11 +9,13 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
+from itertools import count
 from urllib.parse import urlencode
 
 from tests.browser.company import Company
 
 _CSRF = re.compile(r'name="csrf" value="([^"]*)"')
+_numbers = count()
 _TAG = re.compile(r"<[^>]+>")
 
 
@@ -45,8 +47,14 @@ class Visitor:
     company: Company
     port: int = 0
     language: str = "en"
+    address: str = ""  # as a proxy on this machine tells it; each has one of its own where the company is encrypted
     cookies: dict[str, str] = field(default_factory=dict)
     cookie_lines: list[str] = field(default_factory=list)  # as they were set
+
+    def __post_init__(self) -> None:
+        if not self.address and self.company.daemon.encrypted:
+            number = next(_numbers)
+            self.address = f"198.18.{number // 250}.{number % 250 + 1}"  # RFC 2544: of no network
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -55,6 +63,8 @@ class Visitor:
         connection = self.connect()
         try:
             sent = {"Accept-Language": self.language, "Cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items())}
+            if self.address:
+                sent["X-Forwarded-For"] = self.address
             connection.request(method, path, body, {**sent, **(headers or {})})
             response = connection.getresponse()
             self._keep(response)

@@ -43,7 +43,7 @@ class Home:
     async def events(self, visit: Visit) -> bytes:
         """The same page's middle, again and again, until nothing changes any more."""
         if await account_of(visit) is None:
-            visit.refuse(403, "error.expired")
+            visit.refuse(403, "error.forbidden")
         return await self._events.send(visit, self._news(visit))
 
     async def _news(self, visit: Visit) -> AsyncIterator[tuple[str, str]]:

@@ -104,8 +104,9 @@ class Standings:
             return Standing("moving" if far[1] else "listing", *far, left=left)
         if account.password_state is PasswordState.REJECTED:
             return Standing("again", *far)
-        paused = self._web.accounts.is_paused(account.local, account.domain)
-        return Standing("paused" if paused else "halted", *far)
+        if self._web.accounts.is_paused(account.local, account.domain):
+            return Standing("paused", *far)
+        return Standing("halted" if account.tries else "listing", *far)  # it is about to begin, if none has failed
 
     async def _here(self, account: Account) -> Standing:
         maildir = self._web.config.maildir_for(account.local, account.domain)

@@ -123,11 +123,10 @@ EN: Final = {
     "portal.profile": "Profile for iPhone, iPad and Mac",
     "portal.profile.get": "Download the profile",
     "portal.profile.do": (
-        "Then open the device's settings, choose the downloaded profile, install it, and enter your password when you "
-        "are asked."
+        "Download it, open the device's settings, choose the downloaded profile, install it, and enter your password "
+        "when you are asked."
     ),
     "portal.profile.about": "Sets up your company mailbox in Mail. Your password is asked for and is not in the profile.",
-    "portal.other": "Android and other programs",
     "portal.to_login": "How far is my old mail? Log in",
     "portal.password.title": "Change password",
     "portal.password.theirs": "Your password is still the old server's",
@@ -244,7 +243,6 @@ ZH: Final = {
     "portal.profile.get": "下载描述文件",
     "portal.profile.do": "下载后打开设备的“设置”，选择已下载的描述文件并安装，按提示输入密码。",
     "portal.profile.about": "在“邮件”中设置您的公司邮箱。安装时会询问密码，描述文件中不含密码。",
-    "portal.other": "安卓手机和其他程序",
     "portal.to_login": "旧邮件迁移到哪一步了？请登录查看",
     "portal.password.title": "修改密码",
     "portal.password.theirs": "您的密码目前仍由旧服务器管理",

@@ -1,0 +1,16 @@
+"""One company for all tests of a process here; each has users of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.company import Company
+
+
+@pytest.fixture(scope="session")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    made = Company(tmp_path_factory.mktemp("company"))
+    yield made.start()
+    made.close()
