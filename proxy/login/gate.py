@@ -114,8 +114,8 @@ class LoginGate:
                 why=refused.refusal.value,
             )
             if name is not None:
-                peer, why = credentials.peer, refused.refusal.value
-                self._mover.recently.refused(str(name), credentials.protocol, peer, why)
+                why = (refused.because or refused.refusal).value
+                self._mover.recently.refused(str(name), credentials.protocol, credentials.peer, why)
             if refused.refusal is Refusal.WRONG:
                 delay = self._throttle.answer_delay(credentials.peer)
                 self._throttle.failed(credentials.peer)

@@ -31,7 +31,7 @@ class EndedMove:
 
 @dataclass(frozen=True, slots=True)
 class RefusedLogin:
-    """`at` in seconds since 1970; `why` is a `proxy.wire.door.Refusal`'s value."""
+    """`at` in seconds since 1970; `why` is the value of a `proxy.wire.door.Because`, or of a `Refusal`."""
 
     at: int
     protocol: str

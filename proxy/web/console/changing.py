@@ -35,6 +35,7 @@ class Changing:
         self._helping = Helping(web.database, web.accounts, web.sealer)
 
     def _note(self, visit: Visit, did: str, **about: Any) -> None:
+        self._seeing.forget()
         by = visit.session.subject if visit.session is not None else ""
         self._web.log.info("administrator", did=did, by=by, peer=visit.visitor.address, **about)
 

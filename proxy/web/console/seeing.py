@@ -64,6 +64,10 @@ class Seeing:
         self._seen = {k: v for k, v in self._seen.items() if now - v[0] < FRESH} | {key: (now, found)}
         return found
 
+    def forget(self) -> None:
+        """Something has been changed here, which the next page has to show."""
+        self._seen = {}
+
     # Domains
 
     async def domains(self, visit: Visit) -> bytes:
