@@ -23,9 +23,10 @@ pytestmark = pytest.mark.peers
 @contextmanager
 def at_the_console(chromium: Chromium, company: Company, **how: Any) -> Iterator[Any]:
     """A page of an administrator who has just logged in."""
+    name = appoint(company)
     with chromium.visiting(company, **how) as page:
         page.goto("/console")
-        page.locator("#name").fill(appoint(company))
+        page.locator("#name").fill(name)
         page.locator("#password").fill(PASSWORD)
         page.locator("main button").click()
         expect(page.locator("h1")).to_have_text(re.compile("Domains|域"))
