@@ -105,7 +105,6 @@ _FIND = select(*_COLUMNS).where(accounts.c.domain == bindparam("d"), accounts.c.
 _LOOK_UP = Prepared(_FIND)
 _ID = select(accounts.c.id).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
 _GET = select(*_COLUMNS).where(accounts.c.id == bindparam("i"))
-_GLANCE = Prepared(_GET)
 
 _PAUSED = Prepared(
     select(schema.paused_domains.c.domain)
@@ -175,11 +174,6 @@ class Accounts:
     def get(self, account_id: int) -> Account:
         with self._database.read() as connection:
             return _account(connection.execute(_GET, {"i": account_id}).one())
-
-    def look(self, account_id: int) -> Account | None:
-        """The account of that number, if it is still there: quick, for who asks often."""
-        row = self._database.first(_GLANCE, {"i": account_id})
-        return None if row is None else account_of(dict(zip(Account.__slots__, row, strict=True)))
 
     def add(self, local: str, domain: str) -> Account:
         """The account of that name, made as `waiting` if there is none."""

@@ -141,7 +141,7 @@ web_sessions = Table(
     accounts_metadata,
     Column("token", LargeBinary, primary_key=True),  # SHA-256 of what the browser has
     Column("place", String(8), nullable=False),  # portal | console
-    Column("subject", Text, nullable=False),  # an account's id, or an administrator's name
+    Column("subject", Text, nullable=False),  # an account's or an administrator's name
     Column("csrf", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=False),

@@ -39,7 +39,7 @@ class WebSession:
 
     digest: bytes
     place: Place
-    subject: str  # an account's id, or an administrator's name
+    subject: str  # an account's or an administrator's name
     csrf: str  # what each of its forms has to bring back
     created: int
     used: int

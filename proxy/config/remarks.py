@@ -35,7 +35,7 @@ def _shared_hosts(config: Config) -> Iterator[Mistake]:
 
 def _passwords(config: Config) -> Iterator[Mistake]:
     tls, listen = config.tls, config.listen
-    public = [text for text in (*listen.imap, *listen.pop3) if not _private(text)]
+    public = [text for text in (*listen.imap, *listen.pop3, *listen.web, *listen.console) if not _private(text)]
     if not public:
         return
     if tls.plaintext_login == "always":

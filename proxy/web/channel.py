@@ -18,6 +18,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
+from proxy.web.security import is_loopback
 from proxy.wire.arrivals import Arrivals
 
 MIB: Final = 1024 * 1024
@@ -60,6 +61,12 @@ class WebRequest(_Request):  # type: ignore[misc]
         super().render(resrc)
 
 
+def _counted_as(peer: Any) -> str:
+    """Those from one address are counted together; a proxy's on this machine are many visitors'."""
+    address = str(getattr(peer, "host", ""))
+    return f"{address} {getattr(peer, 'port', id(peer))}" if is_loopback(address) else address
+
+
 class WebChannel(_Channel):  # type: ignore[misc]
     """One connection."""
 
@@ -72,7 +79,7 @@ class WebChannel(_Channel):  # type: ignore[misc]
     _leave: Callable[[], None] | None = None
 
     def connectionMade(self) -> None:
-        self._leave = self.site.arrivals.admit(str(getattr(self.transport.getPeer(), "host", "")))
+        self._leave = self.site.arrivals.admit(_counted_as(self.transport.getPeer()))
         super().connectionMade()
         if self._leave is None:
             self.transport.abortConnection()

@@ -52,25 +52,26 @@ def _header(request: Any, name: str) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value or ""
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """This machine's own address, or none: a Unix socket's."""
     try:
         return ipaddress.ip_address(address.partition("%")[0]).is_loopback
     except ValueError:
-        return address == ""  # a Unix socket
+        return address == ""
 
 
 def visitor(request: Any) -> Visitor:
     """Who asks."""
     address = str(getattr(request.getClientAddress(), "host", "") or "")
     secure = bool(request.isSecure())
-    if not _is_loopback(address):
+    if not is_loopback(address):
         return Visitor(address, secure, loopback=False)
     if _header(request, "X-Forwarded-Proto").strip().lower() == "https":
         secure = True
     told = _header(request, "X-Forwarded-For").rpartition(",")[2].strip()
     with suppress(ValueError):  # no address, or none that is one: the proxy's own counts
         address = str(ipaddress.ip_address(told))
-    return Visitor(address, secure, _is_loopback(address))
+    return Visitor(address, secure, is_loopback(address))
 
 
 def dress(request: Any) -> None:

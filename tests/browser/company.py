@@ -21,7 +21,15 @@ PASSWORD = "An old password, 密码 & <b>"
 class Company:
     """`start` it; `close` it at the end."""
 
-    def __init__(self, root: Path, *, encrypted: bool = True, migration: str = "", own_console: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        encrypted: bool = True,
+        migration: str = "",
+        own_console: bool = False,
+        workers: int = 1,
+    ) -> None:
         self.old = OldServer({})
         listeners = ("imap", "imaps", "pop3", "pop3s", "web") if encrypted else ("imap", "web")
         if own_console:
@@ -31,7 +39,7 @@ class Company:
             legacy=f'port = {self.old.port}\ntls = "none"',
             migration=migration,
             ports={name: free_port() for name in listeners},
-            workers=1,
+            workers=workers,
             more='submission = "localhost:587"',
             domain='contact = "the help desk, telephone 8001"',
             encrypted=encrypted,

@@ -111,6 +111,17 @@ def test_a_hash_that_is_still_to_come_leaves_none_that_is_no_longer_right(accoun
     assert (accounts.get(number).password_hash, accounts.get(number).sealed_password) == ("newer", b"newer")
 
 
+def test_a_password_is_the_users_to_choose_once_the_account_is_final(
+    accounts: Accounts, database: AccountsDatabase
+) -> None:
+    account = accounts.admit("ann", "123.com", b"sealed", "old hash")
+    for state in State:
+        set_state(database, account.id, state)
+        assert accounts.password_chosen(account.id, f"hash {state}") is (state is State.FINAL)
+    assert accounts.get(account.id).password_hash == "hash final"
+    assert accounts.password_chosen(99, "hash") is False
+
+
 def test_changes_are_of_one_account_alone(accounts: Accounts) -> None:
     ann, bob = accounts.add("ann", "123.com"), accounts.add("bob", "123.com")
     accounts.admit("ann", "123.com", b"sealed", "hash")

@@ -192,7 +192,7 @@ class Arriving:
         self._attempts.done(ticket)
         security.set_cookie(visit.request, "attempt", "", secure=secure, seconds=0)
         if attempt.account is not None:
-            await visit.log_in(str(attempt.account.id))
+            await visit.log_in(attempt.account.name)
             return visit.go("/")
         assert attempt.refused is not None
         why, status = _why_not(attempt.refused)

@@ -13,7 +13,8 @@ from proxy.web.portal.standing import Standing, Standings
 from proxy.web.visit import Visit, Web
 
 LOOK: Final = 1.0  # seconds between two looks
-ALIVE: Final = 20  # looks after which something is sent although nothing is new, so that no proxy hangs up
+ALIVE: Final = 10  # looks after which something is sent although nothing is new, so that no proxy hangs up
+WATCHED: Final = 3  # looks after which it is looked whether the visitor is still logged in
 SPOKEN: Final = 10  # per cent after which a screen reader is told
 
 
@@ -47,28 +48,26 @@ class Home:
         return await self._events.send(visit, self._news(visit))
 
     async def _news(self, visit: Visit) -> AsyncIterator[tuple[str, str]]:
-        shown, said, quiet = "", "", 0
+        shown: Standing | None = None
+        said, looks = "", 0
         while True:
-            visit.find_session()  # who has logged out elsewhere is not told any more
+            if looks % WATCHED == 0:
+                visit.find_session()  # who has logged out elsewhere is not told any more
             account = await account_of(visit)
             if account is None:
                 break
             standing = await self._standings.of(account)
-            middle = self._rendered(visit, account, standing)
-            quiet += 1
-            if middle != shown or quiet >= ALIVE:
-                shown, quiet = middle, 0
-                yield "standing", middle
+            if standing != shown or looks % ALIVE == 0:
+                shown = standing
+                yield "standing", visit.part("portal/standing.html", **self._values(account, standing))
             if (words := in_words(visit, standing)) != said:
                 said = words
                 yield "said", words
             if standing.over:
                 break
+            looks += 1
             await self._events.pause(LOOK)
         yield "end", ""
-
-    def _rendered(self, visit: Visit, account: Account, standing: Standing) -> str:
-        return visit.part("portal/standing.html", **self._values(account, standing))
 
     def _values(self, account: Account, standing: Standing) -> dict[str, Any]:
         return {
@@ -92,8 +91,9 @@ async def account_of(visit: Visit) -> Account | None:
     """Whose page it is. Who has no account or no domain here any more is logged out."""
     if visit.session is None:
         return None
-    account = visit.web.accounts.look(int(visit.session.subject))
-    if account is None or account.domain not in visit.web.config.domains:
+    local, _, domain = visit.session.subject.rpartition("@")
+    account = visit.web.accounts.find(local, domain) if domain in visit.web.config.domains else None
+    if account is None:
         await visit.log_out()
         return None
     return account

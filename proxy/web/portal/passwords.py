@@ -61,7 +61,7 @@ class Passwords:
         stored = await self._web.in_thread(secrets.hash_password, new.encode())
         if not await self._web.in_thread(self._web.accounts.password_chosen, account.id, stored):
             return visit.go("/password")  # it is not final any more
-        await self._web.in_thread(self._web.sessions.end_all, "portal", str(account.id), visit.session)
+        await self._web.in_thread(self._web.sessions.end_all, "portal", account.name, visit.session)
         self._web.log.info("password changed by its user", account=account.name, peer=visit.visitor.address)
         visit.tell("portal.password.changed")
         return visit.go("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Paces:
         self._looks: OrderedDict[int, deque[tuple[float, int]]] = OrderedDict()
 
     def left(self, account_id: int, done: int, total: int) -> float | None:
-        """Seconds until all octets are here, at the pace of the last looks."""
+        """Seconds until all octets are here, at the pace of the last looks; no more exact than it is."""
         now = self._seconds()
         looks = self._looks.setdefault(account_id, deque(maxlen=256))
         self._looks.move_to_end(account_id)
@@ -71,7 +72,9 @@ class Paces:
         since, before = looks[0]
         if now - since < SURE or done <= before:
             return None
-        return (total - done) * (now - since) / (done - before)
+        left = (total - done) * (now - since) / (done - before)
+        step = 5 if left <= 90 else 60
+        return float(step * math.ceil(left / step))
 
 
 class Standings:

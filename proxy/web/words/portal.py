@@ -56,8 +56,8 @@ EN: Final = {
     "portal.change_password": "Change password",
     "portal.moving": "Your old mail is being carried over",
     "portal.moving.do": (
-        "You can close this page: it goes on by itself. Come back whenever you want to see how far it is. Do not "
-        "fetch this mail with other programs until it is done."
+        "You can close this page: it goes on by itself. Come back whenever you want to see how far it is. Until it is "
+        "done, let no mail program fetch mail from the old server."
     ),
     "portal.listing": "The old server is listing your mail",
     "portal.listing.do": "It goes on by itself, even if you close this page.",
@@ -86,7 +86,7 @@ EN: Final = {
     "portal.here.all": "Your one message is here|All {count} messages are here",
     "portal.here.none": "There was no old mail, and your mailbox is ready",
     "portal.here.some": "{done} of {count} message is here|{done} of {count} messages are here",
-    "portal.here.do": "Set up your mail program with the settings below. New mail arrives here.",
+    "portal.here.do": "Set up your mail program with the settings below.",
     "portal.here.more": "What still arrives at the old server is fetched from there each time you look for mail here.",
     "portal.missing": ("{count} message could not be carried over|{count} messages could not be carried over"),
     "portal.missing.do": (
@@ -101,11 +101,9 @@ EN: Final = {
     ),
     "portal.settings.user": "User name",
     "portal.settings.password": "Password",
-    "portal.settings.password.yours": "the one that you have logged in with",
+    "portal.settings.password.yours": "your mailbox's password",
     "portal.settings.your_address": "your whole mail address",
     "portal.settings.none": "No mail programs are served at the moment. Ask the administrator.",
-    "portal.settings.servers": "Servers and ports",
-    "portal.settings.service": "For",
     "portal.settings.server": "Server",
     "portal.settings.port": "Port",
     "portal.settings.security": "Encryption",
@@ -185,7 +183,7 @@ ZH: Final = {
     "portal.account": "邮箱 {name}",
     "portal.change_password": "修改密码",
     "portal.moving": "正在迁移您的旧邮件",
-    "portal.moving.do": "您可以关闭本页，迁移会自动继续，随时可以回来查看进度。迁移完成之前，请不要用其他程序收这个邮箱的邮件。",
+    "portal.moving.do": "您可以关闭本页，迁移会自动继续，随时可以回来查看进度。迁移完成之前，请不要让邮件程序从旧服务器收信。",
     "portal.listing": "旧服务器正在列出您的邮件",
     "portal.listing.do": "迁移会自动继续，关闭本页也没有关系。",
     "portal.halted": "迁移暂时中断",
@@ -210,7 +208,7 @@ ZH: Final = {
     "portal.here.all": "全部 {count} 封邮件都在这里了",
     "portal.here.none": "没有旧邮件，您的邮箱已可使用",
     "portal.here.some": "{count} 封邮件中已有 {done} 封在这里",
-    "portal.here.do": "请按下面的设置配置您的邮件程序。新邮件会直接到这里。",
+    "portal.here.do": "请按下面的设置配置您的邮件程序。",
     "portal.here.more": "如果旧服务器上还收到邮件，您每次在这里收信时都会一并取来。",
     "portal.missing": "有 {count} 封邮件未能迁移",
     "portal.missing.do": "旧服务器无法完整给出这些邮件。它们仍在旧服务器上，每小时会自动重试，管理员也能在清单中看到。",
@@ -220,11 +218,9 @@ ZH: Final = {
     "portal.settings.auto": "Thunderbird 和 Outlook 通常会自动找到这些设置：只需输入邮箱地址和密码。",
     "portal.settings.user": "用户名",
     "portal.settings.password": "密码",
-    "portal.settings.password.yours": "您登录时使用的密码",
+    "portal.settings.password.yours": "您的邮箱密码",
     "portal.settings.your_address": "您的完整邮箱地址",
     "portal.settings.none": "目前没有开放邮件程序的访问，请联系管理员。",
-    "portal.settings.servers": "服务器和端口",
-    "portal.settings.service": "用途",
     "portal.settings.server": "服务器",
     "portal.settings.port": "端口",
     "portal.settings.security": "加密方式",

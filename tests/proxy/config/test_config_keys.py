@@ -257,3 +257,9 @@ def test_no_warning_on_loopback() -> None:
 def test_a_public_listener_without_a_certificate() -> None:
     (warning,) = accepted(changed((":interface=127.0.0.1", ""), text=SMALLEST)).warnings
     assert "only clients on this machine can log in through tcp:10143" in warning.text
+
+
+def test_a_public_portal_without_a_certificate() -> None:
+    text = SMALLEST.replace("[listen]", '[listen]\nweb = ["tcp:10080"]')
+    (warning,) = accepted(text).warnings
+    assert "only clients on this machine can log in through tcp:10080" in warning.text

@@ -145,6 +145,32 @@ def test_quarantined_messages_are_told(company: Company, visitor: Visitor) -> No
     assert "Number 2 of the old mailbox" in answer.words
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"state": "moving", "tries": 1}, "The move is interrupted"),
+        ({"state": "moving", "tries": 0}, "The old server is listing your mail"),
+        ({"state": "moving", "paused": 1}, "The administrator has paused the move"),
+        ({"state": "moving", "password_state": "rejected"}, "does not take your password any more"),
+        ({"state": "blocked", "reason": "internal"}, "This account needs the administrator"),
+        ({"state": "waiting"}, "The move has not begun"),
+    ],
+)
+def test_where_a_move_may_stand(company: Company, visitor: Visitor, values: dict[str, object], words: str) -> None:
+    address = company.hire(2)
+    visitor.log_in(address, PASSWORD)
+    when_here(visitor)
+    account, database = company.account(address), company.accounts()
+    assert account is not None
+    with database.write() as connection:
+        later = {"due": 4_000_000_000, **values}
+        connection.execute(update(schema.accounts).where(schema.accounts.c.id == account.id).values(**later))
+    database.close()
+    answer = visitor.get()
+    assert words in answer.words and "internal" not in answer.text
+    assert ("/events" in answer.text) is (values["state"] == "moving" and "password_state" not in values)
+
+
 # Refusals, told apart
 
 
@@ -373,10 +399,11 @@ def test_settings(company: Company, visitor: Visitor) -> None:
     visitor.log_in(address, PASSWORD)
     words = when_here(visitor).words
     ports = company.daemon.ports
-    assert f"Receiving (IMAP, recommended) localhost {ports['imaps']} SSL/TLS" in words
-    assert f"Receiving (POP3) localhost {ports['pop3s']} SSL/TLS" in words
-    assert "Sending (SMTP) localhost 587 STARTTLS" in words
-    assert f"Receiving (IMAP, recommended) localhost {ports['imap']} STARTTLS" in words  # among the other ways
+    way = "{} Server localhost Port {} Encryption {}"
+    assert way.format("Receiving (IMAP, recommended)", ports["imaps"], "SSL/TLS") in words
+    assert way.format("Receiving (POP3)", ports["pop3s"], "SSL/TLS") in words
+    assert way.format("Sending (SMTP)", 587, "STARTTLS") in words
+    assert way.format("Receiving (IMAP, recommended)", ports["imap"], "STARTTLS") in words  # among the other ways
     assert address in words
 
 
