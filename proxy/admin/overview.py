@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Final
 
 from mailstore.database import AccountsDatabase
@@ -105,10 +106,11 @@ class Watching:
         names = sorted({*configured, *found})
         return [self._view(name, found.get(name, Figures()), paused, since) for name in names]
 
-    def domain(self, name: str, *, since: int | None = None) -> DomainView:
-        """The same for one."""
-        found = self._overview.domains().get(name, Figures())
-        return self._view(name, found, self._queue.paused_domains(), since)
+    def domain(self, name: str, *, since: int | None = None) -> tuple[DomainView, list[Department]]:
+        """The same for one, with its departments: the accounts are gone through once for both."""
+        found = self._overview.departments(name)
+        whole = reduce(Figures.plus, found.values(), Figures())
+        return self._view(name, whole, self._queue.paused_domains(), since), tree(found)
 
     def departments(self, domain: str) -> list[Department]:
         """The tree, those at the top by name; accounts without a department are in one with the path ""."""

@@ -83,17 +83,16 @@ class Seeing:
         span = visit.query.get("span", "")
         span = span if span in SPANS else "day"
         since = int(time.time()) - SPANS[span]
-        view: DomainView = await visit.web.in_thread(
+        view, tops = await visit.web.in_thread(
             self._briefly, ("domain", domain, span), lambda: self._watching.domain(domain, since=since)
         )
         if domain not in self._web.config.domains and not view.figures.accounts:
             visit.refuse(404, "error.notfound")
-        departments = await self._departments(visit, domain)
         return show(
             visit,
             "console/domain.html",
             view=view,
-            departments=departments,
+            departments=[node for top in tops for node in top.walk()],
             span=span,
             spans=SPANS,
             bytes_curve=curve(view.samples, lambda sample: sample.bytes),

@@ -103,5 +103,7 @@ def test_domains_from_the_database(tmp_path: Path) -> None:
     )
     assert [sample.bytes for sample in first.samples] == [0, 3_000]
     assert (second.name, second.figures, second.paused, second.share) == ("456.com", Figures(), NOW, 0.0)
-    assert Watching(database, lambda: NOW).domain("123.com") == first
+    view, departments = Watching(database, lambda: NOW).domain("123.com")
+    assert view == first
+    assert [(node.path, node.whole) for node in departments] == [("", first.figures)]
     database.close()
