@@ -91,7 +91,12 @@ _HERE_ALONE: Final[Mapping[Language, str]] = {
 }
 
 
-def remedy_line(account: Account, *, domain_paused: bool = False) -> str:
-    """What helps, in a line for a terminal; "" where nothing is the matter, or only that nobody has logged in."""
+def remedy_line(account: Account, *, domain_paused: bool = False, beside_reason: bool = False) -> str:
+    """What helps, in a line for a terminal; "" where nothing is the matter, or only that nobody has logged in.
+    `beside_reason`: it stands beside the reason, which most often says what helps itself; then it is the command."""
     found = [advice for advice in advices(account, domain_paused=domain_paused) if advice.kind is not Kind.NEVER]
-    return "; ".join(dict.fromkeys(advice.line(account) for advice in found))
+    if beside_reason and "; " in account.reason:
+        lines = [f"`{command}`" for advice in found if (command := advice.command(account))]
+    else:
+        lines = [advice.line(account) for advice in found]
+    return "; ".join(dict.fromkeys(lines))

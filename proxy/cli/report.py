@@ -48,12 +48,13 @@ class Report:
     def _account_json(self, account: Account) -> dict[str, Any]:
         found = account_json(account)
         found["paused"] = account.paused or account.domain in self.paused
-        found["remedy"] = self.remedy(account)
+        found["remedy"] = remedy_line(account)
         return found
 
-    def remedy(self, account: Account) -> str:
-        """What helps, if anything is the matter. A domain's pause is told with the domain."""
-        return remedy_line(account)
+    @staticmethod
+    def remedy(account: Account) -> str:
+        """What helps, beside the reason. A domain's pause is told with the domain."""
+        return remedy_line(account, beside_reason=True)
 
     def lines(self, *, with_accounts: bool) -> Iterator[str]:
         """As a pipe gets it: a line a domain, then a line for each account."""

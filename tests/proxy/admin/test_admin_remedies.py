@@ -127,6 +127,13 @@ def test_the_line_of_a_terminal_has_a_command_that_can_be_typed() -> None:
     assert "(`mailferry retry li@123.com`)" in remedy_line(account(reason="x"))
 
 
+def test_beside_a_reason_that_says_what_helps_stands_the_command_alone() -> None:
+    in_use = account(reason=MaildropInUse("-ERR locked").advice)
+    assert remedy_line(in_use, beside_reason=True) == "`mailferry retry li@123.com`"
+    assert remedy_line(account(reason=LegacyBusy("-ERR busy").advice), beside_reason=True) == ""
+    assert remedy_line(account(reason="x"), beside_reason=True) == remedy_line(account(reason="x"))
+
+
 def test_a_password_is_wrong_where_it_is_checked() -> None:
     assert "old server" in about_passwords(account())["en"]
     assert "checked here alone" in about_passwords(account(state=State.FINAL))["en"]
