@@ -8,6 +8,7 @@
     filters     which accounts a list shows, in which order and from where on: from a query, and back to one
     sheets      a list as a spreadsheet, sent in pieces
     curve       a curve as SVG
+    runbook     what README says of moving a domain
 
 Everything that is found or done here is found or done by `proxy.admin`; the command line does the same.
 """

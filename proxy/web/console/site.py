@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from proxy.web.console.changing import Changing
 from proxy.web.console.entering import Entering
+from proxy.web.console.runbook import show_runbook
 from proxy.web.console.seeing import Seeing
 from proxy.web.console.sheets import accounts_sheet
 from proxy.web.events import Events
@@ -28,6 +29,8 @@ def add_console(web: Web, routes: Routes, events: Events) -> None:
     routes.get("/console/accounts.csv", guarded(accounts_sheet))
     routes.get("/console/account/<number>", guarded(seeing.account))
     routes.get("/console/events", guarded(seeing.events))
+    routes.get("/console/runbook", guarded(show_runbook))
+    routes.get("/console/runbook/<language>", guarded(show_runbook))
 
     routes.post("/console/account/<number>", guarded(changing.help_one))
     routes.post("/console/account/<number>/password", guarded(changing.set_password))

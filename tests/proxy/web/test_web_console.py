@@ -322,3 +322,9 @@ def test_a_spreadsheet_of_what_is_shown(company: Company, admin: Visitor) -> Non
     assert admin.get("/console/accounts.csv?text=csv00").body.decode("utf-8-sig").startswith("账号,姓名,部门")
     admin.language = "en"
     assert Visitor(company).ask("GET", "/console/accounts.csv").headers["Location"].startswith("/console/login")
+
+
+def test_the_runbook(company: Company, admin: Visitor) -> None:
+    assert "Watch and help" in admin.get("/console/runbook").words
+    assert admin.get("/console/runbook/en").status == 200
+    assert admin.get("/console/runbook/xx").status == admin.get("/console/runbook/..%2f..%2fx").status == 404

@@ -18,6 +18,7 @@ from proxy.admin.helping import Help, Hindrance, NotSet
 from proxy.web.console.attempts import OF_A_NAME, OF_AN_ADDRESS, SPAN, Attempts
 from proxy.web.console.curve import HEIGHT, ROWS, WIDTH, curve
 from proxy.web.console.filters import STATES, Listing, listing_of
+from proxy.web.console.runbook import rendered, runbook
 from proxy.web.console.seeing import SPANS
 from proxy.web.streaming import stream
 from proxy.web.words import WORDS
@@ -241,3 +242,22 @@ def test_what_goes_wrong_in_the_middle_is_no_file_that_looks_whole() -> None:
     failures: list[Any] = []
     begun(request, pieces()).addErrback(failures.append)
     assert len(failures) == 1 and request.aborted
+
+
+# The runbook
+
+
+def test_the_runbook_is_the_part_about_moving_a_domain() -> None:
+    step = "### 1. <b>Open</b>\n\n|a|b|\n|-|-:|\n|1|2|\n\n"
+    text = f"# x\n\n## What it is\n\nA\n\n## Moving a domain, step by step\n\n{step}## End\n\nZ\n"
+    html = str(rendered(text))
+    assert "<h3>1. &lt;b&gt;Open&lt;/b&gt;</h3>" in html and "<td>1</td>" in html
+    assert not any(word in html for word in ("What it is", "End", "style="))
+    assert "<h2>内容</h2>" in str(rendered("# 手册\n\n## 内容\n\n文字\n"))
+    assert "步骤" in str(rendered("## 一步一步搬迁一个域\n\n步骤\n\n## 以后\n\n别的\n"))
+
+
+def test_the_runbook_of_this_version() -> None:
+    text = runbook("en")
+    assert text is not None
+    assert "Watch and help" in text and "For whoever wants to read the code" not in text
