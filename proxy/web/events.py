@@ -12,6 +12,7 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
+from mailstore.errors import MailstoreError
 from proxy.web.visit import Refused, Visit
 from proxy.wire.arrivals import Arrivals
 
@@ -31,7 +32,9 @@ class Events:
 
     async def send(self, visit: Visit, news: AsyncIterator[tuple[str, str]]) -> bytes:
         """Send each event (its name, and its data, which may have several lines) as it comes, to the end of `news`.
-        Raises Refused."""
+        A store that fails in between ends it; the browser asks again. Raises Refused."""
+        if visit.request.method == b"HEAD":
+            return b""
         leave = self._arrivals.admit(visit.visitor.address)
         if leave is None:
             raise Refused(503, "error.busy")
@@ -46,6 +49,8 @@ class Events:
             await sending
         except CancelledError:
             pass  # the visitor has left, or the daemon stops
+        except MailstoreError as error:
+            visit.web.log.error("store failed", reason=str(error), page="events")  # noqa: TRY400 - a line, no traceback
         finally:
             self._open.discard(sending)
             leave()

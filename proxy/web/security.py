@@ -26,14 +26,16 @@ HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" a form's Origin would be "null" (Fetch, 3.2)
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
     "Server": "mailferry",
 }
-STRICT_TRANSPORT: Final = "max-age=31536000"
+ENCRYPTED: Final = {  # browsers take these from encrypted connections only
+    "Strict-Transport-Security": "max-age=31536000",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
@@ -76,10 +78,8 @@ def visitor(request: Any) -> Visitor:
 
 def dress(request: Any) -> None:
     """The headers that every answer has; a page may put others in their place."""
-    for name, value in HEADERS.items():
+    for name, value in (HEADERS | ENCRYPTED if visitor(request).secure else HEADERS).items():
         request.setHeader(name, value)
-    if visitor(request).secure:
-        request.setHeader("Strict-Transport-Security", STRICT_TRANSPORT)
 
 
 def same_origin(request: Any) -> bool:

@@ -116,7 +116,8 @@ class Visit:
 
     async def log_in(self, subject: str) -> None:
         """Let the visitor be somebody from here on, under a new token. Raises StorageFailed."""
-        await self.log_out()
+        if self.session is not None:
+            await self.web.in_thread(self.web.sessions.end, self.session)
         token, self.session = await self.web.in_thread(self.web.sessions.begin, self.place, subject)
         # The portal's is kept when the browser is closed: who comes back sees how far it is.
         seconds = IDLE[self.place] if self.place == "portal" else None

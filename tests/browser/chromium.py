@@ -26,7 +26,7 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP mail.test 127.0.0.1 , MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
 )
 SECONDS = 20_000.0  # milliseconds that the page has for anything
 
@@ -48,11 +48,12 @@ class Chromium:
         dark: bool = False,
         script: bool = True,
         state: Any = None,
+        address: str = "",
     ) -> Iterator[Any]:
-        """A page of a fresh visitor at the company's address; of a former one with their `state`
+        """A page of a fresh visitor at the company's `address`; of a former one with their `state`
         (`page.context.storage_state()`). What goes wrong in the page's console fails the test."""
         context = self._browser.new_context(
-            base_url=company.address,
+            base_url=address or company.address,
             ignore_https_errors=True,
             locale=language,
             color_scheme="dark" if dark else "light",

@@ -51,8 +51,7 @@ class Company:
         return self
 
     def close(self) -> None:
-        self.old.release()
-        self.old.speak()
+        self.old.recover()
         self.daemon.stop()
         self.old.close()
 

@@ -18,7 +18,16 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(autouse=True)
+def good_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test has asked of the old server is over with the test."""
+    company = request.getfixturevalue("company") if "company" in request.fixturenames else None
+    yield
+    if company is not None:
+        company.old.recover()
+
+
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     folder: Path = tmp_path_factory.mktemp("chromium")
     with launched(folder) as browser:

@@ -56,6 +56,12 @@ class OldServer(ThreadedServer):
             self._given, self.pace = None, 0.0
             self._changed.notify_all()
 
+    def recover(self) -> None:
+        """Be a good server again."""
+        self.refusal, self.damaged = "", frozenset()
+        self.release()
+        self.speak()
+
     def serve(self, client: socket.socket) -> None:
         with client.makefile("rwb") as stream:
             stream.write(b"+OK ready\r\n")

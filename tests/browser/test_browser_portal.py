@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from mailstore import secrets
 from mailstore.accounts import State
@@ -13,8 +14,6 @@ from tests.browser.chromium import Chromium, violations
 from tests.browser.company import PASSWORD, Company
 
 pytestmark = pytest.mark.peers
-playwright = pytest.importorskip("playwright.sync_api")
-expect = playwright.expect
 
 
 def log_in(page: Any, address: str, password: str = PASSWORD) -> None:
@@ -182,5 +181,19 @@ def test_the_old_server_is_down(tmp_path_factory: pytest.TempPathFactory, chromi
             expect(page.locator("#name")).to_have_value(re.compile("@123.com$"))
             assert violations(page) == []
             chromium.shoot(page, "down")
+    finally:
+        company.close()
+
+
+def test_unencrypted_where_browsers_tell_less(tmp_path_factory: pytest.TempPathFactory, chromium: Chromium) -> None:
+    """Over HTTP, with a name that is not this machine's, there is no Sec-Fetch-Site: Origin has to do."""
+    company = Company(tmp_path_factory.mktemp("plain"), encrypted=False).start()
+    try:
+        with chromium.visiting(company, address=f"http://mail.test:{company.port}") as page:
+            log_in(page, company.hire(2))
+            expect(heading(page)).to_have_text("All 2 messages are here")
+            page.reload()
+            page.get_by_role("button", name="Log out").click()
+            expect(page.get_by_role("status")).to_contain_text("You are logged out")
     finally:
         company.close()

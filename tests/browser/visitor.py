@@ -8,8 +8,10 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http.cookies import SimpleCookie
 from itertools import count
+from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.browser.company import Company
@@ -17,6 +19,11 @@ from tests.browser.company import Company
 _CSRF = re.compile(r'name="csrf" value="([^"]*)"')
 _numbers = count()
 _TAG = re.compile(r"<[^>]+>")
+
+
+@cache
+def _trusting(ca: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca)
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,7 @@ class Visitor:
     def connect(self) -> http.client.HTTPConnection:
         port = self.port or self.company.port
         if self.company.daemon.encrypted:
-            context = ssl.create_default_context(cafile=self.company.daemon.ca)
-            return http.client.HTTPSConnection("localhost", port, timeout=60, context=context)
+            return http.client.HTTPSConnection("localhost", port, timeout=60, context=_trusting(self.company.daemon.ca))
         return http.client.HTTPConnection("localhost", port, timeout=60)
 
     def _keep(self, response: http.client.HTTPResponse) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -34,13 +35,15 @@ LONGEST: Final = 1_000  # octets of a password
 class Attempt:
     """One login that is under way."""
 
-    def __init__(self, name: Name, hold: Hold, entering: Deferred[Account]) -> None:
+    def __init__(self, name: Name, hold: Hold, entering: Deferred[Account], leave: Callable[[], None]) -> None:
+        """`leave` is called when it is decided: who waits for mail is not counted any more."""
         self.name = name
         self.account: Account | None = None
         self.refused: LoginRefused | None = None
         self.dropping: Any = None  # a delayed call, while it is not decided
         self._hold = hold
         self._entering = entering
+        self._leave = leave
 
     def look(self, web: Web) -> bool:
         """Is it decided?"""
@@ -49,7 +52,10 @@ class Attempt:
             found = web.accounts.find(self.name.local, self.name.domain)
             if found is not None and found.state is not State.WAITING:
                 self.account = found
-        return self.account is not None or self.refused is not None
+        decided = self.account is not None or self.refused is not None
+        if decided:
+            self._leave()
+        return decided
 
     def drop(self) -> None:
         """Nobody wants to know any more."""
@@ -72,7 +78,7 @@ class Attempts:
         hold = Hold()
         credentials = Credentials(str(name).encode(), password, "web", address)
         entering = Deferred.fromCoroutine(self._web.gate.admit(credentials, hold))
-        attempt = Attempt(name, hold, entering)
+        attempt = Attempt(name, hold, entering, leave)
 
         def over(result: Account | Failure) -> None:
             leave()

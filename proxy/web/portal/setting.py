@@ -11,7 +11,7 @@ import plistlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -68,6 +68,18 @@ def named(visit: Visit) -> Name | None:
     return parse(visit.query.get("account", "").encode(), visit.web.config.spellings)
 
 
+@lru_cache(maxsize=1_000)
+def picture(text: str) -> bytes:
+    """A QR code in SVG: ten milliseconds."""
+    import segno  # noqa: PLC0415 - for few pages
+
+    made = io.BytesIO()
+    segno.make(text, error="m", micro=False).save(
+        made, kind="svg", scale=5, border=3, light="#fff", dark="#000", svgclass=None, lineclass=None
+    )
+    return made.getvalue()
+
+
 class Setting:
     """The pages."""
 
@@ -82,18 +94,12 @@ class Setting:
 
     async def qr(self, visit: Visit) -> bytes:
         """The QR code as a picture (ISO/IEC 18004), dark on light in either scheme: cameras want it so."""
-        import segno  # noqa: PLC0415 - for few pages
-
         name = named(visit)
         address = settings_of(self._web.config, str(name) if name is not None else "").phone
         if not address:
             visit.refuse(404, "error.notfound")
-        picture = io.BytesIO()
-        segno.make(address, error="m", micro=False).save(
-            picture, kind="svg", scale=5, border=3, light="#fff", dark="#000", svgclass=None, lineclass=None
-        )
         visit.request.setHeader("Content-Type", "image/svg+xml")
-        return picture.getvalue()
+        return picture(address)
 
     async def profile(self, visit: Visit) -> bytes:
         """A configuration profile for Apple's devices, signed where there is a key."""

@@ -92,3 +92,13 @@ class TakingTime(LoginTestCase):
         self.attempts.done(self.begin(b"a guess")[0])  # there is room again
         for answer in answers:
             answer.errback(LegacyUnreachable("reset"))
+
+    def test_those_whose_mail_is_on_its_way_are_not_counted(self) -> None:
+        """An office may be behind one address."""
+        self.old.add(1)
+        self.old.held = {"u1": Deferred()}
+        for _ in range(EACH + 5):
+            ticket, attempt = self.begin()
+            self.assertTrue(attempt.look(self.web))
+            self.attempts.done(ticket)
+        self.old.held["u1"].callback(None)

@@ -79,32 +79,28 @@ def test_an_empty_mailbox(company: Company, visitor: Visitor) -> None:
 
 def test_the_page_comes_before_the_mail(company: Company, visitor: Visitor) -> None:
     company.old.hold()
-    try:
-        visitor.log_in(company.hire(9), PASSWORD)
-        answer = until(visitor.get, lambda answer: "is listing your mail" not in answer.words)
-        assert "Your old mail is being carried over" in answer.words
-        assert "0 of 9" in answer.words and "being worked out" in answer.words
-        assert '<noscript><meta http-equiv="refresh"' in answer.text
-        again = Visitor(company, cookies=dict(visitor.cookies))
-        assert "0 of 9" in again.get().words
-    finally:
-        company.old.release()
+    visitor.log_in(company.hire(9), PASSWORD)
+    answer = until(visitor.get, lambda answer: "is listing your mail" not in answer.words)
+    assert "Your old mail is being carried over" in answer.words
+    assert "0 of 9" in answer.words and "being worked out" in answer.words
+    assert '<noscript><meta http-equiv="refresh"' in answer.text
+    again = Visitor(company, cookies=dict(visitor.cookies))
+    assert "0 of 9" in again.get().words
+    company.old.release()
     assert "All 9 messages are here" in when_here(visitor).words
 
 
 def test_events_tell_of_every_step_and_end_with_the_move(company: Company, visitor: Visitor) -> None:
     company.old.hold()
-    try:
-        visitor.log_in(company.hire(6), PASSWORD)
-        connection = visitor.connect()
-        cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
-        connection.request("GET", "/events", headers={"Cookie": cookies, "Accept-Language": "zh"})
-        response = connection.getresponse()
-        told = b""
-        while "正在迁移您的旧邮件" not in told.decode(errors="replace"):
-            told += response.read1(65_536)
-    finally:
-        company.old.release()
+    visitor.log_in(company.hire(6), PASSWORD)
+    connection = visitor.connect()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
+    connection.request("GET", "/events", headers={"Cookie": cookies, "Accept-Language": "zh"})
+    response = connection.getresponse()
+    told = b""
+    while "正在迁移您的旧邮件" not in told.decode(errors="replace"):
+        told += response.read1(65_536)
+    company.old.release()
     told += response.read()
     connection.close()
     names = re.findall(r"^event: (.*)$", told.decode(), re.MULTILINE)
@@ -118,28 +114,23 @@ def test_events_are_nobodys_who_is_not_logged_in(visitor: Visitor) -> None:
 
 def test_who_logs_out_elsewhere_is_told_no_more(company: Company, visitor: Visitor) -> None:
     company.old.hold()
-    try:
-        visitor.log_in(company.hire(3), PASSWORD)
-        connection = visitor.connect()
-        cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
-        connection.request("GET", "/events", headers={"Cookie": cookies})
-        response = connection.getresponse()
-        response.read1(10)
-        assert visitor.submit("/", "/logout", {}).status == 200
-        assert response.read().decode().endswith("event: end\ndata: \n\n")
-        connection.close()
-    finally:
-        company.old.release()
+    visitor.log_in(company.hire(3), PASSWORD)
+    connection = visitor.connect()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
+    connection.request("GET", "/events", headers={"Cookie": cookies})
+    response = connection.getresponse()
+    response.read1(10)
+    assert visitor.submit("/", "/logout", {}).status == 200
+    assert response.read().decode().endswith("event: end\ndata: \n\n")
+    connection.close()
+    company.old.release()
 
 
 def test_quarantined_messages_are_told(company: Company, visitor: Visitor) -> None:
     address = company.hire(letters(4))
     company.old.damaged = frozenset({2})
-    try:
-        visitor.log_in(address, PASSWORD)
-        answer = when_here(visitor)
-    finally:
-        company.old.damaged = frozenset()
+    visitor.log_in(address, PASSWORD)
+    answer = when_here(visitor)
     assert "3 of 4 messages are here" in answer.words
     assert "1 message could not be carried over" in answer.words
     assert "Number 2 of the old mailbox" in answer.words
@@ -202,20 +193,14 @@ def test_what_is_no_address_here(company: Company, visitor: Visitor, name: str) 
 
 def test_in_use(company: Company, visitor: Visitor) -> None:
     company.old.refusal = "-ERR [IN-USE] mailbox locked"
-    try:
-        answer = visitor.log_in(company.hire(), PASSWORD)
-    finally:
-        company.old.refusal = ""
+    answer = visitor.log_in(company.hire(), PASSWORD)
     assert answer.status == 503
     assert "Your old mailbox is in use by another program" in answer.words
 
 
 def test_the_old_server_does_not_let_the_account_in(company: Company, visitor: Visitor) -> None:
     company.old.refusal = "-ERR [SYS/PERM] POP3 is switched off for you"
-    try:
-        answer = visitor.log_in(company.hire(), PASSWORD)
-    finally:
-        company.old.refusal = ""
+    answer = visitor.log_in(company.hire(), PASSWORD)
     assert "The old mail server does not let this account in" in answer.words
     assert "the help desk, telephone 8001" in answer.words
 
@@ -258,12 +243,10 @@ def test_too_many_wrong_passwords(company: Company) -> None:
 
 def test_the_old_server_takes_its_time(company: Company, visitor: Visitor) -> None:
     company.old.silent = True
-    try:
-        answer = visitor.submit("/", "/login", {"name": company.hire(2), "password": PASSWORD})
-        assert "Asking the old server" in answer.words
-        assert 'http-equiv="refresh" content="2"' in answer.text
-    finally:
-        company.old.speak()
+    answer = visitor.submit("/", "/login", {"name": company.hire(2), "password": PASSWORD})
+    assert "Asking the old server" in answer.words
+    assert 'http-equiv="refresh" content="2"' in answer.text
+    company.old.speak()
     answer = until(lambda: visitor.get("/checking"), lambda answer: "Asking" not in answer.words)
     assert "All 2 messages are here" in when_here(visitor).words
     assert "attempt" not in " ".join(visitor.cookies)
@@ -271,12 +254,10 @@ def test_the_old_server_takes_its_time(company: Company, visitor: Visitor) -> No
 
 def test_an_attempt_is_its_visitors_alone(company: Company, visitor: Visitor) -> None:
     company.old.silent = True
-    try:
-        visitor.submit("/", "/login", {"name": company.hire(2), "password": PASSWORD})
-        other = Visitor(company, cookies={"__Host-attempt": "A" * 32})
-        assert "Log in" in other.get("/checking").words
-    finally:
-        company.old.speak()
+    visitor.submit("/", "/login", {"name": company.hire(2), "password": PASSWORD})
+    other = Visitor(company, cookies={"__Host-attempt": "A" * 32})
+    assert "Log in" in other.get("/checking").words
+    company.old.speak()
 
 
 # Passwords
