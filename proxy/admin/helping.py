@@ -18,7 +18,7 @@ from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.queue import BATCH, Queue
 from mailstore.secrets import Sealer
-from proxy.admin.passwords import LONGEST
+from proxy.admin.passwords import LONGEST, known
 from proxy.wire.door import Secret
 
 SHORTEST: Final = 8  # characters of a password that is made here; one of the old server's may be what it is
@@ -115,8 +115,11 @@ class Helping:
         if account.state is not State.BLOCKED:
             self._queue.ask([account.id])
 
-    @staticmethod
-    def _check(account: Account, password: Secret) -> None:
+    def may_be_given(self, account: Account) -> bool:
+        """Would a password be of use? Not one beside that which the old server takes: a guess would count there."""
+        return account.state is State.FINAL or not known(account, self._sealer)
+
+    def _check(self, account: Account, password: Secret) -> None:
         octets = password.reveal()
         if not octets:
             raise CannotSet(NotSet.EMPTY)
@@ -126,14 +129,8 @@ class Helping:
         if account.state is State.FINAL:
             if length < SHORTEST:
                 raise CannotSet(NotSet.SHORT)
-        elif not may_be_given(account):
+        elif not self.may_be_given(account):
             raise CannotSet(NotSet.KNOWN)
-
-
-def may_be_given(account: Account) -> bool:
-    """Would a password be of use? Not one beside that which the old server takes: a guess would count there."""
-    known = account.sealed_password is not None and account.password_state is PasswordState.KNOWN
-    return account.state is State.FINAL or not known
 
 
 def hindrance(what: Help, account: Account, *, domain_paused: bool) -> Hindrance | None:

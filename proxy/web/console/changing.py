@@ -27,12 +27,12 @@ _NAMED: Final = 10  # accounts that a confirmation names
 class Changing:
     """Of one daemon's console."""
 
-    def __init__(self, web: Web, seeing: Seeing) -> None:
+    def __init__(self, web: Web, seeing: Seeing, helping: Helping) -> None:
         self._web = web
         self._seeing = seeing
         self._overview = Overview(web.database)
         self._queue = Queue(web.database)
-        self._helping = Helping(web.database, web.accounts, web.sealer)
+        self._helping = helping
 
     def _note(self, visit: Visit, did: str, **about: Any) -> None:
         self._seeing.forget()

@@ -13,7 +13,7 @@ from mailstore.entries import Quarantined
 from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
 from mailstore.queue import Queue
 from proxy.admin.advice import Advice, Kind
-from proxy.admin.helping import Help, hindrance, may_be_given
+from proxy.admin.helping import Help, Helping, hindrance
 from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.remedies import about_passwords, advices, kinds_of
 from proxy.web.console.curve import HEIGHT, WIDTH, curve
@@ -46,8 +46,9 @@ class Row:
 class Seeing:
     """Of one daemon's console."""
 
-    def __init__(self, web: Web, events: Events) -> None:
+    def __init__(self, web: Web, events: Events, helping: Helping) -> None:
         self._web = web
+        self._helping = helping
         self._events = events
         self._overview = Overview(web.database)
         self._watching = Watching(web.database)
@@ -168,7 +169,7 @@ class Seeing:
             advices=advices(account, domain_paused=domain_paused),
             domain_paused=domain_paused,
             possible={what.value: not hindrance(what, account, domain_paused=domain_paused) for what in Help},
-            may_be_given=may_be_given(account),
+            may_be_given=self._helping.may_be_given(account),
             final=account.state is State.FINAL,
             about_passwords=about_passwords(account),
             under_way=visit.web.mover.moves.of(account.id) is not None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxy.admin.helping import Helping
 from proxy.web.console.changing import Changing
 from proxy.web.console.entering import Entering
 from proxy.web.console.runbook import show_runbook
@@ -15,8 +16,9 @@ from proxy.web.visit import Web
 def add_console(web: Web, routes: Routes, events: Events) -> None:
     """The pages below `/console`."""
     entering = Entering(web)
-    seeing = Seeing(web, events)
-    changing = Changing(web, seeing)
+    helping = Helping(web.database, web.accounts, web.sealer)
+    seeing = Seeing(web, events, helping)
+    changing = Changing(web, seeing, helping)
     guarded = entering.guarded
 
     routes.get("/console/login", entering.ask)

@@ -139,6 +139,17 @@ def test_passwords_that_are_not_set(
     assert accounts.get(account.id) == account
 
 
+def test_a_password_that_does_not_open_any_more_may_be_given_anew(
+    database: AccountsDatabase, accounts: Accounts
+) -> None:
+    account = moved(accounts, "li")
+    after_the_loss = Helping(database, accounts, Sealer(b"n" * 32))
+    assert not Helping(database, accounts, Sealer(KEY)).may_be_given(account)
+    assert after_the_loss.may_be_given(account)
+    after_the_loss.set_password(account, Secret(b"right"))
+    assert accounts.get(account.id).password_state is PasswordState.UNTRIED
+
+
 def test_a_rejected_password_may_be_given_anew(accounts: Accounts, helping: Helping) -> None:
     account = moved(accounts, "li")
     accounts.password_rejected(account.id, "no longer")
