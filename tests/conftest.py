@@ -29,6 +29,8 @@ LONG: Final = (
     "peers/test_peers_moving.py",
     "peers/test_legacy_",
     "proxy/daemon/",
+    "browser/",
+    "proxy/web/",
     "peers/",
     "faults/",
     "proxy/cli/",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import click
 from proxy.cli.options import config_option, configuration, give_up
 
 if TYPE_CHECKING:
+    from mailstore.administrators import Administrator
     from proxy.admin.administrators import Console
 
 
@@ -62,19 +63,19 @@ def remove(name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @config_option
 def list_(*, as_json: bool) -> None:
-    """Say who may use the console."""
-    with _console() as console:
-        found = console.administrators.list()
-        if as_json:
-            listed = [
-                {"name": one.name, "created": _iso(one.created), "last_login": _iso(one.last_login)} for one in found
-            ]
-            click.echo(json.dumps({"administrators": listed}))
-            return
-        for one in found:
-            click.echo(f"{one.name}  added {_iso(one.created)}  last login {_iso(one.last_login) or 'never'}")
-        if not found:
-            click.echo("none yet: mailferry admin add NAME")
+    """Say who may use the console. Makes nothing."""
+    found: Sequence[Administrator] = ()
+    if configuration().accounts_file.exists():
+        with _console() as console:
+            found = console.administrators.list()
+    if as_json:
+        listed = [{"name": one.name, "created": _iso(one.created), "last_login": _iso(one.last_login)} for one in found]
+        click.echo(json.dumps({"administrators": listed}))
+        return
+    for one in found:
+        click.echo(f"{one.name}  added {_iso(one.created)}  last login {_iso(one.last_login) or 'never'}")
+    if not found:
+        click.echo("none yet: mailferry admin add NAME")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mailstore.accounts import Account, State
 from mailstore.entries import Quarantined
+from mailstore.errors import MailstoreError
 from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
 from mailstore.queue import Queue
 from proxy.admin.advice import Advice, Kind
@@ -179,17 +180,22 @@ class Seeing:
             problem=problem,
         )
 
-    async def _quarantined(self, visit: Visit, account: Account) -> Sequence[Quarantined]:
-        """Its messages that could not be fetched. A mailbox is opened only where there may be some."""
+    async def _quarantined(self, visit: Visit, account: Account) -> Sequence[Quarantined] | None:
+        """Its messages that could not be fetched; None where that cannot be seen. A mailbox is opened only where there
+        may be some."""
         incomplete = account.messages_done < account.messages_total
         maildir = visit.web.config.maildir_for(account.local, account.domain)
         if not (incomplete or Kind.QUARANTINE in kinds_of(account.reason)) or not maildir.exists():
             return ()
-        home = await visit.web.homes.open(account.id, account.name, maildir)
         try:
-            found: list[Quarantined] = await home.run(lambda mail: mail.ledger.quarantined())
-        finally:
-            home.close()
+            home = await visit.web.homes.open(account.id, account.name, maildir)
+            try:
+                found: list[Quarantined] = await home.run(lambda mail: mail.ledger.quarantined())
+            finally:
+                home.close()
+        except MailstoreError as error:  # the page is wanted all the more
+            visit.web.log.warning("mailbox cannot be looked into", account=account.name, reason=str(error))
+            return None
         return found[:_QUARANTINED]
 
     # What is new

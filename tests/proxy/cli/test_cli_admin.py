@@ -45,6 +45,7 @@ def stored(directory: Path, name: str) -> str:
 def test_from_the_first_to_none(tmp_path: Path) -> None:
     file = configuration(tmp_path)
     assert mailferry("admin", "list", "--config", file).stdout == "none yet: mailferry admin add NAME\n"
+    assert not (tmp_path / "state").exists()
     assert given(f"{GOOD}\n", "add", "Li.Wei", "--config", file).stdout == "li.wei may use the console\n"
     assert verify_password(stored(tmp_path, "li.wei"), GOOD.encode())
     assert stored(tmp_path, "li.wei").startswith("$argon2id$")

@@ -169,6 +169,16 @@ def test_one_account_with_its_reason_and_remedy(company: Company, admin: Visitor
     admin.language = "en"
 
 
+def test_an_account_whose_mailbox_is_broken_has_its_page(company: Company, admin: Visitor) -> None:
+    (account,) = enrol(company, [{"local": "broken", "state": "moved", "messages_done": 1, "messages_total": 2}])
+    maildir = company.daemon.maildir("broken")
+    maildir.parent.mkdir(parents=True)
+    maildir.write_text("no directory")
+    answer = admin.get(f"/console/account/{account.id}")
+    assert answer.status == 200
+    assert "The mailbox here cannot be looked into just now" in answer.words
+
+
 # Helping
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -109,6 +110,28 @@ def test_a_wrong_password_and_an_unknown_name_are_told_the_same(company: Company
     refused = logged(company, "administrator login refused")
     assert {"name": name, "peer": "192.0.2.100", "why": "wrong"}.items() <= refused[-5].items()
     assert PASSWORD not in company.daemon.log
+
+
+def test_an_address_that_guesses_is_refused_for_a_while(company: Company) -> None:
+    """Ten guesses at once, of which most are answered late; the next one is not looked at."""
+    guesser = Visitor(company, address="192.0.2.130")
+    name = appoint(company)
+    form = {"csrf": guesser.get("/console/login").csrf, "name": name, "password": "wrong"}
+    cookies = "; ".join(f"{key}={value}" for key, value in guesser.cookies.items())
+    headers = {
+        "Cookie": cookies,
+        "X-Forwarded-For": guesser.address,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    guesses = [guesser.connect() for _ in range(10)]
+    for guess in guesses:
+        guess.request("POST", "/console/login", urlencode(form), headers)
+    assert [guess.getresponse().status for guess in guesses[:3]] == [403] * 3
+    answer = guesser.post("/console/login", {**form, "password": PASSWORD})
+    for guess in guesses:
+        guess.close()
+    assert (answer.status, "Too many attempts" in answer.words) == (429, True)
+    assert log_in(Visitor(company, address="192.0.2.131"), name).status == 303
 
 
 def test_in_chinese(company: Company) -> None:
