@@ -6,7 +6,7 @@ import html
 import http.client
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from http.cookies import SimpleCookie
@@ -118,3 +118,15 @@ class Visitor:
         while 'http-equiv="refresh" content="2"' in answer.text:
             answer = self.get("/checking")
         return answer
+
+    def until(self, found: Callable[[Answer], bool], path: str = "/") -> Answer:
+        """Look again and again, as a page without JavaScript does."""
+        for _ in range(2_000):
+            if found(answer := self.get(path)):
+                return answer
+        raise AssertionError(answer.words)
+
+    def when_here(self) -> Answer:
+        """The portal's page when no move is under way any more."""
+        under_way = ("being carried over", "is listing your mail")
+        return self.until(lambda answer: not any(words in answer.words for words in under_way))

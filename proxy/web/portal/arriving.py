@@ -199,6 +199,7 @@ class Arriving:
         security.set_cookie(visit.request, "attempt", "", secure=secure, seconds=0)
         if attempt.account is not None:
             await visit.log_in(attempt.account.name)
+            self._web.log.info("portal login", account=attempt.account.name, peer=visit.visitor.address)
             return visit.go("/")
         assert attempt.refused is not None
         why, status = _why_not(attempt.refused)
