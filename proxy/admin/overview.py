@@ -35,6 +35,7 @@ class Pace:
     bytes_left: int = 0
     estimated: bool = False
     ends: int | None = None
+    measured: bool = False  # has it been watched for long enough?
 
     @property
     def moves(self) -> bool:
@@ -128,7 +129,8 @@ def pace(figures: Figures, samples: Sequence[Sample], now: int) -> Pace:
     earlier = [sample for sample in samples if sample.taken <= now - WINDOW]
     base = earlier[-1] if earlier else samples[0] if samples else None
     messages_rate = bytes_rate = 0.0
-    if base is not None and (seconds := min(now - base.taken, WINDOW)) >= SHORTEST:
+    seconds = 0 if base is None else min(now - base.taken, WINDOW)
+    if base is not None and seconds >= SHORTEST:
         messages_rate = max(0, figures.messages_done - base.messages) / seconds
         bytes_rate = max(0, figures.bytes_done - base.bytes) / seconds
     unknown = max(0, figures.accounts - figures.known) if figures.known else 0
@@ -139,7 +141,8 @@ def pace(figures: Figures, samples: Sequence[Sample], now: int) -> Pace:
         bytes_left += unknown * figures.bytes_listed // figures.known
     seconds_left = bytes_left / bytes_rate if bytes_rate else None
     ends = None if seconds_left is None or seconds_left > FARTHEST or not bytes_left else now + round(seconds_left)
-    return Pace(messages_rate, bytes_rate, messages_left, bytes_left, estimated=unknown > 0, ends=ends)
+    measured = seconds >= SHORTEST
+    return Pace(messages_rate, bytes_rate, messages_left, bytes_left, unknown > 0, ends, measured)
 
 
 def thinned(samples: Sequence[Sample], most: int = POINTS) -> Sequence[Sample]:

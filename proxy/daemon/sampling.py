@@ -10,11 +10,12 @@ from twisted.python.failure import Failure
 
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.samples import MINUTE, Samples
+from mailstore.samples import Samples
 from proxy.migration.pull import InThread
 from proxy.wire.faults import kind, where
 
-THINNED_EVERY: Final = 360  # samples, which is six hours
+LOOK: Final = 15  # seconds between two looks whether something has changed; a row is written once a minute at most
+THINNED_EVERY: Final = 1_440  # looks, which is six hours
 
 
 class Sampling:
@@ -32,9 +33,9 @@ class Sampling:
         self._stopped = False
 
     def start(self) -> None:
-        """Take the first one now, and then one a minute."""
+        """Look now, and then again and again."""
         if not self._stopped:
-            self._timer = self._clock.callLater(MINUTE, self.start)
+            self._timer = self._clock.callLater(LOOK, self.start)
             self._look().addErrback(self._failed)
 
     async def stop(self) -> None:

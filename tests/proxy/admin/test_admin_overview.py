@@ -45,10 +45,11 @@ def test_a_daemon_that_has_just_begun() -> None:
     assert pace(MOVING, [at(100, 40_000)], NOW).bytes_rate == 100.0
     assert not pace(MOVING, [at(5, 40_000)], NOW).moves
     assert not pace(MOVING, [], NOW).moves
+    assert [pace(MOVING, [at(ago, 40_000)], NOW).measured for ago in (5, 10)] == [False, True]
 
 
 def test_nothing_moves_so_nothing_ends() -> None:
-    assert pace(MOVING, [at(300, 50_000, 500)], NOW) == Pace(0, 0, 1_500, 150_000, estimated=True)
+    assert pace(MOVING, [at(300, 50_000, 500)], NOW) == Pace(0, 0, 1_500, 150_000, estimated=True, measured=True)
     assert pace(Figures(), [], NOW) == Pace()
 
 

@@ -14,7 +14,7 @@ from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
 from mailstore.samples import Samples
-from proxy.daemon.sampling import Sampling
+from proxy.daemon.sampling import LOOK, Sampling
 from tests.proxy.recording import RecordingLog
 
 
@@ -38,17 +38,19 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_one_a_minute_when_something_has_changed(tmp_path: Path, database: AccountsDatabase, taken: list[str]) -> None:
+def test_a_look_now_and_then_when_something_has_changed(
+    tmp_path: Path, database: AccountsDatabase, taken: list[str]
+) -> None:
     clock = Clock()
     sampling = Sampling(database, clock, at_once, RecordingLog())
     sampling.start()
     assert taken == ["thin", "take"]
-    clock.advance(60)
+    clock.advance(LOOK)
     assert taken == ["thin", "take"]
     another = AccountsDatabase(tmp_path / "accounts.db")
     Accounts(another).add("li", "123.com")
     another.close()
-    clock.advance(59)
+    clock.advance(LOOK - 1)
     assert taken == ["thin", "take"]
     clock.advance(1)
     assert taken == ["thin", "take", "take"]
