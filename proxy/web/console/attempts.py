@@ -1,12 +1,13 @@
 """How guesses at an administrator's password are slowed down: by address, and by name.
 
-An address that failed often is refused for a while. A name that was guessed at often, from whatever addresses, is
-refused as well, but for those addresses from which it has logged in before: a stranger cannot lock an administrator
-out. In memory, and bounded.
+An address that failed often is refused for a while; of IPv6 it is the /64 network, all of which is one visitor's
+(RFC 6177 2). A name that was guessed at often, from whatever addresses, is refused as well, but for those addresses from
+which it has logged in before: a stranger cannot lock an administrator out. In memory, and bounded.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
@@ -29,25 +30,25 @@ class Attempts:
 
     def refused(self, name: str, address: str) -> bool:
         """Is no password to be looked at now?"""
-        if self._count("address " + address) >= OF_AN_ADDRESS:
+        if self._count(_origin(address)) >= OF_AN_ADDRESS:
             return True
         return self._count("name " + name) >= OF_A_NAME and (name, address) not in self._proven
 
     def delay(self, address: str) -> float:
         """Seconds that the next refusal is held back."""
-        failures = self._count("address " + address) - FREE
+        failures = self._count(_origin(address)) - FREE
         return min(SLOWEST, 0.5 * 2.0**failures) if failures >= 0 else 0.0
 
     def failed(self, name: str, address: str) -> None:
         """Called before the password is looked at, so that many at once are counted; taken back by `succeeded`."""
-        for key in ("address " + address, "name " + name):
+        for key in (_origin(address), "name " + name):
             self._failures.setdefault(key, deque(maxlen=64)).append(self._clock())
             self._failures.move_to_end(key)
         while len(self._failures) > _MOST:
             self._failures.popitem(last=False)
 
     def succeeded(self, name: str, address: str) -> None:
-        self._failures.pop("address " + address, None)
+        self._failures.pop(_origin(address), None)
         times = self._failures.get("name " + name)
         if times:
             times.pop()
@@ -62,3 +63,14 @@ class Attempts:
         while times and times[0] <= self._clock() - SPAN:
             times.popleft()
         return len(times)
+
+
+def _origin(address: str) -> str:
+    """What an address is counted as."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # a Unix socket's
+        return "address " + address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return f"address {ipaddress.ip_network((parsed, 64), strict=False)}"
+    return f"address {address}"

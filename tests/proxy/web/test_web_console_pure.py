@@ -124,6 +124,15 @@ def test_a_name_that_is_guessed_at_from_everywhere_is_refused_but_not_to_whom_it
     assert not attempts.refused("anna", "192.0.2.1")
 
 
+def test_a_network_of_ipv6_is_one_visitor() -> None:
+    attempts = Attempts(Clock())
+    for number in range(OF_AN_ADDRESS):
+        attempts.failed(f"name{number}", f"2001:db8:1:2::{number}")
+    assert attempts.refused("li", "2001:db8:1:2:ffff::1")
+    assert not attempts.refused("li", "2001:db8:1:3::1")
+    assert not attempts.refused("li", "") and attempts.delay("") == 0
+
+
 def test_who_gets_in_has_not_failed() -> None:
     attempts = Attempts(Clock())
     for _ in range(100):
