@@ -1,8 +1,9 @@
 """How guesses at an administrator's password are slowed down: by address, and by name.
 
 An address that failed often is refused for a while; of IPv6 it is the subnet, /64, in which a machine takes what
-addresses it likes (RFC 4862 5.3). A name that was guessed at often, from whatever addresses, is refused as well, but for
-those addresses from which it has logged in before: a stranger cannot lock an administrator out. In memory, and bounded.
+addresses it likes (RFC 4862 5.3). A name that was guessed at often, from whatever addresses, is refused as well, but
+for those addresses from which it has logged in before: a stranger cannot lock an administrator out. In memory, and
+bounded.
 """
 
 from __future__ import annotations
