@@ -31,6 +31,7 @@ LONG: Final = (
     "peers/test_legacy_",
     "proxy/daemon/",
     "browser/",
+    "proxy/web/",
     "peers/",
     "faults/",
     "proxy/cli/",

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mailstore.accounts import Accounts, PasswordState, State
+from mailstore.accounts import Account, Accounts, PasswordState, State
+from mailstore.errors import SecretUnreadable
 from mailstore.secrets import Sealer
 from proxy.admin.chosen import NotServed, account_name
 from proxy.config import Config
@@ -83,6 +84,16 @@ def keep(accounts: Accounts, sealer: Sealer, given: list[Given]) -> None:
     taken already is not replaced; nor is anything kept for an account that is final."""
     for one in given:
         account = accounts.find(one.name.local, one.name.domain) or accounts.add(one.name.local, one.name.domain)
-        known = account.sealed_password is not None and account.password_state is PasswordState.KNOWN
-        if not known and account.state is not State.FINAL:
+        if not known(account, sealer) and account.state is not State.FINAL:
             accounts.password_given(account.id, sealer.seal(account.name, one.password.reveal()))
+
+
+def known(account: Account, sealer: Sealer) -> bool:
+    """Is a password here that the legacy server has taken, and that opens? After the loss of the key file none does."""
+    if account.sealed_password is None or account.password_state is not PasswordState.KNOWN:
+        return False
+    try:
+        sealer.open(account.name, account.sealed_password)
+    except SecretUnreadable:
+        return False
+    return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import click
 
+from proxy.cli.admin import admin
 from proxy.cli.check import check
 from proxy.cli.demo import demo
 from proxy.cli.discover import discover
@@ -33,7 +34,7 @@ def main() -> None:
 
 for command in (
     *(serve, check, discover, probe, dns, notify, status, migrate, pause, resume, retry, verify, finalize, unfinalize),
-    demo,
+    *(admin, demo),
 ):
     main.add_command(command)
 

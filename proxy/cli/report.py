@@ -5,17 +5,22 @@ The JSON shapes are part of the command line's contract (DESIGN.md, "The command
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from mailstore.accounts import Account, Accounts, State, Totals
+from mailstore.accounts import Account, State, Totals
+from mailstore.database import AccountsDatabase
+from mailstore.overview import Figures, Overview, Wanted
+from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.proving import Standing, line_of
 from proxy.admin.proving import as_json as proven_json
+from proxy.admin.remedies import remedy_line
+from proxy.cli import outlook
 
-Wanted = Literal["none", "troubled", "all"]  # which accounts are listed
+size = outlook.size
 MOST_TROUBLES: Final = 20  # accounts that are under way or failed, listed without being asked for
 
 
@@ -26,15 +31,21 @@ class Report:
     domains: Mapping[str, Totals]
     accounts: Sequence[Account]
     paused: Mapping[str, int] = field(default_factory=dict)  # domains, and since when (seconds since 1970)
+    views: Sequence[DomainView] = ()
+    departments: Mapping[str, Sequence[Department]] = field(default_factory=dict)  # by domain, if asked for
     standings: Sequence[Standing] = ()  # has a test account's move been verified, of each domain that is served?
 
     def as_json(self, *, with_accounts: bool) -> dict[str, Any]:
-        """As `--json` prints it; `paused_domains` and `proven` are there where there are any."""
+        """As `--json` prints it; all but `domains` is there where there is any."""
         found: dict[str, Any] = {"domains": {name: asdict(totals) for name, totals in self.domains.items()}}
         if self.paused:
             found["paused_domains"] = {name: _iso(since) for name, since in self.paused.items()}
         if proven := proven_json(self.standings):
             found["proven"] = proven
+        if paces := outlook.paces_json(self.views):
+            found["pace"] = paces
+        if self.departments:
+            found["departments"] = outlook.departments_json(self.departments)
         if with_accounts:
             found["accounts"] = [self._account_json(account) for account in self.accounts]
         return found
@@ -42,7 +53,13 @@ class Report:
     def _account_json(self, account: Account) -> dict[str, Any]:
         found = account_json(account)
         found["paused"] = account.paused or account.domain in self.paused
+        found["remedy"] = remedy_line(account)
         return found
+
+    @staticmethod
+    def remedy(account: Account) -> str:
+        """What helps, beside the reason. A domain's pause is told with the domain."""
+        return remedy_line(account, beside_reason=True)
 
     def lines(self, *, with_accounts: bool) -> Iterator[str]:
         """As a pipe gets it: a line a domain, then a line for each account."""
@@ -50,10 +67,12 @@ class Report:
             figures = asdict(totals)
             figures["bytes"] = size(figures["bytes"])
             yield f"{name}  " + "  ".join(f"{key} {value}" for key, value in figures.items())
+        yield from outlook.pace_lines(self.views)
         yield from self.pauses()
         yield from self.proofs()
+        yield from outlook.department_lines(self.departments)
         for account in self.accounts:
-            yield account_line(account)
+            yield account_line(account, self.remedy(account))
         if not with_accounts and len(self.accounts) >= MOST_TROUBLES:
             yield "more with --accounts"
 
@@ -69,29 +88,38 @@ class Report:
 
 def report(
     configured: Sequence[str],
-    accounts: Accounts | None,
+    database: AccountsDatabase | None,
     only: str | None,
-    wanted: Wanted,
-    paused: Mapping[str, int] | None = None,
+    listed: Wanted | None,
+    since: int | None = None,
     standings: Mapping[str, Standing] | None = None,
 ) -> Report:
-    """Look. `accounts` is None before the daemon's first start; `paused` are the domains that are, and since when;
-    `standings` are by domain. Raises MailstoreError."""
-    totals = accounts.totals() if accounts is not None else {}
-    names = [only] if only is not None else sorted({*configured, *totals})
-    domains = {name: totals.get(name, Totals()) for name in names}
-    listed: Iterator[Account] = iter(())
-    if accounts is not None and wanted != "none":
-        listed = accounts.list(only)
-    if wanted == "troubled":
-        listed = islice(filter(_troubled, listed), MOST_TROUBLES)
-    closed = {name: since for name, since in (paused or {}).items() if name in domains}
-    return Report(domains, list(listed), closed, [stands for n, stands in (standings or {}).items() if n in domains])
+    """Look. `database` is None before the daemon's first start; `listed` are the accounts that are told one by one, of
+    the troubled ones the first; `since` is when a curve begins; `standings` are by domain. Raises MailstoreError."""
+    if database is None:
+        names = [only] if only is not None else sorted(configured)
+        return Report({name: Totals() for name in names}, [], standings=_of(names, standings))
+    views = [view for view in Watching(database).domains(configured, since=since) if only in {None, view.name}]
+    accounts: Iterator[Account] = iter(())
+    if listed is not None:
+        accounts = Overview(database).each(listed)
+        if listed.troubled:
+            accounts = islice(accounts, MOST_TROUBLES)
+    departments = {}
+    if listed is not None and listed.department is not None:
+        departments = {view.name: outlook.within(Watching(database).departments(view.name), listed) for view in views}
+    totals = {view.name: _totals(view.figures) for view in views}
+    paused = {view.name: view.paused for view in views if view.paused is not None}
+    return Report(totals, list(accounts), paused, views, departments, _of(totals, standings))
 
 
-def _troubled(account: Account) -> bool:
-    """Is there something to say about it: under way, failed, or here with a warning?"""
-    return account.state in {State.MOVING, State.BLOCKED} or bool(account.reason) or account.paused
+def _of(names: Collection[str], standings: Mapping[str, Standing] | None) -> Sequence[Standing]:
+    return [standing for name, standing in (standings or {}).items() if name in names]
+
+
+def _totals(figures: Figures) -> Totals:
+    counts = {name: getattr(figures, name) for name in ("accounts", *(state.value for state in State))}
+    return Totals(**counts, messages=figures.messages_done, bytes=figures.bytes_done)
 
 
 def account_json(account: Account) -> dict[str, Any]:
@@ -108,6 +136,8 @@ def account_json(account: Account) -> dict[str, Any]:
         "last_login": _iso(account.last_login),
         "paused": account.paused,
         "next_try": _iso(account.due),
+        "full_name": account.full_name,
+        "department": account.department,
     }
 
 
@@ -127,19 +157,9 @@ def remark(account: Account) -> str:
     return "; ".join(said)
 
 
-def account_line(account: Account) -> str:
+def account_line(account: Account, remedy: str = "") -> str:
     """One account for a pipe."""
     done = f"messages {account.messages_done} of {account.messages_total}"
     octets = f"bytes {size(account.bytes_done)} of {size(account.bytes_total)}"
-    said = remark(account)
-    return f"{account.name}  {account.state.value}  {done}  {octets}" + (f"  {said}" if said else "")
-
-
-def size(octets: int) -> str:
-    """1234567 is "1.2 MB"."""
-    value = float(octets)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+    said = [remark(account), f"what helps: {remedy}" if remedy else ""]
+    return "  ".join(filter(None, [account.name, account.state.value, done, octets, *said]))

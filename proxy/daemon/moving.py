@@ -24,6 +24,7 @@ from mailstore.rehearsal import rehearse
 from mailstore.secrets import Sealer, load_key
 from proxy.config import Config
 from proxy.daemon import logs, process
+from proxy.daemon.sampling import Sampling
 from proxy.daemon.scribing import Scribe
 from proxy.daemon.threads import THREADS, Threads
 from proxy.daemon.watching import DirectoryWatcher
@@ -64,6 +65,7 @@ class Moving:
         self.homes.furnish = Furnishing(config)
         self.door = LegacyDoor(config, reactor, log.warning)
         self._scribe = Scribe(reactor, log.warning)
+        self._sampling = Sampling(database, reactor, self.threads.run, log)
         self.mover = Mover(
             config,
             self.accounts,
@@ -89,6 +91,7 @@ class Moving:
     def prepare(self) -> None:
         """Have at hand what moves need, before the first begins."""
         self._scribe.start()
+        self._sampling.start()
         for rehearsing in (
             self.threads.run(self.accounts.rehearse),
             self.threads.run(rehearse, self._engine, self._state, self._scribe.writer),
@@ -104,6 +107,7 @@ class Moving:
         """Begin nothing more, and end all moves at their last barriers."""
         await self.rounds.stop()
         await self.mover.stop()
+        await self._sampling.stop()
 
     async def close(self) -> None:
         """When nobody uses a home any more."""

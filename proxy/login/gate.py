@@ -113,6 +113,9 @@ class LoginGate:
                 peer=credentials.peer,
                 why=refused.refusal.value,
             )
+            if name is not None:
+                why = (refused.because or refused.refusal).value
+                self._mover.recently.refused(str(name), credentials.protocol, credentials.peer, why)
             if refused.refusal is Refusal.WRONG:
                 delay = self._throttle.answer_delay(credentials.peer)
                 self._throttle.failed(credentials.peer)

@@ -25,6 +25,7 @@ from proxy.login.legacy import HostBusy, LegacyDoor, name_of
 from proxy.login.names import Name
 from proxy.login.outcomes import LONGEST_WAIT, Log, Outcomes
 from proxy.login.progress import Progress
+from proxy.login.recently import Recently
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
@@ -100,6 +101,7 @@ class Mover:
         # Told whose password is no longer taken, by name and hash.
         self.rejected: Callable[[str, str], None] = lambda _account, _stored: None
         self._stopping = False
+        self.recently = Recently(now)
         self._outcomes = Outcomes(
             config,
             accounts,
@@ -108,6 +110,7 @@ class Mover:
             failed=self._has_failed,
             rejected=self._was_rejected,
             stopping=lambda: self._stopping,
+            recently=self.recently,
         )
 
     def _has_failed(self, account_id: int) -> None:

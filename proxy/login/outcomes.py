@@ -12,6 +12,7 @@ from mailstore.errors import MailstoreError
 from proxy.config import Config
 from proxy.login import reasons
 from proxy.login.progress import Progress, how_far
+from proxy.login.recently import Recently
 from proxy.migration.move import Move
 from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
@@ -45,6 +46,7 @@ class Outcomes:
         failed: Callable[[int], None],
         rejected: Callable[[str, str], None],
         stopping: Callable[[], bool],
+        recently: Recently,
     ) -> None:
         """`failed` is told of each account whose move has failed, `rejected` of whose password is no longer taken, by
         name and hash. What the daemon's stop ended (`stopping`) goes on with its next start, and is not written
@@ -56,6 +58,7 @@ class Outcomes:
         self._failed = failed
         self._rejected = rejected
         self._stopping = stopping
+        self._recently = recently
 
     async def write_down(
         self, account: Account, result: Sums | Exception, move: Move, home: Home, progress: Progress
@@ -85,6 +88,7 @@ class Outcomes:
             seconds=round(progress.seconds, 3),
         )
         self._failed(account.id)
+        self._note(account, progress.last, progress, whole=False, reason=reason)
         if self._stopping():
             return
         if progress.last is not None:
@@ -106,6 +110,7 @@ class Outcomes:
         told = "; ".join(filter(None, [*news, *move.troubles[-1:]]))
         if told:
             self._log.warning("moved with troubles", account=account.name, reason=told, troubles=len(move.troubles))
+        self._note(account, sums, progress, whole=True, reason=reason)
         self._log.info(
             "move done",
             account=account.name,
@@ -113,6 +118,16 @@ class Outcomes:
             octets=sums.bytes_done,
             quarantined=sums.quarantined,
             seconds=round(progress.seconds, 3),
+        )
+
+    def _note(self, account: Account, sums: Sums | None, progress: Progress, *, whole: bool, reason: str) -> None:
+        self._recently.moved(
+            account.name,
+            seconds=progress.seconds,
+            messages=max(0, sums.messages_done - account.messages_done) if sums else 0,
+            octets=max(0, sums.bytes_done - account.bytes_done) if sums else 0,
+            whole=whole,
+            reason=reason,
         )
 
     async def no_longer(self, account: Account, reason: str) -> None:

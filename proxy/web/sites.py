@@ -14,6 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from mailstore.web_sessions import Place
 from proxy.web import security
 from proxy.web.channel import WebRequest, WebSite
+from proxy.web.console.site import add_console
 from proxy.web.events import Events
 from proxy.web.pages import FOR_EVER
 from proxy.web.portal.pages import add_portal
@@ -44,6 +45,10 @@ class Sites:
         routes.get("/static/<digest>/<name>", _static)
         routes.get("/language/<language>", _language)
         routes.program("/robots.txt", ("GET", "HEAD"), _robots)
+        if place == "console" or not self._web.config.listen.console:
+            add_console(self._web, Routes(self._web, app, "console"), self.events)
+        if place == "console":
+            routes.get("/", _to_console)
         if place == "portal":
             add_portal(routes, self._web, self.events)
         handle_errors(self._web, app, place)
@@ -91,6 +96,10 @@ async def _language(visit: Visit, language: str) -> bytes:
     visit.choose_language(language)
     back = visit.query.get("back", "/")
     return visit.go(back if is_ours(back) else "/")
+
+
+async def _to_console(visit: Visit) -> bytes:
+    return visit.go("/console")
 
 
 async def _robots(visit: Visit) -> bytes:

@@ -91,17 +91,19 @@ def test_a_file_that_is_not_there(config: Config, tmp_path: Path) -> None:
 def test_what_is_kept(config: Config, tmp_path: Path) -> None:
     database = AccountsDatabase(tmp_path / "accounts.db")
     accounts, sealer = Accounts(database), Sealer(b"k" * KEY_OCTETS)
-    given = passwords.read(config, _list(tmp_path, "new", "known", "rejected", "final"))
-    known, rejected, final = (accounts.add(local, "123.com") for local in ("known", "rejected", "final"))
-    for account in (known, rejected, final):
-        accounts.admit(account.local, account.domain, b"as it was", "hash")
+    given = passwords.read(config, _list(tmp_path, "new", "known", "lost", "rejected", "final"))
+    as_it_was = sealer.seal("known@123.com", b"right")
+    accounts.admit("known", "123.com", as_it_was, "hash")
+    accounts.admit("lost", "123.com", Sealer(b"o" * KEY_OCTETS).seal("lost@123.com", b"right"), "hash")
+    rejected, final = (accounts.admit(local, "123.com", b"sealed", "hash") for local in ("rejected", "final"))
     accounts.password_rejected(rejected.id, "no longer")
     accounts._change(final.id, state=State.FINAL, sealed_password=None)
     passwords.keep(accounts, sealer, given)
     found = {account.local: account for account in accounts.list()}
     assert (found["new"].state, found["new"].password_state) == (State.WAITING, PasswordState.UNTRIED)
     assert sealer.open("new@123.com", found["new"].sealed_password or b"") == b"s3cret"
-    assert (found["known"].sealed_password, found["known"].password_state) == (b"as it was", PasswordState.KNOWN)
+    assert (found["known"].sealed_password, found["known"].password_state) == (as_it_was, PasswordState.KNOWN)
+    assert found["lost"].password_state is PasswordState.UNTRIED  # the key is another one
     assert (found["rejected"].password_hash, found["rejected"].password_state) == ("hash", PasswordState.UNTRIED)
     assert found["final"].sealed_password is None
     assert "s3cret" not in repr(given)

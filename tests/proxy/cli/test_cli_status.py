@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from mailstore.accounts import Accounts
+from mailstore.overview import Wanted
 from proxy.cli.report import report, size
 from proxy.cli.tables import render
 from tests.proxy.cli.command import configuration, mailferry, with_accounts
@@ -28,6 +29,10 @@ def three_accounts(accounts: Accounts) -> None:
     accounts.logged_in(wang.id)
 
 
+REACH = (
+    "check that it runs and that firewalls let this machine in; it is tried again by itself "
+    "(`mailferry retry li@123.com`)"
+)
 FIGURES = {**ZERO, "accounts": 3, "waiting": 1, "moving": 1, "moved": 1, "messages": 210, "bytes": 1_004_000}
 LI = {
     "account": "li@123.com",
@@ -40,6 +45,9 @@ LI = {
     "last_login": None,
     "paused": False,
     "next_try": "2023-11-14T22:15:20Z",
+    "full_name": "",
+    "department": "",
+    "remedy": REACH,
 }
 
 
@@ -85,7 +93,7 @@ def test_plain_lines_in_a_pipe_say_who_failed_and_why(tmp_path: Path) -> None:
         "123.com is not proven: no account's whole move was verified yet",
         "456.com is not proven: no account's whole move was verified yet",
         "li@123.com  moving  messages 200 of 500  bytes 1.0 MB of 2.5 MB  the old server closed the connection; "
-        "next try 2023-11-14T22:15:20Z",
+        f"next try 2023-11-14T22:15:20Z  what helps: {REACH}",
     ]
 
 
@@ -98,7 +106,11 @@ def test_what_is_paused(tmp_path: Path) -> None:
     )
     lines = mailferry("status", "--config", file).stdout.splitlines()
     assert lines[2].startswith("456.com is paused since 20")
-    assert lines[-1] == "wang@123.com  moved  messages 10 of 10  bytes 4.0 kB of 4.0 kB  paused"
+    assert lines[
+        -1
+    ] == "wang@123.com  moved  messages 10 of 10  bytes 4.0 kB of 4.0 kB  paused  what helps: end the pause " + (
+        "when the old server may be asked again (`mailferry resume wang@123.com`)"
+    )
     found = json.loads(mailferry("status", "--json", "--accounts", "--config", file).stdout)
     assert list(found["paused_domains"]) == ["456.com"]
     assert [account["paused"] for account in found["accounts"]] == [False, False, True]
@@ -173,7 +185,7 @@ def test_the_table_on_a_terminal(tmp_path: Path) -> None:
 
     with_accounts(tmp_path, three_accounts)
     database = AccountsDatabase(tmp_path / "state" / "accounts.db")
-    found = report(["123.com"], Accounts(database), None, "troubled")
+    found = report(["123.com"], database, None, Wanted(troubled=True))
     database.close()
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - record only
     with console.file:

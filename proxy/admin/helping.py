@@ -1,0 +1,156 @@
+"""What an administrator does for accounts that need help: try again, move now, pause, set a password.
+
+Each takes accounts one by one or as a filter says (`mailstore.overview.Wanted`), and tells how many it was done for and
+how many it could not be done for. A filter's accounts are gone through a batch at a time, so a hundred thousand of them
+are no more in memory than five hundred. What is asked for here the daemon notices by itself within a second.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from mailstore import secrets
+from mailstore.accounts import Account, Accounts, PasswordState, State
+from mailstore.database import AccountsDatabase
+from mailstore.queue import BATCH, Queue
+from mailstore.secrets import Sealer
+from proxy.admin.passwords import LONGEST, known
+from proxy.wire.door import Secret
+
+SHORTEST: Final = 8  # characters of a password that is made here; one of the old server's may be what it is
+
+
+class Help(enum.StrEnum):
+    """What can be done for many at once."""
+
+    RETRY = "retry"
+    MOVE = "move"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+class Hindrance(enum.StrEnum):
+    """Why something cannot, or need not, be done for an account."""
+
+    PAUSED_ALREADY = "paused_already"
+    NOT_PAUSED = "not_paused"  # by itself
+    FINAL = "final"
+    BLOCKED = "blocked"  # "try again" lets it go on
+    REJECTED = "rejected"  # the old server does not take its password
+    UNKNOWN = "unknown"  # its password is not known here
+    PAUSED = "paused"  # it is, or its domain
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many accounts something was done for, and how many it could not be, or need not be, done for."""
+
+    accounts: int
+    left_out: int
+    why: Hindrance | None = None  # of the first that was left out
+
+
+class NotSet(enum.StrEnum):
+    """Why a password was not set."""
+
+    KNOWN = "known"  # the old server takes the one that is here
+    EMPTY = "empty"
+    SHORT = "short"
+    LONG = "long"
+
+
+class CannotSet(Exception):
+    """A password that was not set; nothing has changed."""
+
+    def __init__(self, why: NotSet) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+class Helping:
+    """Every method may be called from any thread, and raises MailstoreError."""
+
+    def __init__(self, database: AccountsDatabase, accounts: Accounts, sealer: Sealer) -> None:
+        self._accounts = accounts
+        self._queue = Queue(database)
+        self._sealer = sealer
+
+    def help(self, what: Help, chosen: Iterable[Account]) -> Done:
+        """Do it for all of them for whom it can be done."""
+        done = left_out = 0
+        first: Hindrance | None = None
+        paused = self._queue.paused_domains()
+        for some in _batches(chosen):
+            whys = [hindrance(what, account, domain_paused=account.domain in paused) for account in some]
+            able = [account.id for account, why in zip(some, whys, strict=True) if not why]
+            first = first or next(filter(None, whys), None)
+            done += len(able)
+            left_out += len(some) - len(able)
+            self._apply(what, able)
+        return Done(done, left_out, first)
+
+    def _apply(self, what: Help, ids: list[int]) -> None:
+        if what in {Help.PAUSE, Help.RESUME}:
+            self._queue.pause(ids, paused=what is Help.PAUSE)
+        else:
+            self._queue.ask(ids, again=what is Help.RETRY)
+
+    def pause_domain(self, domain: str, *, paused: bool) -> None:
+        """Leave the domain's old server alone, or no longer."""
+        self._queue.pause_domain(domain, paused=paused)
+
+    def set_password(self, account: Account, password: Secret) -> None:
+        """What the password at the old server is, to be tried with a move that is asked for now; or, once the account
+        is final, what it is here from now on. Raises CannotSet."""
+        self._check(account, password)
+        octets = password.reveal()
+        if account.state is State.FINAL:
+            self._accounts.password_hashed(account.id, secrets.hash_password(octets))
+            return
+        self._accounts.password_given(account.id, self._sealer.seal(account.name, octets))
+        if account.state is not State.BLOCKED:
+            self._queue.ask([account.id])
+
+    def may_be_given(self, account: Account) -> bool:
+        """Would a password be of use? Not one beside that which the old server takes: a guess would count there."""
+        return account.state is State.FINAL or not known(account, self._sealer)
+
+    def _check(self, account: Account, password: Secret) -> None:
+        octets = password.reveal()
+        if not octets:
+            raise CannotSet(NotSet.EMPTY)
+        length = len(octets.decode(errors="replace"))
+        if length > LONGEST:
+            raise CannotSet(NotSet.LONG)
+        if account.state is State.FINAL:
+            if length < SHORTEST:
+                raise CannotSet(NotSet.SHORT)
+        elif not self.may_be_given(account):
+            raise CannotSet(NotSet.KNOWN)
+
+
+def hindrance(what: Help, account: Account, *, domain_paused: bool) -> Hindrance | None:
+    """None where it can be done. Of moves the same is said as by `proxy.admin.chosen.obstacle`, in its order."""
+    if what is Help.PAUSE:
+        return Hindrance.PAUSED_ALREADY if account.paused else None
+    if what is Help.RESUME:
+        return None if account.paused else Hindrance.NOT_PAUSED
+    if account.state is State.FINAL:
+        return Hindrance.FINAL
+    if account.state is State.BLOCKED and what is Help.MOVE:
+        return Hindrance.BLOCKED
+    if account.password_state is PasswordState.REJECTED:
+        return Hindrance.REJECTED
+    if account.sealed_password is None:
+        return Hindrance.UNKNOWN
+    return Hindrance.PAUSED if account.paused or domain_paused else None
+
+
+def _batches(accounts: Iterable[Account]) -> Iterator[list[Account]]:
+    left = iter(accounts)
+    while some := list(islice(left, BATCH)):
+        yield some

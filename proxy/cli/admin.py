@@ -1,0 +1,116 @@
+"""`mailferry admin`: who may use the console."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from proxy.cli.options import config_option, configuration, give_up
+
+if TYPE_CHECKING:
+    from mailstore.administrators import Administrator
+    from proxy.admin.administrators import Console
+
+
+@click.group()
+def admin() -> None:
+    """Who may use the console in the browser."""
+
+
+@admin.command()
+@click.argument("name")
+@config_option
+def add(name: str) -> None:
+    """Make NAME an administrator. The password is asked for, or is a line of standard input."""
+    with _console() as console:
+        if console.known(name):
+            raise give_up(f'"{name}" is an administrator already: `mailferry admin passwd {name}` sets a password')
+        console.add(name, _password())
+        click.echo(f"{name.strip().lower()} may use the console")
+
+
+@admin.command()
+@click.argument("name")
+@config_option
+def passwd(name: str) -> None:
+    """Give NAME another password. Its sessions end."""
+    with _console() as console:
+        if not console.known(name):
+            raise give_up(f'"{name}" is no administrator here: `mailferry admin list` shows who is')
+        console.set_password(name, _password())
+        click.echo(f"{name.strip().lower()} has a new password; its sessions have ended")
+
+
+@admin.command()
+@click.argument("name")
+@config_option
+def remove(name: str) -> None:
+    """Let NAME use the console no longer. Its sessions end at once."""
+    with _console() as console:
+        console.remove(name)
+        click.echo(f"{name.strip().lower()} is no administrator any more; its sessions have ended")
+        if not console.administrators.any():
+            click.echo("there is none left: the console answers this machine alone, and says how to add one")
+
+
+@admin.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@config_option
+def list_(*, as_json: bool) -> None:
+    """Say who may use the console. Makes nothing."""
+    found: Sequence[Administrator] = ()
+    if configuration().accounts_file.exists():
+        with _console() as console:
+            found = console.administrators.list()
+    if as_json:
+        listed = [{"name": one.name, "created": _iso(one.created), "last_login": _iso(one.last_login)} for one in found]
+        click.echo(json.dumps({"administrators": listed}))
+        return
+    for one in found:
+        click.echo(f"{one.name}  added {_iso(one.created)}  last login {_iso(one.last_login) or 'never'}")
+    if not found:
+        click.echo("none yet: mailferry admin add NAME")
+
+
+@contextmanager
+def _console() -> Iterator[Console]:
+    config = configuration()
+    from mailstore.database import AccountsDatabase  # noqa: PLC0415 - SQLAlchemy takes a third of a second
+    from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from proxy.admin.administrators import Console, NotPossible  # noqa: PLC0415
+
+    try:
+        database = AccountsDatabase(config.accounts_file)
+    except (MailstoreError, OSError) as error:
+        raise give_up(f"{config.accounts_file}: {error}; run it as the user of serve") from None
+    try:
+        yield Console(database)
+    except NotPossible as error:
+        raise give_up(str(error)) from None
+    except MailstoreError as error:
+        raise give_up(f"{config.accounts_file}: {error}") from None
+    finally:
+        database.close()
+
+
+def _password() -> str:
+    """From a terminal, twice; otherwise the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True))
+    try:
+        line = sys.stdin.readline()
+    except UnicodeDecodeError:
+        raise give_up("the password on standard input is not UTF-8 text") from None
+    if not line:
+        raise give_up("no password: give it as a line of standard input, or run this on a terminal")
+    return line.rstrip("\r\n")
+
+
+def _iso(seconds: int | None) -> str | None:
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

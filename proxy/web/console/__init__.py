@@ -1,0 +1,14 @@
+"""The administrators' console: who is done, who failed and why, and help for them.
+
+    site        from paths to pages
+    entering    login, logout, and who may see anything at all
+    attempts    how guesses at a login are slowed down
+    seeing      the pages that show something: domains, accounts, one account
+    changing    what an administrator does, each after a confirmation where it is for many; logged with name and address
+    filters     which accounts a list shows, in which order and from where on: from a query, and back to one
+    sheets      a list as a spreadsheet, sent in pieces
+    curve       a curve as SVG
+    runbook     what README says of moving a domain
+
+Everything that is found or done here is found or done by `proxy.admin`; the command line does the same.
+"""

@@ -1,0 +1,107 @@
+"""Login and logout of administrators, and who may see anything at all.
+
+Until there is an administrator, the console answers this machine alone, and says how to add one. A session ends with
+its administrator (`mailstore.administrators`): each request looks it up.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+from twisted.internet.task import deferLater
+
+from proxy.admin.administrators import Console
+from proxy.web.console.attempts import Attempts
+from proxy.web.routes import Handler
+from proxy.web.visit import Visit, Web, is_ours
+
+HOME: Final = "/console"
+LOGIN: Final = "/console/login"
+_LONGEST: Final = 1_000  # characters of a name or a password that are looked at
+
+
+class Entering:
+    """The door of one daemon's console."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._console = Console(web.database)
+        self._attempts = Attempts(web.reactor.seconds)
+
+    def guarded(self, handler: Handler) -> Handler:
+        """For those who are logged in; others are asked to, and come back."""
+
+        async def guard(visit: Visit, **parts: str) -> bytes:
+            if visit.session is not None:
+                return await handler(visit, **parts)
+            if (closed := await self._closed(visit)) is not None:
+                return closed
+            to = visit.back if visit.request.method == b"GET" else HOME
+            place = LOGIN if to == HOME else f"{LOGIN}?{urlencode({'to': to})}"
+            if visit.header("HX-Request"):  # part of a page would get the login page in its place
+                visit.request.setHeader("HX-Redirect", LOGIN)
+            return visit.go(place)
+
+        return guard
+
+    async def ask(self, visit: Visit) -> bytes:
+        """The login page."""
+        closed = await self._closed(visit)
+        if closed is not None:
+            return closed
+        self._insist_on_encryption(visit)
+        if visit.session is not None:
+            return visit.go(HOME)
+        return visit.page("console/login.html", problem="", name="", to=_target(visit.query.get("to", "")))
+
+    async def log_in(self, visit: Visit) -> bytes:
+        """One attempt. An unknown name, a wrong password and a removed administrator are told the same."""
+        if (closed := await self._closed(visit)) is not None:
+            return closed
+        self._insist_on_encryption(visit)
+        name = visit.form.get("name", "")[:_LONGEST].strip().lower()
+        to, address = _target(visit.form.get("to", "")), visit.visitor.address
+        if self._attempts.refused(name, address):
+            self._web.log.warning("administrator login refused", name=name[:64], peer=address, why="too many attempts")
+            return visit.page("console/login.html", status=429, problem="console.login.often", name=name, to=to)
+        delay = self._attempts.delay(address)
+        self._attempts.failed(name, address)
+        password = visit.form.get("password", "")[: _LONGEST + 1]
+        found = await visit.web.in_thread(self._console.login, name, password)
+        if found is None:
+            self._web.log.warning("administrator login refused", name=name[:64], peer=address, why="wrong")
+            if delay:
+                await deferLater(self._web.reactor, delay)
+            return visit.page("console/login.html", status=403, problem="console.login.wrong", name=name, to=to)
+        self._attempts.succeeded(name, address)
+        await visit.log_in(found.name)
+        self._web.log.info("administrator logged in", name=found.name, peer=address)
+        return visit.go(to)
+
+    async def log_out(self, visit: Visit) -> bytes:
+        if visit.session is not None:
+            self._web.log.info("administrator logged out", name=visit.session.subject, peer=visit.visitor.address)
+        await visit.log_out()
+        visit.tell("console.logged_out")
+        return visit.go(LOGIN)
+
+    async def _closed(self, visit: Visit) -> bytes | None:
+        """What is said as long as there is no administrator; None once there is one."""
+        if await visit.web.in_thread(self._console.administrators.any):
+            return None
+        if not visit.visitor.loopback:
+            visit.refuse(403, "error.forbidden")
+        return visit.page("console/closed.html", file=str(self._web.config.origin.source))
+
+    def _insist_on_encryption(self, visit: Visit) -> None:
+        """As with mail's passwords. Raises Refused."""
+        plain = self._web.config.tls.plaintext_login
+        if visit.visitor.secure or plain == "always" or (plain == "loopback" and visit.visitor.loopback):
+            return
+        visit.refuse(403, "error.unencrypted")
+
+
+def _target(text: str) -> str:
+    """Where somebody wanted to go: a page of the console."""
+    return text if is_ours(text) and (text + "/").startswith(("/console/", "/console?")) else HOME

@@ -1,0 +1,239 @@
+"""The pages that show something: all domains, one domain, a list of accounts, one account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from mailstore.accounts import Account, State
+from mailstore.entries import Quarantined
+from mailstore.errors import MailstoreError
+from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
+from mailstore.queue import Queue
+from proxy.admin.advice import Advice, Kind
+from proxy.admin.helping import Help, Helping, hindrance
+from proxy.admin.overview import Department, DomainView, Watching
+from proxy.admin.remedies import about_passwords, advices, kinds_of
+from proxy.web.console.curve import HEIGHT, WIDTH, curve
+from proxy.web.console.filters import STATES, WITHOUT, Listing, listing_of
+from proxy.web.events import Events
+from proxy.web.visit import Visit, Web
+
+PER_PAGE: Final = 50
+LOOK: Final = 2.0  # seconds between two looks whether there is news
+KEEP_ALIVE: Final = 15  # looks after which a browser hears something, news or not
+FRESH: Final = 1.0  # seconds for which what was added up of all accounts is taken as it is
+SPANS: Final = {"hours": 6 * 3600, "day": 86_400, "week": 7 * 86_400, "all": 10 * 366 * 86_400}
+# Kinds of trouble that are told apart by the reason's own words.
+_TELLING: Final = {Kind.BLOCKED, Kind.NOT_POSSIBLE, Kind.TLS, Kind.UNREACHABLE, Kind.DISK, Kind.REFUSED, Kind.OTHER}
+_QUARANTINED: Final = 200  # messages that a page names
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An account in a list; `advice` is what matters most about it, `said` the reason where that says more."""
+
+    account: Account
+    advice: Advice | None
+
+    @property
+    def said(self) -> str:
+        return self.account.reason if self.advice is not None and self.advice.kind in _TELLING else ""
+
+
+class Seeing:
+    """Of one daemon's console."""
+
+    def __init__(self, web: Web, events: Events, helping: Helping) -> None:
+        self._web = web
+        self._helping = helping
+        self._events = events
+        self._overview = Overview(web.database)
+        self._watching = Watching(web.database)
+        self._queue = Queue(web.database)
+        self._seen: dict[tuple[object, ...], tuple[float, Any]] = {}
+
+    def _briefly(self, key: tuple[object, ...], find: Callable[[], Any]) -> Any:
+        """What several browsers ask for at the same time is added up once. Called in a thread."""
+        now = time.monotonic()
+        kept = self._seen.get(key)
+        if kept is not None and now - kept[0] < FRESH:
+            return kept[1]
+        found = find()
+        self._seen = {k: v for k, v in self._seen.items() if now - v[0] < FRESH} | {key: (now, found)}
+        return found
+
+    def forget(self) -> None:
+        """Something has been changed here, which the next page has to show."""
+        self._seen = {}
+
+    # Domains
+
+    async def domains(self, visit: Visit) -> bytes:
+        """All of them."""
+        names = sorted(self._web.config.domains)
+        views: list[DomainView] = await visit.web.in_thread(
+            self._briefly, ("domains",), lambda: self._watching.domains(names)
+        )
+        return show(visit, "console/domains.html", views=views)
+
+    async def domain(self, visit: Visit, domain: str) -> bytes:
+        """One, with its curve and its departments. Raises Refused."""
+        span = visit.query.get("span", "")
+        span = span if span in SPANS else "day"
+        since = int(time.time()) - SPANS[span]
+        view, tops = await visit.web.in_thread(
+            self._briefly, ("domain", domain, span), lambda: self._watching.domain(domain, since=since)
+        )
+        if domain not in self._web.config.domains and not view.figures.accounts:
+            visit.refuse(404, "error.notfound")
+        return show(
+            visit,
+            "console/domain.html",
+            view=view,
+            departments=[node for top in tops for node in top.walk()],
+            span=span,
+            spans=SPANS,
+            bytes_curve=curve(view.samples, lambda sample: sample.bytes),
+            accounts_curve=curve(view.samples, lambda sample: sample.moved + sample.final),
+            size=(WIDTH, HEIGHT),
+            without=WITHOUT,
+        )
+
+    async def _departments(self, visit: Visit, domain: str) -> list[Department]:
+        tops: list[Department] = await visit.web.in_thread(
+            self._briefly, ("departments", domain), lambda: self._watching.departments(domain)
+        )
+        return [node for top in tops for node in top.walk()]
+
+    # Accounts
+
+    async def accounts(self, visit: Visit) -> bytes:
+        """A page of a list."""
+        listing = listing_of(visit.query)
+        page, count, paused = await visit.web.in_thread(self._page, listing)
+        if not page.accounts and (listing.behind or listing.before):
+            return visit.go("/console/accounts" + listing.first().query())
+        domain = listing.wanted.domain
+        departments = await self._departments(visit, domain) if domain else []
+        rows = [Row(account, _foremost(account, paused=account.domain in paused)) for account in page.accounts]
+        return show(
+            visit,
+            "console/accounts.html",
+            listing=listing,
+            rows=rows,
+            count=count,
+            most=MOST_COUNTED,
+            domains=sorted({*self._web.config.domains, *([domain] if domain else [])}),
+            departments=departments,
+            without=WITHOUT,
+            states=STATES,
+            sorts=[sort.value for sort in Sort],
+            helps=[what.value for what in Help],
+            previous=listing.ahead_of(page.accounts[0]) if page.before else None,
+            following=listing.after(page.accounts[-1]) if page.behind else None,
+        )
+
+    def _page(self, listing: Listing) -> tuple[Page, int, frozenset[str]]:
+        wanted = listing.wanted
+        page = self._overview.page(wanted, PER_PAGE, sort=listing.sort, behind=listing.behind, before=listing.before)
+        count: int = self._briefly(("count", wanted), lambda: self._overview.count(wanted))
+        return page, count, frozenset(self._queue.paused_domains())
+
+    async def account(self, visit: Visit, number: str) -> bytes:
+        """One, and what can be done for it. Raises Refused."""
+        return await self.account_page(visit, await self.find(visit, number))
+
+    async def find(self, visit: Visit, number: str) -> Account:
+        """By its number. Raises Refused."""
+        if not number.isascii() or not number.isdigit() or len(number) > 18:
+            visit.refuse(404, "error.notfound")
+        found = await visit.web.in_thread(lambda: list(self._queue.of([int(number)])))
+        if not found:
+            visit.refuse(404, "error.notfound")
+        return found[0]
+
+    async def account_page(self, visit: Visit, account: Account, *, problem: str = "", status: int = 200) -> bytes:
+        """`problem` is what was wrong with a password that was to be set."""
+        visit.back = f"/console/account/{account.id}"
+        paused = await visit.web.in_thread(self._queue.paused_domains)
+        domain_paused = account.domain in paused
+        recently = visit.web.mover.recently
+        return show(
+            visit,
+            "console/account.html",
+            status=status,
+            account=account,
+            advices=advices(account, domain_paused=domain_paused),
+            domain_paused=domain_paused,
+            possible={what.value: not hindrance(what, account, domain_paused=domain_paused) for what in Help},
+            may_be_given=self._helping.may_be_given(account),
+            final=account.state is State.FINAL,
+            about_passwords=about_passwords(account),
+            under_way=visit.web.mover.moves.of(account.id) is not None,
+            quarantined=await self._quarantined(visit, account),
+            moves=recently.moves(account.name),
+            refusals=recently.refusals(account.name),
+            problem=problem,
+        )
+
+    async def _quarantined(self, visit: Visit, account: Account) -> Sequence[Quarantined] | None:
+        """Its messages that could not be fetched; None where that cannot be seen. A mailbox is opened only where there
+        may be some."""
+        incomplete = account.messages_done < account.messages_total
+        maildir = visit.web.config.maildir_for(account.local, account.domain)
+        if not (incomplete or Kind.QUARANTINE in kinds_of(account.reason)) or not maildir.exists():
+            return ()
+        try:
+            home = await visit.web.homes.open(account.id, account.name, maildir)
+            try:
+                found: list[Quarantined] = await home.run(lambda mail: mail.ledger.quarantined())
+            finally:
+                home.close()
+        except MailstoreError as error:  # the page is wanted all the more
+            visit.web.log.warning("mailbox cannot be looked into", account=account.name, reason=str(error))
+            return None
+        return found[:_QUARANTINED]
+
+    # What is new
+
+    async def events(self, visit: Visit) -> bytes:
+        """Tells a page to look again, when another process or a move has changed something. Ends with the session."""
+        return await self._events.send(visit, self._news(visit))
+
+    async def _news(self, visit: Visit) -> AsyncIterator[tuple[str, str]]:
+        version, quiet = self._web.database.version(), 0
+        while visit.session is not None:
+            await self._events.pause(LOOK)
+            visit.find_session()
+            now, quiet = self._web.database.version(), quiet + 1
+            if now != version:
+                version, quiet = now, 0
+                yield "changed", ""
+            elif quiet >= KEEP_ALIVE:
+                quiet = 0
+                yield "quiet", ""
+
+
+def _foremost(account: Account, *, paused: bool) -> Advice | None:
+    found = [advice for advice in advices(account, domain_paused=paused) if advice.kind is not Kind.DOMAIN_PAUSED]
+    return found[0] if found and found[0].kind is not Kind.NEVER else None
+
+
+def when(seconds: int | None) -> str:
+    """By the clock of this machine, which is the administrator's."""
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
+
+
+def zone() -> str:
+    """Which clock that is."""
+    offset = f"{datetime.now().astimezone():%z}"
+    return f"UTC{offset[:3]}:{offset[3:]}"
+
+
+def show(visit: Visit, template: str, *, status: int = 200, **values: Any) -> bytes:
+    """A page of the console."""
+    return visit.page(template, status=status, when=when, zone=zone(), **values)

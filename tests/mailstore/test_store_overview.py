@@ -1,0 +1,238 @@
+"""`mailstore.overview`: figures, filters and pages, and that the database finds them by its indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import insert, text, update
+
+from mailstore.accounts import Accounts, PasswordState, State
+from mailstore.database import AccountsDatabase
+from mailstore.overview import Figures, Overview, Sort, Wanted, is_key, key_of, page_statement
+from mailstore.schema import accounts, aliases
+
+PEOPLE: list[dict[str, Any]] = [
+    {"local": "anna", "full_name": "Anna Berg", "department": "Sales", "state": "moved", "last_login": 50},
+    {"local": "bo", "full_name": "王伟", "department": "Sales/North", "state": "waiting"},
+    {"local": "chen_1", "department": "Sales-Old", "state": "blocked", "reason": "locked there"},
+    {"local": "chenx1", "department": "Sales2", "state": "moving", "messages_done": 3, "messages_total": 9},
+    {"local": "dora", "department": "", "state": "moved", "reason": "3 messages", "last_login": 70, "bytes_total": 9},
+    {"local": "emil", "department": "R&D/Mail/Tests", "state": "final", "password_state": "rejected"},
+    {"local": "fu", "department": "R&D", "state": "moved", "paused": 1, "bytes_done": 5, "bytes_total": 5},
+]
+
+
+def filled(directory: Path, rows: list[dict[str, Any]], domain: str = "123.com") -> AccountsDatabase:
+    database = AccountsDatabase(directory / "accounts.db")
+    with database.write() as connection:
+        for row in rows:
+            connection.execute(insert(accounts).values(domain=domain, created=1, **row))
+    return database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
+    made = filled(tmp_path, PEOPLE)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def overview(database: AccountsDatabase) -> Overview:
+    return Overview(database)
+
+
+def names(overview: Overview, **wanted: Any) -> list[str]:
+    return [account.local for account in overview.each(Wanted("123.com", **wanted))]
+
+
+def test_a_domain_s_figures(overview: Overview) -> None:
+    assert overview.domains() == {
+        "123.com": Figures(
+            accounts=7,
+            waiting=1,
+            moving=1,
+            moved=3,
+            final=1,
+            blocked=1,
+            attention=3,
+            known=1,
+            messages_done=3,
+            messages_listed=9,
+            bytes_done=5,
+            bytes_listed=14,
+        )
+    }
+    assert overview.figures(Wanted("123.com", state=State.MOVED)).accounts == 3
+    assert overview.figures(Wanted("456.com")) == Figures()
+
+
+def test_departments_are_counted_one_by_one(overview: Overview) -> None:
+    found = overview.departments("123.com")
+    assert {path: figures.accounts for path, figures in found.items()} == {person["department"]: 1 for person in PEOPLE}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, ["anna", "bo", "chen_1", "chenx1", "dora", "emil", "fu"]),
+        ({"department": "Sales"}, ["anna", "bo"]),
+        ({"department": "R&D"}, ["emil", "fu"]),
+        ({"department": "R&D/Mail"}, ["emil"]),
+        ({"department": "R"}, []),
+        ({"department": ""}, ["dora"]),
+        ({"state": State.MOVED}, ["anna", "dora", "fu"]),
+        ({"attention": True}, ["chen_1", "dora", "emil"]),
+        ({"troubled": True}, ["chen_1", "chenx1", "dora", "emil", "fu"]),
+        ({"paused": True}, ["fu"]),
+        ({"text": "CHEN"}, ["chen_1", "chenx1"]),
+        ({"text": "chen_1"}, ["chen_1"]),  # no wildcard
+        ({"text": "%"}, []),
+        ({"text": "伟"}, ["bo"]),
+        ({"text": "berg"}, ["anna"]),
+        ({"text": "anna@1"}, ["anna"]),
+        ({"text": "anna@9"}, []),
+        ({"text": "ａｎｎａ"}, ["anna"]),  # full width
+        ({"text": "' OR 1=1 --"}, []),
+        ({"text": "a", "state": State.MOVED, "department": "Sales"}, ["anna"]),
+    ],
+)
+def test_filters(overview: Overview, wanted: dict[str, Any], found: list[str]) -> None:
+    assert names(overview, **wanted) == found
+    assert overview.count(Wanted("123.com", **wanted)) == len(found)
+
+
+def test_aliases_are_found(database: AccountsDatabase, overview: Overview) -> None:
+    dora = Accounts(database).find("dora", "123.com")
+    assert dora is not None
+    with database.write() as connection:
+        connection.execute(insert(aliases).values(domain="123.com", local="dodo", account_id=dora.id))
+    assert names(overview, text="dodo") == names(overview, text="dodo@123") == ["dora"]
+    assert names(overview, text="dodo@4") == []
+
+
+def test_orders(overview: Overview) -> None:
+    def order(sort: Sort) -> list[str]:
+        return [account.local for account in overview.each(Wanted("123.com"), sort=sort)]
+
+    assert order(Sort.DEPARTMENT) == ["dora", "fu", "emil", "anna", "chen_1", "bo", "chenx1"]
+    assert order(Sort.LAST_LOGIN)[:2] == ["dora", "anna"]
+    assert order(Sort.SIZE)[:2] == ["dora", "fu"]
+
+
+def test_everybody_of_several_domains(tmp_path: Path) -> None:
+    database = filled(tmp_path, [{"local": name, "state": "waiting"} for name in "ab"], "b.com")
+    with database.write() as connection:
+        connection.execute(insert(accounts).values(domain="a.com", local="c", state="waiting", created=1))
+    overview = Overview(database)
+    assert [account.name for account in overview.each(Wanted())] == ["c@a.com", "a@b.com", "b@b.com"]
+    assert overview.count(Wanted()) == 3
+    database.close()
+
+
+def test_a_page_stays_where_it_is_while_accounts_come_and_go(database: AccountsDatabase, overview: Overview) -> None:
+    wanted = Wanted("123.com")
+    first = overview.page(wanted, 3)
+    behind = key_of(first.accounts[-1], Sort.NAME)
+    Accounts(database).add("aaron", "123.com")
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM accounts WHERE local = 'chen_1'"))
+    second = overview.page(wanted, 3, behind=behind)
+    assert [account.local for account in second.accounts] == ["chenx1", "dora", "emil"]
+    assert (second.before, second.behind) == (True, True)
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+@pytest.mark.parametrize("wanted", [Wanted("123.com"), Wanted(), Wanted("123.com", department="Sales")])
+def test_page_by_page_to_the_end_and_back_is_the_whole_list(overview: Overview, sort: Sort, wanted: Wanted) -> None:
+    whole = [account.local for account in overview.each(wanted, sort=sort)]
+    page = overview.page(wanted, 2, sort=sort)
+    assert not page.before
+    seen = [[account.local for account in page.accounts]]
+    while page.behind:
+        page = overview.page(wanted, 2, sort=sort, behind=key_of(page.accounts[-1], sort))
+        assert page.before
+        seen.append([account.local for account in page.accounts])
+    assert [name for each in seen for name in each] == whole
+    back = [seen.pop()]
+    while page.before:
+        page = overview.page(wanted, 2, sort=sort, before=key_of(page.accounts[0], sort))
+        if not page.accounts:
+            break
+        back.insert(0, [account.local for account in page.accounts])
+    assert [name for each in back for name in each] == whole
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sort", "index"),
+    [
+        (Wanted("123.com"), Sort.NAME, "sqlite_autoindex_accounts"),
+        (Wanted(), Sort.NAME, "sqlite_autoindex_accounts"),
+        (Wanted("123.com", state=State.MOVED), Sort.NAME, "accounts_state"),
+        (Wanted("123.com"), Sort.DEPARTMENT, "accounts_department"),
+        (Wanted("123.com", department="Sales"), Sort.DEPARTMENT, "accounts_department"),
+        (Wanted("123.com", attention=True), Sort.NAME, "sqlite_autoindex_accounts"),
+    ],
+)
+@pytest.mark.parametrize("far", [False, True])
+def test_the_usual_pages_are_a_walk_down_an_index(
+    database: AccountsDatabase, wanted: Wanted, sort: Sort, index: str, far: bool
+) -> None:
+    """Nothing is sorted, and no page costs what is before it."""
+    key = {Sort.NAME: ("123.com", "m"), Sort.DEPARTMENT: ("123.com", "Sales", "m")}[sort] if far else None
+    statement = page_statement(wanted, 51, sort=sort, behind=key)
+    with database.read() as connection:
+        compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = " | ".join(row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
+    assert f"USING INDEX {index}" in plan
+    assert "TEMP B-TREE" not in plan
+    if far and wanted.domain is not None:
+        assert ">?" in plan or ">(?" in plan
+
+
+def test_a_filter_counts_to_the_end_of_what_it_may(
+    database: AccountsDatabase, overview: Overview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailstore.overview.MOST_COUNTED", 3)
+    assert overview.count(Wanted("123.com")) == 4
+    assert overview.count(Wanted()) == 4
+
+
+def test_each_goes_over_several_batches(overview: Overview, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstore.overview.BATCH", 2)
+    assert len(names(overview)) == 7
+
+
+def test_a_rejected_password_alone_needs_attention(database: AccountsDatabase, overview: Overview) -> None:
+    with database.write() as connection:
+        changed = update(accounts).where(accounts.c.local == "bo")
+        connection.execute(changed.values(password_state=PasswordState.REJECTED.value))
+    assert "bo" in names(overview, attention=True)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(),
+        lambda inner: st.lists(inner, max_size=4),
+        max_leaves=6,
+    ),
+    st.sampled_from(list(Sort)),
+)
+def test_whatever_a_browser_sends_as_a_place_is_one_or_is_not(key: object, sort: Sort) -> None:
+    if is_key(key, sort):
+        assert isinstance(key, list)
+        page_statement(Wanted(), 1, sort=sort, behind=tuple(key)).compile()
+
+
+def test_places_are_places(overview: Overview) -> None:
+    for sort in Sort:
+        for account in overview.each(Wanted()):
+            assert is_key(list(key_of(account, sort)), sort)
+    assert not is_key([2**63, "a", "b"], Sort.SIZE)
+    assert not is_key([True, "a", "b"], Sort.SIZE)
+    assert not is_key(["a"], Sort.NAME)
