@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mailstore.accounts import Accounts, PasswordState, State
-from mailstore.secrets import Sealer
+from mailstore.accounts import Account, Accounts, PasswordState, State
+from mailstore.secrets import Sealer, hash_password
 from proxy.admin.chosen import NotServed, account_name
 from proxy.config import Config
 from proxy.login.names import Name
@@ -86,3 +86,13 @@ def keep(accounts: Accounts, sealer: Sealer, given: list[Given]) -> None:
         known = account.sealed_password is not None and account.password_state is PasswordState.KNOWN
         if not known and account.state is not State.FINAL:
             accounts.password_given(account.id, sealer.seal(account.name, one.password.reveal()))
+
+
+def give(accounts: Accounts, sealer: Sealer, account: Account, password: Secret) -> str:
+    """Set one account's password: a final account's here, any other's as the one at the legacy server. What that means,
+    for the administrator. Raises MailstoreError."""
+    if account.state is State.FINAL:
+        accounts.password_hashed(account.id, hash_password(password.reveal()))
+        return "this is its password here from now on"
+    accounts.password_given(account.id, sealer.seal(account.name, password.reveal()))
+    return f"tried at the legacy server with its next move: mailferry migrate {account.name}"

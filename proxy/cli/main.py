@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import click
 
+from proxy.cli.accounts import accounts
 from proxy.cli.check import check
 from proxy.cli.demo import demo
 from proxy.cli.migrate import migrate, retry
@@ -26,7 +27,7 @@ def main() -> None:
     """A POP3 and IMAP server that carries each user's old mailbox over at the first login."""
 
 
-for command in (serve, check, status, migrate, pause, resume, retry, verify, demo):
+for command in (serve, check, accounts, status, migrate, pause, resume, retry, verify, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

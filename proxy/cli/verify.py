@@ -219,7 +219,9 @@ def _run(config: Config, accounts: Sequence[Account], passwords: Passwords, want
     daemon = at_work(config.state)
     threads = Threads(THREADS, reactor.callFromThread)
     how = wanted.how()
-    around = Surroundings(how, LegacyDoor(config, reactor), reactor, threads.run, daemon)
+    logins = {(account.local, account.domain): account.legacy_login for account in accounts}
+    door = LegacyDoor(config, reactor, logins=lambda local, domain: logins.get((local, domain), ""))
+    around = Surroundings(how, door, reactor, threads.run, daemon)
     domains = {account.domain for account in accounts}
     most = {name: connections_for(config.domains[name], wanted.connections, daemon=daemon) for name in domains}
     began = time.time()

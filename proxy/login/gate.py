@@ -19,6 +19,9 @@ A check or a move that has begun goes on when the client that caused it leaves; 
 so that those who come and go do not queue up before those who wait. Nobody is held for longer than `hold_limit`,
 whatever for, and who needs no legacy server waits for none. While an administrator has paused an account or its
 domain, the legacy server is not asked: who needs it is told to come back later, and the others are let in as usual.
+
+An alias that an administrator's list gives an account is as good as its name, here as nowhere else: to the legacy
+server the account has the one name that it has there.
 """
 
 from __future__ import annotations
@@ -104,6 +107,7 @@ class LoginGate:
         try:
             if name is None:
                 await self._refuse_nobody(credentials.password)
+            name = self._owner(name)
             account = await self._enter_in_time(name, credentials.password, hold)
         except LoginRefused as refused:
             self._log.info(
@@ -121,6 +125,14 @@ class LoginGate:
             raise
         await self._notes.note(account)
         return account
+
+    def _owner(self, name: Name) -> Name:
+        """Whose alias it is, or the name itself. Raises LoginRefused."""
+        try:
+            found = self._accounts.owner(name.local, name.domain)
+        except MailstoreError as error:
+            raise self._broken(str(name), error, self._config.state) from error
+        return name if found is None or found[1] not in self._config.domains else Name(*found)
 
     async def _enter_in_time(self, name: Name, password: Secret, hold: Hold) -> Account:
         entering = Deferred.fromCoroutine(self._enter(name, password, hold))
