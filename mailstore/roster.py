@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from mailstore.accounts import PasswordState, State
 from mailstore.database import AccountsDatabase
@@ -300,23 +300,26 @@ def _clashes(connection: Connection, entries: Mapping[Address, Entry], *, replac
     Within the list there are none: whoever read it has seen to that.
     """
     wanted = {address: entry for entry in entries.values() for address in entry.aliases} if replaced else {}
-    for row in _among(connection, select(_a.local, _a.domain), _a.local, wanted):
+    for row in _among(connection, select(_a.local, _a.domain), accounts, wanted.keys() - entries.keys()):
         address = row.local, row.domain
-        if address in wanted and address not in entries:
-            yield Clash(address, wanted[address], "is an account here")
+        yield Clash(address, wanted[address], "is an account here")
     owner = select(aliases.c.local, aliases.c.domain, _a.local.label("of_local"), _a.domain.label("of_domain"))
     owner = owner.join(accounts, _a.id == aliases.c.account_id)
     names = {**entries, **wanted}
-    for row in _among(connection, owner, aliases.c.local, names):
+    for row in _among(connection, owner, aliases, names):
         address, of = (row.local, row.domain), (row.of_local, row.of_domain)
-        if address in names and not (replaced and of in entries):
+        if not (replaced and of in entries):
             yield Clash(address, names[address], f"is an alias of {row.of_local}@{row.of_domain} here")
 
 
-def _among(connection: Connection, statement: Any, column: Any, addresses: Iterable[Address]) -> Iterator[Any]:
-    """Rows whose local part is one of the addresses'; those of other domains are among them."""
-    for some in _batches(sorted({local for local, _ in addresses}), 500):
-        yield from connection.execute(statement.where(column.in_(some)))
+def _among(connection: Connection, statement: Any, table: Table, addresses: Iterable[Address]) -> Iterator[Any]:
+    """Rows whose address is one of these."""
+    by_domain: dict[str, list[str]] = {}
+    for local, domain in addresses:
+        by_domain.setdefault(domain, []).append(local)
+    for domain, locals_ in by_domain.items():
+        for some in _batches(locals_, 500):
+            yield from connection.execute(statement.where(table.c.domain == domain, table.c.local.in_(some)))
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -24,6 +24,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 _LONGEST: Final = 200  # characters of a name, a department's level and a login
 _LEVELS: Final = 20
 _SPECIALS: Final = '"(),:;<>[\\]'  # RFC 5321 has them in quotes, and nobody in names of accounts
+_SPECIAL = re.compile(f"[{re.escape(_SPECIALS)}]")
 _BRACKETED = re.compile(r"[^<>]*<([^<>]+)>")
 _SCIENTIFIC = re.compile(r"\d(\.\d+)?e\+\d+", re.IGNORECASE)
 _UNLIMITED: Final = frozenset(
@@ -52,12 +53,16 @@ def defused(text: str) -> str:
 
 def words(text: str) -> str:
     """A name, or a title: plain spaces, one between words, none around them."""
-    return " ".join(unicodedata.normalize("NFC", undefused(text)).translate(_WIDTHLESS).split())
+    plain = undefused(text)
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFC", plain).translate(_WIDTHLESS)
+    return " ".join(plain.split())
 
 
 def _compact(text: str) -> str:
     """Something that has no space in it: as `words`, and with full-width characters made plain."""
-    return unicodedata.normalize("NFKC", words(text)).strip()
+    plain = words(text)
+    return plain if plain.isascii() else unicodedata.normalize("NFKC", plain).strip()
 
 
 def address(text: str, served: Mapping[str, str], domain: str | None) -> Name:
@@ -78,7 +83,7 @@ def address(text: str, served: Mapping[str, str], domain: str | None) -> Name:
         known = meant(host.lower(), served) or f"; served here: {', '.join(sorted(set(served.values()))[:5])}"
         raise Unfit(f'{shown(plain)}: "{shown(host)[1:-1]}" is not served here{known}')
     name = parse(f"{local}@{host}".encode(), served)
-    if name is None or any(c in _SPECIALS or not c.isprintable() for c in name.local):
+    if name is None or not name.local.isprintable() or _SPECIAL.search(name.local):
         raise Unfit(f"{shown(plain)} cannot be an address: {_why_not(local)}")
     return name
 
