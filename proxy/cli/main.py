@@ -12,6 +12,7 @@ import click
 from proxy.cli.accounts import accounts
 from proxy.cli.check import check
 from proxy.cli.demo import demo
+from proxy.cli.init import init
 from proxy.cli.migrate import migrate, retry
 from proxy.cli.options import config_option
 from proxy.cli.pause import pause, resume
@@ -27,7 +28,7 @@ def main() -> None:
     """A POP3 and IMAP server that carries each user's old mailbox over at the first login."""
 
 
-for command in (serve, check, accounts, status, migrate, pause, resume, retry, verify, demo):
+for command in (init, serve, check, accounts, status, migrate, pause, resume, retry, verify, demo):
     main.add_command(command)
 
 if __name__ == "__main__":

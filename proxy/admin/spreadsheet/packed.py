@@ -2,7 +2,7 @@
 
 A workbook comes from anybody who can send the administrator a mail. Before a parser sees it: it may not unpack to more
 than is sensible, and no part of it may declare a document type, which is where XML's entities come from; none of Excel,
-WPS, LibreOffice or openpyxl ever writes one.
+WPS, LibreOffice or openpyxl ever writes one. Every part is looked at, since a workbook may call its parts as it likes.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ def checked(data: bytes) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(io.BytesIO(data))
         _measure(archive)
         for part in archive.infolist():
-            if part.filename.lower().endswith((".xml", ".rels", ".vml")):
-                _look_for_entities(archive, part)
+            _look_for_entities(archive, part)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         if "password" in str(error) or "encrypted" in str(error):
             raise Unreadable("is a ZIP file with a password: unpack it first") from None
@@ -78,6 +77,11 @@ class _Begun(Exception):
     """The first element: what comes now cannot be a document type."""
 
 
+def _is_xml(octets: bytes) -> bool:
+    """Pictures and macros are not. In UTF-16 there is a zero octet beside the bracket."""
+    return octets.removeprefix(b"\xef\xbb\xbf").lstrip(b"\xff\xfe\0 \t\r\n").startswith(b"<")
+
+
 def _look_for_entities(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
     parser = expat.ParserCreate()
     declared = False
@@ -93,10 +97,13 @@ def _look_for_entities(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = element
     with archive.open(part) as file:
+        octets = file.read(4096)
+        if not _is_xml(octets):
+            return
         try:
             for _ in range(_PROLOGUE_MOST // 4096):
-                octets = file.read(4096)
                 parser.Parse(octets, not octets)
+                octets = file.read(4096)
         except _Begun:
             pass
         except expat.ExpatError:

@@ -79,8 +79,10 @@ def import_(
     with made(config) as database:
         sealer = key(config, make="password" in listing.fields)
         if sys.stdin.isatty() and sys.stdout.isatty() and not yes and not as_json:
-            reading.show(reading.compared(database, sealer), written=False, whole=True)
-            click.confirm("Write this?", abort=True)
+            found = reading.compared(database, sealer)
+            if found.new or found.changed:
+                reading.show(found, written=False, whole=True)
+                click.confirm("Write this?", abort=True)
         try:
             done = roster.enrol(Roster(database, sealer), listing)
         except roster.BadList as error:
