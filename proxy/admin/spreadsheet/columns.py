@@ -76,22 +76,22 @@ def _titles_at(head: Sequence[Row], served: Mapping[str, str]) -> int | None:
     """The row with most known titles, an account's among them; nobody's address stands above it."""
     best, most = None, 0
     for number, row in enumerate(head[:_TITLES_WITHIN]):
+        if any(has_address(cell) for cell in row.cells):
+            break
         found = {title.field for cell in row.cells if (title := title_of(words(cell))) is not None}
         if found & {"email", "account"} and len(found) > most:
             filled = sum(bool(words(cell)) for cell in row.cells)
-            if len(found) > 1 or filled == 1 or _addresses_below(head, number, served):
+            if len(found) > 1 or filled == 1 or number == 0 or _is_no_account(head, number, served):
                 best, most = number, len(found)
-        if any(has_address(cell) for cell in row.cells):
-            break
     return best
 
 
-def _addresses_below(head: Sequence[Row], number: int, served: Mapping[str, str]) -> bool:
-    """Is a single known title among unknown ones one, and no account of that name?"""
+def _is_no_account(head: Sequence[Row], number: int, served: Mapping[str, str]) -> bool:
+    """Is a single known title, among unknown ones and below other rows, really one? Accounts can be called "mail"."""
     row = head[number]
     titles = [title_of(words(cell)) for cell in row.cells]
     column = next(n for n, title in enumerate(titles) if title is not None and title.field in {"email", "account"})
-    return _share(head[number + 1 :], column, served) > 0.5
+    return not row.cells[column].isascii() or _share(head[number + 1 :], column, served) > 0.5
 
 
 def _share(rows: Sequence[Row], column: int, served: Mapping[str, str]) -> float:

@@ -26,12 +26,13 @@ _LEVELS: Final = 20
 _SPECIALS: Final = '"(),:;<>[\\]'  # RFC 5321 has them in quotes, and nobody in names of accounts
 _SPECIAL = re.compile(f"[{re.escape(_SPECIALS)}]")
 _BRACKETED = re.compile(r"[^<>]*<([^<>]+)>")
+_ADDRESS = re.compile(r'[^\s@()<>,;:"]+@[^\s@()<>,;:"]+\.[^\s@()<>,;:"]+')
 _SCIENTIFIC = re.compile(r"\d(\.\d+)?e\+\d+", re.IGNORECASE)
 _UNLIMITED: Final = frozenset(
     {"0", "-1", "无限制", "无限", "不限", "不限制", "无限大", "无限容量", "无上限", "無限制", "無限", "無上限"}
     | {"unlimited", "none", "nolimit", "infinite", "∞"}
 )
-_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([kmgt]?)(i?b|bytes?|octets?|)")
+_SIZE = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,6})?)([kmgt]?)(i?b|bytes?|octets?|)")
 _POWER: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _LARGEST_QUOTA: Final = 1 << 50
 _HASH = re.compile(r"\{[A-Za-z0-9.-]{2,24}\}.+|\$[0-9a-z]{1,12}\$.+")
@@ -109,8 +110,7 @@ def looks_like_address(text: str, served: Mapping[str, str]) -> bool:
 
 def has_address(text: str) -> bool:
     """Could it be somebody's whole address, of whatever domain?"""
-    local, at, host = _compact(text).rpartition("@")
-    return bool(at and local and "." in host and " " not in local + host)
+    return _ADDRESS.fullmatch(_compact(text)) is not None
 
 
 def several(text: str) -> list[str]:

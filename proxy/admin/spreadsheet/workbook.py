@@ -226,19 +226,21 @@ class _SheetReader:
         self._special = special
         self._row = self._column = 0
         self._reference = ""
-        self._formula = self._result = False
+        self._formula = self._value = self._result = False
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self._begin
         self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._characters
 
     def _begin(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition(":")[2]
-        if name in {"v", "is"}:
-            self._result = True
+        if name == "v":
+            self._value = True
         elif name == "c":
             self._reference = attributes.get("r", "")
             self._column += 1
-            self._formula = self._result = False
+            self._formula = self._value = False
+            self._result = attributes.get("t") == "str"  # text may be empty; then its <v> is, or is not there
         elif name == "row":
             self._row = int(attributes.get("r", self._row + 1))
             self._column = 0
@@ -249,7 +251,12 @@ class _SheetReader:
         elif name == "mergeCell":
             self._special.merge(attributes["ref"])
 
+    def _characters(self, _text: str) -> None:
+        if self._value:
+            self._result = True
+
     def _end(self, tag: str) -> None:
+        self._value = False
         if self._formula and tag.rpartition(":")[2] == "c":
             if not self._result:
                 column = range_boundaries(self._reference)[0] if self._reference else self._column
