@@ -191,6 +191,13 @@ class Accounts:
         row = self._database.first(_LEGACY_LOGIN, {"d": domain, "l": local})
         return "" if row is None else str(row[0])
 
+    def legacy_logins(self) -> list[tuple[str, str, str]]:
+        """Local part, domain, and login of each account that is called otherwise there than its domain's are."""
+        statement = select(accounts.c.local, accounts.c.domain, accounts.c.legacy_login)
+        with self._database.read() as connection:
+            rows = connection.execute(statement.where(accounts.c.legacy_login != "")).all()
+        return [(row.local, row.domain, row.legacy_login) for row in rows]
+
     def quota(self, local: str, domain: str) -> int | None:
         """The account's own, in octets; 0: no limit; None: its domain's."""
         row = self._database.first(_QUOTA, {"d": domain, "l": local})

@@ -176,6 +176,9 @@ def put(path: Path, text: str, *, replace: bool) -> Path | None:
     passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotPut(f"{path.parent}: cannot be made: {error.strerror}") from None
+    try:
         with open(passing, "x", encoding="utf-8", opener=lambda name, mode: os.open(name, mode, MODE)) as file:
             os.fchmod(file.fileno(), MODE)
             file.write(text)

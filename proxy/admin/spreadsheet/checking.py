@@ -61,6 +61,7 @@ class Checking:
         self._domain = domain
         self._tables = 0
         self._before: str | None = None  # the sheet that was added last
+        self._logins: dict[tuple[str, str], str] = {}  # at the legacy server, by domain: where they stand
         self._alias_places: dict[Address, tuple[str, Address]] = {}
 
     def add(self, table: Table, columns: Columns, rows: Iterable[Row]) -> None:
@@ -109,6 +110,10 @@ class Checking:
             self.listing.places[entry.address] = place
             self.listing.orders[entry.address] = order
             problems += self._aliases_elsewhere(entry, place)
+            login = entry.domain, entry.legacy_login.lower()
+            if entry.legacy_login and self._logins.setdefault(login, place) != place:
+                text = f'the legacy login "{entry.legacy_login}" stands in {self._logins[login]} already'
+                problems.append(f"{text}: one mailbox there is one account here")
             if entry.password is not None and entry.password != entry.password.strip():
                 self.listing.spaced_passwords += 1
         self.listing.mistakes += [Mistake(place, text, name, order) for text in problems]

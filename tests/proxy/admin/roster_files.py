@@ -281,6 +281,11 @@ CASES = (
         "legacy logins", csv("邮箱,原登录名\na@123.com,w.zhang\nb@123.com,\n"), ("a@123.com     w.zhang", "b@123.com")
     ),
     Case(
+        "a legacy login twice",
+        csv("邮箱,原登录名\na@123.com,w.zhang\nb@123.com,W.Zhang\n"),
+        wrong=('row 3: the legacy login "W.Zhang" stands in row 2 already: one mailbox there is one account here',),
+    ),
+    Case(
         "passwords, as they stand",
         csv('邮箱,密码\na@123.com," with spaces "\nb@123.com,=1+1\nc@123.com,\n'),
         ("a@123.com      b' with spaces '", "b@123.com      b'=1+1'", "c@123.com"),
