@@ -179,6 +179,13 @@ class Accounts:
         row = self._database.first(_LOOK_UP, {"d": domain, "l": local})
         return None if row is None else account_of(dict(zip(Account.__slots__, row, strict=True)))
 
+    def known_as(self, local: str, domain: str) -> Account | None:
+        """The account of that name, or the one whose alias it is."""
+        found = self.find(local, domain)
+        if found is None and (owner := self.owner(local, domain)) is not None:
+            found = self.find(*owner)
+        return found
+
     def owner(self, local: str, domain: str) -> tuple[str, str] | None:
         """The local part and the domain of the account whose alias this is; None where it is nobody's, or an account's
         own name."""

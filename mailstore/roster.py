@@ -96,7 +96,8 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """A name that would be two accounts'. `address` is in the list, or is here; `why` says whose it is as well."""
+    """A name that would be two accounts', here or at the legacy server. `address` is the list's; `why` says whose it
+    is as well."""
 
     address: Address
     entry: Entry | None
@@ -169,6 +170,9 @@ class Roster:
     def _compare(self, connection: Connection, entries: Mapping[Address, Entry], fields: Collection[str]) -> Comparison:
         found = Comparison()
         met: set[Address] = set()
+        logins: dict[tuple[str, str], Entry] = {}
+        if "legacy_login" in fields:
+            logins = {(e.domain, e.legacy_login.lower()): e for e in entries.values() if e.legacy_login}
         domains = sorted({entry.domain for entry in entries.values()})
         with_aliases = "aliases" in fields
         for page in _pages(connection, domains):
@@ -179,6 +183,10 @@ class Roster:
                 if entry is None:
                     name = f"{row.local}@{row.domain}"
                     found.absent.append(Absent(name, State(row.state), row.enrolled is not None))
+                    same = logins.get((row.domain, row.legacy_login.lower()))
+                    if same is not None:
+                        why = f'is called "{same.legacy_login}" at the legacy server, as {name} is here'
+                        found.clashes.append(Clash(same.address, same, why))
                     continue
                 met.add(entry.address)
                 differences = tuple(self._differences(row, entry, fields, owned.get(row.id, ()), found))
@@ -187,7 +195,7 @@ class Roster:
                 else:
                     found.same.append(row.id)
         found.new = [entry for address, entry in entries.items() if address not in met]
-        found.clashes = list(_clashes(connection, entries, replaced=with_aliases))
+        found.clashes += _clashes(connection, entries, replaced=with_aliases)
         return found
 
     def _differences(

@@ -15,7 +15,7 @@ from typing import Final
 from mailstore.accounts import Accounts
 from mailstore.errors import MailstoreError
 from mailstore.people import People, Person, Sought
-from mailstore.roster import Clash, Clashes, Comparison, Entry, Roster
+from mailstore.roster import FIELDS, Clash, Clashes, Comparison, Entry, Roster
 from proxy.admin.spreadsheet import Row, Table, Unreadable
 from proxy.admin.spreadsheet.checking import Checking, Listing, Mistake
 from proxy.admin.spreadsheet.columns import Columns, understand
@@ -143,7 +143,7 @@ def add(roster: Roster, accounts: Accounts, entry: Entry) -> None:
     """One account that is not here yet. Raises Refused and MailstoreError."""
     if accounts.find(entry.local, entry.domain) is not None:
         raise Refused(f"{entry.name} is here already; `mailferry accounts import` changes what a list says otherwise")
-    listing = Listing({entry.address: entry}, frozenset({"aliases", "password"}))
+    listing = Listing({entry.address: entry}, frozenset(FIELDS))
     try:
         enrol(roster, listing)
     except BadList as error:

@@ -166,6 +166,11 @@ def test_aliases_may_go_from_one_account_to_another(store: Store) -> None:
         (Entry("new", "123.com", aliases=(("boss", "123.com"),)), FIELDS, "boss is an alias of zhang@123.com here"),
         (Entry("boss", "123.com"), FIELDS, "boss is an alias of zhang@123.com here"),
         (Entry("boss", "123.com"), ("full_name",), "boss is an alias of zhang@123.com here"),
+        (
+            Entry("new", "123.com", legacy_login="W.Zhang"),
+            FIELDS,
+            'new is called "W.Zhang" at the legacy server, as zhang@123.com is here',
+        ),
     ],
 )
 def test_a_name_is_never_two_accounts(store: Store, entry: Entry, fields: tuple[str, ...], why: str) -> None:
@@ -180,6 +185,13 @@ def test_an_account_s_name_counts_before_an_alias_that_is_the_same(store: Store)
     store.enrol(ZHANG)
     store.accounts.add("boss", "123.com")  # by a login, before aliases were asked for
     assert store.accounts.owner("boss", "123.com") is None
+
+
+def test_an_administrator_may_name_an_account_by_its_alias(store: Store) -> None:
+    store.enrol(ZHANG, LI)
+    for local, expected in (("zhang", "zhang@123.com"), ("boss", "zhang@123.com"), ("nobody", None)):
+        found = store.accounts.known_as(local, "123.com")
+        assert (None if found is None else found.name) == expected
 
 
 def test_whom_an_administrator_looks_for(store: Store) -> None:

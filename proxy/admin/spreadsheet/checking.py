@@ -98,6 +98,9 @@ class Checking:
         if _is_sum(row, columns.account):
             self.listing.understood.append(f"passed over, because it is a sum: {place}")
             return
+        if columns.title and values.words(row.cell(columns.account)) == columns.title:
+            self.listing.understood.append(f"passed over, because it has the titles again: {place}")
+            return
         problems: list[str] = []
         entry = _Reading(row, columns, self._served, self._domain, problems).entry()
         name = "" if entry is None else entry.name

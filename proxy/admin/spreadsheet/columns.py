@@ -37,6 +37,7 @@ class Columns:
     unit: str = ""  # of quotas
     aliases: list[int] = field(default_factory=list)
     legacy_login: int | None = None
+    title: str = ""  # of the column of accounts
     understood: list[str] = field(default_factory=list)
 
     @property
@@ -105,7 +106,7 @@ def _by_title(table: Table, head: Sequence[Row], at: int, served: Mapping[str, s
     texts = [words(cell) for cell in row.cells]
     titles = {n: title for n, text in enumerate(texts) if (title := title_of(text)) is not None}
     account = _account(titles, head[at + 1 :], served)
-    columns = Columns(account)
+    columns = Columns(account, title=texts[account])
     used = {account: "account"}
     for name in _ONE_AT_MOST:
         same = [n for n, title in titles.items() if title.field == name]

@@ -100,11 +100,16 @@ def _iso(seconds: int | None) -> str | None:
     return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _line(person: Person) -> Sequence[str]:
+def _quota(account: Account) -> str:
+    """The account's own."""
     from proxy.admin.spreadsheet.values import spelled_quota  # noqa: PLC0415
 
+    return "no limit" if account.quota == 0 else spelled_quota(account.quota)
+
+
+def _line(person: Person) -> Sequence[str]:
     account = person.account
-    quota = "" if account.quota is None else f"quota {spelled_quota(account.quota)}"
+    quota = f"quota {_quota(account)}" if account.quota is not None else ""
     login = account.legacy_login and f"legacy login {account.legacy_login}"
     also = f"alias {', '.join(person.aliases)}" if person.aliases else ""
     return account.name, account.state.value, account.full_name, account.department, quota, login, also
@@ -115,13 +120,10 @@ def _table(people: Iterable[Person]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from proxy.admin.spreadsheet.values import spelled_quota  # noqa: PLC0415
-
     table = Table("account", "state", "name", "department", "quota", "aliases", box=None, header_style="bold")
     for person in people:
         account = person.account
-        quota = "" if account.quota is None else spelled_quota(account.quota)
-        cells = (account.name, account.state.value, account.full_name, account.department, quota)
+        cells = (account.name, account.state.value, account.full_name, account.department, _quota(account))
         table.add_row(*map(Text, (*cells, "\n".join(person.aliases))))
     count = table.row_count
     if count:
@@ -160,9 +162,7 @@ def _found(config: Config, text: str) -> Person:
         raise give_up(str(error)) from None
     with opened(config) as database:
         if database is not None:
-            accounts = Accounts(database)
-            owner = accounts.owner(name.local, name.domain) or (name.local, name.domain)
-            account = accounts.find(*owner)
+            account = Accounts(database).known_as(name.local, name.domain)
             if account is not None:
                 return Person(account, People(database).aliases(account.id))
     raise give_up(f"{name} is not known here: `mailferry accounts add` or `import` makes it, or its first login")
@@ -179,7 +179,7 @@ def _told(config: Config, person: Person) -> Iterable[tuple[str, str]]:
     yield "aliases", ", ".join(person.aliases) or "-"
     domain = config.domains.get(account.domain)
     if account.quota is not None:
-        yield "quota", "no limit" if account.quota == 0 else spelled_quota(account.quota)
+        yield "quota", _quota(account)
     else:
         own = domain.quota if domain is not None else None
         yield "quota", f"the domain's, {spelled_quota(own) or 'no limit'}"

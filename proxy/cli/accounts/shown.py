@@ -23,13 +23,24 @@ def each(found: Comparison) -> None:
         _table(found)
         return
     for entry in found.new:
-        click.echo("  ".join(("new", *filter(None, _about(entry)))))
+        click.echo("  ".join(("new", *filter(None, _about(entry)), *_more_about(entry))))
     for changed in found.changed:
         click.echo(f"changed  {changed.entry.name}  {spelled(changed)}")
 
 
 def _about(entry: Entry) -> tuple[str, str, str]:
     return entry.name, entry.full_name, entry.department
+
+
+def _more_about(entry: Entry) -> Iterator[str]:
+    if entry.quota is not None:
+        yield f"quota {_quota(entry.quota)}"
+    if entry.aliases:
+        yield f"alias {_addresses(entry.aliases)}"
+    if entry.legacy_login:
+        yield f"legacy login {entry.legacy_login}"
+    if entry.password is not None:
+        yield "with its password"
 
 
 def _table(found: Comparison) -> None:
@@ -39,9 +50,12 @@ def _table(found: Comparison) -> None:
 
     console = Console()
     if found.new:
-        table = Table("new", "name", "department", "quota", "aliases", box=None, header_style="bold")
+        titles = ("new", "name", "department", "quota", "aliases", "legacy login", "password")
+        table = Table(*titles, box=None, header_style="bold")
         for entry in found.new[:MOST]:
-            cells = (*_about(entry), spelled_quota(entry.quota), _addresses(entry.aliases))
+            quota = "" if entry.quota is None else _quota(entry.quota)
+            known = "" if entry.password is None else "given"
+            cells = (*_about(entry), quota, _addresses(entry.aliases), entry.legacy_login, known)
             table.add_row(Text(cells[0], style="green"), *map(Text, cells[1:]))
         console.print(table)
         _more(len(found.new))
@@ -72,12 +86,16 @@ def _difference(difference: Difference) -> str:
 
 def _value(difference: Difference, value: Any) -> str:
     if difference.field == "quota":
-        return "the domain's" if value is None else "no limit" if value == 0 else spelled_quota(value)
+        return "the domain's" if value is None else _quota(value)
     return (_addresses(value) if difference.field == "aliases" else str(value)) or "(none)"
 
 
+def _quota(octets: int) -> str:
+    return "no limit" if octets == 0 else spelled_quota(octets)
+
+
 def _addresses(addresses: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{local}@{domain}" for local, domain in addresses)
+    return ", ".join(sorted(f"{local}@{domain}" for local, domain in addresses))
 
 
 def _count(number: int, one: str = "account", many: str = "accounts") -> str:

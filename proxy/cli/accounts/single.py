@@ -94,14 +94,14 @@ def passwd(account: str) -> None:
         raise give_up(str(error)) from None
     with made(config) as database:
         accounts = Accounts(database)
-        found = accounts.find(name.local, name.domain)
+        found = accounts.known_as(name.local, name.domain)
         if found is None:
             raise give_up(f"{name} is not known here: `mailferry accounts add {name}` makes it")
-        password = _asked(str(name))
+        password = _asked(found.name)
         sealer = key(config, make=True)
         assert sealer is not None
         said = passwords.give(accounts, sealer, found, password)
-    click.echo(f"{name}  {said}")
+    click.echo(f"{found.name}  {said}")
 
 
 def _asked(name: str) -> Secret:

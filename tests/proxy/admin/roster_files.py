@@ -323,6 +323,12 @@ CASES = (
             "row 8: the alias a@123.com is the account of row 2",
         ),
     ),
+    Case(
+        "titles on every page",
+        csv("邮箱,姓名\na@123.com,甲\n邮箱,姓名\nb@123.com,乙\n"),
+        ("a@123.com 甲", "b@123.com 乙"),
+        ("it has the titles again: row 3",),
+    ),
     Case("a name in the place of an account", csv("账号,备注\n张伟,1\nli,2\n"), wrong=('row 2: "张伟" is no account',)),
     Case(
         "a number that Excel has shortened", csv("账号\n1.38E+10\n"), wrong=("was a number, which Excel has shortened",)

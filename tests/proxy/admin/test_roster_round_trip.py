@@ -40,7 +40,7 @@ def people(draw: st.DrawFn) -> dict[tuple[str, str], Entry]:
             draw(_NAMES),
             "/".join(draw(st.lists(_LEVELS, max_size=3))),
             draw(_QUOTAS),
-            draw(_NAMES),
+            draw(_NAMES.map(lambda login, local=local: login and f"{login}{local}")),
             tuple((alias, "123.com") for alias in mine),
         )
         found[entry.address] = entry

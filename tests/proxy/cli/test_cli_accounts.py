@@ -70,9 +70,9 @@ def test_a_dry_run_shows_it_and_makes_nothing(tmp_path: Path, file: Path) -> Non
     staff = write(tmp_path, LIST)
     result = mailferry("accounts", "import", staff, "--dry-run", "--config", file)
     assert result.stdout.splitlines()[3:] == [
-        "new  zhang@123.com  张伟  研发部/前端",
+        "new  zhang@123.com  张伟  研发部/前端  quota 500M  alias boss@123.com",
         "new  li@123.com  李娜  研发部",
-        "new  wang@123.com  王芳",
+        "new  wang@123.com  王芳  quota no limit",
         "3 accounts in the list: 3 new, 0 would change, 0 as they are here",
     ]
     assert not (tmp_path / "state").exists()
@@ -83,7 +83,7 @@ def test_a_dry_run_of_a_later_list(tmp_path: Path, file: Path) -> None:
     later = LIST.replace("500M", "1G").replace("李娜", "李 娜").replace("wang@", "chen@")
     result = mailferry("accounts", "import", write(tmp_path, later), "--dry-run", "--config", file)
     assert result.stdout.splitlines()[3:] == [
-        "new  chen@123.com  王芳",
+        "new  chen@123.com  王芳  quota no limit",
         "changed  li@123.com  name 李娜 → 李 娜",
         "changed  zhang@123.com  quota 500M → 1G",
         "3 accounts in the list: 1 new, 2 would change, 0 as they are here",
@@ -181,7 +181,7 @@ def test_list(tmp_path: Path, file: Path) -> None:
     mailferry("accounts", "import", write(tmp_path, LIST), "--config", file)
     assert mailferry("accounts", "list", "--config", file).stdout.splitlines() == [
         "li@123.com  waiting  李娜  研发部",
-        "wang@123.com  waiting  王芳  quota 0",
+        "wang@123.com  waiting  王芳  quota no limit",
         "zhang@123.com  waiting  张伟  研发部/前端  quota 500M  alias boss@123.com",
     ]
     found = json.loads(mailferry("accounts", "list", "--department", "研发部", "--json", "--config", file).stdout)
