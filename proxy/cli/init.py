@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from proxy.cli.options import USUAL, config_file, config_option, give_up
+from proxy.cli.options import USUAL, VARIABLE, config_file, config_option, give_up
 
 if TYPE_CHECKING:
     from proxy.admin.opening import Answers
@@ -252,7 +253,7 @@ def _write(path: Path, answers: Answers, *, force: bool) -> None:
         click.echo("It has no certificate yet: until it has, only clients on this machine can log in.")
     click.echo("The user that serve runs as must be able to read it; it has mode 0640.")
     click.echo("\nWhat comes next:")
-    config = "" if path == USUAL else f" --config {path}"
+    config = "" if str(path) == (os.environ.get(VARIABLE) or str(USUAL)) else f" --config {path}"
     steps = (
         (f"mailferry check{config}", "certificate, database, directories and ports"),
         (f"mailferry probe{config} USER@{answers.domain}", "the old server, with a test account"),
