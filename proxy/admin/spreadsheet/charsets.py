@@ -3,13 +3,16 @@
 A byte order mark decides; then UTF-16 without one, which plain text shows by its zero octets; then strict UTF-8. What
 is left is nearly always GB18030 or Big5, and most texts in one of them can be decoded as the other, to characters that
 nobody uses. So both are tried, strictly, and the one counts in which known column titles stand or, failing that, whose
-characters are the common ones: the first level of GB 2312, in Big5 the first plane of frequent characters (A4–C6).
-A text that looks rare in both is refused, since it may be of a Western code page, or something else altogether.
+characters are the common ones: the first level of GB 2312, or the frequent characters of Big5 (A4–C6). A text that
+looks rare in both is refused, since it may be of a Western code page, or something else altogether; and so is one that
+looks common in both, as two or three characters may.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +37,7 @@ _SHOWN: Final = {
 }
 _LOOKED_AT: Final = 65_536  # characters
 _RARE_AT_MOST: Final = 0.25  # share of rare characters among those that are not ASCII
+_WORD = re.compile(r"[^\W\d_]+")
 _TITLE_LINES: Final = 25
 
 
@@ -56,9 +60,36 @@ def decode(data: bytes, charset: str | None = None) -> Decoded:
         name = _utf16_without_mark(data)
         return Decoded(_strictly(data, name), _SHOWN[name])
     try:
-        return Decoded(data.decode("utf-8"), "UTF-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         return _chinese(data)
+    _see_that_it_is_not_by_chance(data, text)
+    return Decoded(text, "UTF-8")
+
+
+def _see_that_it_is_not_by_chance(data: bytes, text: str) -> None:
+    """Some words of GB18030 are valid UTF-8 of two octets a character: Greek, Hebrew or Arabic letters, as it were.
+    Raises Unreadable where the text could be either."""
+    head = text[:_LOOKED_AT]
+    if head.isascii() or max(head) >= "\u0800" or _is_latin(head):
+        return
+    try:
+        chinese = data.decode("gb18030")
+    except UnicodeDecodeError:
+        return
+    if _rare(chinese[:_LOOKED_AT], "gb18030") == 0:
+        raise _doubtful([("utf-8", text), ("gb18030", chinese)])
+
+
+def _is_latin(text: str) -> bool:
+    """Has every word that is not ASCII accents, and as many letters without?"""
+    accents = sum(not character.isascii() for character in text)
+    for word in _WORD.findall(text):
+        within = [character for character in word if not character.isascii()]
+        if len(within) * 2 > len(word) or not all("\u00c0" <= character <= "\u017f" for character in within):
+            return False
+        accents -= len(within)
+    return accents == 0
 
 
 def _as_told(data: bytes, charset: str) -> Decoded:
@@ -130,13 +161,19 @@ def _chinese(data: bytes) -> Decoded:
         text = f"is neither UTF-8 nor GB18030 nor Big5{_at(data, failed)}"
         raise Unreadable(f"{text}: save it as CSV UTF-8 or as XLSX, or say with --charset what it is")
     best = min(found, key=lambda candidate: (-candidate.titles, candidate.rare))
-    if not best.plausible:
-        examples = " or ".join(f'"{_example(candidate.text)}" ({_SHOWN[candidate.name]})' for candidate in found)
-        raise Unreadable(
-            f"its charset cannot be told for sure: is it {examples}? Say with --charset which it is, for instance "
-            "gb18030, big5 or windows-1252, or save it as CSV UTF-8 or as XLSX"
-        )
+    rivals = [other for other in found if other is not best and other.plausible and other.titles == best.titles]
+    if not best.plausible or rivals:
+        raise _doubtful([(candidate.name, candidate.text) for candidate in found])
     return Decoded(best.text, _SHOWN[best.name])
+
+
+def _doubtful(readings: Sequence[tuple[str, str]]) -> Unreadable:
+    """To be raised."""
+    examples = " or ".join(f'"{_example(text)}" ({_SHOWN[name]})' for name, text in readings)
+    return Unreadable(
+        f"its charset cannot be told for sure: is it {examples}? Say with --charset which it is, for instance gb18030, "
+        "big5 or windows-1252, or save it as CSV UTF-8 or as XLSX"
+    )
 
 
 def _titles(text: str) -> int:
@@ -156,13 +193,12 @@ def _rare(text: str, name: str) -> float:
 
 
 def _is_common(character: str, name: str) -> bool:
-    code = character.encode(name, "replace")
-    if len(code) != 2:
-        return False
-    if name == "gb18030":
-        symbol = code[0] in {0xA1, 0xA3}  # punctuation, and full-width ASCII
-        return code[1] >= 0xA1 and (symbol or 0xB0 <= code[0] <= 0xD7)
-    return 0xA1 <= code[0] <= 0xC6
+    big5 = character.encode("cp950", "replace")
+    if len(big5) == 2 and 0xA1 <= big5[0] <= 0xC6:
+        return True
+    code = character.encode("gb18030")
+    symbol = code[0] in {0xA1, 0xA3}  # punctuation, and full-width ASCII
+    return name == "gb18030" and len(code) == 2 and code[1] >= 0xA1 and (symbol or 0xB0 <= code[0] <= 0xD7)
 
 
 def _example(text: str) -> str:
