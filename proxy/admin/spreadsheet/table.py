@@ -35,12 +35,16 @@ class Table:
     rows: Iterable[Row]
     understood: str  # "CSV in GB18030, cells apart by semicolons"
     sheet: str = ""
+    one_of_several: bool = False  # sheets: then places name it
     remarks: list[str] = field(default_factory=list)
 
     def place(self, number: int) -> str:
         """Where a row is, for the administrator."""
-        return f'sheet "{self.sheet}", row {number}' if self.sheet else f"row {number}"
+        return self._within(f"row {number}")
 
     def places(self, first: int, last: int) -> str:
         """Where rows are."""
-        return f'sheet "{self.sheet}", rows {first} to {last}' if self.sheet else f"rows {first} to {last}"
+        return self._within(f"rows {first} to {last}")
+
+    def _within(self, rows: str) -> str:
+        return f'sheet "{self.sheet}", {rows}' if self.one_of_several else rows

@@ -75,6 +75,8 @@ def tables(data: bytes, wanted: Collection[str] = ()) -> list[Table]:
     hidden = [name for name, sheet in sheets.items() if sheet.sheet_state != "visible" and name not in wanted]
     chosen = [sheets[name] for name in wanted or sheets if name not in hidden]
     found = [table for sheet in chosen if (table := _table(sheet, archive)) is not None]
+    for table in found:
+        table.one_of_several = len(found) > 1
     if hidden and found:
         found[0].remarks.append(f"not read, because hidden: the sheets {_named(hidden)}; --sheet names one to be read")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.threads import deferToThread
 
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
@@ -359,6 +361,37 @@ def test_a_terminal_types_a_password_twice(tmp_path: Path, file: Path) -> None:
 class WithAnOldServer(CompanyTestCase):
     def run_async(self, test: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
         return ensureDeferred(test)
+
+    def said(self, *commands: bytes) -> list[bytes]:
+        """What the daemon answers to a client, up to the last tagged line."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(60)
+            client.connect(f"{self.state}.imap")
+            for number, command in enumerate(commands):
+                client.sendall(b"%d %b\r\n" % (number, command))
+            lines = client.makefile("rb")
+            found: list[bytes] = []
+            while not found or not found[-1].startswith(b"%d " % (len(commands) - 1)):
+                found.append(lines.readline())
+            return found
+
+    def test_every_worker_knows_an_account_by_its_names_and_by_its_quota(self) -> Deferred[None]:
+        async def test() -> None:
+            self.serve_old_mail({"w.zhang": [mail(1)]})
+            text = self.configuration.read_text()
+            self.configuration.write_text(text.replace("workers = 1", "workers = 2"))
+            staff = self.directory / "staff.csv"
+            staff.write_text("account,alias,quota,legacy login\nzhang@123.com,boss,7M,w.zhang\n")
+            await self.mailferry("accounts", "import", str(staff))
+            await self.daemon()
+            for name in (b"w.zhang@123.com", b"boss@123.com", b"zhang@123.com"):
+                login = b'LOGIN %b "%b"' % (name, PASSWORD)
+                answers = await deferToThread(self.said, login, b"GETQUOTAROOT INBOX", b"LOGOUT")
+                (quota,) = [line for line in answers if line.startswith(b"* QUOTA ")]
+                self.assertIn(b" %d)" % (7 * 1024), quota)
+            self.assertEqual(list(self.accounts()), ["zhang@123.com"])
+
+        return self.run_async(test())
 
     def test_accounts_are_imported_moved_and_verified_under_their_legacy_logins(self) -> Deferred[None]:
         async def test() -> None:
