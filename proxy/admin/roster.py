@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from mailstore.accounts import Accounts
-from mailstore.errors import MailstoreError
 from mailstore.people import People, Person, Sought
 from mailstore.roster import FIELDS, Clash, Clashes, Comparison, Entry, Roster
 from proxy.admin.spreadsheet import Row, Table, Unreadable
@@ -98,6 +97,8 @@ def _with_accounts(
 
 
 def _no_accounts(tables: Sequence[Table]) -> str:
+    if not tables:
+        return "has no sheet with anything in it"
     how = tables[0].understood if len(tables) == 1 else f"{len(tables)} sheets"
     return (
         f"no column of accounts was found ({how}): give the columns titles in one of the first rows, such as "
@@ -170,6 +171,3 @@ def _row(person: Person) -> tuple[str, ...]:
         ";".join(person.aliases),
         account.legacy_login,
     )
-
-
-__all__ = ["BadList", "MailstoreError", "Refused", "add", "compare", "enrol", "read", "read_file", "rows"]

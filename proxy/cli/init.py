@@ -144,7 +144,7 @@ def _asked(said: dict[str, Any]) -> Answers:
 
 
 def _own_name(domain: str) -> str:
-    name = socket.getfqdn().lower()
+    name = socket.gethostname().lower()
     return name if name.endswith(f".{domain}") else f"mail.{domain}"
 
 

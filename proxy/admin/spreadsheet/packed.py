@@ -21,6 +21,17 @@ _PARTS_MOST: Final = 2_000
 _PROLOGUE_MOST: Final = 65_536  # octets before a part's first element
 
 _SAVE: Final = "open it in Excel, WPS or LibreOffice and save it as .xlsx, or as CSV UTF-8"
+# What `zipfile` and expat raise over what is none of theirs; LookupError is for charsets that nobody has.
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+    ValueError,
+    LookupError,
+)
 _COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2
 
 
@@ -47,7 +58,7 @@ def checked(data: bytes) -> zipfile.ZipFile:
         _measure(archive)
         for part in archive.infolist():
             _look_for_entities(archive, part)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         if "password" in str(error) or "encrypted" in str(error):
             raise Unreadable("is a ZIP file with a password: unpack it first") from None
         raise Unreadable("is a damaged workbook: open it, save it again, and import that") from None

@@ -16,8 +16,9 @@ from proxy.config.mistakes import Unfit, meant, shown
 from proxy.login.names import Name, parse
 
 _WIDTHLESS: Final = dict.fromkeys(
-    [0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF]
+    [0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are no spaces
 _DEFUSED = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 
@@ -53,11 +54,12 @@ def defused(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """A name, or a title: plain spaces, one between words, none around them."""
+    """A name, or a title: plain spaces, one between words, none around them; no control characters, which would play
+    tricks on whoever's terminal shows it."""
     plain = undefused(text)
     if not plain.isascii():
         plain = unicodedata.normalize("NFC", plain).translate(_WIDTHLESS)
-    return " ".join(plain.split())
+    return " ".join(_CONTROL.sub("", plain).split())
 
 
 def _compact(text: str) -> str:
@@ -177,7 +179,7 @@ def person(text: str) -> str:
     plain = words(text)
     if len(plain) > _LONGEST:
         raise Unfit(f"{shown(plain)} has more than {_LONGEST} characters")
-    return "".join(c for c in plain if c.isprintable())
+    return plain
 
 
 def full_name(surname: str, given: str) -> str:
@@ -191,8 +193,8 @@ def full_name(surname: str, given: str) -> str:
 def login(text: str) -> str:
     """A name at the legacy server. Raises Unfit."""
     plain = words(text)
-    if len(plain) > _LONGEST or not plain.isprintable():
-        raise Unfit(f"{shown(plain)} is no login: it is too long, or has control characters")
+    if len(plain) > _LONGEST:
+        raise Unfit(f"{shown(plain)} is no login: it has more than {_LONGEST} characters")
     return plain
 
 

@@ -27,6 +27,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from proxy.admin.spreadsheet.packed import checked
 from proxy.admin.spreadsheet.table import MOST_COLUMNS, MOST_ROWS, Row, Table, Unreadable
+from proxy.config.mistakes import printable
 
 _LAST_ROW: Final = 1_048_576  # of any sheet
 _MERGED_MOST: Final = 1_000_000  # cells
@@ -36,13 +37,13 @@ _SPECIAL = re.compile(rb"hidden=|mergeCell |<(?:\w+:)?f[ />]")
 
 # What openpyxl raises over files that are not as they should be.
 _DAMAGE: Final = (
-    KeyError,
+    LookupError,
     ValueError,
     TypeError,
-    IndexError,
     AttributeError,
     OverflowError,
     EOFError,
+    OSError,
     ParseError,
     expat.ExpatError,
     InvalidFileException,
@@ -83,7 +84,7 @@ def tables(data: bytes, wanted: Collection[str] = ()) -> list[Table]:
 
 
 def _named(names: Collection[str]) -> str:
-    some = ", ".join(f'"{name}"' for name in islice(names, 10))
+    some = ", ".join(f'"{printable(name)}"' for name in islice(names, 10))
     return some if len(names) <= 10 else f"{some} and {len(names) - 10} more"
 
 
@@ -98,7 +99,8 @@ def _table(sheet: Any, archive: zipfile.ZipFile) -> Table | None:
     first = next(rows, None)
     if first is None:
         return None
-    table = Table(_again(first, rows), f'XLSX, sheet "{sheet.title}"', sheet.title)
+    title = printable(sheet.title)
+    table = Table(_again(first, rows), f'XLSX, sheet "{title}"', title)
     if special.hidden:
         n = len(special.hidden)
         table.remarks.append(
@@ -130,7 +132,10 @@ def _rows(sheet: Any, special: _Special) -> Iterator[Row]:
             return
         for values in batch:
             number += 1
-            row = _row(number, values[:MOST_COLUMNS], special, above)
+            try:
+                row = _row(number, values[:MOST_COLUMNS], special, above)
+            except _DAMAGE:  # styles that a cell has and the workbook has not
+                raise Unreadable(_DAMAGED) from None
             if not any(row.cells) and not row.odd:
                 continue
             filled += 1

@@ -179,6 +179,12 @@ CASES = (
         ("zhang@123.com 张 伟", "li@123.com 李娜"),
     ),
     Case(
+        "tricks on a terminal, and characters of private use",
+        csv("邮箱,姓名,部门,\x1b]0;x\x07备注\na@123.com,\x1b[31m张\ue863,\x1b[2J研发\n"),
+        ("a@123.com [31m张\ue863 [2J研发",),
+        ("ignored, because not known here: ]0;x备注",),
+    ),
+    Case(
         "names before addresses",
         csv('email\n"""Zhang, Wei"" <zhang@123.com>"\nmailto:li@123.com\n'),
         ("zhang@123.com", "li@123.com"),
