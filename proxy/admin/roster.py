@@ -8,7 +8,8 @@ all. And exporting what `read` reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -91,9 +92,20 @@ def _with_accounts(
     if not understood:
         raise Unreadable(_no_accounts(tables))
     if len(understood) > 1 and not all_of_them:
-        named = ", ".join(f'"{table.sheet}"' for table, *_ in understood[:10])
+        named = _sheets(table for table, *_ in understood)
         raise Unreadable(f"several sheets have accounts: {named}; say with --sheet which, once for each")
+    known = [table.sheet for table, *_ in understood]
+    without = [table for table in tables if table.sheet not in known]
+    if without and all_of_them:
+        raise Unreadable(f"no column of accounts was found in {_sheets(without)}")
+    if without:
+        understood[0][0].remarks.append(f"not read, because no column of accounts was found: {_sheets(without)}")
     return understood
+
+
+def _sheets(tables: Iterable[Table]) -> str:
+    """The first ten, in words."""
+    return ", ".join(f'the sheet "{table.sheet}"' for table in islice(tables, 10))
 
 
 def _no_accounts(tables: Sequence[Table]) -> str:

@@ -72,8 +72,11 @@ def _several(book: Workbook) -> None:
     sheet = book.create_sheet("分公司")
     for row in (HEAD, ("wang@123.com", "王芳", "分公司")):
         sheet.append(row)
-    notes = book.create_sheet("说明")
-    notes.append(("填写说明", "请勿修改"))
+    _notes(book)
+
+
+def _notes(book: Workbook) -> None:
+    book.create_sheet("说明").append(("填写说明", "请勿修改"))
 
 
 def _merged(book: Workbook) -> None:
@@ -383,7 +386,11 @@ CASES = (
         PEOPLE,
         ("1 row is hidden", "not read, because hidden"),
     ),
-    Case("xlsx: several sheets", xlsx(*ROWS, fill=_several), wrong=('several sheets have accounts: "员工", "分公司"',)),
+    Case(
+        "xlsx: several sheets",
+        xlsx(*ROWS, fill=_several),
+        wrong=('several sheets have accounts: the sheet "员工", the sheet "分公司"',),
+    ),
     Case(
         "xlsx: one of several",
         xlsx(*ROWS, fill=_several),
@@ -395,6 +402,18 @@ CASES = (
         xlsx(*ROWS, fill=_several),
         (*PEOPLE, "wang@123.com 王芳 分公司"),
         options={"sheets": ("员工", "分公司")},
+    ),
+    Case(
+        "xlsx: a sheet without accounts beside the list",
+        xlsx(*ROWS, fill=_notes),
+        PEOPLE,
+        ('titles in sheet "员工", row 1', 'not read, because no column of accounts was found: the sheet "说明"'),
+    ),
+    Case(
+        "xlsx: a sheet without accounts, as told",
+        xlsx(*ROWS, fill=_notes),
+        wrong=('no column of accounts was found in the sheet "说明"',),
+        options={"sheets": ("员工", "说明")},
     ),
     Case("xlsx: no such sheet", xlsx(*ROWS), wrong=('has no sheet "x"; there are "员工"',), options={"sheets": ("x",)}),
     Case(
