@@ -63,7 +63,7 @@ class Account:
     password_state: PasswordState
     full_name: str = ""
     department: str = ""  # a path: "Sales/North"
-    quota: int | None = None  # octets; None: the domain's
+    quota: int | None = None  # octets; 0: no limit; None: the domain's
     legacy_login: str = ""  # its name at the legacy server; "": by the domain's form
     enrolled: int | None = None  # when an administrator's list of accounts last had it
 
@@ -117,6 +117,18 @@ _PAUSED = Prepared(
     .limit(1)
 )
 
+_QUOTA = Prepared(
+    select(accounts.c.quota).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
+)
+_LEGACY_LOGIN = Prepared(
+    select(accounts.c.legacy_login).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
+)
+_OWNER = Prepared(
+    select(accounts.c.local, accounts.c.domain)
+    .join(schema.aliases, schema.aliases.c.account_id == accounts.c.id)
+    .where(schema.aliases.c.domain == bindparam("d"), schema.aliases.c.local == bindparam("l"))
+)
+
 _LOGGED_IN = update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now"))
 
 
@@ -166,6 +178,37 @@ class Accounts:
     def find(self, local: str, domain: str) -> Account | None:
         row = self._database.first(_LOOK_UP, {"d": domain, "l": local})
         return None if row is None else account_of(dict(zip(Account.__slots__, row, strict=True)))
+
+    def known_as(self, local: str, domain: str) -> Account | None:
+        """The account of that name, or the one whose alias it is."""
+        found = self.find(local, domain)
+        if found is None and (owner := self.owner(local, domain)) is not None:
+            found = self.find(*owner)
+        return found
+
+    def owner(self, local: str, domain: str) -> tuple[str, str] | None:
+        """The local part and the domain of the account whose alias this is; None where it is nobody's, or an account's
+        own name."""
+        named = {"d": domain, "l": local}
+        row = self._database.first(_OWNER, named)
+        return None if row is None or self._database.first(_LOOK_UP, named) is not None else (row[0], row[1])
+
+    def legacy_login(self, local: str, domain: str) -> str:
+        """What the account is called at the legacy server; "": as all of its domain are."""
+        row = self._database.first(_LEGACY_LOGIN, {"d": domain, "l": local})
+        return "" if row is None else str(row[0])
+
+    def legacy_logins(self) -> list[tuple[str, str, str]]:
+        """Local part, domain, and login of each account that is called otherwise there than its domain's are."""
+        statement = select(accounts.c.local, accounts.c.domain, accounts.c.legacy_login)
+        with self._database.read() as connection:
+            rows = connection.execute(statement.where(accounts.c.legacy_login != "")).all()
+        return [(row.local, row.domain, row.legacy_login) for row in rows]
+
+    def quota(self, local: str, domain: str) -> int | None:
+        """The account's own, in octets; 0: no limit; None: its domain's."""
+        row = self._database.first(_QUOTA, {"d": domain, "l": local})
+        return None if row is None or row[0] is None else int(row[0])
 
     def is_paused(self, local: str, domain: str) -> bool:
         """Does an administrator want the legacy server left alone, for this account or its domain?"""
@@ -235,8 +278,19 @@ class Accounts:
         }
 
     def password_given(self, account_id: int, sealed: bytes) -> None:
-        """An administrator says that this is the password at the legacy server. It is tried with the next move."""
-        self._change(account_id, sealed_password=sealed, password_state=PasswordState.UNTRIED)
+        """An administrator says that this is the password at the legacy server. It is tried with the next move, which
+        is due at once where the one before was refused for its password. A final account keeps none (invariant 9)."""
+        refused = accounts.c.password_state == PasswordState.REJECTED.value
+        begun = accounts.c.state.in_([State.MOVING.value, State.MOVED.value])
+        values = {
+            "sealed_password": sealed,
+            "password_state": PasswordState.UNTRIED,
+            "reason": case((refused, ""), else_=accounts.c.reason),
+            "due": case((refused & begun, self._now()), else_=accounts.c.due),
+        }
+        wanted = (accounts.c.id == account_id, accounts.c.state != State.FINAL.value)
+        with self._database.write() as connection:
+            connection.execute(update(accounts).where(*wanted).values(**values))
 
     def password_rejected(self, account_id: int, reason: str) -> None:
         """The legacy server does not take the sealed password: nothing happens in the background until it takes

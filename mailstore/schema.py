@@ -59,7 +59,7 @@ accounts = Table(
     Column("password_state", String(8), nullable=False, server_default="known"),  # known | untried | rejected
     Column("full_name", Text, nullable=False, server_default=""),
     Column("department", Text, nullable=False, server_default=""),  # a path: "Sales/North"
-    Column("quota", BigInteger),  # octets; NULL: the domain's
+    Column("quota", BigInteger),  # octets; 0: no limit; NULL: the domain's
     Column("legacy_login", Text, nullable=False, server_default=""),  # its name there; "": by the domain's form
     Column("enrolled", BigInteger),  # when an administrator's list of accounts last had it; NULL: none ever did
     UniqueConstraint("domain", "local", name="accounts_name"),

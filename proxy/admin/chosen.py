@@ -23,9 +23,9 @@ class Chosen:
     domains: list[str] = field(default_factory=list)
 
     def named(self, accounts: Accounts) -> Iterator[tuple[Name, Account | None]]:
-        """The accounts that were named one by one; None where nobody of that name is known here."""
+        """The accounts that were named one by one, by their names or aliases; None where nobody is known so here."""
         for name in self.names:
-            yield name, accounts.find(name.local, name.domain)
+            yield name, accounts.known_as(name.local, name.domain)
 
     def of_domains(self, accounts: Accounts) -> Iterator[Account]:
         """All accounts of the domains that were named."""

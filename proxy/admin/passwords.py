@@ -14,7 +14,7 @@ from typing import Final
 
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.errors import SecretUnreadable
-from mailstore.secrets import Sealer
+from mailstore.secrets import Sealer, hash_password
 from proxy.admin.chosen import NotServed, account_name
 from proxy.config import Config
 from proxy.login.names import Name
@@ -97,3 +97,13 @@ def known(account: Account, sealer: Sealer) -> bool:
     except SecretUnreadable:
         return False
     return True
+
+
+def give(accounts: Accounts, sealer: Sealer, account: Account, password: Secret) -> str:
+    """Set one account's password: a final account's here, any other's as the one at the legacy server. What that means,
+    for the administrator. Raises MailstoreError."""
+    if account.state is State.FINAL:
+        accounts.password_hashed(account.id, hash_password(password.reveal()))
+        return "this is its password here from now on"
+    accounts.password_given(account.id, sealer.seal(account.name, password.reveal()))
+    return f"tried at the legacy server with its next move: mailferry migrate {account.name}"

@@ -30,7 +30,9 @@ async def compare(
     """By name. `daemon`: is one at work, whose logins come first? `connections`: the administrator's own number."""
     threads = Threads(THREADS, reactor.callFromThread)
     try:
-        around = Surroundings(how, LegacyDoor(config, reactor), reactor, threads.run, daemon)
+        logins = {(account.local, account.domain): account.legacy_login for account in accounts}
+        door = LegacyDoor(config, reactor, logins=lambda local, domain: logins.get((local, domain), ""))
+        around = Surroundings(how, door, reactor, threads.run, daemon)
         domains = {account.domain for account in accounts}
         most = {name: connections_for(config.domains[name], connections, daemon=daemon) for name in domains}
         return await Run(config, passwords, around, told, connections=most).run(accounts)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Any, Self
 
 
 class NotFiled(Exception):
@@ -23,16 +23,20 @@ class Filing:
     """A context: what was written is there when the block has ended well, and nothing is there when not. All of it
     raises NotFiled."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, octets: bool = False) -> None:
+        """Of text in UTF-8, or of octets."""
         self._name = name
         self._target = Path(name)
         with self._failures():
             if self._target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._passing = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}")
-            self._file = self._passing.open("x", encoding="utf-8", newline="")
+            self._file: IO[Any] = (
+                self._passing.open("xb") if octets else self._passing.open("x", encoding="utf-8", newline="")
+            )
 
-    def write(self, text: str) -> None:
+    def write(self, text: str | bytes) -> None:
+        """As the file was opened for."""
         with self._failures():
             self._file.write(text)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import click
 
+from proxy.cli.accounts import accounts
 from proxy.cli.admin import admin
 from proxy.cli.check import check
 from proxy.cli.demo import demo
 from proxy.cli.discover import discover
 from proxy.cli.dns import dns
 from proxy.cli.finalize import finalize, unfinalize
+from proxy.cli.init import init
 from proxy.cli.migrate import migrate, retry
 from proxy.cli.notify import notify
 from proxy.cli.options import config_option
@@ -33,8 +35,8 @@ def main() -> None:
 
 
 for command in (
-    *(serve, check, discover, probe, dns, notify, status, migrate, pause, resume, retry, verify, finalize, unfinalize),
-    *(admin, demo),
+    *(init, serve, check, accounts, discover, probe, dns, notify, status, migrate, pause, resume, retry, verify),
+    *(finalize, unfinalize, admin, demo),
 ):
     main.add_command(command)
 

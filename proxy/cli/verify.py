@@ -167,7 +167,7 @@ def _meant(config: Config, named: Sequence[str], accounts: Any) -> list[Account]
             unknown.append(f'"{spelled}" is not served here{meant(spelled.lower(), config.domains)}')
         elif not at:
             found.update((account.name, account) for account in accounts.list(domain))
-        elif (account := accounts.find(local.lower(), domain)) is not None:
+        elif (account := accounts.known_as(local.lower(), domain)) is not None:
             found[account.name] = account
         else:
             unknown.append(f'"{name}" is not known here: nobody has logged in by that name')

@@ -62,8 +62,8 @@ class Moving:
             watcher=self._watcher,
             report=log.warning,
         )
-        self.homes.furnish = Furnishing(config)
-        self.door = LegacyDoor(config, reactor, log.warning)
+        self.homes.furnish = Furnishing(config, self.accounts.quota)
+        self.door = LegacyDoor(config, reactor, log.warning, self.accounts.legacy_login)
         self._scribe = Scribe(reactor, log.warning)
         self._sampling = Sampling(database, reactor, self.threads.run, log)
         self.mover = Mover(

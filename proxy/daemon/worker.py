@@ -17,7 +17,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from mailstore.database import MailboxEngine
+from mailstore.accounts import Accounts
+from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.errors import MailstoreError
 from proxy.config import Config, parse
 from proxy.daemon import logs, process
 from proxy.daemon.channel import Channel, Message, octets_of
@@ -38,7 +40,7 @@ class Worker:
     """One worker, once it knows the configuration."""
 
     def __init__(self, config: Config, channel: Channel, connections: socket.socket, reactor: Any, log: Any) -> None:
-        """Raises OSError, ValueError (certificate)."""
+        """Raises MailstoreError, OSError, ValueError (certificate)."""
         self._log = log
         self._threads = Threads(THREADS, reactor.callFromThread)
         self._watcher = DirectoryWatcher(reactor)
@@ -50,7 +52,8 @@ class Worker:
             watcher=self._watcher,
             report=log.warning,
         )
-        self._homes.furnish = Furnishing(config)
+        self._database = AccountsDatabase(config.accounts_file)
+        self._homes.furnish = Furnishing(config, Accounts(self._database).quota)
         self.gate = DistantGate(channel, self._homes, log)
         self._serving = Serving(
             config,
@@ -70,6 +73,7 @@ class Worker:
         await self._homes.closed()
         self._watcher.close()
         self._threads.stop()
+        self._database.close()
 
 
 class _Life:
@@ -99,7 +103,7 @@ class _Life:
         config = parse(octets_of(message["data"]), message["source"], Path(message["directory"]))
         try:
             self._worker = Worker(config, self._channel, self._connections, self._reactor, self._log)
-        except (OSError, ValueError) as error:
+        except (MailstoreError, OSError, ValueError) as error:
             self._log.error("cannot start", reason=str(error))
             self._end()
             return

@@ -6,7 +6,7 @@ folder for the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -33,17 +33,28 @@ NAMES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-class Furnishing:
-    """By the account's domain. Called with each home that is opened, in the thread that opened it."""
+Quota = Callable[[str, str], int | None]  # `Accounts.quota`
 
-    def __init__(self, config: Config) -> None:
+
+def _as_the_domain(_local: str, _domain: str) -> None:
+    """No account has a quota of its own."""
+
+
+class Furnishing:
+    """By the account's domain, and by its own quota. Called with each home that is opened, in the thread that opened
+    it."""
+
+    def __init__(self, config: Config, quota: Quota = _as_the_domain) -> None:
         self._domains = config.domains
+        self._quota = quota
 
     def __call__(self, account: str, home: MailHome) -> None:
-        """A domain that is not served any more changes nothing."""
-        domain = self._domains.get(account.rpartition("@")[2])
+        """A domain that is not served any more changes nothing. Raises StorageFailed."""
+        local, _, name = account.rpartition("@")
+        domain = self._domains.get(name)
         if domain is None:
             return
-        home.limits = Limits(domain.quota, domain.quota_messages)
+        own = self._quota(local, name)
+        home.limits = Limits(domain.quota if own is None else own or None, domain.quota_messages)
         with suppress(StorageFailed):  # a full disk keeps nobody from the mail that is there; the next opening tries
             home.make_special_folders(NAMES[domain.folders])

@@ -19,6 +19,9 @@ A check or a move that has begun goes on when the client that caused it leaves; 
 so that those who come and go do not queue up before those who wait. Nobody is held for longer than `hold_limit`,
 whatever for, and who needs no legacy server waits for none. While an administrator has paused an account or its
 domain, the legacy server is not asked: who needs it is told to come back later, and the others are let in as usual.
+
+An account's aliases, and what it is called at the legacy server, are as good as its name here (`known_as`). To the
+legacy server it has the one name that it has there.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from proxy.config import Config
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
 from proxy.login import reasons
 from proxy.login.homes import Homes
+from proxy.login.known_as import KnownAs
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.names import Name, parse
@@ -82,6 +86,7 @@ class LoginGate:
         self._in_thread = in_thread
         self._log = log
         self._throttle = Throttle(reactor.seconds)
+        self._known_as = KnownAs(accounts, frozenset(config.domains), reactor, in_thread)
         mover.rejected = self._throttle.changed
         self._notes = notes or LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log, together=0.0)
         self._nobody = secrets.hash_password(b"nobody")  # what an unknown user's password is held against
@@ -102,6 +107,7 @@ class LoginGate:
         """Let somebody in whose home will be opened elsewhere. Raises LoginRefused."""
         name = parse(credentials.username, self._served)
         try:
+            name = await self._whose(credentials.username, name)
             if name is None:
                 await self._refuse_nobody(credentials.password)
             account = await self._enter_in_time(name, credentials.password, hold)
@@ -124,6 +130,13 @@ class LoginGate:
             raise
         await self._notes.note(account)
         return account
+
+    async def _whose(self, username: bytes, name: Name | None) -> Name | None:
+        """The account's name where another one of its was written. Raises LoginRefused."""
+        try:
+            return await self._known_as.account(username, name)
+        except MailstoreError as error:
+            raise self._broken(str(name), error, self._config.state) from error
 
     async def _enter_in_time(self, name: Name, password: Secret, hold: Hold) -> Account:
         entering = Deferred.fromCoroutine(self._enter(name, password, hold))

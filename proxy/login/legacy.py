@@ -45,6 +45,7 @@ LINGERS: Final = 60.0  # seconds for which a server may hold a mailbox after our
 IN_USE_PAUSE: Final = 2.0  # … and between two looks whether it still does
 USUAL_DELAY: Final = 30  # seconds between logins of one account, where a server wants some and does not say how many
 OWN_TROUBLE: Final = 600.0  # seconds in which an account that is turned away says it of the host only once
+Logins = Callable[[str, str], str]  # `Accounts.legacy_login`
 LONGEST_WAIT: Final = 16.0  # seconds until an account that was turned away several times is tried again
 _MOST: Final = 1_000  # accounts that are remembered
 
@@ -190,14 +191,25 @@ class LegacyServer:
         self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
 
 
+def _by_the_form(_local: str, _domain: str) -> str:
+    """No account has a name of its own at its legacy server."""
+    return ""
+
+
 class LegacyDoor:
     """All of them. `reactor` is Twisted's."""
 
     def __init__(
-        self, config: Config, reactor: Any, report: Callable[..., Any] = lambda _event, **_fields: None
+        self,
+        config: Config,
+        reactor: Any,
+        report: Callable[..., Any] = lambda _event, **_fields: None,
+        logins: Logins = _by_the_form,
     ) -> None:
-        """`report` takes a warning for the log."""
+        """`report` takes a warning for the log. `logins` tells what an account is called at its legacy server where
+        that is not by its domain's form."""
         self._reactor = reactor
+        self._logins = logins
         self._entering: set[Deferred[Connection]] = set()  # those on their way in
         sharing: dict[tuple[str, int], list[Domain]] = {}
         for domain in config.domains.values():
@@ -212,15 +224,17 @@ class LegacyDoor:
 
     async def open(self, name: Name, password: Secret, errand: Errand | None = None) -> Source:
         """A connection logged in as this account, on an errand; a user waits for it if not said. Waits for a free
-        place. Raises LegacyError, as it came, or HostBusy to whom no user waits for."""
+        place. Raises LegacyError, as it came, or HostBusy to whom no user waits for; and MailstoreError."""
         server = self._servers[name.domain]
+        own = self._logins(name.local, name.domain)
+        user = (own or server.login_name(name.local, name.domain)).encode()
         errand = errand or Errand(name.domain, Urgency.HELD)
         asked = self._reactor.seconds()
         until = 0.0  # how long it is tried again
         tries = 0
         reported = False  # is it in the log what the trouble was?
         while True:
-            attempt = _Attempt(server, name, errand, asked, tries)
+            attempt = _Attempt(server, name, user, errand, asked, tries)
             try:
                 return await self._attempt(attempt, password)
             except LegacyError as error:
@@ -245,8 +259,7 @@ class LegacyDoor:
             if schedule.stopped:
                 raise LegacyUnreachable("the daemon is stopping") from None
             raise
-        user = server.login_name(name.local, name.domain).encode()
-        entering = Deferred.fromCoroutine(self._enter(attempt, place, user, password))
+        entering = Deferred.fromCoroutine(self._enter(attempt, place, password))
         self._entering.add(entering)
         try:
             connection = await entering
@@ -270,15 +283,15 @@ class LegacyDoor:
             server.host.left(name)
             place.release()
 
-        return server.speech.source(connection, left, user, password)
+        return server.speech.source(connection, left, attempt.user, password)
 
-    async def _enter(self, attempt: _Attempt, place: Place, user: bytes, password: Secret) -> Connection:
+    async def _enter(self, attempt: _Attempt, place: Place, password: Secret) -> Connection:
         server = attempt.server
         connection = await self._connect(server, place, attempt.asked)
         attempt.greeted = attempt.name
         server.host.learn(connection)
         try:
-            await server.speech.login(connection, user, password)
+            await server.speech.login(connection, attempt.user, password)
         except BaseException:
             connection.abort()
             raise
@@ -345,9 +358,10 @@ class LegacyDoor:
 class _Attempt:
     """One attempt to get in."""
 
-    def __init__(self, server: LegacyServer, name: Name, errand: Errand, asked: float, tries: int) -> None:
+    def __init__(self, server: LegacyServer, name: Name, user: bytes, errand: Errand, asked: float, tries: int) -> None:
         self.server = server
         self.name = name
+        self.user = user  # what it is called there
         self.errand = errand
         self.asked = asked  # since when it is waited for
         self.tries = tries  # before this one

@@ -57,6 +57,16 @@ def test_folders_in_the_users_language_subscribed(home: MailHome) -> None:
     assert home.limits == Limits(3 * 512 * 1024**2, None)
 
 
+def test_an_account_s_own_quota_counts_before_its_domain_s(home: MailHome) -> None:
+    own = {"small": 1024, "free": 0}
+    furnish = Furnishing(parse(CONFIG.encode()), lambda local, _domain: own.get(local))
+    for name, octets in (("small", 1024), ("free", None), ("user", 3 * 512 * 1024**2)):
+        furnish(f"{name}@123.com", home)
+        assert home.limits == Limits(octets, None)
+    furnish("small@en.com", home)
+    assert home.limits == Limits(1024, None)
+
+
 def test_in_english_where_nothing_is_said(home: MailHome) -> None:
     furnish("user@en.com", home)
     assert set(shown(home)) == {"INBOX", "Sent", "Drafts", "Trash", "Junk", "Archive"}

@@ -91,6 +91,15 @@ class LegacyDoorTest(DoorCase):
         self.assertEqual((self.settings.host, self.settings.port, self.settings.tls), ("pop.old.123.com", 1110, "none"))
         self.assertEqual(self.connections[0].user, b"user%123.com")
 
+    def test_an_account_may_be_called_otherwise_there(self) -> None:
+        called = {("user", "123.com"): "CORP\\w.zhang"}
+        door = LegacyDoor(
+            config.parse(CONFIG), self.clock, logins=lambda local, domain: called.get((local, domain), "")
+        )
+        for name in (USER, Name("li", "123.com")):
+            Deferred.fromCoroutine(door.open(name, Secret(b"secret")))
+        self.assertEqual([made.user for made in self.connections], [b"CORP\\w.zhang", b"li%123.com"])
+
     def test_a_slot_is_held_until_the_source_is_left(self) -> None:
         opening = self.open()
         self.connections[0].login_result.callback(None)
