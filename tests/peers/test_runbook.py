@@ -88,6 +88,10 @@ def open_the_domain(move: Move) -> None:
         *("--listed", "--contact", "IT, 8001", "--state", move.root / "state"),
     )
     assert ran.lines[0] == f"{move.config} is written, and right as far as it can be seen from here."
+    steps = [line.split()[1] for line in ran.lines if line.startswith("  mailferry ")]
+    assert steps == ["check", "accounts", "notify", "dns", "probe", "migrate", "verify", "serve"], (
+        "in this order, below"
+    )
     for name, port in USUAL.items():  # this machine has other servers, and one more address for this one
         move.edit(f'{name} = ["tcp:{port}"]', f'{name} = ["tcp:{free_port()}:interface={move.address}"]')
     move.edit("\n[listen]", f'workers = 1\nresolvers = ["{move.names.resolver.place}"]\n\n[listen]')
@@ -124,7 +128,7 @@ def tell_the_users(move: Move) -> None:
     assert "6 written to" in move.run(*notice, "--write", move.root / "notices").out
     assert len(list((move.root / "notices").glob("*.eml"))) == 6
     assert move.run(*notice, "--send", "--yes").lines[-1] == "6 sent, 0 refused, 0 not known, 0 not sent"
-    assert "  had it     6" in move.run(*notice, "--send", "--yes").lines
+    assert "  had it     6 (--again sends it once more)" in move.run(*notice, "--send", "--yes").lines
     assert move.relay.recipients == [f"{name}@123.com" for name in ("chen", "li", "test", "wang", "zhang", "zhao")]
 
 
@@ -189,6 +193,8 @@ def watch_and_help(move: Move) -> None:
     move.run("accounts", "passwd", "zhao@123.com", say="Zhao-1")
     lines = move.run("migrate", "--domain", "123.com").lines
     assert any(line.startswith("zhao@123.com  here  messages 6") for line in lines)
+    guess = move.run("accounts", "passwd", "zhao@123.com", status=1, say="Zhao-2")
+    assert "the old server takes the password that is known here; nothing was changed" in guess.err
     assert move.run("status").lines[0].startswith("123.com  accounts 6  waiting 1  moving 0  moved 5")
     domain = move.run("status", "--json").json["domains"]["123.com"]
     assert (domain["moved"], domain["messages"]) == (5, 42)
@@ -207,6 +213,7 @@ def remind_who_is_missing(move: Move) -> None:
     ran = move.run("notify", "123.com", "--reminder", "--date", DAY, "--send", "--yes")
     assert ran.lines[-1] == "3 sent, 0 refused, 0 not known, 0 not sent"
     assert move.relay.recipients[had:] == ["chen@123.com", "test@123.com", "zhao@123.com"]
+    assert any("--since 7d" in line for line in move.run("notify", "123.com", "--reminder").lines), "how to do it again"
 
 
 def finish(move: Move) -> None:

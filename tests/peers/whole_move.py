@@ -1,5 +1,5 @@
-"""A company that is about to move, for the runbook: an old Dovecot, real name servers, a relay, an administrator who has
-`mailferry` and an editor, and users whose programs find by DNS where to go."""
+"""A company that is about to move, for the runbook: an old Dovecot, real name servers and a relay; an administrator who
+has `mailferry` and an editor; and users whose programs find by DNS where to go."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from mailstore.accounts import State
 from mailstore.overview import Sort, Wanted
 from mailstore.samples import Sample
 from proxy.admin.advice import Action
-from proxy.admin.helping import Help, Hindrance, NotSet
+from proxy.admin.helping import Help, Hindrance
+from proxy.admin.passwords import NotSet
 from proxy.web.console.attempts import OF_A_NAME, OF_AN_ADDRESS, SPAN, Attempts
 from proxy.web.console.curve import HEIGHT, ROWS, WIDTH, curve
 from proxy.web.console.filters import STATES, Listing, listing_of
