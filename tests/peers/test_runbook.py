@@ -122,7 +122,6 @@ def tell_the_users(move: Move) -> None:
     assert "[notices]" in move.run(*notice, "--send", "--yes", status=1).err, "says what to add"
     added = f'\n[notices]\nsender = "IT help desk <it@123.com>"\nrelay = "{move.relay.address}"\n'
     move.config.write_text(move.config.read_text() + added)
-    assert "  to send    6" in move.run(*notice).lines
     preview = move.run(*notice, "--preview", "li@123.com").out
     assert "李娜，您好！" in preview and "IT, 8001" in preview
     assert "6 written to" in move.run(*notice, "--write", move.root / "notices").out
@@ -178,7 +177,6 @@ def change_dns(move: Move) -> None:
     move.paste(snippet)
     lines = dns(move, "--watch", "--every", 1)
     assert any("all 12 records are as they should be" in line for line in lines)
-    assert dns(move)[0].endswith("all 12 records are as they should be")
 
 
 def users_log_in(move: Move) -> None:

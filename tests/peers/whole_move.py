@@ -172,7 +172,7 @@ class Move:
         with (self.root / "log").open("ab") as log:
             command = [sys.executable, "-m", "proxy.cli.main", "serve"]
             self._daemon = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=self._environment)
-        for _ in range(1000):
+        for _ in range(3000):
             if b'"listening"' in (self.root / "log").read_bytes() or self._daemon.poll() is not None:
                 break
             select_nothing(0.02)
@@ -196,7 +196,7 @@ class Move:
     # The users
 
     def place(self, service: str) -> tuple[str, int]:
-        """Where DNS sends mail programs (RFC 6186): `_imap._tcp`, or the portal by the host's name."""
+        """Where DNS sends programs: "_imap._tcp" and the like (RFC 6186), "_autodiscover._tcp" for the portal."""
         (answer,) = self.names.resolver.learn(f"{service}.123.com", "SRV").answer[0]
         assert isinstance(answer, SRV)
         (address,) = self.names.resolver.learn(answer.target.to_text(omit_final_dot=True)).answer[0]
