@@ -3,6 +3,7 @@
 In a checkout they are read where they are; an installed package has them beside this one (`pyproject.toml`). Markdown
 becomes HTML once; what is HTML in it is shown as text. Headings have the anchors that GitHub gives them, so that links
 from step to step lead there; of links to other parts of the files, which are not shown, the words alone are left.
+Below the page's own heading the steps are the next level.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def rendered(text: str) -> Markup:
     tokens = markdown.parse(found[1] if found else text)
     anchors = set(_anchored(tokens))
     for token in tokens:
+        if found and token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{int(token.tag[1]) - 1}"
         token.children = token.children and list(_linked(token.children, anchors))
     html = markdown.renderer.render(tokens, markdown.options, {})
     return Markup(_STYLE.sub("", html))  # noqa: S704 - made of our own file, and escaped

@@ -348,7 +348,7 @@ def test_the_runbook_is_shown_in_the_language_that_is_chosen(
 ) -> None:
     page = admin.get(f"/console/runbook/{language}")
     assert step in page.words and f'href="/console/runbook/{other}"' in page.text
-    numbers = re.findall(r"<h3[^>]*>(\d)\. ", page.text)
+    numbers = re.findall(r"<h2[^>]*>(\d)\. ", page.text)
     assert numbers == list("12345678")
 
 

@@ -102,7 +102,7 @@ def test_links_on_the_page_lead_to_its_headings(language: Language) -> None:
     html = runbook(language)
     assert html is not None
     targets = {unquote(target) for target in re.findall(r'href="([^"]*)"', html)}
-    headings = {f"#{anchor}" for anchor in re.findall(r'<h3 id="([^"]*)"', html)}
+    headings = {f"#{anchor}" for anchor in re.findall(r'<h2 id="([^"]*)"', html)}
     assert len(headings) == 9 and targets <= headings and len(targets) == 9
     assert "**" not in re.sub(r"<(pre|code)>.*?</\1>", "", html, flags=re.S), "every emphasis was understood"
 
