@@ -402,7 +402,7 @@ class WithAnOldServer(CompanyTestCase):
             staff.chmod(0o600)
             ran = await self.mailferry("accounts", "import", str(staff))
             self.assertEqual((ran.status, ran.err), (0, ""))
-            ran = await self.mailferry("migrate", "--all")
+            ran = await self.mailferry("migrate", "--all", "--force")
             self.assertEqual((ran.status, ran.lines[-1]), (0, "2 of 2 accounts are here"))
             self.assertEqual(self.accounts()["zhang@123.com"].messages_done, 2)
             ran = await self.mailferry("verify", "zhang@123.com", "--full")
