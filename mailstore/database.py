@@ -35,6 +35,7 @@ from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
 
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one
 BEGIN_WRITE = "BEGIN IMMEDIATE"
+BUSY_PAUSE = 0.01
 SCRUB_TRIES = 3
 
 # How much a brief operation may take on: a few milliseconds each.
@@ -47,10 +48,23 @@ _opening: ContextVar[Path] = ContextVar("_opening")
 
 def _prepare(connection: sqlite3.Connection, _record: object = None) -> None:
     connection.isolation_level = None  # transactions are begun here, not guessed by the driver
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
+    _write_ahead(connection)
+    connection.execute("PRAGMA synchronous=FULL").close()
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Give the database its log. Where several open a new file at the same moment SQLite may refuse that to one of them
+    at once, since two that waited for each other would wait for ever."""
+    until = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(BUSY_PAUSE)
+        else:
+            return
 
 
 def _overwrite(connection: sqlite3.Connection, _record: object = None) -> None:

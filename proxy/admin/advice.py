@@ -144,7 +144,7 @@ _ALL: Final = (
         Kind.DISK_FULL,
         Action.RETRY,
         ("The disk here is full, or its owner's quota is", "本机磁盘已满，或配额已用完"),
-        ("make room on that disk; nothing is lost, and the move goes on", "请腾出磁盘空间；邮件不会丢失，搬迁会继续"),
+        ("make room on that disk; nothing is lost, and the move goes on", "请腾出磁盘空间；邮件不会丢失，迁移会继续"),
     ),
     _advice(
         Kind.DAMAGED,
@@ -262,7 +262,7 @@ _ALL: Final = (
         Action.NONE,
         (
             "The old mailbox is empty now, and was not before; what came over is kept",
-            "旧邮箱现在是空的，而以前不是；已搬来的邮件都保留着",
+            "旧邮箱现在是空的，而以前不是；已迁移的邮件都保留着",
         ),
         (
             "find out who emptied it there: a program that fetches and deletes, or the old server's clean-up",
@@ -284,7 +284,7 @@ _ALL: Final = (
     _advice(
         Kind.OTHER,
         Action.RETRY,
-        ("The last move did not get to its end, or there is something to know", "上次搬迁没有完成，或有需要留意的情况"),
+        ("The last move did not get to its end, or there is something to know", "上次迁移没有完成，或有需要留意的情况"),
         ("see the reason; try again when it is dealt with", "请看原因；处理后重试"),
     ),
     _advice(
@@ -292,7 +292,7 @@ _ALL: Final = (
         Action.PASSWORD,
         (
             "The user has never logged in here, so the old mailbox is not here",
-            "用户还没有在这里登录过，旧邮件还没有搬来",
+            "用户还没有在这里登录过，旧邮件还没有迁移过来",
         ),
         (
             "remind the user to log in once, or give the password that is right at the old server",

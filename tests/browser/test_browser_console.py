@@ -162,3 +162,20 @@ def test_without_javascript(company: Company, chromium: Chromium) -> None:
         assert re.fullmatch(r"accounts-[\d-]+\.csv", download.value.suggested_filename)
         page.get_by_role("button", name="Log out").click()
         expect(page.locator(".told")).to_have_text("You are logged out.")
+
+
+def test_the_runbook_in_both_languages(company: Company, chromium: Chromium) -> None:
+    with at_the_console(chromium, company) as page:
+        page.goto("/console/runbook")
+        chromium.shoot(page, "console-runbook")
+        page.get_by_role("link", name="中文", exact=True).last.click()
+        page.locator(".runbook").get_by_role("link", name="收尾，关闭旧服务器").click()
+        expect(page).to_have_url(re.compile("/console/runbook/zh#8-"))
+        expect(page.get_by_role("heading", name="8. 收尾")).to_be_in_viewport()
+        assert violations(page) == []
+    with at_the_console(chromium, company, language="zh-CN", phone=True, dark=True) as page:
+        page.goto("/console/runbook")
+        expect(page.get_by_role("heading", name="1. 开通域")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert violations(page) == []
+        chromium.shoot(page, "console-runbook-phone")

@@ -172,7 +172,7 @@ def test_each_refusal_for_now_has_its_words() -> None:
     gate = (REPOSITORY / "proxy" / "login" / "gate.py").read_text()
     login = (REPOSITORY / "proxy" / "imap" / "commands" / "login.py").read_text()
     said = re.findall(r'Refusal\.(?:UNAVAILABLE|IN_USE), "([^"]+)"', gate)
-    said += re.findall(r'(?:LATER|carried) = f?"([^"]+)"', gate)
+    said += re.findall(r'(?:LATER|carried|words) = f?"([^"]+)"', gate)
     said += re.findall(r'No\(b"([^"]+)", b"UNAVAILABLE"\)', login)
     assert len(said) >= 5
     known = re.findall(r"^        '([^']+)' +=>", (PLUGIN / "mailferry_reasons.php").read_text(), re.M)

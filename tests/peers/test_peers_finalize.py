@@ -69,7 +69,7 @@ def test_to_the_end_and_back(legacy: Dovecot, make_daemon: Callable[..., Daemon]
     passwords = tmp_path / "passwords.csv"
     passwords.write_text(f"finished2@123.com,{PASSWORD}\n")
     passwords.chmod(0o600)
-    assert mailferry(daemon, "migrate", "--passwords", passwords)[0] == 0
+    assert mailferry(daemon, "migrate", "--force", "--passwords", passwords)[0] == 0
     status, found = finalized(daemon)
     assert (status, found["totals"]["final"], found["totals"]["final_before"]) == (0, 2, 1)
     assert kept(legacy, "finished2") == files

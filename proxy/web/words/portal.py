@@ -161,19 +161,19 @@ ZH: Final = {
     "portal.no.wrong.do": "请使用原来邮箱的地址和密码，并注意大小写。如果刚在旧服务器上改过密码，请用新密码。",
     "portal.no.in_use": "您的旧邮箱正被其他程序占用",
     "portal.no.in_use.do": "旧服务器同一时间只允许一个程序收信。请关闭电脑和手机上的邮件程序，等几分钟再登录。邮件不会丢失。",
-    "portal.no.blocked": "这个帐号需要管理员处理",
+    "portal.no.blocked": "这个账号需要管理员处理",
     "portal.no.blocked.do": "您自己无法解决，请联系管理员。邮件不会丢失。",
     "portal.no.down": "旧邮件服务器没有响应",
     "portal.no.down.do": "因此无法核对您的密码。这不是您的问题，邮件也不会丢失。请过几分钟再试；如果一直这样，请联系管理员。",
     "portal.no.busy": "旧邮件服务器正忙",
     "portal.no.busy.do": "现在有很多邮箱正在迁移。请过几分钟再试，邮件不会丢失。",
-    "portal.no.not_possible": "旧邮件服务器不允许这个帐号登录",
+    "portal.no.not_possible": "旧邮件服务器不允许这个账号登录",
     "portal.no.not_possible.do": "这与您的密码无关，只有管理员能处理，请联系管理员。",
     "portal.no.paused": "管理员已暂停迁移",
     "portal.no.paused.do": "请稍后再试。旧邮件仍在原处，不会丢失。",
     "portal.no.too_many": "密码输错次数太多",
     "portal.no.too_many.do": (
-        "为避免您的帐号在旧服务器上被锁定，十分钟内不再向旧服务器核对密码。请趁这段时间确认正确的密码，"
+        "为避免您的账号在旧服务器上被锁定，十分钟内不再向旧服务器核对密码。请趁这段时间确认正确的密码，"
         "并检查您的邮件程序：可能有程序还在用旧密码。"
     ),
     "portal.no.held": "旧邮件仍在迁移",
@@ -194,7 +194,7 @@ ZH: Final = {
     "portal.again.do": "请退出，再用旧服务器上现在正确的密码登录一次，迁移就会继续。",
     "portal.waiting": "迁移还没有开始",
     "portal.waiting.do": "请退出后重新登录，迁移就会开始。",
-    "portal.blocked": "这个帐号需要管理员处理",
+    "portal.blocked": "这个账号需要管理员处理",
     "portal.blocked.do": "已迁移的邮件不受影响。请联系管理员。",
     "portal.said.moving": "旧邮件已迁移 {percent}%",
     "portal.said.here": "旧邮件已迁移完成，共 {count} 封",

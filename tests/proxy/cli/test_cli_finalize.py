@@ -48,7 +48,7 @@ class FinalizeCase(CompanyTestCase):
     async def moved(self, *names: str) -> None:
         """These accounts are here."""
         self.known(*names)
-        ran = await self.mailferry("migrate", "--all")
+        ran = await self.mailferry("migrate", "--all", "--force")
         self.assertEqual((ran.status, ran.err), (0, ""))
         self.note_sealed()
 

@@ -13,7 +13,6 @@ from click.testing import Result
 from rich.console import Console
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.proofs import Proofs
 from proxy import config
@@ -181,7 +180,7 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     database = AccountsDatabase(tmp_path / "state" / "accounts.db")
     proofs = Proofs(database, clock=lambda: 1_700_000_000)
     proofs.write("123.com", "li@123.com", json.dumps(settings_of(settings.domains["123.com"])), "{}")
-    found = report(sorted(settings.domains), Accounts(database), None, "troubled", {}, standings(settings, proofs))
+    found = report(sorted(settings.domains), database, None, None, standings=standings(settings, proofs))
     database.close()
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - record only
     with console.file:

@@ -78,7 +78,8 @@ def test_a_state_that_is_none(file: Path) -> None:
 
 def test_departments_as_lines_and_as_json(file: Path) -> None:
     lines = mailferry("status", "123.com", "--department", "Sales", "--config", file).stdout.splitlines()
-    assert lines[1:3] == [
+    assert lines[1] == "123.com is not proven: no account's whole move was verified yet"
+    assert lines[2:4] == [
         "123.com  Sales  accounts 2  waiting 1  moving 0  moved 1  final 0  blocked 0",
         "123.com    Sales/North  accounts 1  waiting 1  moving 0  moved 0  final 0  blocked 0",
     ]

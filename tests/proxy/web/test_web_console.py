@@ -341,3 +341,20 @@ def test_the_runbook(company: Company, admin: Visitor) -> None:
     assert "Watch and help" in admin.get("/console/runbook").words
     assert admin.get("/console/runbook/en").status == 200
     assert admin.get("/console/runbook/xx").status == admin.get("/console/runbook/..%2f..%2fx").status == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "step", "other"), [("en", "3. Notice to users", "zh"), ("zh", "3. 通知用户", "en")]
+)
+def test_the_runbook_is_shown_in_the_language_that_is_chosen(
+    admin: Visitor, language: str, step: str, other: str
+) -> None:
+    page = admin.get(f"/console/runbook/{language}")
+    assert step in page.words and f'href="/console/runbook/{other}"' in page.text
+    numbers = re.findall(r"<h2[^>]*>(\d)\. ", page.text)
+    assert numbers == list("12345678")
+
+
+def test_the_runbook_is_shown_in_the_visitor_s_language(company: Company) -> None:
+    page = administrator(company, language="zh").get("/console/runbook")
+    assert "1. 开通域" in page.words and '<article class="card runbook" lang="zh-Hans">' in page.text

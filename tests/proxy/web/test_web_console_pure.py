@@ -261,10 +261,10 @@ def test_the_runbook_is_the_part_about_moving_a_domain() -> None:
     step = "### 1. <b>Open</b>\n\n|a|b|\n|-|-:|\n|1|2|\n\n"
     text = f"# x\n\n## What it is\n\nA\n\n## Moving a domain, step by step\n\n{step}## End\n\nZ\n"
     html = str(rendered(text))
-    assert "<h3>1. &lt;b&gt;Open&lt;/b&gt;</h3>" in html and "<td>1</td>" in html
+    assert ">1. &lt;b&gt;Open&lt;/b&gt;</h2>" in html and "<td>1</td>" in html
     assert not any(word in html for word in ("What it is", "End", "style="))
-    assert "<h2>内容</h2>" in str(rendered("# 手册\n\n## 内容\n\n文字\n"))
-    assert "步骤" in str(rendered("## 一步一步搬迁一个域\n\n步骤\n\n## 以后\n\n别的\n"))
+    assert ">内容</h2>" in str(rendered("# 手册\n\n## 内容\n\n文字\n"))
+    assert "步骤" in str(rendered("## 一步一步迁移一个域\n\n步骤\n\n## 以后\n\n别的\n"))
 
 
 def test_the_runbook_of_this_version() -> None:
