@@ -13,7 +13,7 @@ from rich.text import Text
 from mailstore.accounts import Account
 from proxy.admin.sizes import size
 from proxy.admin.watch import Progress
-from proxy.cli.showing import MOST_NAMED, Counting, Unready, others_line, spelled
+from proxy.cli.showing import MOST_NAMED, Counting, Unready, here_line, others_line, spelled
 
 MOST_UNDER_WAY = 15  # accounts that are shown one by one
 
@@ -54,9 +54,7 @@ class Screen(Counting):
                     style="dim",
                 )
             )
-        self._console.print(
-            Text(f"{self.here:,} of {self.accounts:,} accounts are here", style="green" if whole else "")
-        )
+        self._console.print(Text(here_line(self.here, self.accounts), style="green" if whole else ""))
         if self._failed:
             self._console.print(_failures(self._failed))
         return whole

@@ -105,7 +105,7 @@ class Lines(Counting):
         click.echo(f"mailferry: {text}", err=True)
 
     def end(self, *, over: bool) -> bool:
-        click.echo(f"{self.here} of {self.accounts} accounts are here")
+        click.echo(here_line(self.here, self.accounts))
         return self.here == self.accounts
 
 
@@ -155,6 +155,10 @@ class JsonLines(Counting):
 
     def _put(self, event: str, **fields: Any) -> None:
         click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
+
+
+def here_line(here: int, accounts: int) -> str:
+    return f"{here:,} of {accounts:,} accounts are here" if accounts else "there is nothing to be moved or tried again"
 
 
 def others_line(others: int) -> str:

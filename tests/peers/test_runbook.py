@@ -191,6 +191,7 @@ def watch_and_help(move: Move) -> None:
     move.run("accounts", "passwd", "zhao@123.com", say="Zhao-1")
     lines = move.run("migrate", "--domain", "123.com").lines
     assert any(line.startswith("zhao@123.com  here  messages 6") for line in lines)
+    assert move.run("retry", "123.com").lines == ["there is nothing to be moved or tried again"]
     guess = move.run("accounts", "passwd", "zhao@123.com", status=1, say="Zhao-2")
     assert "the old server takes the password that is known here; nothing was changed" in guess.err
     assert move.run("status").lines[0].startswith("123.com  accounts 6  waiting 1  moving 0  moved 5")

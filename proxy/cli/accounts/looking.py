@@ -14,6 +14,7 @@ from proxy.cli.options import config_option, configuration, give_up
 
 if TYPE_CHECKING:
     from mailstore.accounts import Account
+    from mailstore.database import AccountsDatabase
     from mailstore.people import Person, Sought
     from proxy.config import Config
 
@@ -60,6 +61,7 @@ def list_(*, domain: str | None, department: str | None, state: str | None, sear
     from mailstore.people import People  # noqa: PLC0415
 
     with opened(config) as database:
+        _tell_if_nobody(database)
         people: Iterable[Person] = () if database is None else People(database).each(sought)
         if as_json:
             _json_list(people)
@@ -68,6 +70,13 @@ def list_(*, domain: str | None, department: str | None, state: str | None, sear
         else:
             for person in people:
                 click.echo("  ".join(filter(None, _line(person))))
+
+
+def _tell_if_nobody(database: AccountsDatabase | None) -> None:
+    if database is None:
+        click.echo(
+            "mailferry: no accounts are known here yet: `mailferry accounts import FILE` takes a list over", err=True
+        )
 
 
 def _json_list(people: Iterable[Person]) -> None:
@@ -230,6 +239,7 @@ def tree(*, domain: str | None, as_json: bool) -> None:
     from mailstore.people import People  # noqa: PLC0415
 
     with opened(config) as database:
+        _tell_if_nobody(database)
         departments = [] if database is None else People(database).departments(name)
     from proxy.cli.accounts import departments as shown  # noqa: PLC0415
 

@@ -177,6 +177,13 @@ def test_passwords_are_sealed_and_the_file_s_readers_warned_of(tmp_path: Path, f
 # Looking
 
 
+@pytest.mark.parametrize("command", ["list", "tree"])
+def test_where_nobody_is_known_yet(file: Path, command: str) -> None:
+    result = mailferry("accounts", command, "--config", file)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no accounts are known here yet: `mailferry accounts import FILE` takes a list over" in result.stderr
+
+
 def test_list(tmp_path: Path, file: Path) -> None:
     assert mailferry("accounts", "list", "--config", file).stdout == ""
     assert json.loads(mailferry("accounts", "list", "--json", "--config", file).stdout) == {"accounts": []}
