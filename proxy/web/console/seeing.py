@@ -167,7 +167,7 @@ class Seeing:
         visit.back = f"/console/account/{account.id}"
         paused = await visit.web.in_thread(self._queue.paused_domains)
         domain_paused = account.domain in paused
-        told = await visit.web.in_thread(self._notices.history, account.id, _TOLD)
+        notices = await visit.web.in_thread(self._notices.history, account.id, _TOLD)
         recently = visit.web.mover.recently
         return show(
             visit,
@@ -185,7 +185,7 @@ class Seeing:
             moves=recently.moves(account.name),
             refusals=recently.refusals(account.name),
             problem=problem,
-            told=told,
+            notices=notices,
             may_be_reminded=any(newcomers([account])) and account.domain in visit.web.config.domains,
             missing=missing(visit.web.config, {account.domain} & visit.web.config.domains.keys()),
         )
