@@ -6,7 +6,6 @@ from typing import Final
 
 EN: Final[dict[str, str]] = {
     "console.remind": "Remind by mail",
-    "console.remind.short": "Remind",
     "console.remind.state": "Reminders",
     "console.remind.newcomers": "Remind those who have not logged in",
     "console.remind.title": "Remind {count} user?|Remind {count} users?",
@@ -85,7 +84,6 @@ EN: Final[dict[str, str]] = {
 
 ZH: Final[dict[str, str]] = {
     "console.remind": "发邮件提醒",
-    "console.remind.short": "提醒",
     "console.remind.state": "提醒邮件",
     "console.remind.newcomers": "提醒尚未登录的用户",
     "console.remind.title": "提醒 {count} 位用户？",
