@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -21,15 +21,16 @@ from typing import Final
 from mailstore.accounts import Account, State
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.notices import Notices
+from mailstore.notices import Notices, Recipient, Standing
 from mailstore.queue import Queue
 from proxy.admin.noticing.facts import Facts, Language, NothingToSay, facts, when
 from proxy.admin.noticing.relay import Relay, RelayError
-from proxy.admin.noticing.sending import Sending, Standings, check, sort
+from proxy.admin.noticing.sending import Sending, check, is_wanted
 from proxy.admin.noticing.texts import BadTemplate, Text, Texts
 from proxy.config import Config
 
 KIND: Final = "reminder"
+NAMED: Final = 10  # accounts that a plan names
 TROUBLES: Final = 50  # accounts whose refusal is kept at hand
 LAST_WAIT: Final = 5.0  # seconds that an end waits for the message that is under way
 
@@ -56,6 +57,7 @@ class Progress:
     order: Order
     begun: float
     resumed: bool = False
+    given_up: bool = False  # by an administrator
     wanted: int = 0
     sent: int = 0
     refused: int = 0
@@ -86,43 +88,54 @@ def missing(config: Config, domains: Iterable[str]) -> list[str]:
     return found + [f'[domain."{name}"] contact' for name in domains if not config.domains[name].contact]
 
 
-def newcomers(accounts: Iterable[Account]) -> Iterator[Account]:
-    """Those who have never logged in here, and may yet be asked to."""
-    return (one for one in accounts if one.last_login is None and one.state is not State.FINAL)
+def is_newcomer(account: Account) -> bool:
+    """Has the user never logged in here, and may yet be asked to?"""
+    return account.last_login is None and account.state is not State.FINAL
 
 
 @dataclass(slots=True)
 class Plan:
-    """What an order would come to."""
+    """What an order would come to. Of accounts the first NAMED are here; of all, no more than their numbers."""
 
-    standings: Standings
-    passed_over: int  # who have logged in, or are final, or of no domain that is served
     mark: int
+    numbers: list[int] = field(default_factory=list)  # of those who would be reminded
+    first: list[Account] = field(default_factory=list)
+    domains: set[str] = field(default_factory=set)
+    had: int = 0  # who have had it
+    unknown: int = 0  # of whom that is not known
+    unknown_names: list[str] = field(default_factory=list)
+    passed_over: int = 0  # who have logged in, or are final, or of no domain that is served
 
-    @property
-    def numbers(self) -> list[int]:
-        return [one.account.id for one in self.standings.wanted]
-
-    @property
-    def domains(self) -> list[str]:
-        return sorted({one.account.domain for one in self.standings.wanted})
+    def add(self, recipient: Recipient, *, again: bool) -> None:
+        account = recipient.account
+        if is_wanted(recipient, again=again):
+            self.numbers.append(account.id)
+            self.domains.add(account.domain)
+            if len(self.first) < NAMED:
+                self.first.append(account)
+        elif recipient.standing is Standing.SENT:
+            self.had += 1
+        else:
+            self.unknown += 1
+            if len(self.unknown_names) < NAMED:
+                self.unknown_names.append(account.name)
 
 
 def plan(config: Config, database: AccountsDatabase, accounts: Iterable[Account], *, since: int, again: bool) -> Plan:
     """Who of these would be reminded. Raises MailstoreError."""
     notices = Notices(database)
-    mark = notices.mark()
-    count = 0
+    found = Plan(notices.mark())
 
-    def counted() -> Iterator[Account]:
-        nonlocal count
+    def fitting() -> Iterator[Account]:
         for account in accounts:
-            count += 1
-            if account.domain in config.domains:
+            if is_newcomer(account) and account.domain in config.domains:
                 yield account
+            else:
+                found.passed_over += 1
 
-    found = sort(notices.of(newcomers(counted()), KIND, since), again=again)
-    return Plan(found, count - len(found.wanted) - len(found.had) - len(found.unknown), mark)
+    for recipient in notices.of(fitting(), KIND, since):
+        found.add(recipient, again=again)
+    return found
 
 
 def texts_for(
@@ -183,6 +196,8 @@ class Reminding:
 
     def stop(self) -> None:
         """The administrator does not want the rest of it to be sent."""
+        if self.progress is not None:
+            self.progress.given_up = True
         self._end.set()
 
     def end(self) -> None:
@@ -226,38 +241,56 @@ class Reminding:
 
     def _send(self, progress: Progress) -> str:
         """Domain by domain. Gives back why it ended early; "" where it did not."""
-        order, notices = progress.order, Notices(self._database)
-        people = newcomers(Queue(self._database).of(order.accounts))
-        since = 0 if order.again else order.since
-        found = sort(notices.of(people, KIND, since), again=order.again)
-        by_domain: dict[str, list[Account]] = {}
-        for one in found.wanted:
-            if one.account.domain in self._config.domains:
-                by_domain.setdefault(one.account.domain, []).append(one.account)
-        progress.wanted = sum(map(len, by_domain.values()))
-        checked = [self._checked(order, accounts) for _, accounts in sorted(by_domain.items())]
-        for said, texts, accounts in checked:
+        order, notices, queue = progress.order, Notices(self._database), Queue(self._database)
+        people: dict[str, _People] = {}
+        fitting = (one for one in queue.of(order.accounts) if is_newcomer(one) and one.domain in self._config.domains)
+        for recipient in notices.of(fitting, KIND, order.since):
+            if is_wanted(recipient, again=order.again):
+                name = recipient.account.domain
+                people.setdefault(name, _People(queue, progress)).numbers.append(recipient.account.id)
+        progress.wanted = sum(map(len, people.values()))
+        for said, texts, some in [(*self._checked(order, people[name]), people[name]) for name in sorted(people)]:
             relay = Relay(self._config.notices, self._config.hostname)
-            run = Sending(
-                self._config,
-                KIND,
-                said,
-                texts,
-                notices,
-                relay,
-                told=_Told(progress),
-                waiting=_Patience(self._end),
-            )
-            counts = run.run(accounts, order.mark)
-            progress.wanted -= len(accounts) - counts.wanted  # others had them in hand
+            told, waiting = _Told(progress), _Patience(self._end)
+            run = Sending(self._config, KIND, said, texts, notices, relay, told=told, waiting=waiting)
+            known = len(some)
+            counts = run.run(some, order.mark)
+            progress.wanted -= known - counts.wanted  # others had them in hand
             if counts.stopped:
                 return counts.stopped
         return ""
 
-    def _checked(self, order: Order, accounts: list[Account]) -> tuple[Facts, Texts, list[Account]]:
+    def _checked(self, order: Order, people: _People) -> tuple[Facts, Texts]:
         """Every text rendered once: what is wrong for one of them is sent to nobody."""
-        said, texts, _ = texts_for(self._config, accounts[0], order.languages, order.date)
-        return said, texts, list(check(said, texts, accounts))
+        first = next(people.all())
+        said, texts, _ = texts_for(self._config, first, order.languages, order.date)
+        deque(check(said, texts, people.all()), maxlen=0)
+        return said, texts
+
+
+class _People(Collection[Account]):
+    """Accounts by number, read a batch at a time when their turn comes. Who has logged in by then is left out."""
+
+    def __init__(self, queue: Queue, progress: Progress) -> None:
+        self.numbers: list[int] = []
+        self._queue = queue
+        self._progress = progress
+
+    def all(self) -> Iterator[Account]:
+        return self._queue.of(self.numbers)
+
+    def __iter__(self) -> Iterator[Account]:
+        for account in self.all():
+            if is_newcomer(account):
+                yield account
+            else:
+                self._progress.wanted -= 1
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __contains__(self, account: object) -> bool:
+        return isinstance(account, Account) and account.id in self.numbers
 
 
 class _Told:

@@ -24,7 +24,6 @@ from proxy.web.console.seeing import Seeing, show
 from proxy.web.visit import Visit, Web
 
 REMIND: Final = "/console/remind"
-_NAMED: Final = 10  # accounts that the question names
 _DAY: Final = 86_400
 # What was sent so long ago, or longer, does not count; "again": nothing does.
 SINCE: Final = {"": None, "7": 7 * _DAY, "1": _DAY, "again": 0}
@@ -98,12 +97,11 @@ class Reminders:
 
     async def _question(self, visit: Visit, wish: Wish, found: Plan, problem: str = "", status: int = 200) -> bytes:
         problem = problem or self._date_problem(visit, wish)
-        lacking = missing(self._web.config, found.domains or self._domains(wish))
+        lacking = missing(self._web.config, sorted(found.domains) or self._domains(wish))
         mail = None
-        if found.standings.wanted and not lacking:
-            first = found.standings.wanted[0].account
+        if found.first and not lacking:
             try:
-                mail = await visit.web.in_thread(self._mail, first, wish)
+                mail = await visit.web.in_thread(self._mail, found.first[0], wish)
             except (NothingToSay, BadTemplate) as error:
                 problem = problem or visit.say("console.remind.unsayable", why=str(error))
             except ValueError:
@@ -118,16 +116,16 @@ class Reminders:
             problem=problem,
             missing=lacking,
             mail=mail,
-            count=len(found.standings.wanted),
-            named=[one.account for one in found.standings.wanted[:_NAMED]],
-            had=len(found.standings.had),
-            unknown=[one.account.name for one in found.standings.unknown[:_NAMED]],
-            unknown_count=len(found.standings.unknown),
+            count=len(found.numbers),
+            named=found.first,
+            had=found.had,
+            unknown=found.unknown_names,
+            unknown_count=found.unknown,
             passed_over=found.passed_over,
             mark=found.mark,
             relay=notices.relay,
             rate=notices.rate,
-            seconds=60 * len(found.standings.wanted) / notices.rate,
+            seconds=60 * len(found.numbers) / notices.rate,
             choices=list(SINCE),
             spoken=list(LANGUAGES),
             under_way=self._reminding.under_way,
@@ -179,7 +177,7 @@ class Reminders:
             visit.refuse(400, "error.malformed")
         if problem := self._date_problem(visit, wish):
             return await self._question(visit, wish, found, problem)
-        if missing(self._web.config, found.domains):
+        if missing(self._web.config, sorted(found.domains)):
             return await self._question(visit, wish, found, status=409)
         if not found.numbers:
             visit.tell("console.remind.nobody", "bad")

@@ -16,7 +16,7 @@ from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
 from mailstore.queue import Queue
 from proxy.admin.advice import Advice, Kind
 from proxy.admin.helping import Help, Helping, hindrance
-from proxy.admin.noticing.reminding import Reminding, missing, newcomers
+from proxy.admin.noticing.reminding import Reminding, is_newcomer, missing
 from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.remedies import about_passwords, advices, kinds_of
 from proxy.web.console.curve import HEIGHT, WIDTH, curve
@@ -186,7 +186,7 @@ class Seeing:
             refusals=recently.refusals(account.name),
             problem=problem,
             notices=notices,
-            may_be_reminded=any(newcomers([account])) and account.domain in visit.web.config.domains,
+            may_be_reminded=is_newcomer(account) and account.domain in visit.web.config.domains,
             missing=missing(visit.web.config, {account.domain} & visit.web.config.domains.keys()),
         )
 

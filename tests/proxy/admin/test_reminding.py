@@ -17,7 +17,7 @@ from mailstore.database import AccountsDatabase
 from mailstore.notices import Notices
 from mailstore.overview import Overview, Wanted
 from mailstore.schema import accounts, notices
-from proxy.admin.noticing.reminding import Busy, Order, Plan, Reminding, missing, newcomers, plan
+from proxy.admin.noticing.reminding import Busy, Order, Plan, Reminding, missing, plan
 from proxy.config import Config, parse
 from tests.proxy.admin.relay import Relay
 
@@ -108,7 +108,7 @@ def rig(tmp_path: Path, relay: Relay) -> Iterator[Rig]:
 
 def test_those_who_have_not_logged_in_are_reminded_once(rig: Rig) -> None:
     found = rig.plan()
-    assert [one.account.local for one in found.standings.wanted] == list(NAMES)
+    assert [one.local for one in found.first] == list(NAMES)
     assert found.passed_over == 2
     rig.run(rig.order(found))
     assert rig.reached() == list(NAMES)
@@ -120,7 +120,7 @@ def test_those_who_have_not_logged_in_are_reminded_once(rig: Rig) -> None:
         {"event": "reminders", "by": "anna", "sent": 3, "refused": 0, "unknown": 0, "left": 0, "stopped": ""}
     ]
     assert {row.kind for row in rig.rows()} == {"reminder"}
-    assert rig.plan().numbers == [] and len(rig.plan().standings.had) == 3
+    assert rig.plan().numbers == [] and rig.plan().had == 3
 
 
 def test_the_same_order_given_twice_reaches_nobody_twice(rig: Rig) -> None:
@@ -262,6 +262,20 @@ def test_who_logs_in_meanwhile_is_left_alone(rig: Rig) -> None:
     assert rig.reached() == ["anna", "chen"]
 
 
+def test_who_logs_in_while_others_are_reminded_is_left_alone(rig: Rig, relay: Relay, monkeypatch: Any) -> None:
+    monkeypatch.setattr("mailstore.queue.BATCH", 1)  # accounts are read when their turn comes
+    relay.say("anna@123.com", "hold")
+    rig.reminding.begin(rig.order())
+    assert relay.held.wait(30)
+    with rig.database.write() as connection:
+        connection.execute(update(accounts).where(accounts.c.local == "chen").values(last_login=7))
+    relay.go.set()
+    rig.wait()
+    assert rig.reached()[-1] == "bo" and "chen" not in rig.reached()
+    progress = rig.reminding.progress
+    assert progress is not None and (progress.wanted, progress.left) == (2, 0)
+
+
 def test_what_the_configuration_lacks(rig: Rig) -> None:
     assert missing(rig.config, ["123.com"]) == []
     assert missing(rig.configured(complete=False), ["123.com"]) == [
@@ -272,7 +286,7 @@ def test_what_the_configuration_lacks(rig: Rig) -> None:
 
 def test_what_an_account_was_sent(rig: Rig) -> None:
     rig.run(rig.order())
-    (account,) = [one for one in newcomers(rig.people()) if one.local == "bo"]
+    (account,) = [one for one in rig.people() if one.local == "bo"]
     (sent,) = Notices(rig.database).history(account.id, 10)
     assert (sent.kind, sent.address, sent.refusal) == ("reminder", "bo@123.com", "") and sent.sent
     assert Notices(rig.database).history(account.id, 0) == []

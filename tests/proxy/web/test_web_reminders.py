@@ -155,7 +155,7 @@ def test_it_is_watched_and_stopped(telling: Company, admin: Visitor, relay: Rela
     assert "The sending ends behind the message that is under way." in stopped.words
     relay.go.set()
     ended = over(admin)
-    assert "The sending has ended early" in ended.words and "told to stop" in ended.words
+    assert "The sending has ended early" in ended.words and "An administrator has stopped it." in ended.words
     assert "Not sent 2" in ended.words
     assert reached(relay, "stop") == ["stop0"]
 
