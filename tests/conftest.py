@@ -27,6 +27,7 @@ LONG: Final = (
     "faults/test_fault_matrix.py",
     "proxy/cli/test_cli_migrate.py",
     "proxy/cli/test_cli_finalize.py",
+    "peers/test_runbook.py",
     "peers/test_peers_moving.py",
     "peers/test_legacy_",
     "proxy/daemon/",

@@ -11,17 +11,13 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
 
-from mailstore import secrets
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.queue import BATCH, Queue
 from mailstore.secrets import Sealer
-from proxy.admin.passwords import LONGEST, known
+from proxy.admin import passwords
 from proxy.wire.door import Secret
-
-SHORTEST: Final = 8  # characters of a password that is made here; one of the old server's may be what it is
 
 
 class Help(enum.StrEnum):
@@ -52,23 +48,6 @@ class Done:
     accounts: int
     left_out: int
     why: Hindrance | None = None  # of the first that was left out
-
-
-class NotSet(enum.StrEnum):
-    """Why a password was not set."""
-
-    KNOWN = "known"  # the old server takes the one that is here
-    EMPTY = "empty"
-    SHORT = "short"
-    LONG = "long"
-
-
-class CannotSet(Exception):
-    """A password that was not set; nothing has changed."""
-
-    def __init__(self, why: NotSet) -> None:
-        super().__init__(why.value)
-        self.why = why
 
 
 class Helping:
@@ -104,33 +83,15 @@ class Helping:
         self._queue.pause_domain(domain, paused=paused)
 
     def set_password(self, account: Account, password: Secret) -> None:
-        """What the password at the old server is, to be tried with a move that is asked for now; or, once the account
-        is final, what it is here from now on. Raises CannotSet."""
-        self._check(account, password)
-        octets = password.reveal()
-        if account.state is State.FINAL:
-            self._accounts.password_hashed(account.id, secrets.hash_password(octets))
-            return
-        self._accounts.password_given(account.id, self._sealer.seal(account.name, octets))
-        if account.state is not State.BLOCKED:
+        """As `proxy.admin.passwords.give`; a password at the old server is tried with a move that is asked for now.
+        Raises CannotSet."""
+        passwords.give(self._accounts, self._sealer, account, password)
+        if account.state not in {State.FINAL, State.BLOCKED}:
             self._queue.ask([account.id])
 
     def may_be_given(self, account: Account) -> bool:
-        """Would a password be of use? Not one beside that which the old server takes: a guess would count there."""
-        return account.state is State.FINAL or not known(account, self._sealer)
-
-    def _check(self, account: Account, password: Secret) -> None:
-        octets = password.reveal()
-        if not octets:
-            raise CannotSet(NotSet.EMPTY)
-        length = len(octets.decode(errors="replace"))
-        if length > LONGEST:
-            raise CannotSet(NotSet.LONG)
-        if account.state is State.FINAL:
-            if length < SHORTEST:
-                raise CannotSet(NotSet.SHORT)
-        elif not self.may_be_given(account):
-            raise CannotSet(NotSet.KNOWN)
+        """Would a password be of use?"""
+        return passwords.may_be_given(account, self._sealer)
 
 
 def hindrance(what: Help, account: Account, *, domain_paused: bool) -> Hindrance | None:

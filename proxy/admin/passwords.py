@@ -1,11 +1,13 @@
-"""Passwords that an administrator has: a CSV file of account and password, a line each.
+"""Passwords that an administrator has: one for an account, or a CSV file of account and password, a line each.
 
-They are sealed as those of users are, and tried once, with the account's next move. Nothing here ever says a password.
+They are sealed as those of users are, and tried once, with the account's next move; of a final account they are what
+counts here from then on. Nothing here ever says a password.
 """
 
 from __future__ import annotations
 
 import csv
+import enum
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,10 +24,28 @@ from proxy.wire.door import Secret
 
 LARGEST: Final = 64 * 1024 * 1024  # octets of a file
 LONGEST: Final = 1_000  # characters of a password
+SHORTEST: Final = 10  # characters of one that is made here; one of the old server's may be what it is
 
 
 class BadPasswordFile(Exception):
     """It cannot be used. The text is for the administrator, with the line's number."""
+
+
+class NotSet(enum.StrEnum):
+    """Why a password was not set."""
+
+    KNOWN = "known"  # the old server takes the one that is here
+    EMPTY = "empty"
+    SHORT = "short"
+    LONG = "long"
+
+
+class CannotSet(Exception):
+    """A password that was not set; nothing has changed."""
+
+    def __init__(self, why: NotSet) -> None:
+        super().__init__(why.value)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +119,28 @@ def known(account: Account, sealer: Sealer) -> bool:
     return True
 
 
-def give(accounts: Accounts, sealer: Sealer, account: Account, password: Secret) -> str:
-    """Set one account's password: a final account's here, any other's as the one at the legacy server. What that means,
-    for the administrator. Raises MailstoreError."""
+def may_be_given(account: Account, sealer: Sealer) -> bool:
+    """Would a password be of use? Not one beside that which the old server takes: a guess would count there."""
+    return account.state is State.FINAL or not known(account, sealer)
+
+
+def give(accounts: Accounts, sealer: Sealer, account: Account, password: Secret) -> None:
+    """Set one account's password: a final account's here, any other's as the one at the legacy server, to be tried with
+    its next move. Raises CannotSet, MailstoreError."""
+    _check(account, sealer, password)
     if account.state is State.FINAL:
         accounts.password_hashed(account.id, hash_password(password.reveal()))
-        return "this is its password here from now on"
-    accounts.password_given(account.id, sealer.seal(account.name, password.reveal()))
-    return f"tried at the legacy server with its next move: mailferry migrate {account.name}"
+    else:
+        accounts.password_given(account.id, sealer.seal(account.name, password.reveal()))
+
+
+def _check(account: Account, sealer: Sealer, password: Secret) -> None:
+    length = len(password.reveal().decode(errors="replace"))
+    if not length:
+        raise CannotSet(NotSet.EMPTY)
+    if length > LONGEST:
+        raise CannotSet(NotSet.LONG)
+    if account.state is State.FINAL and length < SHORTEST:
+        raise CannotSet(NotSet.SHORT)
+    if not may_be_given(account, sealer):
+        raise CannotSet(NotSet.KNOWN)

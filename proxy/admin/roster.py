@@ -19,8 +19,9 @@ from mailstore.roster import FIELDS, Clash, Clashes, Comparison, Entry, Roster
 from proxy.admin.spreadsheet import Row, Table, Unreadable
 from proxy.admin.spreadsheet.checking import Checking, Listing, Mistake
 from proxy.admin.spreadsheet.columns import Columns, understand
+from proxy.admin.spreadsheet.formulas import defused
 from proxy.admin.spreadsheet.table import LARGEST
-from proxy.admin.spreadsheet.values import defused, spelled_path, spelled_quota
+from proxy.admin.spreadsheet.values import spelled_path, spelled_quota
 from proxy.config import Config
 
 TITLES: Final = ("account", "name", "department", "quota", "alias", "legacy login")

@@ -15,10 +15,10 @@ from typing import Final
 from mailstore.accounts import Account
 from proxy.admin.advice import Kind, Language
 from proxy.admin.remedies import advices
+from proxy.admin.spreadsheet.formulas import defused
 
 BOM: Final = "\ufeff"
 _TOGETHER: Final = 200  # accounts in a piece
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 _TITLES: Final[Mapping[Language, tuple[str, ...]]] = {
     "en": (
@@ -52,11 +52,6 @@ _TITLES: Final[Mapping[Language, tuple[str, ...]]] = {
         "已暂停",
     ),
 }
-
-
-def defused(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 def sheet(accounts: Iterable[Account], language: Language, paused: Mapping[str, int]) -> Iterator[str]:

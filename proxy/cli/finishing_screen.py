@@ -7,8 +7,8 @@ from typing import Final
 
 from proxy.admin.finishing.behind import OF_MESSAGES, Why
 from proxy.admin.finishing.report import Ended, Finished
+from proxy.admin.sizes import size
 from proxy.admin.verify.columns import fold, printable
-from proxy.cli.report import size
 
 MOST_NAMED: Final = 20  # accounts of one kind
 

@@ -256,10 +256,13 @@ def _write(path: Path, answers: Answers, *, force: bool) -> None:
     config = "" if str(path) == (os.environ.get(VARIABLE) or str(USUAL)) else f" --config {path}"
     steps = (
         (f"mailferry check{config}", "certificate, database, directories and ports"),
-        (f"mailferry probe{config} USER@{answers.domain}", "the old server, with a test account"),
         (f"mailferry accounts import{config} FILE", "the accounts, from a spreadsheet"),
         (f"mailferry notify{config} {answers.domain}", "tell the users"),
-        (f"mailferry serve{config}", "let them log in"),
+        (f"mailferry dns{config} {answers.domain}", "look at DNS, before anything is changed there"),
+        (f"mailferry probe{config} USER@{answers.domain}", "the old server, with a test account"),
+        (f"mailferry migrate{config} USER@{answers.domain}", "move the test account first"),
+        (f"mailferry verify{config} USER@{answers.domain}", "it proves that all others can move"),
+        (f"mailferry serve{config}", "let the users log in"),
     )
     width = max(len(command) for command, _ in steps)
     for command, what in steps:

@@ -22,6 +22,10 @@ from proxy.cli.options import give_up
 
 MOST_NAMED: Final = 20  # accounts that are named of each kind
 _LANGUAGES: Final = {"zh": "Chinese", "en": "English"}
+_ONCE_MORE: Final = {
+    "notice": " (--again sends it once more)",
+    "reminder": " (--since 7d: once more to those who had it longer ago than that; --again: to all)",
+}
 _NAP: Final = 0.2  # seconds after which a signal is noticed
 
 
@@ -171,7 +175,7 @@ def summary(
         yield _row("templates", ", ".join(texts.files))
         yield from _subject(found.wanted, texts, told)
     yield _row("to send", str(len(found.wanted)))
-    yield _row("had it", str(len(found.had)))
+    yield _row("had it", f"{len(found.had)}{_ONCE_MORE[kind] if found.had else ''}")
     yield from _named("refused before, and to be tried again", [one for one in found.wanted if one.refusal])
     yield from _named("not known whether they had it: ask them, or --again", found.unknown)
 

@@ -9,18 +9,9 @@ from typing import Any
 
 from mailstore.overview import Figures, Wanted
 from proxy.admin.overview import Department, DomainView, Pace
+from proxy.admin.sizes import size
 
 Departments = Mapping[str, Sequence[Department]]  # by domain
-
-
-def size(octets: float) -> str:
-    """1234567 is "1.2 MB"."""
-    value = float(octets)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def pace_words(pace: Pace) -> str:

@@ -13,8 +13,8 @@ from proxy.admin.probing.advice import Change
 from proxy.admin.probing.attempts import MOST, OWN
 from proxy.admin.probing.estimate import Estimate, ForDomain
 from proxy.admin.probing.finding import Ability, Answer, Attempt, Lock, Mailbox, Maildrop, Probed, Server, Speed
+from proxy.admin.sizes import size
 from proxy.admin.verify.columns import COLUMNS, fold
-from proxy.cli.report import size
 from proxy.cli.showing import spelled
 
 _MARGIN: Final = 17

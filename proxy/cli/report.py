@@ -18,9 +18,9 @@ from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.proving import Standing, line_of
 from proxy.admin.proving import as_json as proven_json
 from proxy.admin.remedies import remedy_line
+from proxy.admin.sizes import size
 from proxy.cli import outlook
 
-size = outlook.size
 MOST_TROUBLES: Final = 20  # accounts that are under way or failed, listed without being asked for
 
 

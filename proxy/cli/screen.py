@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mailstore.accounts import Account
+from proxy.admin.sizes import size
 from proxy.admin.watch import Progress
-from proxy.cli.report import size
 from proxy.cli.showing import MOST_NAMED, Counting, Unready, others_line, spelled
 
 MOST_UNDER_WAY = 15  # accounts that are shown one by one

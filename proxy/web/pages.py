@@ -24,7 +24,6 @@ TYPES: Final = {
     ".svg": "image/svg+xml",
     ".LICENSE": "text/plain; charset=utf-8",
 }
-_UNITS: Final = ("B", "KB", "MB", "GB", "TB", "PB")
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
@@ -36,16 +35,6 @@ class StaticFile:
     data: bytes
     compressed: bytes
     digest: str
-
-
-def octets(language: Language, number: int) -> str:
-    """`3.4 MB`, by powers of 1024."""
-    size, unit = float(number), 0
-    while size >= 1000 and unit < len(_UNITS) - 1:
-        size /= 1024
-        unit += 1
-    digits = f"{size:.0f}" if unit == 0 or size >= 100 else f"{size:.1f}"
-    return say(language, "octets", number=digits, unit=_UNITS[unit])
 
 
 def duration(language: Language, seconds: float) -> str:

@@ -23,6 +23,7 @@ from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.secrets import Sealer
 from mailstore.web_sessions import IDLE, Place, WebSession, WebSessions
+from proxy.admin.sizes import size
 from proxy.config import Config
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
@@ -31,7 +32,7 @@ from proxy.login.outcomes import Log
 from proxy.migration.pull import InThread
 from proxy.web import security
 from proxy.web.languages import chosen
-from proxy.web.pages import Pages, duration, octets
+from proxy.web.pages import Pages, duration
 from proxy.web.words import HTML, LANGUAGES, Language, say
 
 FIELDS: Final = 2_000  # of a form
@@ -107,10 +108,6 @@ class Visit:
     def say(self, key: str, **values: object) -> str:
         """In the visitor's language."""
         return say(self.language, key, **values)
-
-    def octets(self, number: int) -> str:
-        """`3.4 MB`."""
-        return octets(self.language, number)
 
     def duration(self, seconds: float) -> str:
         """`4 minutes`."""
@@ -190,7 +187,7 @@ class Visit:
             template,
             visit=self,
             t=self.say,
-            octets=self.octets,
+            octets=size,
             duration=self.duration,
             languages=LANGUAGES,
             html_language=HTML,

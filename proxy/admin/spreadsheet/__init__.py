@@ -7,6 +7,7 @@
     titles     which column is which, by its title
     values     one cell to an address, a size, a department's path
     writing    rows to CSV and XLSX
+    formulas   cells that a spreadsheet would carry out
 
 Nothing is guessed silently: what was understood is in `Table.understood` and `Table.remarks`, for the administrator to
 see before it counts. What cannot be understood safely raises Unreadable, with what to do about it.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
+from proxy.admin.spreadsheet.formulas import undefused
 from proxy.config.mistakes import Unfit, meant, shown
 from proxy.login.names import Name, parse
 
@@ -19,8 +20,6 @@ _WIDTHLESS: Final = dict.fromkeys(
     [0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are no spaces
-_DEFUSED = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
-_FORMULA = re.compile(r"'*[=+\-@\t\r＝＋－＠]")
 
 _LONGEST: Final = 200  # characters of a name, a department's level and a login
 _LEVELS: Final = 20
@@ -41,16 +40,6 @@ _APART = re.compile(r"[;,，；、|\s]+")
 _LEVELS_APART = re.compile(r"\s*[/\\>＞／＼→»]+\s*")
 # A hyphen parts levels unless it is within a Latin word, such as "E-commerce".
 _HYPHENS_APART = re.compile(r"\s+[-–—－]+\s+|(?<![A-Za-z0-9])\s*[-–—－]+\s*|\s*[-–—－]+\s*(?![A-Za-z0-9])")
-
-
-def undefused(text: str) -> str:
-    """A cell as it was before `defused`."""
-    return text[1:] if _DEFUSED.match(text) else text
-
-
-def defused(text: str) -> str:
-    """A cell that no spreadsheet program takes for a formula, and that `undefused` undoes."""
-    return "'" + text if _FORMULA.match(text) else text
 
 
 def words(text: str) -> str:

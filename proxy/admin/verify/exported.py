@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from mailstore.proofs import Proof
+from proxy.admin.spreadsheet.formulas import defused
 from proxy.admin.verify.kinds import Finding, Kind
 from proxy.admin.verify.outcome import AccountOutcome, Verification
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _ACCOUNT: Final = (
     *("account", "state", "verdict", "not_compared", "under_way", "listed", "listed_octets", "ledger", "stored"),
     *("files", "file_octets", "contents", "content_octets", "seconds"),
@@ -84,7 +84,7 @@ def _message(account: AccountOutcome, finding: Finding) -> Sequence[Cell]:
 
 def harmless(cell: Cell) -> Cell:
     """What no spreadsheet calculates with."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return defused(cell) if isinstance(cell, str) else cell
 
 
 def _iso(seconds: float) -> str:

@@ -169,8 +169,9 @@ def _found(config: Config, text: str) -> Person:
 
 
 def _told(config: Config, person: Person) -> Iterable[tuple[str, str]]:
+    from proxy.admin.sizes import size  # noqa: PLC0415
     from proxy.admin.spreadsheet.values import spelled_quota  # noqa: PLC0415
-    from proxy.cli.report import remark, size  # noqa: PLC0415
+    from proxy.cli.report import remark  # noqa: PLC0415
 
     account = person.account
     yield "account", account.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from mailstore.roster import Entry
     from proxy.config import Config
     from proxy.wire.door import Secret
+
+_NOT_SET: Final = {
+    "known": "the old server takes the password that is known here",
+    "empty": "the password is empty",
+    "short": "the password is too short: it needs 10 characters at least",
+    "long": "the password is too long",
+}
 
 
 @click.command()
@@ -80,11 +87,12 @@ def _entry(
 def passwd(account: str) -> None:
     """Set ACCOUNT's password, asked for on a terminal, or the first line of standard input.
 
-    While the legacy server is asked for the account it is the password there, tried once with the next move. Of a
-    final account it is the password here.
+    While the legacy server is asked for the account it is the password there, tried once with the next move; it is
+    not taken beside one that the legacy server takes. Of a final account it is the password here.
     """
     config = configuration()
-    from mailstore.accounts import Accounts  # noqa: PLC0415 - SQLAlchemy takes a third of a second
+    from mailstore.accounts import Accounts, State  # noqa: PLC0415 - SQLAlchemy takes a third of a second
+    from mailstore.web_sessions import WebSessions  # noqa: PLC0415
     from proxy.admin import passwords  # noqa: PLC0415
     from proxy.admin.chosen import NotServed, account_name  # noqa: PLC0415
 
@@ -100,8 +108,16 @@ def passwd(account: str) -> None:
         password = _asked(found.name)
         sealer = key(config, make=True)
         assert sealer is not None
-        said = passwords.give(accounts, sealer, found, password)
-    click.echo(f"{found.name}  {said}")
+        try:
+            passwords.give(accounts, sealer, found, password)
+        except passwords.CannotSet as error:
+            raise give_up(f"{found.name}: {_NOT_SET[error.why.value]}; nothing was changed") from None
+        if found.state is State.FINAL:  # whoever is in the portal has to know it
+            WebSessions(database).end_all("portal", found.name)
+    if found.state is State.FINAL:
+        click.echo(f"{found.name}  this is its password here from now on")
+    else:
+        click.echo(f"{found.name}  tried at the legacy server with its next move: mailferry migrate {found.name}")
 
 
 def _asked(name: str) -> Secret:
@@ -113,6 +129,4 @@ def _asked(name: str) -> Secret:
         octets = str(typed).encode()
     else:
         octets = sys.stdin.buffer.readline(4 * LONGEST + 2).rstrip(b"\r\n")
-    if not 0 < len(octets) <= 4 * LONGEST:
-        raise give_up("the password is empty or too long: nothing was changed")
     return Secret(octets)

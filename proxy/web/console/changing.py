@@ -16,7 +16,8 @@ from twisted.internet.defer import Deferred
 from mailstore.accounts import Account
 from mailstore.overview import Overview
 from mailstore.queue import Queue
-from proxy.admin.helping import CannotSet, Done, Help, Helping
+from proxy.admin.helping import Done, Help, Helping
+from proxy.admin.passwords import CannotSet
 from proxy.web.console.filters import Listing, listing_of, picked_of
 from proxy.web.console.seeing import Seeing, show
 from proxy.web.visit import Visit, Web
@@ -73,7 +74,7 @@ class Changing:
         except CannotSet as error:
             problem = f"console.password.{error.why.value}"
             return await self._seeing.account_page(visit, account, problem=problem, status=400)
-        await visit.web.in_thread(visit.web.sessions.end_all, "portal", str(account.id))
+        await visit.web.in_thread(visit.web.sessions.end_all, "portal", account.name)
         self._note(visit, "password", account=account.name)
         visit.tell("console.password.set", name=account.name)
         return visit.go(f"/console/account/{account.id}")

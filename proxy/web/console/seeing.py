@@ -19,6 +19,7 @@ from proxy.admin.helping import Help, Helping, hindrance
 from proxy.admin.noticing.reminding import Reminding, is_newcomer, missing
 from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.remedies import about_passwords, advices, kinds_of
+from proxy.admin.spreadsheet.values import spelled_quota
 from proxy.web.console.curve import HEIGHT, WIDTH, curve
 from proxy.web.console.filters import STATES, WITHOUT, Listing, listing_of
 from proxy.web.events import Events
@@ -179,6 +180,7 @@ class Seeing:
             possible={what.value: not hindrance(what, account, domain_paused=domain_paused) for what in Help},
             may_be_given=self._helping.may_be_given(account),
             final=account.state is State.FINAL,
+            quota=spelled_quota(account.quota),
             about_passwords=about_passwords(account),
             under_way=visit.web.mover.moves.of(account.id) is not None,
             quarantined=await self._quarantined(visit, account),

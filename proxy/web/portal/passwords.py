@@ -6,12 +6,11 @@ from twisted.internet.defer import Deferred
 
 from mailstore import secrets
 from mailstore.accounts import Account, State
+from proxy.admin.passwords import SHORTEST
 from proxy.web.portal.arriving import LONGEST, may_type_password
 from proxy.web.portal.home import account_of
 from proxy.web.visit import Refused, Visit, Web
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Secret
-
-SHORTEST = 10  # characters
 
 
 class Passwords:

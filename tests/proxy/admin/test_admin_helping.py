@@ -14,7 +14,8 @@ from mailstore.overview import Overview, Wanted
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer, verify_password
 from proxy.admin.chosen import obstacle
-from proxy.admin.helping import CannotSet, Done, Help, Helping, Hindrance, NotSet, hindrance
+from proxy.admin.helping import Done, Help, Helping, Hindrance, hindrance
+from proxy.admin.passwords import CannotSet, NotSet
 from proxy.wire.door import Secret
 from tests.proxy.admin.test_admin_remedies import account as made_up
 

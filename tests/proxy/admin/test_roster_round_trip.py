@@ -73,12 +73,6 @@ def test_export_and_import_change_nothing(database: AccountsDatabase, entries: d
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-@given(st.text())
-@settings(derandomize=True, deadline=None)
-def test_a_cell_that_was_made_harmless_comes_back(text: str) -> None:
-    assert values.undefused(values.defused(text)) == text
-
-
 @given(_QUOTAS)
 @settings(derandomize=True, deadline=None)
 def test_quotas_come_back(octets: int | None) -> None:

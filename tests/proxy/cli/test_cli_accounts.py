@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThread
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.secrets import Sealer, load_key, verify_password
+from mailstore.web_sessions import WebSessions
 from proxy.cli.main import main
 from tests.proxy.cli.command import configuration, mailferry, with_accounts
 from tests.proxy.cli.company import PASSWORD, CompanyTestCase
@@ -329,6 +330,33 @@ def test_passwd_of_a_final_account(tmp_path: Path, file: Path) -> None:
     account = accounts_of(tmp_path)["li@123.com"]
     assert account.sealed_password is None and account.password_hash is not None
     assert verify_password(account.password_hash, b"correct horse")
+    short = passwd(file, "li@123.com", "short\n")
+    assert (short.exit_code, "too short: it needs 10 characters at least; nothing was changed" in short.stderr) == (
+        1,
+        True,
+    )
+    assert accounts_of(tmp_path)["li@123.com"] == account
+
+
+def test_passwd_ends_what_is_open_in_the_portal(tmp_path: Path, file: Path) -> None:
+    with_accounts(tmp_path, lambda accounts: accounts._change(accounts.add("li", "123.com").id, state=State.FINAL))
+    database = AccountsDatabase(tmp_path / "state" / "accounts.db")
+    sessions = WebSessions(database)
+    token, _ = sessions.begin("portal", "li@123.com")
+    assert passwd(file, "li@123.com", "correct horse\n").exit_code == 0
+    assert sessions.find("portal", token) is None
+    database.close()
+
+
+def test_passwd_beside_a_password_that_the_legacy_server_takes(tmp_path: Path, file: Path) -> None:
+    mailferry("accounts", "add", "li@123.com", "--config", file)
+    passwd(file, "li@123.com", "right\n")
+    with_accounts(tmp_path, lambda accounts: accounts._change(1, password_state=PasswordState.KNOWN))
+    before = accounts_of(tmp_path)["li@123.com"]
+    result = passwd(file, "li@123.com", "a guess\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "li@123.com: the old server takes the password that is known here; nothing was changed" in result.stderr
+    assert accounts_of(tmp_path)["li@123.com"] == before
 
 
 # On a terminal

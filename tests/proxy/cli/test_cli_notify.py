@@ -346,6 +346,7 @@ def test_since_makes_room_for_the_next_reminder(company: Company, relay: Relay) 
     arguments = ("--reminder", "--send", "--yes", "--json")
     assert sent(company.notify(*arguments, relay=relay))["sent"] == 3
     assert sent(company.notify(*arguments, "--since", "7d", relay=relay))["sent"] == 0
+    assert "  had it     3 (--since 7d: once more to those who had it longer ago" in company.notify("--reminder").stdout
     database = AccountsDatabase(company.root / "state" / "accounts.db")
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE notices SET begun = begun - 8 * 86400")

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from mailstore.accounts import Accounts
 from mailstore.overview import Wanted
-from proxy.cli.report import report, size
+from proxy.admin.sizes import size
+from proxy.cli.report import report
 from proxy.cli.tables import render
 from tests.proxy.cli.command import configuration, mailferry, with_accounts
 

@@ -229,7 +229,10 @@ def test_the_password_of_a_final_account_is_set_here(company: Company, admin: Vi
         answer = admin.submit(path, f"{path}/password", {"password": password, "again": again})
         assert (answer.status, said in answer.words) == (400, True)
     assert now(company, account) == account
+    inside = Visitor(company)
+    assert "final1@123.com" in inside.log_in(account.name, "old").text
     press(admin, path, f"{path}/password", {"password": "new password 新", "again": "new password 新"})
+    assert 'id="password"' in inside.get("/").text, "who was logged in has to log in anew"
     user = Visitor(company)
     assert "final1@123.com" in user.log_in(account.name, "new password 新").text
     old = Visitor(company)

@@ -15,8 +15,9 @@ from mailstore.overview import Sort, Wanted
 from mailstore.roster import FIELDS
 from mailstore.samples import Sample
 from proxy.admin.advice import Action
-from proxy.admin.helping import Help, Hindrance, NotSet
+from proxy.admin.helping import Help, Hindrance
 from proxy.admin.noticing.texts import Kind
+from proxy.admin.passwords import NotSet
 from proxy.web.console.attempts import OF_A_NAME, OF_AN_ADDRESS, SPAN, Attempts
 from proxy.web.console.curve import HEIGHT, ROWS, WIDTH, curve
 from proxy.web.console.filters import STATES, Listing, listing_of

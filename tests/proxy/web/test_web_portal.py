@@ -28,6 +28,7 @@ def test_a_first_login_moves_the_mailbox(company: Company, visitor: Visitor) -> 
     visitor.log_in(address, PASSWORD)
     answer = visitor.when_here()
     assert "All 5 messages are here" in answer.words
+    visitor.until(lambda _: (found := company.account(address)) is not None and found.last_login is not None)
     account = company.account(address)
     assert account is not None and account.state is State.MOVED
     assert len(list((company.daemon.maildir(address.split("@")[0]) / "cur").iterdir())) == 5
