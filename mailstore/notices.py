@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, or_, select, update
@@ -49,6 +50,18 @@ class Recipient:
     standing: Standing
     sent: int | None = None
     refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One message to one account. `begun` and `sent` in seconds since 1970; without `sent` it was refused, with the
+    relay's words, or nobody knows."""
+
+    kind: str
+    begun: int
+    sent: int | None
+    address: str
+    refusal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,21 @@ class Notices:
             if len(page) < PAGE:
                 return
             after = page[-1].local
+
+    def of(self, accounts: Iterable[Account], kind: str, since: int = 0) -> Iterator[Recipient]:
+        """These, in their order, with what they have had of it since then."""
+        left = iter(accounts)
+        while page := list(islice(left, PAGE)):
+            with self._database.read() as connection:
+                had = self._had(connection, [account.id for account in page], kind, since)
+            yield from (Recipient(account, *had.get(account.id, _NOTHING)) for account in page)
+
+    def history(self, account_id: int, most: int) -> list[Sent]:
+        """What was sent to an account, the latest first."""
+        columns = [_n[name] for name in Sent.__slots__]
+        wanted = select(*columns).where(_n.account_id == account_id).order_by(_n.id.desc()).limit(most)
+        with self._database.read() as connection:
+            return [Sent(*row) for row in connection.execute(wanted)]
 
     def _had(self, connection: Connection, numbers: Sequence[int], kind: str, since: int) -> dict[int, _Had]:
         """What these accounts have had of it, by number; those are left out that had nothing."""

@@ -128,6 +128,14 @@ class Clashes(Exception):
         self.clashes = clashes
 
 
+class Otherwise(Exception):
+    """Nothing was written: what would be done is not what was agreed to."""
+
+    def __init__(self, found: Comparison) -> None:
+        super().__init__("what is here has changed in between")
+        self.found = found
+
+
 class Roster:
     """Lists and accounts of one installation."""
 
@@ -144,13 +152,21 @@ class Roster:
         with self._database.read() as connection:
             return self._compare(connection, entries, fields)
 
-    def enrol(self, entries: Mapping[Address, Entry], fields: Collection[str]) -> Comparison:
-        """Take the list over. Raises Clashes and MailstoreError; nothing is changed then."""
+    def enrol(
+        self,
+        entries: Mapping[Address, Entry],
+        fields: Collection[str],
+        agreed: Callable[[Comparison], bool] | None = None,
+    ) -> Comparison:
+        """Take the list over. `agreed` sees what is going to be done, with nothing able to change any more. Raises
+        Clashes, Otherwise where that was not agreed to, and MailstoreError; nothing is changed then."""
         now = int(self._clock())
         with self._database.write() as connection:
             found = self._compare(connection, entries, fields)
             if found.clashes:
                 raise Clashes(found.clashes)
+            if agreed is not None and not agreed(found):
+                raise Otherwise(found)
             renamed = [c for c in found.changed if any(d.field == "aliases" for d in c.differences)]
             for some in _batches((changed.id for changed in renamed), PAGE):  # all go before any comes: some move
                 connection.execute(delete(aliases).where(aliases.c.account_id.in_(some)))

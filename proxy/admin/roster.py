@@ -8,7 +8,7 @@ all. And exporting what `read` reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -127,10 +127,11 @@ def compare(roster: Roster, listing: Listing) -> Comparison:
     return found
 
 
-def enrol(roster: Roster, listing: Listing) -> Comparison:
-    """Take the list over; what was done. Raises as `compare`; then nothing was changed."""
+def enrol(roster: Roster, listing: Listing, agreed: Callable[[Comparison], bool] | None = None) -> Comparison:
+    """Take the list over; what was done. Raises as `compare`, and Otherwise where `agreed` is told something else than
+    was agreed to; then nothing was changed."""
     try:
-        return roster.enrol(listing.entries, listing.fields)
+        return roster.enrol(listing.entries, listing.fields, agreed)
     except Clashes as error:
         raise BadList(_clashes(error.clashes, listing), listing.understood) from None
 

@@ -110,6 +110,7 @@ class Daemon:
         if self._sites is not None:
             pages = {name: getattr(self._config.listen, name) for name in WEB}
             listening += await self._listening.open(pages, self._sites.factory)
+            self._sites.begin()
         workers = self._config.worker_count
         self._log.info("listening", on=listening, domains=sorted(self._config.domains), workers=workers)
         for warning in self._config.warnings:
@@ -123,6 +124,8 @@ class Daemon:
         if self._sites is not None:
             self._sites.end()
         await self._moving.end_moves()
+        if self._sites is not None:
+            await self._sites.ended()
         if self._serving is not None:
             await self._serving.drain()
         if self._crew is not None:

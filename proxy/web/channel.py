@@ -111,7 +111,7 @@ class WebChannel(_Channel):  # type: ignore[misc]
 
     def allHeadersReceived(self) -> None:
         request = self.requests[-1]
-        upload = self.site.is_upload(self._path)
+        upload = self.site.is_upload(self._path) and self.site.may_upload(request)
         request.most = self.site.most_upload if upload else MIB
         self._expect(UPLOAD_SECONDS if upload else BODY_SECONDS)
         if self.length is not None and self.length > request.most:
@@ -162,17 +162,19 @@ class WebSite(_Site):  # type: ignore[misc]
         dress: Callable[[WebRequest], None],
         too_large: TooLarge,
         uploads: tuple[bytes, ...] = (),
+        may_upload: Callable[[WebRequest], bool] = lambda _request: True,
         most_upload: int = 64 * MIB,
         arrivals: Arrivals | None = None,
     ) -> None:
         """`dress` puts on the headers that every answer has; `too_large` is the page for a body over the limit, 1 MiB,
-        or `most_upload` for the paths `uploads`."""
+        or `most_upload` for the paths `uploads`, from those whose request's headers show that they `may_upload`."""
         super().__init__(
             resource, requestFactory=WebRequest, timeout=IDLE_SECONDS, reactor=reactor, parsePOSTFormSubmission=False
         )
         self.clock = reactor
         self.dress = dress
         self.too_large = too_large
+        self.may_upload = may_upload
         self.most_upload = most_upload
         self.arrivals = arrivals or Arrivals()
         self.channels: set[WebChannel] = set()

@@ -11,9 +11,12 @@ from klein import Klein
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from mailstore.errors import MailstoreError
 from mailstore.web_sessions import Place
+from proxy.admin.noticing.reminding import Reminding
 from proxy.web import security
 from proxy.web.channel import WebRequest, WebSite
+from proxy.web.console.importing import IMPORT
 from proxy.web.console.site import add_console
 from proxy.web.events import Events
 from proxy.web.pages import FOR_EVER
@@ -21,8 +24,9 @@ from proxy.web.portal.pages import add_portal
 from proxy.web.routes import Routes, error_page, handle_errors
 from proxy.web.visit import Refused, Visit, Web, is_ours
 
-# The paths that take a file, up to 64 MiB.
-UPLOADS: Final[tuple[bytes, ...]] = ()
+# The paths that take a file, up to 64 MiB, of those who are logged in to the console: others are refused before it is
+# read.
+UPLOADS: Final[tuple[bytes, ...]] = (IMPORT.encode(),)
 
 
 class Sites:
@@ -33,6 +37,7 @@ class Sites:
         self._web = web
         self._tls = tls
         self.events = Events(web.reactor)
+        self._reminding = Reminding(web.config, web.database, self._report)
         self._sites: dict[str, WebSite] = {}
         if web.config.listen.web:
             self._sites["web"] = self._site("portal")
@@ -46,7 +51,7 @@ class Sites:
         routes.get("/language/<language>", _language)
         routes.program("/robots.txt", ("GET", "HEAD"), _robots)
         if place == "console" or not self._web.config.listen.console:
-            add_console(self._web, Routes(self._web, app, "console"), self.events)
+            add_console(self._web, Routes(self._web, app, "console"), self.events, self._reminding)
         if place == "console":
             routes.get("/", _to_console)
         if place == "portal":
@@ -57,12 +62,21 @@ class Sites:
             request.path = request.uri = b"/"
             return error_page(self._web, place, request, 413, "error.large")
 
+        def may_upload(request: WebRequest) -> bool:
+            request.parseCookies()
+            token = security.cookie(request, "console", secure=security.visitor(request).secure)
+            try:
+                return token is not None and self._web.sessions.find("console", token) is not None
+            except MailstoreError:
+                return False
+
         return WebSite(
             app.resource(),
             reactor=self._web.reactor,
             dress=security.dress,
             too_large=too_large,
             uploads=UPLOADS,
+            may_upload=may_upload,
         )
 
     def factory(self, listener: str) -> IProtocolFactory:
@@ -70,8 +84,21 @@ class Sites:
         site = self._sites[listener]
         return TLSMemoryBIOFactory(self._tls, False, site, self._web.reactor) if self._tls is not None else site
 
+    def _report(self, event: str, **about: Any) -> None:
+        """A line for the log, from whatever thread."""
+        self._web.reactor.callFromThread(self._web.log.info, event, **about)
+
+    def begin(self) -> None:
+        """Go on with what an earlier daemon has left undone. When the listeners are open."""
+        self._reminding.resume()
+
+    async def ended(self) -> None:
+        """Behind `end`: when nothing of ours writes any more, or not in time."""
+        await self._web.in_thread(self._reminding.ended)
+
     def end(self) -> None:
         """Close every connection; what pages have begun goes on."""
+        self._reminding.end()
         self.events.end()
         for site in self._sites.values():
             site.end()

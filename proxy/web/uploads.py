@@ -12,7 +12,7 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
 from proxy.web.channel import MIB
-from proxy.web.visit import Refused, Visit
+from proxy.web.visit import Refused, Uploaded, Visit
 
 PARTS: Final = 200
 _IN_MEMORY: Final = MIB
@@ -44,8 +44,8 @@ class _Places:
 
 
 async def read_upload(visit: Visit) -> Mapping[str, IO[bytes]]:
-    """The form is in `visit.form` then; gives back its files by field, which are there until the request is answered.
-    Read in a thread. Raises Refused."""
+    """The form is in `visit.form` then, and its files in `visit.files`; gives back what is in them by field. They are
+    there until the request is answered. Read in a thread. Raises Refused."""
     kind, options = parse_options_header(visit.header("Content-Type"))
     if kind != "multipart/form-data":
         raise Refused(415, "error.malformed")
@@ -61,4 +61,5 @@ async def read_upload(visit: Visit) -> Mapping[str, IO[bytes]]:
         raise Refused(400, "error.malformed") from None
     visit.form = fields.to_dict()
     visit.lists = fields.to_dict(flat=False)
+    visit.files = {name: Uploaded(file.filename or "", file.stream) for name, file in files.items()}
     return {name: file.stream for name, file in files.items()}

@@ -16,7 +16,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NoReturn
+from typing import IO, Any, Final, Literal, NoReturn
 from urllib.parse import parse_qsl
 
 from mailstore.accounts import Accounts
@@ -69,6 +69,14 @@ class Web:
     log: Log
 
 
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A file of a form. `name` is what the browser called it: anything at all."""
+
+    name: str
+    stream: IO[bytes]
+
+
 class Visit:
     """`session` is the visitor's at this place, if logged in."""
 
@@ -82,6 +90,7 @@ class Visit:
         self.query: Mapping[str, str] = _fields(request.uri.partition(b"?")[2])
         self.form: Mapping[str, str] = {}
         self.lists: Mapping[str, list[str]] = {}  # of the form, where a name comes several times
+        self.files: Mapping[str, Uploaded] = {}  # of a form that takes them (`proxy.web.uploads`)
         self.session: WebSession | None = None
         self._browser = ""
 

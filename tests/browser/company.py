@@ -29,7 +29,9 @@ class Company:
         migration: str = "",
         own_console: bool = False,
         workers: int = 1,
+        notices: str = "",
     ) -> None:
+        """`notices` are lines of [notices]."""
         self.old = OldServer({})
         listeners = ("imap", "imaps", "pop3", "pop3s", "web") if encrypted else ("imap", "web")
         if own_console:
@@ -40,7 +42,7 @@ class Company:
             migration=migration,
             ports={name: free_port() for name in listeners},
             workers=workers,
-            more='submission = "localhost:587"',
+            more='submission = "localhost:587"' + (f"\n[notices]\n{notices}" if notices else ""),
             domain='contact = "the help desk, telephone 8001"',
             encrypted=encrypted,
         )

@@ -9,7 +9,7 @@ relay that is lost is connected to again; where that does not work, or nobody at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -36,11 +36,16 @@ class Standings:
     unknown: list[Recipient] = field(default_factory=list)  # it was begun, and nobody knows whether it was sent
 
 
+def is_wanted(recipient: Recipient, *, again: bool) -> bool:
+    """Is it to be sent to them? `again` as in `sort`."""
+    return again or recipient.standing in {Standing.NONE, Standing.REFUSED}
+
+
 def sort(recipients: Iterable[Recipient], *, again: bool) -> Standings:
     """`again`: to those as well who have had it, or of whom that is not known."""
     found = Standings()
     for recipient in recipients:
-        if again or recipient.standing in {Standing.NONE, Standing.REFUSED}:
+        if is_wanted(recipient, again=again):
             found.wanted.append(recipient)
         elif recipient.standing is Standing.SENT:
             found.had.append(recipient)
@@ -117,7 +122,7 @@ class Sending:
         self._next = 0.0  # when the next message may be handed over
         self._counts = Counts(0)
 
-    def run(self, accounts: Sequence[Account], known: int) -> Counts:
+    def run(self, accounts: Collection[Account], known: int) -> Counts:
         """`known`: the mark of `Notices` from before these were chosen. Raises MailstoreError."""
         self._counts = counts = Counts(len(accounts))
         try:

@@ -96,12 +96,12 @@ def _as_told(data: bytes, charset: str) -> Decoded:
     try:
         name = codecs.lookup(charset).name
         text = data.decode(name)
-    except (LookupError, TypeError):
+    except UnicodeError as error:
+        raise Unreadable(f"is not {charset}{_at(data, error)}: give another --charset, or none") from None
+    except (LookupError, TypeError, ValueError):
         raise Unreadable(
             f'"{charset}" is no charset that is known here: write gb18030, big5, utf-8 or utf-16'
         ) from None
-    except UnicodeError as error:
-        raise Unreadable(f"is not {charset}{_at(data, error)}: give another --charset, or none") from None
     if not isinstance(text, str):
         raise Unreadable(f'"{charset}" is no charset: write gb18030, big5, utf-8 or utf-16')
     return Decoded(text.removeprefix("\ufeff"), charset)

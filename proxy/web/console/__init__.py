@@ -6,6 +6,8 @@
     seeing      the pages that show something: domains, accounts, one account
     changing    what an administrator does, each after a confirmation where it is for many; logged with name and address
     filters     which accounts a list shows, in which order and from where on: from a query, and back to one
+    importing   a list of accounts that is sent, looked at, and taken over; `uploaded` keeps it meanwhile
+    reminders   mail to those who have not logged in yet, and how its sending goes
     sheets      a list as a spreadsheet, sent in pieces
     curve       a curve as SVG
     runbook     what README says of moving a domain

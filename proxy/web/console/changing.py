@@ -7,28 +7,37 @@ finds them, which then counts as it is when the answer comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 from urllib.parse import quote
+
+from twisted.internet.defer import Deferred
 
 from mailstore.accounts import Account
 from mailstore.overview import Overview
 from mailstore.queue import Queue
 from proxy.admin.helping import Done, Help, Helping
 from proxy.admin.passwords import CannotSet
-from proxy.web.console.filters import Listing, listing_of
+from proxy.web.console.filters import Listing, listing_of, picked_of
 from proxy.web.console.seeing import Seeing, show
 from proxy.web.visit import Visit, Web
 from proxy.wire.door import Secret
 
-_MOST_PICKED: Final = 1_000
 _NAMED: Final = 10  # accounts that a confirmation names
 
 
 class Changing:
     """Of one daemon's console."""
 
-    def __init__(self, web: Web, seeing: Seeing, helping: Helping) -> None:
+    def __init__(
+        self,
+        web: Web,
+        seeing: Seeing,
+        helping: Helping,
+        remind: Callable[[Visit], Coroutine[Deferred[Any], Any, bytes]],
+    ) -> None:
+        """`remind` asks about reminders for those who are chosen."""
+        self._remind = remind
         self._web = web
         self._seeing = seeing
         self._overview = Overview(web.database)
@@ -96,8 +105,10 @@ class Changing:
 
     async def ask_many(self, visit: Visit) -> bytes:
         """How many are meant, and who? Raises Refused."""
+        if visit.form.get("what") == "remind":
+            return await self._remind(visit)
         what, listing = _help(visit), listing_of(visit.form)
-        picked = _picked(visit)
+        picked = picked_of(visit)
         visit.back = "/console/accounts" + listing.query()
         if visit.form.get("which") == "all":
             some, count = await visit.web.in_thread(self._first, listing)
@@ -125,7 +136,7 @@ class Changing:
     async def help_many(self, visit: Visit) -> bytes:
         """Raises Refused."""
         what, listing = _help(visit), listing_of(visit.form)
-        picked = _picked(visit)
+        picked = picked_of(visit)
         if not picked and visit.form.get("which") != "all":
             visit.refuse(400, "error.malformed")
 
@@ -157,11 +168,3 @@ def _help(visit: Visit, *among: Help) -> Help:
     if what not in set(among or Help):
         visit.refuse(400, "error.malformed")
     return Help(what)
-
-
-def _picked(visit: Visit) -> list[int]:
-    """The accounts that were ticked. Raises Refused."""
-    numbers = visit.lists.get("pick", [])
-    if len(numbers) > _MOST_PICKED or not all(n.isascii() and n.isdigit() and len(n) <= 18 for n in numbers):
-        visit.refuse(400, "error.malformed")
-    return list(dict.fromkeys(map(int, numbers)))

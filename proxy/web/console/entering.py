@@ -6,11 +6,13 @@ its administrator (`mailstore.administrators`): each request looks it up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode
 
 from twisted.internet.task import deferLater
 
+from mailstore.web_sessions import WebSession
 from proxy.admin.administrators import Console
 from proxy.web.console.attempts import Attempts
 from proxy.web.routes import Handler
@@ -24,8 +26,10 @@ _LONGEST: Final = 1_000  # characters of a name or a password that are looked at
 class Entering:
     """The door of one daemon's console."""
 
-    def __init__(self, web: Web) -> None:
+    def __init__(self, web: Web, left: Callable[[WebSession], None]) -> None:
+        """`left` is told who has logged out."""
         self._web = web
+        self._left = left
         self._console = Console(web.database)
         self._attempts = Attempts(web.reactor.seconds)
 
@@ -82,6 +86,7 @@ class Entering:
     async def log_out(self, visit: Visit) -> bytes:
         if visit.session is not None:
             self._web.log.info("administrator logged out", name=visit.session.subject, peer=visit.visitor.address)
+            self._left(visit.session)
         await visit.log_out()
         visit.tell("console.logged_out")
         return visit.go(LOGIN)

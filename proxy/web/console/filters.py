@@ -14,11 +14,13 @@ from urllib.parse import urlencode
 
 from mailstore.accounts import Account, State
 from mailstore.overview import Key, Sort, Wanted, is_key, key_of
+from proxy.web.visit import Visit
 
 ATTENTION: Final = "attention"
 PAUSED: Final = "paused"
 STATES: Final = (*(state.value for state in State), ATTENTION, PAUSED)
 WITHOUT: Final = "/"  # the department of those that have none; no department is called so
+_MOST_PICKED: Final = 1_000
 _LONGEST: Final = 500  # characters of a field
 
 
@@ -90,6 +92,14 @@ def listing_of(query: Mapping[str, str]) -> Listing:
     )
     sort = Sort(get["sort"]) if get["sort"] in set(Sort) else Sort.NAME
     return Listing(wanted, sort, _read(query.get("behind", ""), sort), _read(query.get("before", ""), sort))
+
+
+def picked_of(visit: Visit) -> list[int]:
+    """The accounts that were ticked. Raises Refused."""
+    numbers = visit.lists.get("pick", [])
+    if len(numbers) > _MOST_PICKED or not all(n.isascii() and n.isdigit() and len(n) <= 18 for n in numbers):
+        visit.refuse(400, "error.malformed")
+    return list(dict.fromkeys(map(int, numbers)))
 
 
 def _written(key: Key) -> str:

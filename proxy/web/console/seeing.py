@@ -11,10 +11,12 @@ from typing import Any, Final
 from mailstore.accounts import Account, State
 from mailstore.entries import Quarantined
 from mailstore.errors import MailstoreError
+from mailstore.notices import Notices
 from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
 from mailstore.queue import Queue
 from proxy.admin.advice import Advice, Kind
 from proxy.admin.helping import Help, Helping, hindrance
+from proxy.admin.noticing.reminding import Reminding, is_newcomer, missing
 from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.remedies import about_passwords, advices, kinds_of
 from proxy.admin.spreadsheet.values import spelled_quota
@@ -31,6 +33,7 @@ SPANS: Final = {"hours": 6 * 3600, "day": 86_400, "week": 7 * 86_400, "all": 10 
 # Kinds of trouble that are told apart by the reason's own words.
 _TELLING: Final = {Kind.BLOCKED, Kind.NOT_POSSIBLE, Kind.TLS, Kind.UNREACHABLE, Kind.DISK, Kind.REFUSED, Kind.OTHER}
 _QUARANTINED: Final = 200  # messages that a page names
+_TOLD: Final = 20  # notices that an account's page has
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,15 @@ class Row:
 class Seeing:
     """Of one daemon's console."""
 
-    def __init__(self, web: Web, events: Events, helping: Helping) -> None:
+    def __init__(self, web: Web, events: Events, helping: Helping, reminding: Reminding) -> None:
         self._web = web
         self._helping = helping
+        self._reminding = reminding
         self._events = events
         self._overview = Overview(web.database)
         self._watching = Watching(web.database)
         self._queue = Queue(web.database)
+        self._notices = Notices(web.database)
         self._seen: dict[tuple[object, ...], tuple[float, Any]] = {}
 
     def _briefly(self, key: tuple[object, ...], find: Callable[[], Any]) -> Any:
@@ -136,6 +141,7 @@ class Seeing:
             helps=[what.value for what in Help],
             previous=listing.ahead_of(page.accounts[0]) if page.before else None,
             following=listing.after(page.accounts[-1]) if page.behind else None,
+            reminding=self._reminding.progress is not None,
         )
 
     def _page(self, listing: Listing) -> tuple[Page, int, frozenset[str]]:
@@ -162,6 +168,7 @@ class Seeing:
         visit.back = f"/console/account/{account.id}"
         paused = await visit.web.in_thread(self._queue.paused_domains)
         domain_paused = account.domain in paused
+        notices = await visit.web.in_thread(self._notices.history, account.id, _TOLD)
         recently = visit.web.mover.recently
         return show(
             visit,
@@ -180,6 +187,9 @@ class Seeing:
             moves=recently.moves(account.name),
             refusals=recently.refusals(account.name),
             problem=problem,
+            notices=notices,
+            may_be_reminded=is_newcomer(account) and account.domain in visit.web.config.domains,
+            missing=missing(visit.web.config, {account.domain} & visit.web.config.domains.keys()),
         )
 
     async def _quarantined(self, visit: Visit, account: Account) -> Sequence[Quarantined] | None:

@@ -6,6 +6,7 @@ import pytest
 
 from mailstore.roster import Entry
 from proxy.admin.roster import BadList, read
+from proxy.admin.spreadsheet.chinese import in_chinese
 from proxy.config import Config, parse
 from tests.proxy.admin.roster_files import CASES, Case
 
@@ -40,9 +41,13 @@ def test_corpus(case: Case) -> None:
         assert len(mistakes) == len(case.wrong), mistakes
         for mistake, expected in zip(mistakes, case.wrong, strict=True):
             assert expected in mistake
+        told = [mistake.text for mistake in caught.value.mistakes] + [*caught.value.understood]
+        assert [text for text in told if in_chinese(text) is None] == []
+        assert [m.place for m in caught.value.mistakes if m.place and in_chinese(m.place) is None] == []
         return
     listing = read(settings, case.data, **options)
     assert [spelled(entry) for entry in listing.entries.values()] == list(case.people)
+    assert [text for text in listing.understood if in_chinese(text) is None] == []
     told = "\n".join(listing.understood)
     for text in case.says:
         assert text in told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -12,13 +12,17 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from mailstore.accounts import State
 from mailstore.overview import Sort, Wanted
+from mailstore.roster import FIELDS
 from mailstore.samples import Sample
 from proxy.admin.advice import Action
 from proxy.admin.helping import Help, Hindrance
+from proxy.admin.noticing.texts import Kind
 from proxy.admin.passwords import NotSet
 from proxy.web.console.attempts import OF_A_NAME, OF_AN_ADDRESS, SPAN, Attempts
 from proxy.web.console.curve import HEIGHT, ROWS, WIDTH, curve
 from proxy.web.console.filters import STATES, Listing, listing_of
+from proxy.web.console.reminders import LANGUAGES as SPOKEN
+from proxy.web.console.reminders import SINCE
 from proxy.web.console.runbook import rendered, runbook
 from proxy.web.console.seeing import SPANS
 from proxy.web.streaming import stream
@@ -38,6 +42,12 @@ MADE = {
     *(f"console.why.{why.value}" for why in Hindrance),
     *(f"console.password.{why.value}" for why in NotSet),
     *(f"console.password.{which}{more}" for which in ("old", "new") for more in ("", ".what")),
+    *(f"console.import.field.{name}" for name in FIELDS),
+    *(f"console.import.{option}" for option in ("charset", "sheet", "domain")),
+    *(f"console.remind.since.{since}" for since in SINCE),
+    *(f"console.remind.language.{language}" for language in SPOKEN),
+    *(f"console.remind.outcome.{outcome}" for outcome in ("refused", "unknown")),
+    *(f"console.told.kind.{kind}" for kind in get_args(Kind)),
     *(f"console.refused.{why.value}" for why in (*Because, *Refusal)),
 }
 
