@@ -14,9 +14,12 @@ from itertools import islice
 
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
+from mailstore.proofs import Proofs
 from mailstore.queue import BATCH, Queue
 from mailstore.secrets import Sealer
 from proxy.admin import passwords
+from proxy.admin.proving import standings
+from proxy.config import Config
 from proxy.wire.door import Secret
 
 
@@ -39,6 +42,7 @@ class Hindrance(enum.StrEnum):
     REJECTED = "rejected"  # the old server does not take its password
     UNKNOWN = "unknown"  # its password is not known here
     PAUSED = "paused"  # it is, or its domain
+    UNPROVEN = "unproven"  # many of its domain are not moved before one account's move is verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +57,36 @@ class Done:
 class Helping:
     """Every method may be called from any thread, and raises MailstoreError."""
 
-    def __init__(self, database: AccountsDatabase, accounts: Accounts, sealer: Sealer) -> None:
+    def __init__(self, config: Config, database: AccountsDatabase, accounts: Accounts, sealer: Sealer) -> None:
+        self._config = config
         self._accounts = accounts
         self._queue = Queue(database)
+        self._proofs = Proofs(database)
         self._sealer = sealer
 
-    def help(self, what: Help, chosen: Iterable[Account]) -> Done:
-        """Do it for all of them for whom it can be done."""
+    def help(self, what: Help, chosen: Iterable[Account], *, filtered: bool = False) -> Done:
+        """Do it for all of them for whom it can be done. `filtered`: they were not named, but are what a filter finds;
+        then those of a domain that is not proven (`proxy.admin.proving`) are not moved. Raises MailstoreError."""
         done = left_out = 0
         first: Hindrance | None = None
         paused = self._queue.paused_domains()
+        unproven = self._unproven() if filtered and what is Help.MOVE else frozenset()
         for some in _batches(chosen):
-            whys = [hindrance(what, account, domain_paused=account.domain in paused) for account in some]
+            whys = [
+                hindrance(what, account, domain_paused=account.domain in paused)
+                or (Hindrance.UNPROVEN if account.domain in unproven else None)
+                for account in some
+            ]
             able = [account.id for account, why in zip(some, whys, strict=True) if not why]
             first = first or next(filter(None, whys), None)
             done += len(able)
             left_out += len(some) - len(able)
             self._apply(what, able)
         return Done(done, left_out, first)
+
+    def _unproven(self) -> frozenset[str]:
+        found = standings(self._config, self._proofs)
+        return frozenset(name for name, each in found.items() if not each.proven)
 
     def _apply(self, what: Help, ids: list[int]) -> None:
         if what in {Help.PAUSE, Help.RESUME}:

@@ -143,7 +143,7 @@ class Changing:
         def chosen() -> Iterator[Account]:
             return self._queue.of(picked) if picked else self._overview.each(listing.wanted)
 
-        done: Done = await visit.web.in_thread(lambda: self._helping.help(what, chosen()))
+        done: Done = await visit.web.in_thread(lambda: self._helping.help(what, chosen(), filtered=not picked))
         about = {"accounts": picked} if picked else {"filter": listing.fields()}
         self._note(visit, what.value, count=done.accounts, left_out=done.left_out, **about)
         if done.left_out and done.accounts:

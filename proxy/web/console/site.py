@@ -21,7 +21,7 @@ def add_console(web: Web, routes: Routes, events: Events, reminding: Reminding) 
     """The pages below `/console`."""
     uploads = Uploads(web.config.state / "uploads", web.reactor)
     entering = Entering(web, lambda session: uploads.left(session.digest))
-    helping = Helping(web.database, web.accounts, web.sealer)
+    helping = Helping(web.config, web.database, web.accounts, web.sealer)
     seeing = Seeing(web, events, helping, reminding)
     reminders = Reminders(web, seeing, reminding)
     changing = Changing(web, seeing, helping, reminders.ask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +12,20 @@ import pytest
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Overview, Wanted
+from mailstore.proofs import Proofs
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer, verify_password
 from proxy.admin.chosen import obstacle
 from proxy.admin.helping import Done, Help, Helping, Hindrance, hindrance
 from proxy.admin.passwords import CannotSet, NotSet
+from proxy.admin.proving import settings_of
+from proxy.config import parse
 from proxy.wire.door import Secret
 from tests.proxy.admin.test_admin_remedies import account as made_up
+from tests.proxy.config.examples import DESIGN
 
 KEY = b"k" * 32
+CONFIG = parse(DESIGN.encode())
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ def accounts(database: AccountsDatabase) -> Accounts:
 
 @pytest.fixture
 def helping(database: AccountsDatabase, accounts: Accounts) -> Helping:
-    return Helping(database, accounts, Sealer(KEY))
+    return Helping(CONFIG, database, accounts, Sealer(KEY))
 
 
 def moved(accounts: Accounts, local: str) -> Account:
@@ -53,6 +59,17 @@ def in_state(database: AccountsDatabase, account: Account, state: State) -> Acco
     with database.write() as connection:
         connection.execute(update(table).where(table.c.id == account.id).values(state=state.value))
     return Accounts(database).get(account.id)
+
+
+def test_what_a_filter_finds_is_not_moved_before_its_domain_is_proven(
+    database: AccountsDatabase, accounts: Accounts, helping: Helping
+) -> None:
+    li = moved(accounts, "li")
+    assert helping.help(Help.MOVE, [li], filtered=True) == Done(0, 1, Hindrance.UNPROVEN)
+    assert helping.help(Help.RETRY, [li], filtered=True).accounts == 1
+    assert helping.help(Help.MOVE, [li]).accounts == 1  # it was named
+    Proofs(database).write("123.com", "li@123.com", json.dumps(settings_of(CONFIG.domains["123.com"])), "{}")
+    assert helping.help(Help.MOVE, [li], filtered=True).accounts == 1
 
 
 def test_try_again(database: AccountsDatabase, accounts: Accounts, helping: Helping) -> None:
@@ -144,8 +161,8 @@ def test_a_password_that_does_not_open_any_more_may_be_given_anew(
     database: AccountsDatabase, accounts: Accounts
 ) -> None:
     account = moved(accounts, "li")
-    after_the_loss = Helping(database, accounts, Sealer(b"n" * 32))
-    assert not Helping(database, accounts, Sealer(KEY)).may_be_given(account)
+    after_the_loss = Helping(CONFIG, database, accounts, Sealer(b"n" * 32))
+    assert not Helping(CONFIG, database, accounts, Sealer(KEY)).may_be_given(account)
     assert after_the_loss.may_be_given(account)
     after_the_loss.set_password(account, Secret(b"right"))
     assert accounts.get(account.id).password_state is PasswordState.UNTRIED
