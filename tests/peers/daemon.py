@@ -40,10 +40,11 @@ class Daemon:
         listen = "\n".join(f'{name} = ["tcp:{port}:interface=127.0.0.1"]' for name, port in self.ports.items())
         workers = "" if self.workers is None else f"workers = {self.workers}\n"
         tls = f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n' if self.encrypted else ""
+        domain = f'[domain."123.com"]\n{self.domain}\n' if self.domain else ""
         self.config = self.root / "mailferry.toml"
         self.config.write_text(
             f'hostname = "{self.hostname}"\nstate = "{self.root}/state"\n{workers}{self.more}\n[listen]\n{listen}\n'
-            f'{tls}[migration]\n{self.migration}\n[domain."123.com"]\n{self.domain}\n'
+            f'{tls}[migration]\n{self.migration}\n{domain}'
             f'[domain."123.com".legacy]\nhost = "127.0.0.1"\n{self.legacy}\n'
         )
 
