@@ -44,7 +44,7 @@ class Daemon:
         self.config = self.root / "mailferry.toml"
         self.config.write_text(
             f'hostname = "{self.hostname}"\nstate = "{self.root}/state"\n{workers}{self.more}\n[listen]\n{listen}\n'
-            f'{tls}[migration]\n{self.migration}\n{domain}'
+            f"{tls}[migration]\n{self.migration}\n{domain}"
             f'[domain."123.com".legacy]\nhost = "127.0.0.1"\n{self.legacy}\n'
         )
 
