@@ -190,7 +190,7 @@ class Pull:
         self._look_for_hastened(self._written)
         if self._arrived:
             self._write()
-        elif self._landing.under_way and self._failure is None and self._quiet is None:
+        elif self._landing.under_way and self._failure is None:  # also where nothing more is begun: it is to be weighed
             self._writing = True
             self._hear(self._in_thread(self._landing.handed_over))
         if self._paused and self._arrived_octets <= LOW_WATER:
