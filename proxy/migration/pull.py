@@ -188,7 +188,9 @@ class Pull:
             self._drop_arrived()
             self._source.abort()
         self._look_for_hastened(self._written)
-        if self._arrived:
+        if self._writing:
+            pass  # what was told of above has begun it again
+        elif self._arrived:
             self._write()
         elif self._landing.under_way and self._failure is None:  # also where nothing more is begun: it is to be weighed
             self._writing = True
