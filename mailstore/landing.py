@@ -12,7 +12,6 @@ What writes is a `mailstore.writing.Writer`, or one in another process (`mailsto
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -82,7 +81,6 @@ class Landing:
         self._token = token
         self._directories = directories
         self._clock = clock
-        self._turn = threading.Lock()  # two pulls may have one landing (`login = "serve"`)
         self._under_way: deque[Mapping[int, Entry]] = deque()  # what was handed over together, by row
         self._spoilt: list[tuple[Entry, str]] = []
         self._writer: Writes | None = None
@@ -171,18 +169,13 @@ class Landing:
                 entry = item.entry
                 given.append((entry.id, _marked(entry), item.pieces, item.ended))
             entries[entry.id] = entry
-        with self._turn:
-            with storage_errors():
-                writer.begin(given, self._clock())
-            self._under_way.append(entries)
-            return self._finished() if len(self._under_way) > writer.ahead else []
+        with storage_errors():
+            writer.begin(given, self._clock())
+        self._under_way.append(entries)
+        return self.handed_over() if len(self._under_way) > writer.ahead else []
 
     def handed_over(self) -> list[Written]:
-        """Wait for the oldest that is under way, if there is any. Gives back and raises as `write`."""
-        with self._turn:
-            return self._finished() if self._under_way else []
-
-    def _finished(self) -> list[Written]:
+        """Wait for the oldest that is under way. Gives back and raises as `write`."""
         assert self._writer is not None
         with storage_errors():
             found, spoilt = self._writer.finish()

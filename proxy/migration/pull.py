@@ -186,20 +186,24 @@ class Pull:
         self._written += self._scales.weigh(written)
         if self._scales.out_of_step:
             self._drop_arrived()
-            self._source.abort()
         self._look_for_hastened(self._written)
-        if self._writing:
-            pass  # what was told of above has begun it again
-        elif self._arrived:
-            self._write()
-        elif self._landing.under_way and self._failure is None:  # also where nothing more is begun: it is to be weighed
-            self._writing = True
-            self._hear(self._in_thread(self._landing.handed_over))
+        self._go_on_writing()
+        if self._scales.out_of_step:
+            self._source.abort()  # whoever is told by it of the end finds this pull at work, if it is
         if self._paused and self._arrived_octets <= LOW_WATER:
             self._paused = False
             self._source.resume()
         self._maybe_settle()
         self._maybe_idle()
+
+    def _go_on_writing(self) -> None:
+        """Write what has arrived meanwhile, or hear of what is under way: that is weighed even where nothing more is to
+        be begun."""
+        if self._arrived:
+            self._write()
+        elif self._landing.under_way and self._failure is None:
+            self._writing = True
+            self._hear(self._in_thread(self._landing.handed_over))
 
     def _maybe_settle(self) -> None:
         if self._settling or not self._written or self._unsettled:

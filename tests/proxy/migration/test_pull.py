@@ -14,6 +14,7 @@ from proxy.migration import pull as pulling
 from proxy.migration.pull import HIGH_WATER, WRITE_OCTETS, Pull
 from proxy.migration.source import SourceLost
 from proxy.migration.stages import Stage
+from proxy.migration.weighing import Scales
 from tests.proxy.migration.scripted import MigrationTestCase, ScriptedSource, Threads, mail
 
 
@@ -26,7 +27,7 @@ class PullTestCase(MigrationTestCase):
         self.source = ScriptedSource(self.old)
         self.sums: list[Sums] = []
 
-    def pull(self, messages: int) -> tuple[Pull, list[Entry]]:
+    def pull(self, messages: int, scales: Scales | None = None) -> tuple[Pull, list[Entry]]:
         listed = [Listed(n, f"u{n}", 100) for n in range(1, messages + 1)]
         entries = self.mail.ledger.record_listing(listed, (), hold_uids=True)
         self.landing = Landing(self.mail.maildir, self.mail.token, seen="headers", clock=self.mail.clock)
@@ -38,6 +39,7 @@ class PullTestCase(MigrationTestCase):
             in_thread=self.threads,
             clock=self.clock,
             entered=self.sums.append,
+            scales=scales,
         )
         return made, entries
 
@@ -173,6 +175,30 @@ class Flow(PullTestCase):
         self.threads.work_off()
         self.successResultOf(finished)
         self.assert_stored(mail(1))
+
+
+class Ahead(PullTestCase):
+    """A writer that goes on with one batch while the next is handed over, as one in another process does."""
+
+    def test_who_is_told_of_the_end_finds_the_pull_at_work_on_what_is_under_way(self) -> None:
+        self.patch(Writer, "ahead", 1)
+        scales = Scales()
+        pull, entries = self.pull(8, scales=scales)
+        finished: list[Deferred[None]] = []
+        self.patch(self.source, "abort", lambda: finished or finished.append(pull.finish()))
+        pull.message(entries[0], mail(1))
+        for batch in (entries[1:6], entries[6:]):  # each of another length than announced
+            for entry in batch:  # it arrives while the batch before is handed over
+                pull.message(entry, mail(entry.position))
+            self.threads.work()
+        self.threads.work()
+        self.assertEqual(len(finished), 1)
+        self.assertEqual(self.threads.names, ["handed_over"])
+        self.assertNoResult(finished[0])
+        self.threads.work_off()
+        self.successResultOf(finished[0])
+        self.assertTrue(all(map(scales.did_not_fit, entries)))
+        self.assertFalse(self.landing.under_way)
 
 
 class Failing(PullTestCase):
