@@ -6,7 +6,6 @@ the file's text, `proxy.config` checks it, `put` puts it in its place whole.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import secrets
@@ -17,7 +16,7 @@ from typing import Final, Literal
 
 from mailstore.maildir import sync_directory
 from proxy.config.mistakes import quoted_key
-from proxy.config.names import ascii_name, check_host
+from proxy.config.names import ascii_name, check_host, is_address
 
 Tls = Literal["none", "starttls", "implicit"]
 TLS: Final = ("starttls", "implicit", "none")
@@ -59,14 +58,6 @@ def usual_port(tls: str) -> int:
     return 995 if tls == "implicit" else 110
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _within(host: str, domain: str) -> bool:
     name = ascii_name(host)
     return name == domain or name.endswith(f".{domain}")
@@ -82,7 +73,7 @@ def doubts(answers: Answers) -> Iterator[str]:
             f"is it {answers.domain}, and not {domain.partition('.')[2]}?"
         )
     legacy = check_host(answers.legacy_host)
-    if not _is_address(legacy):
+    if not is_address(legacy):
         if legacy == ascii_name(answers.hostname):
             yield (
                 f"The old server has this machine's own name, {answers.hostname}. Once DNS is moved mailferry would "

@@ -6,11 +6,11 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from proxy.admin.moments import iso, iso_or_none
 from proxy.cli.options import config_option, configuration, give_up
 
 if TYPE_CHECKING:
@@ -69,11 +69,13 @@ def list_(*, as_json: bool) -> None:
         with _console() as console:
             found = console.administrators.list()
     if as_json:
-        listed = [{"name": one.name, "created": _iso(one.created), "last_login": _iso(one.last_login)} for one in found]
+        listed = [
+            {"name": one.name, "created": iso(one.created), "last_login": iso_or_none(one.last_login)} for one in found
+        ]
         click.echo(json.dumps({"administrators": listed}))
         return
     for one in found:
-        click.echo(f"{one.name}  added {_iso(one.created)}  last login {_iso(one.last_login) or 'never'}")
+        click.echo(f"{one.name}  added {iso(one.created)}  last login {iso_or_none(one.last_login) or 'never'}")
     if not found:
         click.echo("none yet: mailferry admin add NAME")
 
@@ -110,7 +112,3 @@ def _password() -> str:
     if not line:
         raise give_up("no password: give it as a line of standard input, or run this on a terminal")
     return line.rstrip("\r\n")
-
-
-def _iso(seconds: int | None) -> str | None:
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

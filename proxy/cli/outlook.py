@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailstore.overview import Figures, Wanted
+from proxy.admin.moments import iso_or_none
 from proxy.admin.overview import Department, DomainView, Pace
 from proxy.admin.sizes import size
 
@@ -42,9 +43,7 @@ def paces_json(views: Sequence[DomainView]) -> dict[str, Any]:
             "messages_left": view.pace.messages_left,
             "bytes_left": view.pace.bytes_left,
             "estimated": view.pace.estimated,
-            "ends": None
-            if view.pace.ends is None
-            else f"{datetime.fromtimestamp(view.pace.ends, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "ends": iso_or_none(view.pace.ends),
         }
         for view in views
         if view.pace.moves

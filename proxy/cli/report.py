@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
 from mailstore.accounts import Account, State, Totals
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Figures, Overview, Wanted
+from proxy.admin.moments import iso, iso_or_none
 from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.proving import Standing, line_of
 from proxy.admin.proving import as_json as proven_json
@@ -39,7 +39,7 @@ class Report:
         """As `--json` prints it; all but `domains` is there where there is any."""
         found: dict[str, Any] = {"domains": {name: asdict(totals) for name, totals in self.domains.items()}}
         if self.paused:
-            found["paused_domains"] = {name: _iso(since) for name, since in self.paused.items()}
+            found["paused_domains"] = {name: iso(since) for name, since in self.paused.items()}
         if proven := proven_json(self.standings):
             found["proven"] = proven
         if paces := outlook.paces_json(self.views):
@@ -79,7 +79,7 @@ class Report:
     def pauses(self) -> Iterator[str]:
         """A line for each domain that is paused."""
         for name, since in self.paused.items():
-            yield f"{name} is paused since {_iso(since)}: its legacy server is not asked; mailferry resume {name}"
+            yield f"{name} is paused since {iso(since)}: its legacy server is not asked; mailferry resume {name}"
 
     def proofs(self) -> Iterator[str]:
         """A line for each domain."""
@@ -133,16 +133,12 @@ def account_json(account: Account) -> dict[str, Any]:
         "messages_total": account.messages_total,
         "bytes_done": account.bytes_done,
         "bytes_total": account.bytes_total,
-        "last_login": _iso(account.last_login),
+        "last_login": iso_or_none(account.last_login),
         "paused": account.paused,
-        "next_try": _iso(account.due),
+        "next_try": iso_or_none(account.due),
         "full_name": account.full_name,
         "department": account.department,
     }
-
-
-def _iso(seconds: int | None) -> str | None:
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def remark(account: Account) -> str:
@@ -153,7 +149,7 @@ def remark(account: Account) -> str:
     if account.paused:
         said.append("paused")
     elif account.due is not None and (account.tries or account.state is State.MOVING):
-        said.append(f"next try {_iso(account.due)}")
+        said.append(f"next try {iso_or_none(account.due)}")
     return "; ".join(said)
 
 

@@ -102,6 +102,15 @@ def sender_parts(value: str) -> tuple[str, str, str]:
     return (found["name"] or "").strip(' "'), found["local"], ascii_name(found["domain"])
 
 
+def is_address(host: str) -> bool:
+    """Is it an IP address, and no name?"""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Does what is sent there stay on this machine?"""
     try:

@@ -12,7 +12,6 @@ for the one domain that says so.
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -25,6 +24,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from proxy.config.names import is_address
 from proxy.legacy.errors import TlsFailed
 from proxy.legacy.settings import Legacy
 from proxy.legacy.tls_faults import fingerprint, not_for_host, not_pinned
@@ -49,7 +49,7 @@ class _Creator:
 
     def __init__(self, host: str, context: SSL.Context) -> None:
         self._context = context
-        self._name = None if _is_address(host) else host.encode("idna")  # RFC 6066 3: no address in SNI
+        self._name = None if is_address(host) else host.encode("idna")  # RFC 6066 3: no address in SNI
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
@@ -131,17 +131,9 @@ def check_identity(connection: SSL.Connection, legacy: Legacy) -> None:
     if leaf is None:
         raise not_for_host(leaf, legacy)
     try:
-        if _is_address(legacy.host):
+        if is_address(legacy.host):
             verify_certificate_ip_address(leaf, legacy.host)
         else:
             verify_certificate_hostname(leaf, legacy.host)
     except (VerificationError, CertificateError):
         raise not_for_host(leaf, legacy) from None
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from itertools import count
 from typing import Any
@@ -15,6 +16,7 @@ from mailstore.administrators import Administrators
 from mailstore.overview import Overview, Wanted
 from mailstore.schema import accounts
 from mailstore.secrets import hash_password
+from tests.browser.chromium import Chromium
 from tests.browser.company import Company
 from tests.browser.visitor import Visitor
 
@@ -33,6 +35,21 @@ def appoint(company: Company) -> str:
     with closing(company.accounts()) as database:
         assert Administrators(database).add(name, _hashed())
     return name
+
+
+@contextmanager
+def at_the_console(chromium: Chromium, company: Company, **how: Any) -> Iterator[Any]:
+    """A page of an administrator who has just logged in."""
+    from playwright.sync_api import expect
+
+    name = appoint(company)
+    with chromium.visiting(company, **how) as page:
+        page.goto("/console")
+        page.locator("#name").fill(name)
+        page.locator("#password").fill(PASSWORD)
+        page.locator("main button").click()
+        expect(page.locator("h1")).to_have_text(re.compile("Domains|域"))
+        yield page
 
 
 def dismiss(company: Company, name: str) -> None:

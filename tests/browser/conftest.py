@@ -1,4 +1,4 @@
-"""The company and the browser that the tests of this directory share. `console`'s tests use the same."""
+"""The company and the browser that the tests of this directory share."""
 
 from __future__ import annotations
 
@@ -8,23 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Chromium, launched
-from tests.browser.company import Company
+from tests.browser.sharing import company, good_again
 
-
-@pytest.fixture(scope="session")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    made = Company(tmp_path_factory.mktemp("company"))
-    yield made.start()
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def good_again(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whatever a test has asked of the old server is over with the test."""
-    company = request.getfixturevalue("company") if "company" in request.fixturenames else None
-    yield
-    if company is not None:
-        company.old.recover()
+__all__ = ["chromium", "company", "good_again"]
 
 
 @pytest.fixture(scope="module")

@@ -4,33 +4,17 @@ JavaScript, and by keyboard."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from mailstore.accounts import Accounts, PasswordState
-from tests.browser.administrators import PASSWORD, appoint, enrol
+from tests.browser.administrators import PASSWORD, appoint, at_the_console, enrol
 from tests.browser.chromium import Chromium, violations
 from tests.browser.company import PASSWORD as OLD_PASSWORD
 from tests.browser.company import Company
 
 pytestmark = pytest.mark.peers
-
-
-@contextmanager
-def at_the_console(chromium: Chromium, company: Company, **how: Any) -> Iterator[Any]:
-    """A page of an administrator who has just logged in."""
-    name = appoint(company)
-    with chromium.visiting(company, **how) as page:
-        page.goto("/console")
-        page.locator("#name").fill(name)
-        page.locator("#password").fill(PASSWORD)
-        page.locator("main button").click()
-        expect(page.locator("h1")).to_have_text(re.compile("Domains|域"))
-        yield page
 
 
 def test_from_the_login_to_a_retry(company: Company, chromium: Chromium) -> None:

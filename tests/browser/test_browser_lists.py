@@ -3,16 +3,13 @@ without JavaScript."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.administrators import PASSWORD, appoint, enrol
+from tests.browser.administrators import at_the_console, enrol
 from tests.browser.chromium import Chromium, violations
 from tests.browser.company import Company
 from tests.proxy.admin.relay import Relay
@@ -26,18 +23,6 @@ list2@123.com,李娜,财务部,500M,,
 list3@123.com,<b>Bob</b> O'Neil,Sales,,,
 """
 BAD = GOOD.replace("list2@123.com", "list2@124.com").replace("2G", "lots")
-
-
-@contextmanager
-def at_the_console(chromium: Chromium, company: Company, **how: Any) -> Iterator[Any]:
-    name = appoint(company)
-    with chromium.visiting(company, **how) as page:
-        page.goto("/console")
-        page.locator("#name").fill(name)
-        page.locator("#password").fill(PASSWORD)
-        page.locator("main button").click()
-        expect(page.locator("h1")).to_have_text(re.compile("Domains|域"))
-        yield page
 
 
 def fits(page: Any) -> bool:

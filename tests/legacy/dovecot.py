@@ -47,6 +47,16 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 
             return
 
 
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """By its id; by force if it does not end within ten seconds."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def select_nothing(seconds: float) -> None:
     """Give the other process a moment."""
     import select
@@ -122,12 +132,7 @@ class Dovecot:
         """End it by its process id, and its children with it."""
         process, self._process = self._process, None
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end_process(process)
 
     def _configuration(self) -> str:
         owner = self.owner

@@ -19,7 +19,7 @@ import dns.query
 from dns.message import Message
 from dns.rdatatype import RdataType
 
-from tests.legacy.dovecot import free_port, select_nothing
+from tests.legacy.dovecot import end_process, free_port, select_nothing
 from tests.peers.needs import needed
 
 
@@ -71,12 +71,7 @@ class NameServer:
     def stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end_process(process)
 
 
 class Knot(NameServer):

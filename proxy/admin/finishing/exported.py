@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from proxy.admin.finishing.behind import in_words
 from proxy.admin.finishing.report import Ended, Finished
+from proxy.admin.moments import iso
 from proxy.admin.verify.exported import Cell, harmless
 
 _COLUMNS: Final = (
@@ -27,8 +27,8 @@ def as_json(found: Finished) -> dict[str, Any]:
         "version": said.version,
         "host": said.host,
         "asked_for": list(said.asked_for),
-        "began": _iso(said.began),
-        "ended": _iso(said.ended),
+        "began": iso(said.began),
+        "ended": iso(said.ended),
         "legacy": dict(said.legacy),
         "totals": {
             "accounts": len(found.accounts),
@@ -68,11 +68,7 @@ def _row(account: Ended) -> Sequence[Cell]:
         *(was.name, was.full_name, was.department, was.state.value, account.final, account.password),
         *(was.messages_done, was.bytes_done, outcome.listed if outcome is not None else None),
         outcome.verdict.value if outcome is not None else "",
-        _iso(was.last_login) if was.last_login is not None else "",
+        iso(was.last_login) if was.last_login is not None else "",
         account.reasons(),
         detail,
     )
-
-
-def _iso(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

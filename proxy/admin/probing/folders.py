@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from mailstore.entries import Listed
 from mailstore.old_folders import INBOX
 from proxy.admin.probing.finding import Largest, Mailbox, OldFolder, Probed
-from proxy.admin.probing.sampling import TIME, EntryTally, Tally, choose
+from proxy.admin.probing.sampling import TIME, EntryTally, Tally, choose, round_trip
 from proxy.admin.verify.contents import asked_for
 from proxy.imap.client.connection import Connection
-from proxy.legacy.errors import LegacyUnreachable, ServerRefused
+from proxy.legacy.errors import LegacyUnreachable
 from proxy.migration.imap_source import UNOPENED, ImapManners, ImapSource
 from proxy.migration.source import SourceLost
 from proxy.migration.uidls import Maildrops
 from proxy.pop3.client.connection import Connection as Pop3Connection
-
-ROUNDS: Final = 5  # NOOPs, for the round trip
 
 
 class FoldersLook:
@@ -41,7 +38,7 @@ class FoldersLook:
 
     async def run(self) -> None:
         """Raises LegacyError, SourceError."""
-        self._found.round_trip = await self._round_trip()
+        self._found.round_trip = await round_trip(self._connection.noop, self._seconds)
         self._told("listing all folders")
         begun = self._seconds()
         listed = await self._source.list()
@@ -65,15 +62,6 @@ class FoldersLook:
     def _note(self, event: str, **fields: object) -> None:
         if event == "legacy folder cannot be opened":
             self._found.remarks.append(f"a folder cannot be opened: {fields['reason']}")
-
-    async def _round_trip(self) -> float:
-        took = []
-        for _ in range(ROUNDS):
-            begun = self._seconds()
-            with suppress(ServerRefused):
-                await self._connection.noop()
-            took.append(self._seconds() - begun)
-        return min(took)
 
     def _mailbox(self, listed: Sequence[Listed], seconds: float) -> Mailbox:
         folders = {folder.name: [0, 0] for folder in self._source.folders}

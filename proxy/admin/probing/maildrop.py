@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from mailstore.message.arrival import arrival
 from proxy.admin.probing.finding import Ability, Largest, Mailbox, Maildrop, Probed
-from proxy.admin.probing.sampling import HEADER_LIMIT, SAMPLE, TIME, Headers, Tally, choose
+from proxy.admin.probing.sampling import HEADER_LIMIT, SAMPLE, TIME, Headers, Tally, choose, round_trip
 from proxy.legacy.errors import LegacyError, ServerRefused
 from proxy.legacy.settings import FURTHEST, ONE_AT_A_TIME, PROMISED, TRIED, Window
 from proxy.migration import listing
@@ -21,7 +20,6 @@ from proxy.pop3.client.connection import Connection, Pipelining
 from proxy.pop3.client.pace import Pace
 from proxy.pop3.client.replies import Capabilities
 
-ROUNDS: Final = 5  # NOOPs, for the round trip
 ENDS: Final = 3  # messages at either end of the mailbox whose dates are looked at
 SLOWLY: Final = 5.0  # seconds for a sample one by one, before it is tried whether many at once are possible
 
@@ -53,7 +51,7 @@ class MaildropLook:
     async def run(self) -> None:
         """Raises LegacyError."""
         await self._capabilities()
-        self._found.round_trip = await self._round_trip()
+        self._found.round_trip = await round_trip(self._connection.noop, self._seconds)
         self._told("listing the mailbox")
         await self._list()
         self._told("looking for the oldest and the newest message")
@@ -91,15 +89,6 @@ class MaildropLook:
         self._found.remarks += listing.known(connection.greeting, now)
         if (drop.expire or "").split()[:1] == ["0"]:
             self._found.remarks.append(listing.EXPIRES)
-
-    async def _round_trip(self) -> float:
-        took = []
-        for _ in range(ROUNDS):
-            begun = self._seconds()
-            with suppress(ServerRefused):
-                await self._connection.noop()
-            took.append(self._seconds() - begun)
-        return min(took)
 
     # What it lists
 

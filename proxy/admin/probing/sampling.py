@@ -1,4 +1,5 @@
-"""How fast a legacy server gives messages: a sample of at most SAMPLE octets, for at most TIME seconds.
+"""How fast a legacy server answers, and how fast it gives messages: a sample of at most SAMPLE octets, for at most TIME
+seconds.
 
 The messages are spread over the whole mailbox. Where the server may be asked for many ahead of the answers, they are
 asked for so, as in a move. What comes is counted and thrown away.
@@ -6,18 +7,32 @@ asked for so, as in a move. What comes is counted and thrown away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from math import gcd
 from typing import Final
 
 from mailstore.entries import Entry
 from proxy.admin.probing.finding import Speed
+from proxy.legacy.errors import ServerRefused
 
+ROUNDS: Final = 5  # NOOPs, for the round trip
 SAMPLE: Final = 4 * 1024 * 1024
 MOST: Final = 2_000  # messages
 TIME: Final = 12.0
 HEADER_LIMIT: Final = 64 * 1024  # octets of a message that is kept for its date
 _TURN: Final = 0.6180339887498949  # the golden ratio's: multiples of it fill a circle evenly, however many they are
+
+
+async def round_trip(noop: Callable[[], Awaitable[None]], seconds: Callable[[], float]) -> float:
+    """In seconds, the shortest of ROUNDS; one that the server refuses has travelled as far. Raises LegacyError."""
+    took = []
+    for _ in range(ROUNDS):
+        begun = seconds()
+        with suppress(ServerRefused):
+            await noop()
+        took.append(seconds() - begun)
+    return min(took)
 
 
 def choose(sizes: Mapping[int, int], budget: int = SAMPLE, most: int = MOST) -> list[int]:

@@ -7,10 +7,10 @@ such cells get a "'" before them, which spreadsheets show as text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from mailstore.proofs import Proof
+from proxy.admin.moments import iso
 from proxy.admin.spreadsheet.formulas import defused
 from proxy.admin.verify.kinds import Finding, Kind
 from proxy.admin.verify.outcome import AccountOutcome, Verification
@@ -33,8 +33,8 @@ def as_json(found: Verification, proven: Sequence[Proof] = ()) -> dict[str, Any]
         "version": said.version,
         "host": said.host,
         "asked_for": list(said.asked_for),
-        "began": _iso(said.began),
-        "ended": _iso(said.ended),
+        "began": iso(said.began),
+        "ended": iso(said.ended),
         "legacy": dict(said.legacy),
         "how": {"legacy": how.legacy, "content": how.content, "sample": how.sample, "seed": how.seed},
         "verdicts": {verdict.value: count for verdict, count in sorted(found.verdicts().items())},
@@ -85,7 +85,3 @@ def _message(account: AccountOutcome, finding: Finding) -> Sequence[Cell]:
 def harmless(cell: Cell) -> Cell:
     """What no spreadsheet calculates with."""
     return defused(cell) if isinstance(cell, str) else cell
-
-
-def _iso(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

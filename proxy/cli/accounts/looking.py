@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from proxy.admin.moments import iso_or_none
 from proxy.cli.accounts.store import opened
 from proxy.cli.options import config_option, configuration, give_up
 
@@ -99,14 +100,8 @@ def _person_json(person: Person) -> dict[str, Any]:
         "aliases": list(person.aliases),
         "legacy_login": account.legacy_login,
         "password": _password(account)[0],
-        "enrolled": _iso(account.enrolled),
+        "enrolled": iso_or_none(account.enrolled),
     }
-
-
-def _iso(seconds: int | None) -> str | None:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _quota(account: Account) -> str:
@@ -203,9 +198,9 @@ def _told(config: Config, person: Person) -> Iterable[tuple[str, str]]:
     yield "messages", f"{account.messages_done:,} of {account.messages_total:,}"
     yield "mail", f"{size(account.bytes_done)} of {size(account.bytes_total)}"
     yield "password", _password(account)[1]
-    yield "last login", _iso(account.last_login) or "never"
-    yield "legacy server asked", _iso(account.refreshed) or "never"
-    yield "in a list", _iso(account.enrolled) or "never"
+    yield "last login", iso_or_none(account.last_login) or "never"
+    yield "legacy server asked", iso_or_none(account.refreshed) or "never"
+    yield "in a list", iso_or_none(account.enrolled) or "never"
 
 
 def _password(account: Account) -> tuple[str, str]:
