@@ -231,6 +231,6 @@ class _Reading:
 
     def _alias(self, text: str, name: Name) -> Name:
         try:
-            return values.address(text, self._served, name.domain)
+            return values.address(text, self._served, name.domain, cell=False)
         except Unfit as error:
             raise Unfit(f"the alias {error}") from None

@@ -45,21 +45,27 @@ _HYPHENS_APART = re.compile(r"\s+[-–—－]+\s+|(?<![A-Za-z0-9])\s*[-–—－
 def words(text: str) -> str:
     """A name, or a title: plain spaces, one between words, none around them; no control characters, which would play
     tricks on whoever's terminal shows it."""
-    plain = undefused(text)
-    if not plain.isascii():
-        plain = unicodedata.normalize("NFC", plain).translate(_WIDTHLESS)
+    return _tidy(undefused(text))
+
+
+def _tidy(text: str) -> str:
+    plain = text if text.isascii() else unicodedata.normalize("NFC", text).translate(_WIDTHLESS)
     return " ".join(_CONTROL.sub("", plain).split())
 
 
 def _compact(text: str) -> str:
     """Something that has no space in it: as `words`, and with full-width characters made plain."""
-    plain = words(text)
+    return _narrow(words(text))
+
+
+def _narrow(plain: str) -> str:
     return plain if plain.isascii() else unicodedata.normalize("NFKC", plain).strip()
 
 
-def address(text: str, served: Mapping[str, str], domain: str | None) -> Name:
-    """An account's address. `served`: the domains by their spellings; `domain`: of what has none. Raises Unfit."""
-    plain = _compact(text).strip(";,").strip()
+def address(text: str, served: Mapping[str, str], domain: str | None, *, cell: bool = True) -> Name:
+    """An account's address. `served`: the domains by their spellings; `domain`: of what has none; `cell`: is `text` all
+    of one, or part of what `several` gave? Raises Unfit."""
+    plain = _narrow(words(text) if cell else _tidy(text)).strip(";,").strip()
     within = _BRACKETED.fullmatch(plain)
     plain = (within[1].strip() if within else plain).removeprefix("mailto:").removeprefix("smtp:").removeprefix("SMTP:")
     local, at, host = plain.rpartition("@")
