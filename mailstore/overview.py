@@ -42,7 +42,8 @@ class Sort(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which accounts: all that everything given here holds for. `department` is a path with what is below it, "" those
-    that have none; `text` is part of a name, a full name or an alias."""
+    that have none; `text` is part of a name, a full name or an alias; each of `words` stands somewhere in address, full
+    name, department or alias."""
 
     domain: str | None = None
     department: str | None = None
@@ -51,6 +52,7 @@ class Wanted:
     troubled: bool = False  # the same, and those that are under way or paused
     paused: bool = False  # by themselves; a whole domain's pause is the domain's
     text: str = ""
+    words: str = ""
 
     @property
     def everything(self) -> bool:
@@ -164,10 +166,15 @@ class Overview:
 
     def each(self, wanted: Wanted, *, sort: Sort = Sort.NAME) -> Iterator[Account]:
         """All of them, a thousand at a time: a long list never holds the database."""
+        for some in self.batches(wanted, BATCH, sort=sort):
+            yield from some
+
+    def batches(self, wanted: Wanted, size: int, *, sort: Sort = Sort.NAME) -> Iterator[Sequence[Account]]:
+        """The same by up to `size` accounts, each batch as it is when it is asked for."""
         behind: Key | None = None
         while True:
-            page = self.page(wanted, BATCH, sort=sort, behind=behind)
-            yield from page.accounts
+            page = self.page(wanted, size, sort=sort, behind=behind)
+            yield page.accounts
             if not page.behind:
                 return
             behind = key_of(page.accounts[-1], sort)
@@ -241,6 +248,8 @@ def _wanted(statement: Select[Any], wanted: Wanted) -> Select[Any]:
         statement = statement.where(*_below(wanted.department))
     if wanted.text:
         statement = statement.where(_contains(wanted.text))
+    for word in wanted.words.split():
+        statement = statement.where(_has(word))
     return statement
 
 
@@ -249,6 +258,16 @@ def _below(path: str) -> Sequence[ColumnElement[bool]]:
     if not path:
         return (_a.department == "",)
     return _a.department >= path, _a.department < path + "0", or_(_a.department == path, _a.department >= path + "/")
+
+
+def _has(word: str) -> ColumnElement[bool]:
+    alias = (aliases.c.local + "@" + aliases.c.domain).contains(word.lower(), autoescape=True)
+    return or_(
+        (_a.local + "@" + _a.domain).contains(word.lower(), autoescape=True),
+        _a.full_name.icontains(word, autoescape=True),
+        _a.department.icontains(word, autoescape=True),
+        _a.id.in_(select(aliases.c.account_id).where(alias)),
+    )
 
 
 def _contains(text: str) -> ColumnElement[bool]:

@@ -86,8 +86,12 @@ class Department:
     def walk(self) -> Iterator[Department]:
         """Itself and all below it, as a tree is written down."""
         yield self
-        for child in sorted(self.below.values(), key=lambda child: child.name):
+        for child in self.children():
             yield from child.walk()
+
+    def children(self) -> list[Department]:
+        """Those just below it, by name."""
+        return sorted(self.below.values(), key=lambda child: child.name)
 
 
 class Watching:
@@ -122,6 +126,17 @@ class Watching:
         recent = min(now - WINDOW, now - WINDOW if since is None else since)
         samples = [*self._samples.of(name, recent), _as_sample(figures, now)]
         return DomainView(name, figures, pace(figures, samples, now), thinned(samples), paused.get(name))
+
+
+def trees(database: AccountsDatabase, domain: str | None = None) -> list[Department]:
+    """A tree for each domain that has accounts, or for one, with the domain at its top. Raises MailstoreError."""
+    overview = Overview(database)
+    figures = overview.domains()
+    return [
+        Department(name, whole=whole, below={node.name: node for node in tree(overview.departments(name))})
+        for name, whole in sorted(figures.items())
+        if domain in {None, name}
+    ]
 
 
 def pace(figures: Figures, samples: Sequence[Sample], now: int) -> Pace:

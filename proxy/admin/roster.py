@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from mailstore.accounts import Accounts
-from mailstore.people import People, Person, Sought
+from mailstore.overview import Wanted
+from mailstore.people import People, Person
 from mailstore.roster import FIELDS, Clash, Clashes, Comparison, Entry, Roster
 from proxy.admin.spreadsheet import Row, Table, Unreadable
 from proxy.admin.spreadsheet.checking import Checking, Listing, Mistake
@@ -168,10 +169,10 @@ def add(roster: Roster, accounts: Accounts, entry: Entry) -> None:
 # Exporting
 
 
-def rows(people: People, sought: Sought) -> Iterator[tuple[str, ...]]:
+def rows(people: People, wanted: Wanted) -> Iterator[tuple[str, ...]]:
     """The titles, and then a row for each account, as `read` understands them; no password. Raises MailstoreError."""
     yield TITLES
-    for person in people.each(sought):
+    for person in people.each(wanted):
         yield tuple(map(defused, _row(person)))
 
 

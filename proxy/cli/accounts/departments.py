@@ -1,88 +1,62 @@
-"""Departments as a tree, from the paths that accounts have."""
+"""`mailferry accounts tree`: departments, below their domains."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mailstore.people import Department
+from proxy.admin.overview import Department
 
 NO_DEPARTMENT: Final = "(no department)"
 
 
-@dataclass(slots=True)
-class Branch:
-    """A department with all that is below it; a domain at the top. Counts are of all of it."""
-
-    name: str
-    accounts: int = 0
-    waiting: int = 0
-    moving: int = 0
-    here: int = 0
-    blocked: int = 0
-    below: dict[str, Branch] = field(default_factory=dict)
-
-    def count(self, department: Department) -> None:
-        for word in ("accounts", "waiting", "moving", "here", "blocked"):
-            setattr(self, word, getattr(self, word) + getattr(department, word))
-
-    @property
-    def figures(self) -> str:
-        others = ((self.moving, "moving"), (self.blocked, "blocked"))
-        said = [f"{self.here:,} here", *(f"{number:,} {word}" for number, word in others if number)]
-        return f"{self.accounts:,} ({', '.join(said)})"
+def _here(node: Department) -> int:
+    return node.whole.moved + node.whole.final
 
 
-def grown(departments: Iterable[Department]) -> list[Branch]:
-    """A tree for each domain."""
-    domains: dict[str, Branch] = {}
-    for department in departments:
-        branch = domains.setdefault(department.domain, Branch(department.domain))
-        branch.count(department)
-        for name in department.path.split("/"):
-            name = name or NO_DEPARTMENT  # noqa: PLW2901
-            branch = branch.below.setdefault(name, Branch(name))
-            branch.count(department)
-    return list(domains.values())
+def _figures(node: Department) -> str:
+    whole = node.whole
+    others = ((whole.moving, "moving"), (whole.blocked, "blocked"))
+    said = [f"{_here(node):,} here", *(f"{number:,} {word}" for number, word in others if number)]
+    return f"{whole.accounts:,} ({', '.join(said)})"
 
 
-def lines(branches: Iterable[Branch], depth: int = 0) -> Iterator[str]:
+def lines(nodes: Iterable[Department], depth: int = 0) -> Iterator[str]:
     """For a pipe: two spaces a level."""
-    for branch in branches:
-        yield f"{'  ' * depth}{branch.name}  {branch.figures}"
-        yield from lines(branch.below.values(), depth + 1)
+    for node in nodes:
+        yield f"{'  ' * depth}{node.name or NO_DEPARTMENT}  {_figures(node)}"
+        yield from lines(node.children(), depth + 1)
 
 
-def draw(branches: Iterable[Branch]) -> None:
+def draw(nodes: Iterable[Department]) -> None:
     """For a terminal."""
     from rich.console import Console  # noqa: PLC0415 - rich, only where there is a terminal
     from rich.text import Text  # noqa: PLC0415
     from rich.tree import Tree  # noqa: PLC0415
 
-    def label(branch: Branch, style: str) -> Text:
-        return Text.assemble((branch.name, style), ("  " + branch.figures, "dim"))
+    def label(node: Department, style: str) -> Text:
+        return Text.assemble((node.name or NO_DEPARTMENT, style), ("  " + _figures(node), "dim"))
 
-    def hang(branch: Branch, under: Tree) -> None:
-        for child in branch.below.values():
+    def hang(node: Department, under: Tree) -> None:
+        for child in node.children():
             hang(child, under.add(label(child, "")))
 
-    for branch in branches:
-        top = Tree(label(branch, "bold"))
-        hang(branch, top)
+    for node in nodes:
+        top = Tree(label(node, "bold"))
+        hang(node, top)
         Console().print(top)
 
 
-def as_json(branches: Iterable[Branch]) -> list[dict[str, Any]]:
+def as_json(nodes: Iterable[Department]) -> list[dict[str, Any]]:
     return [
         {
-            "name": branch.name,
-            "accounts": branch.accounts,
-            "waiting": branch.waiting,
-            "moving": branch.moving,
-            "here": branch.here,
-            "blocked": branch.blocked,
-            "below": as_json(branch.below.values()),
+            "name": node.name or NO_DEPARTMENT,
+            "accounts": node.whole.accounts,
+            "waiting": node.whole.waiting,
+            "moving": node.whole.moving,
+            "here": _here(node),
+            "blocked": node.whole.blocked,
+            "below": as_json(node.children()),
         }
-        for branch in branches
+        for node in nodes
     ]

@@ -37,11 +37,11 @@ def export(
     from proxy.admin import roster  # noqa: PLC0415
     from proxy.cli.filing import Filing, NotFiled  # noqa: PLC0415
 
-    sought = filtered(config, domain, department, state, search)
+    wanted = filtered(config, domain, department, state, search)
     with opened(config) as database:
         rows: Iterable[tuple[str, ...]] = [roster.TITLES]
         if database is not None:
-            rows = roster.rows(People(database), sought)
+            rows = roster.rows(People(database), wanted)
         if file is None or file == "-":
             _to_stdout(rows, mark=not no_bom)
             return

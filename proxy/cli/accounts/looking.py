@@ -16,7 +16,8 @@ from proxy.cli.options import config_option, configuration, give_up
 if TYPE_CHECKING:
     from mailstore.accounts import Account
     from mailstore.database import AccountsDatabase
-    from mailstore.people import Person, Sought
+    from mailstore.overview import Wanted
+    from mailstore.people import Person
     from proxy.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,10 +37,10 @@ def choosing(command: F) -> F:
     return command
 
 
-def filtered(config: Config, domain: str | None, department: str | None, state: str | None, search: str) -> Sought:
-    """What is sought; a domain that is not served ends the command with status 1."""
+def filtered(config: Config, domain: str | None, department: str | None, state: str | None, search: str) -> Wanted:
+    """What is wanted; a domain that is not served ends the command with status 1."""
     from mailstore.accounts import State  # noqa: PLC0415 - SQLAlchemy takes a third of a second
-    from mailstore.people import Sought  # noqa: PLC0415
+    from mailstore.overview import Wanted  # noqa: PLC0415
     from proxy.admin.chosen import NotServed, choose  # noqa: PLC0415
     from proxy.admin.spreadsheet.values import levels  # noqa: PLC0415
 
@@ -48,7 +49,7 @@ def filtered(config: Config, domain: str | None, department: str | None, state: 
     except NotServed as error:
         raise give_up(str(error)) from None
     path = None if department is None else "/".join(levels(department, hyphens=False))
-    return Sought(name, path, None if state is None else State(state), search)
+    return Wanted(name, path, None if state is None else State(state), words=search)
 
 
 @click.command("list")
@@ -58,12 +59,12 @@ def filtered(config: Config, domain: str | None, department: str | None, state: 
 def list_(*, domain: str | None, department: str | None, state: str | None, search: str, as_json: bool) -> None:
     """List the accounts, with names, departments and states."""
     config = configuration()
-    sought = filtered(config, domain, department, state, search)
+    wanted = filtered(config, domain, department, state, search)
     from mailstore.people import People  # noqa: PLC0415
 
     with opened(config) as database:
         _tell_if_nobody(database)
-        people: Iterable[Person] = () if database is None else People(database).each(sought)
+        people: Iterable[Person] = () if database is None else People(database).each(wanted)
         if as_json:
             _json_list(people)
         elif sys.stdout.isatty():
@@ -231,18 +232,16 @@ def tree(*, domain: str | None, as_json: bool) -> None:
     """Show the departments as a tree: how many accounts each has, and how many of them are here."""
     config = configuration()
     name = filtered(config, domain, None, None, "").domain
-    from mailstore.people import People  # noqa: PLC0415
+    from proxy.admin.overview import trees  # noqa: PLC0415
+    from proxy.cli.accounts import departments as shown  # noqa: PLC0415
 
     with opened(config) as database:
         _tell_if_nobody(database)
-        departments = [] if database is None else People(database).departments(name)
-    from proxy.cli.accounts import departments as shown  # noqa: PLC0415
-
-    grown = shown.grown(departments)
+        domains = [] if database is None else trees(database, name)
     if as_json:
-        click.echo(json.dumps({"domains": shown.as_json(grown)}, ensure_ascii=False))
+        click.echo(json.dumps({"domains": shown.as_json(domains)}, ensure_ascii=False))
     elif sys.stdout.isatty():
-        shown.draw(grown)
+        shown.draw(domains)
     else:
-        for line in shown.lines(grown):
+        for line in shown.lines(domains):
             click.echo(line)

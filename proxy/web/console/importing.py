@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
-from mailstore.people import People, Sought
+from mailstore.people import People
 from mailstore.roster import Difference
 from proxy.admin import importing, roster
 from proxy.admin.importing import Manner, Preview, Unexpected
@@ -248,9 +248,7 @@ class Importing:
 
     async def export(self, visit: Visit) -> bytes:
         """The accounts as `accounts export` writes them and an import reads them."""
-        wanted = listing_of(visit.query).wanted
-        sought = Sought(wanted.domain, wanted.department, wanted.state, wanted.text)
-        rows = roster.rows(People(self._web.database), sought)
+        rows = roster.rows(People(self._web.database), listing_of(visit.query).wanted)
         request = visit.request
         request.setHeader("Content-Type", "text/csv; charset=utf-8")
         name = f"list-{datetime.now():%Y%m%d-%H%M}.csv"
