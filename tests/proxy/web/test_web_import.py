@@ -348,3 +348,17 @@ def test_a_disk_that_takes_nothing(tmp_path: Path) -> None:
 )
 def test_what_a_file_is_called(name: str | None, shown: str) -> None:
     assert called(name) == shown
+
+
+def test_what_the_filter_finds_is_what_is_exported(company: Company, admin: Visitor) -> None:
+    enrol(
+        company,
+        [
+            {"local": "out1", "department": "Export", "reason": "1 message is in quarantine"},
+            {"local": "out2", "department": "Export"},
+            {"local": "out3", "department": "Export", "paused": 1},
+        ],
+    )
+    for filtered, expected in (("", 3), ("&state=attention", 1), ("&state=paused", 1), ("&text=out2", 1)):
+        lines = admin.get(f"/console/list.csv?domain=123.com&department=Export{filtered}").text.splitlines()
+        assert len(lines) == 1 + expected, filtered
