@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from proxy.admin.dns.judging import Judgement, Seen, State
 from proxy.admin.dns.looking import Look
 from proxy.admin.dns.wanted import shown
+from proxy.admin.moments import iso_or_none, spelled
 
 WORDS: Final[dict[State, str]] = {
     "right": "right",
@@ -145,18 +145,14 @@ def lines(look: Look) -> Iterator[str]:
 
 def clock(seconds: int | None) -> str:
     """A time in UTC, to the second."""
-    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def iso(seconds: int | None) -> str | None:
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return "" if seconds is None else spelled(seconds)
 
 
 def as_json(look: Look) -> dict[str, Any]:
     """As `--json` prints it; times in ISO 8601, UTC."""
     return {
         "domain": look.domain,
-        "at": iso(look.at),
+        "at": iso_or_none(look.at),
         "right": look.right,
         "records": [_record_json(judgement) for judgement in look.judgements],
         "servers": [
@@ -172,7 +168,7 @@ def as_json(look: Look) -> dict[str, Any]:
             for one in look.servers
         ],
         "remarks": [{"weight": remark.weight, "text": remark.text} for remark in look.remarks],
-        "cached_until": iso(look.cached_until),
+        "cached_until": iso_or_none(look.cached_until),
     }
 
 
@@ -186,8 +182,8 @@ def _record_json(judgement: Judgement) -> dict[str, Any]:
         "state": judgement.state,
         "wanted": wish.rule != "as it is",
         "ttl": judgement.ttl,
-        "cached_until": iso(judgement.until),
-        "cached_elsewhere_until": iso(judgement.elsewhere),
+        "cached_until": iso_or_none(judgement.until),
+        "cached_elsewhere_until": iso_or_none(judgement.elsewhere),
         "seen": [
             {
                 "server": seen.server.name,
@@ -197,7 +193,7 @@ def _record_json(judgement: Judgement) -> dict[str, Any]:
                 "state": seen.state,
                 "values": sorted(seen.answer.content),
                 "ttl": seen.answer.ttl,
-                "until": iso(seen.until),
+                "until": iso_or_none(seen.until),
                 "trouble": seen.answer.trouble,
             }
             for seen in judgement.seen

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Final
 
 from proxy.admin.finishing.behind import Why, in_words
 from proxy.admin.finishing.report import Ended, Finished
-from proxy.admin.verify.columns import COLUMNS, fold
-
-_MARGIN: Final = 17
+from proxy.admin.moments import spelled
+from proxy.admin.verify.columns import COLUMNS, fold, labelled
 
 
 def report(found: Finished) -> Iterator[str]:
@@ -19,20 +16,20 @@ def report(found: Finished) -> Iterator[str]:
     yield f"THE END OF A MOVE (mailferry {said.version})"
     yield "=" * COLUMNS
     yield ""
-    yield from _labelled("Made at", f"{said.host}, with mailferry {said.version}")
-    yield from _labelled("Begun", moment(said.began))
-    yield from _labelled("Ended", moment(said.ended))
-    yield from _labelled("Asked for", ", ".join(said.asked_for))
+    yield from labelled("Made at", f"{said.host}, with mailferry {said.version}")
+    yield from labelled("Begun", spelled(said.began))
+    yield from labelled("Ended", spelled(said.ended))
+    yield from labelled("Asked for", ", ".join(said.asked_for))
     for domain, server in said.legacy:
-        yield from _labelled("Old server", f"{domain}: {server}")
+        yield from labelled("Old server", f"{domain}: {server}")
     if said.leave_behind:
-        yield from _labelled("Told", "to leave behind what could not be carried over (--leave-behind)")
+        yield from labelled("Told", "to leave behind what could not be carried over (--leave-behind)")
     yield ""
-    yield from _labelled("RESULT", found.verdict)
+    yield from labelled("RESULT", found.verdict)
     yield ""
-    yield from _labelled("Accounts", f"{len(found.accounts):,}; final {found.final:,}, of them before {found.before:,}")
-    yield from _labelled("Mail here", f"{found.messages:,} messages, {found.octets:,} octets carried over")
-    yield from _labelled("Left behind", f"something of {found.left:,} accounts")
+    yield from labelled("Accounts", f"{len(found.accounts):,}; final {found.final:,}, of them before {found.before:,}")
+    yield from labelled("Mail here", f"{found.messages:,} messages, {found.octets:,} octets carried over")
+    yield from labelled("Left behind", f"something of {found.left:,} accounts")
     yield ""
     yield from _kinds(found)
     yield "ACCOUNTS"
@@ -42,10 +39,6 @@ def report(found: Finished) -> Iterator[str]:
     yield ""
     yield "Compare the account list with the old server's before that is closed: mailferry accounts compare FILE"
     yield "End of the report. Signed:"
-
-
-def moment(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _kinds(found: Finished) -> Iterator[str]:
@@ -79,7 +72,3 @@ def _account(account: Ended) -> Iterator[str]:
         yield from fold(was.reason, first=4, hanging=8)
     if account.final and not account.password and not account.before:
         yield from fold("nobody has a password for it: `mailferry accounts passwd` sets one", first=4, hanging=8)
-
-
-def _labelled(label: str, text: str) -> Iterator[str]:
-    return fold(f"{label:{_MARGIN}}{text}", hanging=_MARGIN)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
+from proxy.admin.moments import iso, iso_or_none
 from proxy.admin.probing.advice import Change
 from proxy.admin.probing.attempts import MOST
 from proxy.admin.probing.estimate import Estimate
@@ -58,7 +58,10 @@ def _server(server: Server) -> dict[str, Any]:
     }
     if encryption is not None and encryption.certificate is not None:
         certificate = asdict(encryption.certificate)
-        shown["certificate"] = certificate | {"names": list(certificate["names"]), "until": _iso(certificate["until"])}
+        shown["certificate"] = certificate | {
+            "names": list(certificate["names"]),
+            "until": iso(certificate["until"].timestamp()),
+        }
     return shown
 
 
@@ -83,8 +86,8 @@ def _mailbox(mailbox: Mailbox) -> dict[str, Any]:
     return {
         "messages": mailbox.messages,
         "bytes": mailbox.octets,
-        "oldest": _date(mailbox.oldest),
-        "newest": _date(mailbox.newest),
+        "oldest": iso_or_none(mailbox.oldest),
+        "newest": iso_or_none(mailbox.newest),
         "dated": mailbox.dated,
         "biggest": None if mailbox.largest is None else asdict(mailbox.largest),
         "folders": [
@@ -128,11 +131,3 @@ def _estimate(estimated: Estimate) -> dict[str, Any]:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 6)
-
-
-def _date(seconds: int | None) -> str | None:
-    return None if seconds is None else _iso(datetime.fromtimestamp(seconds, UTC))
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

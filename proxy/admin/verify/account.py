@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from mailstore.accounts import Account, State
 from mailstore.audit import Audit, Audited, Picture
 from mailstore.entries import Listed, Outcome
 from mailstore.errors import StorageFailed
+from proxy.admin.moments import spelled
 from proxy.admin.verify.asking import Door, NotCompared, OldMailbox, Wanted
 from proxy.admin.verify.contents import Contents
 from proxy.admin.verify.judging import doubtful, judge, matched
@@ -180,6 +180,6 @@ class Check:
         if not any(row.entry.outcome is Outcome.LISTED for row in rows):
             return
         last = max((row.entry.updated for row in rows if row.entry.outcome is Outcome.STORED), default=0)
-        barrier = f"{datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M:%S} UTC" if last else "none yet"
+        barrier = spelled(last) if last else "none yet"
         how = "a move is under way" if self._around.daemon else "a move was interrupted"
         self._outcome.under_way = f"{how}; compared as of its last barrier ({barrier})"

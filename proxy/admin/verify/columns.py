@@ -8,6 +8,7 @@ from typing import Final
 from unicodedata import combining, east_asian_width
 
 COLUMNS: Final = 100
+MARGIN: Final = 17  # of what stands behind labels
 
 _WORD = re.compile(r" *[^ ]+| +$")
 
@@ -27,6 +28,11 @@ def fold(text: str, *, first: int = 0, hanging: int = 0, columns: int = COLUMNS)
             line, used, word = " " * hanging, hanging, word[cut:]
         line, used, begun = line + word, used + width(word), True
     yield line
+
+
+def labelled(label: str, text: str) -> Iterator[str]:
+    """A report's line with its label, or several."""
+    return fold(f"{label:{MARGIN}}{text}", hanging=MARGIN)
 
 
 def printable(text: str) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
-from proxy.admin.verify.columns import COLUMNS, fold
+from proxy.admin.moments import spelled
+from proxy.admin.verify.columns import COLUMNS, fold, labelled
 from proxy.admin.verify.kinds import INBOX, Finding, Kind, Weight
 from proxy.admin.verify.outcome import AccountOutcome, Verdict, Verification
 from proxy.admin.verify.sample import How
 
 NOTES: Final = 100  # of one kind and account that are told one by one
 
-_MARGIN: Final = 17
 _WORST_FIRST: Final = (Verdict.INCOMPLETE, Verdict.NOT_COMPARED, Verdict.NOTES, Verdict.WHOLE)
 _WORDS: Final = {Weight.FAULT: "FAULT", Weight.NOTE: "note", Weight.FINE: ""}
 
@@ -25,15 +24,15 @@ def report(found: Verification) -> Iterator[str]:
     yield f"VERIFICATION OF MOVED MAILBOXES (mailferry {said.version})"
     yield "=" * COLUMNS
     yield ""
-    yield from _labelled("Made at", f"{said.host}, with mailferry {said.version}")
-    yield from _labelled("Begun", moment(said.began))
-    yield from _labelled("Ended", f"{moment(said.ended)}, after {said.ended - said.began:.1f} s")
-    yield from _labelled("Asked for", ", ".join(said.asked_for))
+    yield from labelled("Made at", f"{said.host}, with mailferry {said.version}")
+    yield from labelled("Begun", spelled(said.began))
+    yield from labelled("Ended", f"{spelled(said.ended)}, after {said.ended - said.began:.1f} s")
+    yield from labelled("Asked for", ", ".join(said.asked_for))
     for domain, server in said.legacy:
-        yield from _labelled("Legacy server", f"{domain}: {server}")
-    yield from _labelled("Compared", compared(said.how))
+        yield from labelled("Legacy server", f"{domain}: {server}")
+    yield from labelled("Compared", compared(said.how))
     yield ""
-    yield from _labelled("VERDICT", found.verdict + (f": {found.shortcoming}" if found.shortcoming else ""))
+    yield from labelled("VERDICT", found.verdict + (f": {found.shortcoming}" if found.shortcoming else ""))
     yield ""
     yield from _totals(found)
     yield ""
@@ -44,10 +43,6 @@ def report(found: Verification) -> Iterator[str]:
         yield from _account(account)
     yield ""
     yield "End of the report. Signed:"
-
-
-def moment(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def compared(how: How) -> str:
@@ -69,17 +64,17 @@ def compared(how: How) -> str:
 def _totals(found: Verification) -> Iterator[str]:
     verdicts = found.verdicts()
     counted = ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in reversed(_WORST_FIRST) if verdicts[verdict])
-    yield from _labelled("Accounts", f"{len(found.accounts):,}" + (f": {counted}" if counted else ""))
+    yield from labelled("Accounts", f"{len(found.accounts):,}" + (f": {counted}" if counted else ""))
     accounts = found.accounts
     asked = [account for account in accounts if account.listed is not None]
     listed, octets = sum(a.listed or 0 for a in asked), sum(a.listed_octets for a in asked)
-    yield from _labelled("At the legacy", f"{listed:,} messages, {octets:,} octets by LIST, of {_accounts(len(asked))}")
+    yield from labelled("At the legacy", f"{listed:,} messages, {octets:,} octets by LIST, of {_accounts(len(asked))}")
     ledger, stored = sum(a.ledger for a in accounts), sum(a.stored for a in accounts)
-    yield from _labelled("In the ledgers", f"{ledger:,} messages ever listed, of which {stored:,} are here")
+    yield from labelled("In the ledgers", f"{ledger:,} messages ever listed, of which {stored:,} are here")
     files, read = sum(a.files for a in accounts), sum(a.file_octets for a in accounts)
-    yield from _labelled("Files read", f"{files:,}, {read:,} octets")
+    yield from labelled("Files read", f"{files:,}, {read:,} octets")
     contents, given = sum(a.contents for a in accounts), sum(a.content_octets for a in accounts)
-    yield from _labelled("Fetched again", f"{contents:,} messages, {given:,} octets")
+    yield from labelled("Fetched again", f"{contents:,} messages, {given:,} octets")
 
 
 def _accounts(count: int) -> str:
@@ -146,7 +141,3 @@ def one_line(finding: Finding) -> str:
         parts.append(f"{finding.octets:,} octets")
     which = f" ({', '.join(parts)})" if parts else ""
     return f"{finding.kind.title}{which}: {finding.what}"
-
-
-def _labelled(label: str, text: str) -> Iterator[str]:
-    return fold(f"{label:{_MARGIN}}{text}", hanging=_MARGIN)
