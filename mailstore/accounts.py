@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from mailstore import schema
@@ -66,6 +66,8 @@ class Account:
     quota: int | None = None  # octets; 0: no limit; None: the domain's
     legacy_login: str = ""  # its name at the legacy server; "": by the domain's form
     enrolled: int | None = None  # when an administrator's list of accounts last had it
+    finalized: int | None = None  # since when it is final; None also where nobody wrote that down
+    trace: str = ""  # in the log, of what was asked for or of the last move that ended; "" where nobody wrote that down
 
     @property
     def movable(self) -> bool:
@@ -75,6 +77,11 @@ class Account:
             and self.sealed_password is not None
             and self.password_state is not PasswordState.REJECTED
         )
+
+    @property
+    def was_whole(self) -> bool:
+        """Has the old mailbox been here as a whole, or will it never be? What arrives here shows from then on."""
+        return self.refreshed is not None or self.state in {State.MOVED, State.FINAL}
 
     @property
     def name(self) -> str:
@@ -100,12 +107,23 @@ class Totals:
 
 Far = tuple[int, int]  # done, and in all
 
+# A sealed password, or what seals it in the transaction that keeps it, by the key of then: `mailstore.rotation`.
+Sealed = bytes | Callable[[], bytes]
+
 _COLUMNS = [accounts.c[name] for name in Account.__slots__]
 _FIND = select(*_COLUMNS).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
 _LOOK_UP = Prepared(_FIND)
 _ID = select(accounts.c.id).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
 _GET = select(*_COLUMNS).where(accounts.c.id == bindparam("i"))
 
+_ASKED_FOR = Prepared(
+    select(accounts.c.domain)
+    .where(
+        accounts.c.domain == bindparam("d"),
+        or_(*(accounts.c.state == state.value for state in (State.WAITING, State.MOVING, State.MOVED))),
+    )
+    .limit(1)
+)
 _PAUSED = Prepared(
     select(schema.paused_domains.c.domain)
     .where(schema.paused_domains.c.domain == bindparam("d"))
@@ -139,6 +157,10 @@ def _how_far(messages: Far, octets: Far) -> dict[str, int]:
         "bytes_done": octets[0],
         "bytes_total": octets[1],
     }
+
+
+def _now_sealed(sealed: Sealed) -> bytes:
+    return sealed if isinstance(sealed, bytes) else sealed()
 
 
 def _write(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
@@ -214,6 +236,10 @@ class Accounts:
         """Does an administrator want the legacy server left alone, for this account or its domain?"""
         return self._database.first(_PAUSED, {"d": domain, "l": local}) is not None
 
+    def any_asked_for(self, domain: str) -> bool:
+        """Has the domain accounts whose passwords the legacy server is asked about?"""
+        return self._database.first(_ASKED_FOR, {"d": domain}) is not None
+
     def get(self, account_id: int) -> Account:
         with self._database.read() as connection:
             return _account(connection.execute(_GET, {"i": account_id}).one())
@@ -238,7 +264,7 @@ class Accounts:
         with self._database.write() as connection:
             _write(connection, account_id, values)
 
-    def admit(self, local: str, domain: str, sealed: bytes, password_hash: str | None = None) -> Account:
+    def admit(self, local: str, domain: str, sealed: Sealed, password_hash: str | None = None) -> Account:
         """The legacy server said yes to this password of this user: keep it. The account, made if there is none. A
         waiting one is now moving; one that became final meanwhile gets no sealed copy (invariant 9). Whatever hash
         there was is no longer right; one that takes its time is written down with `password_hashed`.
@@ -247,7 +273,7 @@ class Accounts:
         """
         with self._database.write() as connection:
             account_id = self._made(connection, local, domain)
-            _write(connection, account_id, self._accepted(sealed, password_hash))
+            _write(connection, account_id, self._accepted(_now_sealed(sealed), password_hash))
             return _account(connection.execute(_GET, {"i": account_id}).one())
 
     def password_hashed(self, account_id: int, password_hash: str) -> None:
@@ -277,27 +303,26 @@ class Accounts:
             "password_state": PasswordState.KNOWN,
         }
 
-    def password_given(self, account_id: int, sealed: bytes) -> None:
+    def password_given(self, account_id: int, sealed: Sealed) -> None:
         """An administrator says that this is the password at the legacy server. It is tried with the next move, which
         is due at once where the one before was refused for its password. A final account keeps none (invariant 9)."""
         refused = accounts.c.password_state == PasswordState.REJECTED.value
         begun = accounts.c.state.in_([State.MOVING.value, State.MOVED.value])
         values = {
-            "sealed_password": sealed,
             "password_state": PasswordState.UNTRIED,
             "reason": case((refused, ""), else_=accounts.c.reason),
             "due": case((refused & begun, self._now()), else_=accounts.c.due),
         }
         wanted = (accounts.c.id == account_id, accounts.c.state != State.FINAL.value)
         with self._database.write() as connection:
+            values["sealed_password"] = _now_sealed(sealed)
             connection.execute(update(accounts).where(*wanted).values(**values))
 
-    def password_rejected(self, account_id: int, reason: str) -> None:
+    def password_rejected(self, account_id: int, reason: str, trace: str = "") -> None:
         """The legacy server does not take the sealed password: nothing happens in the background until it takes
         another one."""
-        self._change(
-            account_id, password_state=PasswordState.REJECTED, reason=reason, due=None, asked=None, again=0, tries=0
-        )
+        rejected = {"password_state": PasswordState.REJECTED, "reason": reason, "trace": trace}
+        self._change(account_id, **rejected, due=None, asked=None, again=0, tries=0)
 
     def logged_in(self, *account_ids: int) -> None:
         """Their users have logged in: one transaction for all of them."""
@@ -319,6 +344,7 @@ class Accounts:
         reason: str = "",
         next_in: float | None = None,
         far: tuple[Far, Far] | None = None,
+        trace: str = "",
     ) -> None:
         """Everything that the legacy server listed is here. `reason` warns, for instance of quarantined messages.
         `next_in`: seconds until it is looked for mail that arrived since; None: never by itself. `far`: messages and
@@ -330,6 +356,7 @@ class Accounts:
             account_id,
             state=state,
             reason=reason,
+            trace=trace,
             refreshed=self._now(),
             due=due,
             asked=None,
@@ -352,10 +379,11 @@ class Accounts:
         self.moved(nobody, "", 1.0, (nothing, nothing))
         self.logged_in(nobody)
 
-    def interrupted(self, account_id: int, reason: str, next_in: float | None) -> None:
+    def interrupted(self, account_id: int, reason: str, next_in: float | None, trace: str = "") -> None:
         """A move did not get to its end. `next_in`: seconds until the next one."""
         due = self._in(next_in)
-        self._change(account_id, reason=reason, due=due, asked=None, again=0, tries=accounts.c.tries + 1)
+        tries = accounts.c.tries + 1
+        self._change(account_id, reason=reason, trace=trace, due=due, asked=None, again=0, tries=tries)
 
     def gave_way(self, account_id: int) -> None:
         """A move was ended for a while, at its last barrier: it goes on when there is room."""
@@ -364,9 +392,9 @@ class Accounts:
     def _in(self, seconds: float | None) -> int | None:
         return None if seconds is None else int(self._clock() + seconds)
 
-    def set_reason(self, account_id: int, reason: str) -> None:
+    def set_reason(self, account_id: int, reason: str, trace: str = "") -> None:
         """Why the account is not further on, in words for the administrator; no secrets."""
-        self._change(account_id, reason=reason)
+        self._change(account_id, reason=reason, trace=trace)
 
     def totals(self) -> dict[str, Totals]:
         """Each domain that has accounts, with its figures."""

@@ -12,10 +12,10 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert, select
 
 from mailstore import schema
-from mailstore.database import MailboxDatabase
 from mailstore.errors import NoSuchFolder, TooManyAnnotations
 from mailstore.index import folders, special
 from mailstore.index.special import ACCOUNT
+from mailstore.mailbox_database import MailboxDatabase
 
 SPECIAL_USE: Final = "/private/specialuse"
 MOST: Final = 100  # entries of one folder, or of the account

@@ -43,6 +43,14 @@ class Content:
             raise _cut()
         return data
 
+    def at_hand(self, offset: int, length: int) -> bytes | None:
+        """The same, where it is in memory and nothing has to be waited for; else None, and `read` has to."""
+        room = bytearray(max(0, min(length, self.size - offset)))
+        try:
+            return bytes(room) if os.preadv(self._fd, [room], offset, os.RWF_NOWAIT) == len(room) else None
+        except OSError:  # EAGAIN, and EOPNOTSUPP of filesystems that cannot say
+            return None
+
     def whole(self) -> bytes | Windows:
         """All of it as one sequence of octets: in memory up to WHOLE octets, read from the file beyond as it is
         looked at, which works until `close`. Raises MessageLost, and so does reading what was cut off meanwhile.
@@ -84,6 +92,10 @@ class NativeContent(Content):
     def __init__(self, fd: int, size: int) -> None:
         super().__init__(fd, size)
         self._starts = array("Q", [0])
+
+    def at_hand(self, offset: int, length: int) -> bytes | None:
+        """None: what has to be converted takes a while."""
+        return None
 
     def read(self, offset: int, length: int) -> bytes:
         end = min(offset + length, self.size)

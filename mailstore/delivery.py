@@ -1,7 +1,7 @@
 """Putting message files into a folder, and working off what is pending in the Maildir.
 
-`placed` is a block in which files come to lie in a folder's `cur`; if the block fails they are taken away
-again, so that the index and the Maildir tell the same.
+`placed` is a block in which files come to lie in a folder's `cur`, or in its `new`; if the block fails they are taken
+away again, so that the index and the Maildir tell the same.
 """
 
 from __future__ import annotations
@@ -15,24 +15,40 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
-from mailstore.errors import MessageLost
+from mailstore.errors import MessageLost, TakesLonger
 from mailstore.index.folders import Pending
-from mailstore.index.rows import Flags, Row
+from mailstore.index.rows import NO_FLAGS, Flags, Row
 from mailstore.maildir import DIRECTORY_MODE, TMP, Maildir, flags_now, info, sync_directory, unique_name
+from mailstore.spool import Spooled
 
 _PIECE = 256 * 1024
 
 
 class Place:
-    """Where new files go: one folder's `cur`, by way of its `tmp`. Raises OSError."""
+    """Where new files go: one folder's `cur` (or `new`), by way of its `tmp`. Raises OSError."""
 
-    def __init__(self, maildir: Maildir, directory: str, token: str, now: float) -> None:
+    def __init__(self, maildir: Maildir, directory: str, token: str, now: float, into: str = "cur") -> None:
         self._maildir = maildir
         self._folder = maildir.folder(directory)
         self._at = os.fspath(self._folder)
         self._token = token
         self._now = now
+        self._into = into
         self._made: list[str] = []
+
+    def spooled(self, message: Spooled, now: float, *, briefly: bool = False) -> tuple[str, int]:
+        """Give a message that is on stable storage its name here; `now` is in the name. Gives back the unique name, and
+        the size. Raises TakesLonger where it was to be brief, and the message has to be copied."""
+        unique = unique_name(self._token, message.size, message.crlf_size, now=now)
+        target = self._target(unique, NO_FLAGS)
+        if message.link(target):
+            self._made.append(target)
+            return unique, message.size
+        if briefly:
+            raise TakesLonger
+        with message.reader() as source:  # another file system
+            self._now = now
+            return self.message(source, NO_FLAGS, message.date)
 
     def message(self, source: IO[bytes], flags: Flags, date: int | None = None) -> tuple[str, int]:
         """Write a message and bring its bytes to stable storage; gives back its unique name and size. The file's time
@@ -53,7 +69,7 @@ class Place:
                     os.utime(file.fileno(), (date, date))
                 os.fsync(file.fileno())
             unique = unique_name(self._token, size, size + line_ends, now=self._now)
-            self._into_cur(passing, unique, flags)
+            self._put(passing, unique, flags)
         except BaseException:
             Path(passing).unlink(missing_ok=True)
             raise
@@ -76,7 +92,7 @@ class Place:
             raise MessageLost("what should be the message's file is none")
         octets = about.st_size if row.native else row.size
         unique = unique_name(self._token, octets, row.size if row.native else _crlf_size(row), now=self._now)
-        target = f"{self._at}/cur/{unique}{info(flags)}"
+        target = self._target(unique, flags)
         try:
             os.link(path, target)
         except FileNotFoundError as error:  # another program renamed it a moment ago
@@ -94,20 +110,23 @@ class Place:
                 shutil.copyfileobj(source, file, _PIECE)
                 file.flush()
                 os.fsync(file.fileno())
-            self._into_cur(passing, unique, flags)
+            self._put(passing, unique, flags)
         except BaseException:
             Path(passing).unlink(missing_ok=True)
             raise
 
     def settle(self) -> None:
         """The barrier for directory entries; the bytes are on stable storage already."""
-        sync_directory(self._folder / "cur")
+        sync_directory(self._folder / self._into)
 
     def _passing(self, name: str) -> str:
         return self._at + "/" + TMP + "/" + name
 
-    def _into_cur(self, passing: str, unique: str, flags: Flags) -> None:
-        target = f"{self._at}/cur/{unique}{info(flags)}"
+    def _target(self, unique: str, flags: Flags) -> str:
+        return f"{self._at}/{self._into}/{unique}{info(flags) if self._into == 'cur' else ''}"
+
+    def _put(self, passing: str, unique: str, flags: Flags) -> None:
+        target = self._target(unique, flags)
         os.rename(passing, target)  # noqa: PTH104 - a hot path, as all that handles names as text here
         self._made.append(target)
 
@@ -126,10 +145,10 @@ def _crlf_size(row: Row) -> int:
 
 
 @contextmanager
-def placed(maildir: Maildir, directory: str, token: str, now: float) -> Iterator[Place]:
+def placed(maildir: Maildir, directory: str, token: str, now: float, into: str = "cur") -> Iterator[Place]:
     """Files put in place within the block stay if it ends well, and go if it does not."""
     maildir.make(directory)
-    place = Place(maildir, directory, token, now)
+    place = Place(maildir, directory, token, now, into)
     try:
         yield place
     except BaseException:

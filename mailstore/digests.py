@@ -14,13 +14,14 @@ from typing import Final
 from sqlalchemy import bindparam, select, update
 
 from mailstore import schema
-from mailstore.database import MailboxDatabase, storage_errors
 from mailstore.errors import MessageLost
 from mailstore.index.flagtext import from_text
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir
 from mailstore.message.arrival import header_end
 from mailstore.message.likeness import likeness
+from mailstore.sqlite import storage_errors
 from mailstore.writing import HEADER_LIMIT
 
 _PIECE: Final = 1024 * 1024

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from mailstore.database import MailboxDatabase, storage_errors
 from mailstore.errors import BadFolderName
 from mailstore.index import folders, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
 from mailstore.intake import Report
+from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir, folder_directory, folder_name
+from mailstore.sqlite import storage_errors
 
 
 class Directories:

@@ -7,16 +7,17 @@ whole batches, and a second call goes on with the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import bindparam, case, update
+from sqlalchemy import bindparam, case, select, update
 
 from mailstore.accounts import Account, PasswordState, State
 from mailstore.database import AccountsDatabase
-from mailstore.schema import accounts
+from mailstore.schema import accounts, paused_domains
 
 BATCH: Final = 500  # accounts
 
@@ -39,6 +40,7 @@ _FINISH = (
         asked=None,
         again=0,
         tries=0,
+        finalized=bindparam("now"),
     )
 )
 _REOPEN = {
@@ -51,6 +53,7 @@ _REOPEN = {
     "password_hash": case((_a.refreshed.is_not(None) | (_a.messages_total > 0), _a.password_hash), else_=None),
     "reason": "",
     "due": None,
+    "finalized": None,
 }
 
 
@@ -64,19 +67,52 @@ class Finish:
     password_hash: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """As much of an account that is not final as tells, without a look at its old server, what it would leave behind.
+    `sealed`: is a password kept? `paused`: by itself, or with its domain."""
+
+    number: int
+    state: State
+    sealed: bool
+    password_state: PasswordState
+    paused: bool
+
+
 class Finishing:
     """The accounts' last step."""
 
-    def __init__(self, database: AccountsDatabase) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._clock = clock
+
+    def numbers(self, domain: str, *, final: bool = False) -> list[int]:
+        """Of a domain's accounts, or of those that are final."""
+        wanted = select(_a.id).where(_a.domain == domain)
+        if final:
+            wanted = wanted.where(_a.state == State.FINAL.value)
+        with self._database.read() as connection:
+            return list(connection.scalars(wanted.order_by(_a.local)))
+
+    def standing(self, account_ids: Iterable[int]) -> Iterator[Standing]:
+        """Of those that are not final."""
+        whole = _a.domain.in_(select(paused_domains.c.domain))
+        columns = (_a.id, _a.state, _a.sealed_password.is_not(None), _a.password_state, (_a.paused == 1) | whole)
+        left = iter(account_ids)
+        while some := list(islice(left, BATCH)):
+            with self._database.read() as connection:
+                wanted = select(*columns).where(_a.id.in_(some), _a.state != State.FINAL.value)
+                rows = connection.execute(wanted).all()
+            for number, state, sealed, password_state, paused in rows:
+                yield Standing(number, State(state), bool(sealed), PasswordState(password_state), bool(paused))
 
     def finish(self, batch: Sequence[Finish]) -> list[Account]:
         """Make these final, in one transaction. Gives back those that have changed since they were judged and are left
         as they are."""
-        changed = []
+        changed, now = [], int(self._clock())
         with self._database.write() as connection:
             for one in batch:
-                if not connection.execute(_FINISH, _values(one)).rowcount:
+                if not connection.execute(_FINISH, _values(one, now)).rowcount:
                     changed.append(one.account)
         return changed
 
@@ -96,7 +132,7 @@ class Finishing:
         return count
 
 
-def _values(one: Finish) -> dict[str, object]:
+def _values(one: Finish, now: int) -> dict[str, object]:
     was = one.account
     return {
         "i": was.id,
@@ -105,4 +141,5 @@ def _values(one: Finish) -> dict[str, object]:
         "hash_was": was.password_hash,
         "why": one.reason,
         "hash": one.password_hash,
+        "now": now,
     }

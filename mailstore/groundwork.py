@@ -14,14 +14,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from mailstore import delivery
-from mailstore.database import MailboxDatabase, storage_errors
 from mailstore.errors import MailstoreError, NoSuchFolder, NotArrived, NotCarriedOver, StillAway
 from mailstore.index import awaited, folders
 from mailstore.index.awaited import Away
 from mailstore.index.folders import INBOX_ID, FolderRow, Pending
 from mailstore.index.rows import Row
 from mailstore.intake import Report
+from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir
+from mailstore.sqlite import storage_errors
 
 
 class Groundwork:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from mailstore.database import storage_errors
 from mailstore.errors import BadFolderName, FolderExists
 from mailstore.index import folders, mailbox, special
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import Folder
 from mailstore.maildir import folder_directory
 from mailstore.messages import Messages
+from mailstore.sqlite import storage_errors
 
 
 class Hierarchy(Messages):

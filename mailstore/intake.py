@@ -26,7 +26,7 @@ from mailstore.index import awaited, mailbox
 from mailstore.index.folders import FolderRow
 from mailstore.index.marks import Mark
 from mailstore.index.reconcile import Lying
-from mailstore.maildir import ledger_of, pulled, sync_directory, sync_files, unique_of
+from mailstore.maildir import ARRIVED, ledger_of, pulled, sync_directory, sync_files, unique_of
 
 GRACE: Final = 60  # seconds from a file's making to the end of its transaction, at the very most
 _FRESH: Final = 2.0  # seconds; a file changed so lately may still be growing
@@ -65,6 +65,7 @@ class Intake:
         self._account_id = account_id
         self._token = token
         self._report = report
+        self.leaves_arrivals = False  # is what waits in `new` for the old mail to stay there (`mailstore.incoming`)?
         self._fresh: dict[int, dict[int, tuple[str, int]]] = {}  # folder → UID → unique name, octets of the file
 
     def watches(self, folder_id: int) -> bool:
@@ -138,7 +139,11 @@ class Intake:
 
     def _free(self, connection: Connection, look: Look, lying: Lying) -> bool:
         """May a file that the index does not know be taken in, or has a writer of ours yet to commit it?"""
-        if token_of(lying.name) != self._token:
+        token = token_of(lying.name)
+        if token == ARRIVED and lying.sub == "new" and self.leaves_arrivals:
+            look.mark.again = look.clock()
+            return False
+        if token != self._token:
             return True
         if ledger_of(lying.name, self._token) is not None:
             return not self.on_its_way(connection, lying)

@@ -16,14 +16,15 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from mailstore.content import content_of
-from mailstore.database import BRIEF_FILES, BRIEF_OCTETS, MailboxDatabase, storage_errors
 from mailstore.errors import MessageLost, NoSuchFolder, StorageFailed
 from mailstore.index import awaited, contents, folders, fulltext, mailbox
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.fulltext import Found, Texts
 from mailstore.index.rows import Row
+from mailstore.mailbox_database import BRIEF_FILES, BRIEF_OCTETS, MailboxDatabase
 from mailstore.maildir import Maildir
 from mailstore.message.facts import Facts, computed
+from mailstore.sqlite import storage_errors
 
 PORTION = 64  # messages read between two transactions
 PORTION_OCTETS = 8 * 1024 * 1024

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from mailstore.database import storage_errors
 from mailstore.entries import Entry, Landed
 from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import NO_FLAGS, shared_flags
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files
 from mailstore.message.arrival import arrival, header_end
+from mailstore.sqlite import storage_errors
 from mailstore.writing import HEADER_LIMIT, Given, Marked, OpenWriter, Writer, Writes, flags_by, passing_name
 
 CURS: Final = 64  # directories that are kept open

@@ -25,10 +25,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
 
 from mailstore import renaming, schema
-from mailstore.database import MailboxDatabase
 from mailstore.entries import Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
+from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import info
 from mailstore.prepared import Bulk
 from mailstore.renaming import AT_ONCE, Relisted

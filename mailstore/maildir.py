@@ -31,6 +31,9 @@ from mailstore.errors import BadFolderName, MessageLost
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags, shared_flags
 
 TMP: Final = "tmp"
+ARRIVED: Final = (
+    "0" * 12
+)  # stands for a token in the names of mail that arrived before the old mail: see `mailstore.incoming`
 SUBDIRECTORIES: Final = (TMP, "new", "cur")
 DIRECTORY_MODE: Final = 0o700
 FEW_FILES: Final = 4
@@ -80,7 +83,7 @@ def unique_name(token: str, size: int, crlf_size: int, *, now: float, ledger_id:
     if ledger_id is not None:
         middle = f"L{ledger_id}_{token}"
     else:
-        middle = f"M{int(now % 1 * 1e6)}P{os.getpid()}Q{secrets.token_hex(6)}_{token}"
+        middle = f"M{int(now % 1 * 1e6):06}P{os.getpid()}Q{secrets.token_hex(6)}_{token}"
     return f"{int(now)}.{middle}.{_HOST},S={size},W={crlf_size}"
 
 
@@ -214,10 +217,15 @@ class Maildir:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._at = os.fspath(root)
+        self._made = False
 
     def make(self, *directories: str) -> None:
         """These folders' directories, or the account's own, each with its three subdirectories: made where missing, and
-        durable when this returns."""
+        durable when this returns. Those above the Maildir only at first: where they have gone since, a disk has gone
+        with them. Raises OSError."""
+        if self._made and not self.root.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.root.parent))
+        self._made = True
         changed = [made for directory in directories or ("",) for made in self._make(directory)]
         if changed:
             sync_directories(changed)

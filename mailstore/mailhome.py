@@ -4,10 +4,10 @@ Every method is one whole operation, is durable when it returns, and may be call
 (`proxy.wire.door.Home.run` sees to both order and threads). Folder names are Unicode with "/" between levels.
 Nothing here knows a protocol.
 
-What is asked of it is in four files, each a class that `MailHome` derives from: `reading`, `messages`, `hierarchy`
-and `old_folders`, all upon `groundwork`, which says how index and Maildir are kept in step. Here are its opening and
-closing, what is owed to the disk, and what moves and other programs bring in. Of these
-classes, `MailHome` alone is used from outside.
+What is asked of it is in five files, each a class that `MailHome` derives from: `reading`, `messages`, `hierarchy`,
+`incoming` and `old_folders`, all upon `groundwork`, which says how index and Maildir are kept in step. Here are its
+opening and closing, what is owed to the disk, and what moves and other programs bring in. Of these classes, `MailHome`
+alone is used from outside.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, select
-
-from mailstore import schema
 from mailstore.annotations import Annotations
-from mailstore.database import MailboxEngine, contradicts_itself, storage_errors
+from mailstore.beginning import Beginning, keep_record, tidy_record
 from mailstore.digests import learn
+from mailstore.doubts import Doubts
 from mailstore.entries import Here, Landed, Sums
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
-from mailstore.index import folders, salvage, special
+from mailstore.incoming import Incoming
+from mailstore.index import folders, special
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.opening import mark_damaged, open_index
-from mailstore.index.salvage import Salvage, asides
+from mailstore.index.rows import Flags
 from mailstore.intake import Report
 from mailstore.kept import Kept
 from mailstore.ledger import Ledger
-from mailstore.maildir import Maildir, new_token
+from mailstore.mailbox_database import MailboxEngine
+from mailstore.maildir import Maildir
 from mailstore.old_folders import OldFolders
 from mailstore.oncoming import Oncoming
 from mailstore.quota import Limits
 from mailstore.reading import Reading
-from mailstore.rebuilding import rebuild
 from mailstore.recognition import Recognition
 from mailstore.reconciling import Reconciler
 from mailstore.renaming import Names
+from mailstore.sqlite import contradicts_itself, storage_errors
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ def maildrop_lock(maildir: Path) -> int | None:
     return descriptor
 
 
-class MailHome(OldFolders, Reading):
+class MailHome(OldFolders, Incoming, Reading):
     """One account's mail."""
 
     def __init__(
@@ -89,8 +89,7 @@ class MailHome(OldFolders, Reading):
         `announce(folder_id)` is called after each change to a folder's messages, and with `special.ACCOUNT` after
         each to which folders, subscriptions and annotations there are, in the thread that made it;
         `report(event, **figures)` is told what other programs did to the Maildir, and what was lost. An index that is
-        damaged is set aside, and the folders get a new one, with a new UIDVALIDITY, from what it still tells and what
-        is in the Maildir.
+        damaged is set aside, and a new one made: see `mailstore.beginning`.
         """
         files = Maildir(maildir)
         with storage_errors():
@@ -100,7 +99,7 @@ class MailHome(OldFolders, Reading):
         database = open_index(engine, index_path(maildir), report)
         super().__init__(database, account_id, files, announce=announce, clock=clock, report=report)
         self._maildrop_lock: int | None = None
-        self.made_anew = False  # was the index missing or damaged, with mail in the Maildir?
+        self.made_anew = False  # was the index missing or damaged, with mail in the Maildir, or a copy?
         self.damaged = False  # did the index turn out to be damaged since?
         self.kept = Kept(self._database, account_id, self._maildir)
         self.oncoming = Oncoming(self._database, account_id, self._maildir, announce=announce, report=report)
@@ -110,8 +109,12 @@ class MailHome(OldFolders, Reading):
         self.annotations = Annotations(self._database, account_id, announce)
         self.limits = Limits()  # set by who opened it; what a move carries over counts and is never refused
         try:
-            self.token = self._begin_mailbox()
+            begun = Beginning(database, account_id, files, now=self._now(), report=report).begin()
+            self.token, self.made_anew = begun.token, begun.in_doubt
+            keep_record(database, self.token, report)
             self._put_in_order()
+            if begun.in_doubt and not self._behind:
+                Doubts(database, account_id, files, self.token, self._now()).settle(report)
             self._reconciler = Reconciler(
                 self._maildir,
                 self._database,
@@ -122,7 +125,8 @@ class MailHome(OldFolders, Reading):
                 report=report,
             )
             if self.made_anew:
-                self.reconcile()  # before anything new gets a UID
+                with self._reconciler.leaving_arrivals():
+                    self.reconcile()  # before anything new gets a UID
         except BaseException as error:
             contradictory = isinstance(error, StorageFailed) and contradicts_itself(error)
             if contradictory or isinstance(error, StorageCorrupt):
@@ -131,35 +135,6 @@ class MailHome(OldFolders, Reading):
             if contradictory:
                 raise StorageCorrupt("the database is damaged: it contradicts itself") from error
             raise
-
-    def _begin_mailbox(self) -> str:
-        with self._database.read() as connection:
-            token = self._known_token(connection)
-        return token if token is not None else self._make_mailbox()
-
-    def _known_token(self, connection: Connection) -> str | None:
-        table = schema.mailboxes.c
-        return connection.scalar(select(table.token).where(table.account_id == self.account_id))
-
-    def _make_mailbox(self) -> str:
-        """Fill a new index: with what an earlier one still tells, if there was one."""
-        found, kept_from = Salvage(), ""
-        for aside in asides(index_path(self._maildir.root)):
-            found = salvage.read(aside, self.account_id)
-            if found:
-                kept_from = aside.name
-                break
-        token = new_token()
-        with storage_errors(), self._database.write() as connection:
-            made = self._known_token(connection)
-            if made is not None:  # by another process, a moment ago
-                return made
-            done = rebuild(connection, self._maildir, self.account_id, token, found, self._now())
-        if done.had_mail:
-            self.made_anew = True
-            figures = {"folders": done.folders, "messages": done.messages, "ledger_rows": done.ledger_rows}
-            self._report("index is made anew", kept_from=kept_from, **figures)
-        return token
 
     def _put_in_order(self) -> None:
         """Do what was left to do. A disk that is full or read-only keeps nobody from the mail that is there."""
@@ -183,10 +158,12 @@ class MailHome(OldFolders, Reading):
         if self._taken_away:
             with suppress(MailstoreError), self._database.write_lightly() as connection:
                 self._tick_off(connection)
-        self._database.close()
+        self.rest()
 
     def rest(self) -> None:
         """Give up what costs memory and can be had again at once: nobody is asking for anything at the moment."""
+        with suppress(MailstoreError):
+            tidy_record(self._database, self._report)
         self._database.close()
 
     def lock_maildrop(self) -> bool:
@@ -234,6 +211,7 @@ class MailHome(OldFolders, Reading):
     def paid(self) -> None:
         """It has been. Raises StorageFailed."""
         self._database.owed = False
+        self._database.write_record()
         going, self._going = self._going, []
         if going:
             self._take_away(going)
@@ -264,10 +242,17 @@ class MailHome(OldFolders, Reading):
             self._report("messages known again after a loss of the index", messages=len(here))
         return sums
 
+    def list_early(self, flags: Flags) -> None:
+        """List to the user whatever is owed, before it is here (`Ledger.show`), and what has arrived meanwhile."""
+        self.ledger.show(flags)
+        self.show_arrivals()
+
     def carried_over(self) -> Sums:
-        """A move is done; gives back what the ledger adds up to."""
+        """A move is done; gives back what the ledger adds up to. What has arrived meanwhile shows. Raises
+        StorageFailed."""
         sums = self.ledger.sums()
         self.oncoming.over()
+        self.show_arrivals()
         if not sums.quarantined:
             self.recognition.over()
         renamed, self.ledger.renamed = self.ledger.renamed, 0

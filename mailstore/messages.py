@@ -16,7 +16,6 @@ from typing import IO
 from sqlalchemy import Connection
 
 from mailstore import delivery
-from mailstore.database import BRIEF_FILES, BRIEF_ROWS, storage_errors
 from mailstore.delivery import Place
 from mailstore.errors import MessageLost, NoSuchMessage
 from mailstore.groundwork import Groundwork
@@ -36,8 +35,10 @@ from mailstore.index.rows import (
     named_once,
     shared_flags,
 )
+from mailstore.mailbox_database import BRIEF_FILES, BRIEF_ROWS
 from mailstore.maildir import info
 from mailstore.quota import Limits, Usage
+from mailstore.sqlite import storage_errors
 
 
 class Messages(Groundwork):

@@ -14,13 +14,13 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from mailstore.database import MailboxDatabase
 from mailstore.entries import Landed
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import Flags
 from mailstore.intake import Report
+from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir, info, sync_directory
 
 

@@ -24,9 +24,9 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, create_engine, 
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import DefaultClause
 
-from mailstore.database import BUSY_TIMEOUT, storage_errors
 from mailstore.errors import StorageCorrupt, StorageFailed
 from mailstore.schema import HEAD
+from mailstore.sqlite import BUSY_TIMEOUT, storage_errors
 
 T = TypeVar("T")
 

@@ -234,23 +234,28 @@ def _beyond(key: Key, number: Any, columns: list[Any], *, backwards: bool) -> Co
 
 
 def _wanted(statement: Select[Any], wanted: Wanted) -> Select[Any]:
+    return statement.where(*conditions(wanted))
+
+
+def conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    """What holds for the accounts that are wanted, in terms of the table of accounts."""
+    found: list[ColumnElement[bool]] = []
     if wanted.domain is not None:
-        statement = statement.where(_a.domain == wanted.domain)
+        found.append(_a.domain == wanted.domain)
     if wanted.state is not None:
-        statement = statement.where(_a.state == wanted.state.value)
+        found.append(_a.state == wanted.state.value)
     if wanted.attention:
-        statement = statement.where(_ATTENTION)
+        found.append(_ATTENTION)
     if wanted.troubled:
-        statement = statement.where(or_(_ATTENTION, _a.state == State.MOVING.value, _a.paused == 1))
+        found.append(or_(_ATTENTION, _a.state == State.MOVING.value, _a.paused == 1))
     if wanted.paused:
-        statement = statement.where(_a.paused == 1)
+        found.append(_a.paused == 1)
     if wanted.department is not None:
-        statement = statement.where(*_below(wanted.department))
+        found += _below(wanted.department)
     if wanted.text:
-        statement = statement.where(_contains(wanted.text))
-    for word in wanted.words.split():
-        statement = statement.where(_has(word))
-    return statement
+        found.append(_contains(wanted.text))
+    found += [_has(word) for word in wanted.words.split()]
+    return found
 
 
 def _below(path: str) -> Sequence[ColumnElement[bool]]:

@@ -17,6 +17,8 @@ from typing import Any
 from sqlalchemy import Connection, Executable
 from sqlalchemy.dialects import sqlite
 
+from mailstore.noting import Noting, note
+
 _DIALECT = sqlite.dialect(paramstyle="named")
 _BY_POSITION = sqlite.dialect(paramstyle="qmark")
 
@@ -24,7 +26,7 @@ Parameters = Mapping[str, Any]
 
 
 class Prepared:
-    """One statement. What the driver raises is for `mailstore.database.storage_errors`."""
+    """One statement. What the driver raises is for `mailstore.sqlite.storage_errors`."""
 
     __slots__ = ("_defaults", "_sql", "_statement")
 
@@ -35,7 +37,7 @@ class Prepared:
 
     def _compile(self) -> None:
         compiled = self._statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
-        self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
+        self._defaults = {str(name): value for name, value in compiled.params.items() if value is not None}
         self._sql = str(compiled)
 
     def _execute(self, driver: sqlite3.Connection, parameters: Parameters) -> sqlite3.Cursor:
@@ -65,7 +67,10 @@ class Prepared:
         """For a statement without rows: how many it touched."""
         driver = connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection):
-            return self._execute(driver, parameters).rowcount
+            count = self._execute(driver, parameters).rowcount
+            if isinstance(driver, Noting):
+                note(driver, self._sql, {**self._defaults, **parameters})
+            return count
         return connection.execute(self._statement, dict(parameters)).rowcount
 
     def many(self, connection: Connection, rows: Sequence[Parameters]) -> None:
@@ -76,7 +81,10 @@ class Prepared:
         if isinstance(driver, sqlite3.Connection):
             if not self._sql:
                 self._compile()
-            driver.executemany(self._sql, [{**self._defaults, **row} for row in rows] if self._defaults else rows)
+            values = [{**self._defaults, **row} for row in rows] if self._defaults else rows
+            driver.executemany(self._sql, values)
+            if isinstance(driver, Noting):
+                note(driver, self._sql, values)
             return
         connection.execute(self._statement, [dict(row) for row in rows])
 
@@ -106,7 +114,7 @@ class Bulk:
         self._sql = str(compiled)
 
     def run(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-        """What the driver raises is for `mailstore.database.storage_errors`; ValueError for names that do not fit."""
+        """What the driver raises is for `mailstore.sqlite.storage_errors`; ValueError for names that do not fit."""
         driver = connection.connection.driver_connection
         if not isinstance(driver, sqlite3.Connection):
             values = [dict(zip(self._names, row, strict=True)) for row in rows]
@@ -118,4 +126,7 @@ class Bulk:
         constants, pick = self._constants, self._pick
         if constants:
             rows = (row + constants for row in rows)
-        driver.executemany(self._sql, rows if pick is None else map(pick, rows))
+        wanted = list(rows if pick is None else map(pick, rows))
+        driver.executemany(self._sql, wanted)
+        if isinstance(driver, Noting):
+            note(driver, self._sql, wanted)

@@ -14,7 +14,7 @@ import enum
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import Integer, bindparam, case, cast, delete, func, insert, select, update
 
@@ -52,6 +52,22 @@ _DUE = Prepared(
     .order_by(_a.due)
     .limit(bindparam("n"))
 )
+
+
+_BACKLOG = Prepared(
+    select(func.count(), func.count(_a.asked), func.min(_a.due)).where(
+        _a.domain == bindparam("d"), _a.paused == 0, _a.due <= bindparam("now")
+    )
+)
+
+
+class Backlog(NamedTuple):
+    """Of a domain: how many accounts are due, how many of them were asked for, and for how many seconds the first
+    has been."""
+
+    due: int
+    asked: int
+    seconds: int
 
 
 class Waits(enum.Enum):
@@ -104,6 +120,18 @@ class Queue:
                     found[domain] = row[0]
         return found
 
+    def backlog(self, domains: Iterable[str]) -> dict[str, Backlog]:
+        """What is due in each domain now. Of a domain that is paused nothing is."""
+        now = self._now()
+        found = {}
+        with self._database.read() as connection:
+            closed = set(connection.scalars(select(paused_domains.c.domain)))
+            for domain in domains:
+                row = _BACKLOG.first(connection, {"d": domain, "now": now})
+                due, asked, first = (0, 0, None) if row is None or domain in closed else row
+                found[domain] = Backlog(due, asked, 0 if first is None else max(0, now - first))
+        return found
+
     def take(self, domains: Sequence[str], most: int, *, asked_only: bool = False) -> list[Account]:
         """Up to `most` accounts that are due: those first that were asked for, and of each kind one of each domain in
         turn, in the order of `domains`. They are not due any more: who takes them says how it went."""
@@ -140,11 +168,11 @@ class Queue:
 
     # What an administrator asks
 
-    def ask(self, account_ids: Iterable[int], *, again: bool = False) -> None:
+    def ask(self, account_ids: Iterable[int], *, again: bool = False, trace: str = "") -> None:
         """Move them now, ahead of what is due by itself. `again`: ask for what is in quarantine as well, and let
-        those that are blocked go on."""
+        those that are blocked go on. `trace` is what the log says of who asked, and will say of the moves."""
         now = self._now()
-        values: dict[str, object] = {"asked": now, "due": now, "tries": 0}
+        values: dict[str, object] = {"asked": now, "due": now, "tries": 0, "trace": trace}
         if again:
             whole = case((_a.refreshed.is_not(None), State.MOVED.value), else_=State.MOVING.value)
             values |= {"again": 1, "state": case((_a.state == State.BLOCKED.value, whole), else_=_a.state)}

@@ -21,13 +21,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from mailstore import schema
-from mailstore.database import MailboxDatabase, storage_errors
 from mailstore.entries import Here, Landed
 from mailstore.errors import MessageLost
 from mailstore.index.flagtext import from_text
 from mailstore.index.mailbox import EXACT, chunks
 from mailstore.index.special import ACCOUNT
+from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir
+from mailstore.sqlite import storage_errors
 
 LOSS: Final = "ledger-lost"  # an annotation of the account that no client can name: those begin with "/"
 
@@ -54,6 +55,8 @@ _OWNED = select(_l.folder_id, _l.uid).where(
 
 
 def note_loss(connection: Connection, account_id: int) -> None:
+    """Of an index, perhaps not the first one."""
+    connection.execute(_FORGET, {"a": account_id})
     values = {"account_id": account_id, "folder_id": ACCOUNT, "entry": LOSS, "value": b""}
     connection.execute(insert(schema.metadata), values)
 

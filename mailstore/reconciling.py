@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,6 @@ from sqlalchemy import Connection, bindparam, select
 
 from mailstore import schema
 from mailstore.adoption import token_of
-from mailstore.database import BRIEF_OCTETS, BRIEF_ROWS, MailboxDatabase, storage_errors
 from mailstore.directories import Directories
 from mailstore.index import folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
@@ -36,8 +36,10 @@ from mailstore.index.reconcile import Difference, Lying, Renamed, compare
 from mailstore.index.rows import Flags
 from mailstore.index.special import ACCOUNT
 from mailstore.intake import Intake, Look, Report
-from mailstore.maildir import Maildir, flags_now, info, unique_of
+from mailstore.mailbox_database import BRIEF_OCTETS, BRIEF_ROWS, MailboxDatabase
+from mailstore.maildir import ARRIVED, Maildir, flags_now, info, unique_of
 from mailstore.prepared import Prepared
+from mailstore.sqlite import storage_errors
 
 LARGE: Final = 1_000  # messages from which on it pays to keep a folder's mark in the index
 _READINGS: Final = 5  # of a directory that others change all the time
@@ -50,6 +52,11 @@ _NAMES = Prepared(
         _m.file != "",  # what is listed and not here yet has no file to be missed
     )
 )
+
+
+def _of_this_store(lying: Lying) -> bool:
+    """Is it a file that the index should know?"""
+    return token_of(lying.name) not in {None, ARRIVED}
 
 
 class Reconciler:
@@ -77,6 +84,15 @@ class Reconciler:
         self._marks: dict[int, Mark] = {}
         self._checked = False  # was the index looked at as a whole?
         self._damaged: dict[int, set[int]] = {}
+
+    @contextmanager
+    def leaving_arrivals(self) -> Iterator[None]:
+        """Within the block, what waits in `new` for the old mail stays there."""
+        self._intake.leaves_arrivals = True
+        try:
+            yield
+        finally:
+            self._intake.leaves_arrivals = False
 
     def damaged(self, folder_id: int, uid: int) -> None:
         """A message's file does not have its size any more: the next look takes it for another message."""
@@ -148,7 +164,7 @@ class Reconciler:
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
             found.unknown = [each for each in found.unknown if not self._intake.on_its_way(connection, each)]
-            if not self._checked and (found.missing or any(token_of(each.name) for each in found.unknown)):
+            if not self._checked and (found.missing or any(map(_of_this_store, found.unknown))):
                 check(connection)
                 self._checked = True
             if found or look.replaced:

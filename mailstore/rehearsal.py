@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from mailstore.database import MailboxEngine
 from mailstore.entries import Listed
 from mailstore.landing import Landing
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.writing import OpenWriter, Writer
 

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from mailstore import schema
-from mailstore.database import MailboxDatabase
 from mailstore.index.mailbox import chunks
 from mailstore.index.special import ACCOUNT
+from mailstore.mailbox_database import MailboxDatabase
 from mailstore.message.likeness import MARK
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from mailstore.secrets import Sealer
 T = TypeVar("T")
 
 Address = tuple[str, str]  # local part and domain, both in lower case
+LoginAt = Callable[[str, str], str]  # of a local part and a domain
 
 PLAIN: Final = ("full_name", "department", "quota", "legacy_login")  # fields that are columns of the table
 FIELDS: Final = (*PLAIN, "aliases", "password")
@@ -140,10 +141,16 @@ class Roster:
     """Lists and accounts of one installation."""
 
     def __init__(
-        self, database: AccountsDatabase, sealer: Sealer | None = None, clock: Callable[[], float] = time.time
+        self,
+        database: AccountsDatabase,
+        login_at: LoginAt,
+        sealer: Sealer | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`sealer` is needed where lists have passwords."""
+        """`login_at`: what an account without a legacy login of its own is called at the legacy server. `sealer` is
+        needed where lists have passwords."""
         self._database = database
+        self._login_at = login_at
         self._sealer = sealer
         self._clock = clock
 
@@ -186,9 +193,7 @@ class Roster:
     def _compare(self, connection: Connection, entries: Mapping[Address, Entry], fields: Collection[str]) -> Comparison:
         found = Comparison()
         met: set[Address] = set()
-        logins: dict[tuple[str, str], Entry] = {}
-        if "legacy_login" in fields:
-            logins = {(e.domain, e.legacy_login.lower()): e for e in entries.values() if e.legacy_login}
+        logins = _Logins(self._login_at, listed="legacy_login" in fields)
         domains = sorted({entry.domain for entry in entries.values()})
         with_aliases = "aliases" in fields
         for page in _pages(connection, domains):
@@ -199,18 +204,19 @@ class Roster:
                 if entry is None:
                     name = f"{row.local}@{row.domain}"
                     found.absent.append(Absent(name, State(row.state), row.enrolled is not None))
-                    same = logins.get((row.domain, row.legacy_login.lower()))
-                    if same is not None:
-                        why = f'is called "{same.legacy_login}" at the legacy server, as {name} is here'
-                        found.clashes.append(Clash(same.address, same, why))
+                    logins.is_here(row)
                     continue
                 met.add(entry.address)
+                logins.is_to_be(entry, row.legacy_login)
                 differences = tuple(self._differences(row, entry, fields, owned.get(row.id, ()), found))
                 if differences:
                     found.changed.append(Changed(row.id, entry, differences))
                 else:
                     found.same.append(row.id)
         found.new = [entry for address, entry in entries.items() if address not in met]
+        for entry in found.new:
+            logins.is_to_be(entry, None)
+        found.clashes += logins.clashes()
         found.clashes += _clashes(connection, entries, replaced=with_aliases)
         return found
 
@@ -271,6 +277,38 @@ class Roster:
             if "password" in names:
                 rows = [{"number": c.id, "sealed": self._seal(c.entry)} for c in group]
                 connection.execute(_GIVE_PASSWORD, rows)
+
+
+class _Logins:
+    """What accounts are called at the legacy server, once the list is taken over: no two of them the same. Two that
+    are called the same already, and that the list leaves so, are not its doing."""
+
+    def __init__(self, login_at: LoginAt, *, listed: bool) -> None:
+        """`listed`: the list says which legacy logins its accounts have."""
+        self._login_at = login_at
+        self._listed = listed
+        self._names: dict[tuple[str, str], str] = {}  # by domain and login, the account that is called so
+        self._new: list[tuple[Entry, str]] = []
+
+    def is_here(self, row: Any) -> None:
+        """An account that the list has not."""
+        login = row.legacy_login or self._login_at(row.local, row.domain)
+        self._names.setdefault((row.domain, login.lower()), f"{row.local}@{row.domain}")
+
+    def is_to_be(self, entry: Entry, before: str | None) -> None:
+        """One that the list has. `before`: the legacy login that it has here; None where it is not here."""
+        own = entry.legacy_login if self._listed else before or ""
+        login = own or self._login_at(entry.local, entry.domain)
+        if own == before:
+            self._names.setdefault((entry.domain, login.lower()), entry.name)
+        else:
+            self._new.append((entry, login))
+
+    def clashes(self) -> Iterator[Clash]:
+        for entry, login in self._new:
+            name = self._names.setdefault((entry.domain, login.lower()), entry.name)
+            if name != entry.name:
+                yield Clash(entry.address, entry, f'is called "{login}" at the legacy server, as {name} is here')
 
 
 # As `Accounts.password_given`: of one that was refused nothing more is to be said.

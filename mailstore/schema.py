@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0010"
+HEAD: Final = "0013"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -62,6 +62,9 @@ accounts = Table(
     Column("quota", BigInteger),  # octets; 0: no limit; NULL: the domain's
     Column("legacy_login", Text, nullable=False, server_default=""),  # its name there; "": by the domain's form
     Column("enrolled", BigInteger),  # when an administrator's list of accounts last had it; NULL: none ever did
+    Column("finalized", BigInteger),  # since when it is final; NULL: it is not, or an earlier version made it so
+    # What lines of the log have in common about what was asked for or, if it has ended, about the last move.
+    Column("trace", String(16), nullable=False, server_default=""),
     UniqueConstraint("domain", "local", name="accounts_name"),
     Index("accounts_due", "domain", "paused", "due"),
     Index("accounts_asked", "domain", "paused", "asked", "due"),
@@ -159,6 +162,11 @@ mailboxes = Table(
     Column("last_ledger_id", BigInteger, nullable=False, server_default="0"),  # of rows that went: none is given twice
     # Is the whole old mailbox listed in INBOX, whether or not all of it is here? See `awaited`.
     Column("listed", Integer, nullable=False, server_default="0"),
+    # The last entry of the record beside the index: see `mailstore.record`.
+    Column("recorded", BigInteger, nullable=False, server_default="0"),
+    Column(
+        "inode", BigInteger
+    ),  # of the index's own file: where it is another one, the file is a copy; NULL: not known
 )
 
 folders = Table(

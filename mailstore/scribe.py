@@ -297,7 +297,8 @@ def _end_with_the_daemon() -> None:
 def main(control: int) -> None:
     """`control` is a descriptor."""
     _end_with_the_daemon()
-    for number in (signal.SIGINT, signal.SIGTERM):  # those that are for the daemon, which goes on writing for a moment
+    # Those that are for the daemon, which goes on writing for a moment, or for long.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     gc.freeze()
     gc.set_threshold(*_COLLECTED)

@@ -1,17 +1,21 @@
 """How much hypothesis tries: the same examples in every run, or, with MAILFERRY_EXAMPLES, new ones.
 
-And what begins first where several processes share the tests."""
+What begins first where several processes share the tests. And the database that tests of accounts stand on."""
 
 from __future__ import annotations
 
 import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from mailstore.database import AccountsDatabase
 
 # No deadline: how long an example takes on a machine that does other things beside it says nothing.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -55,3 +59,13 @@ def pytest_collection_finish() -> None:
 
 def _turn(file: str) -> int:
     return next((turn for turn, long in enumerate(LONG) if file.startswith(long)), len(LONG))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
+    """Of accounts, without any."""
+    from mailstore.database import AccountsDatabase
+
+    made = AccountsDatabase(tmp_path / "accounts.db")
+    yield made
+    made.close()

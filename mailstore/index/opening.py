@@ -1,8 +1,8 @@
 """Opening a mailbox's index, whatever state its file is in.
 
-A file that SQLite calls damaged is set aside as `….corrupt-N` with what belongs to it, never deleted, and a new one
-is made, which `mailstore.rebuilding` fills. Its folders then get a new UIDVALIDITY: what clients have kept under the
-old one is fetched anew, and no UID means another message than before (RFC 3501 2.3.1.1).
+A file that SQLite calls damaged is set aside as `….corrupt-N` with what belongs to it, never deleted, and so is one
+that is older than the record beside it. A new one is made, which `mailstore.beginning` fills. A file that is found to
+be a copy is looked at as a whole: one that was made while the index was in use may be of several moments.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from mailstore.database import MailboxDatabase, MailboxEngine, new_mailbox, storage_errors
+from mailstore import record, schema
 from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
+from mailstore.mailbox_database import MailboxDatabase, MailboxEngine, new_mailbox
+from mailstore.prepared import Prepared
+from mailstore.record import State
+from mailstore.sqlite import storage_errors
 
 _BESIDE = ("-wal", "-shm")  # SQLite's own files of a database
 _HEADER = 100  # octets
 _SCHEMA_FORMAT = 4  # the highest there is
 _LOG_HEADER = 32  # octets (SQLite's file format, 4.1)
 _LOG_MAGIC = {b"\x37\x7f\x06\x82": "<", b"\x37\x7f\x06\x83": ">"}  # … and the byte order of its check sums
+_AGE = Prepared(select(schema.mailboxes.c.token, schema.mailboxes.c.recorded, schema.mailboxes.c.inode))
 _WITHOUT_INBOX = """
     SELECT 1 FROM mailboxes AS m
     WHERE m.token = ''
@@ -44,12 +49,17 @@ def open_index(engine: MailboxEngine, path: Path, report: Any) -> MailboxDatabas
         with storage_errors():
             _make(path)
     found = _inode(path)
+    marker = _open_marker(path)
+    left_open = marker.exists()
     try:
         database = _opened(engine, path)
+    except OlderThanRecord:
+        _set_aside(path, found, "index is older than its record and is set aside", report)
+        database = engine.open(path)
     except StorageCorrupt:
         _set_aside(path, found, "index was damaged and is set aside", report)
         database = engine.open(path)
-    database.marker = _open_marker(path)
+    database.marker, database.left_open = marker, left_open
     database.mark()
     finalize(database, _forget_marker, database.marker)  # where the program ends without having closed it
     return database
@@ -104,12 +114,19 @@ def _forget_marker(marker: Path) -> None:
         marker.unlink()
 
 
+class OlderThanRecord(StorageCorrupt):
+    """What the record has was written after what the index has."""
+
+
 def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
-    """Raises StorageCorrupt, with the database closed."""
+    """Raises StorageCorrupt, OlderThanRecord, with the database closed."""
     if not _header_is_sound(path):
         raise StorageCorrupt("the database is damaged: its header is none")
+    recorded = record.state(record.record_path(path), thorough=False)  # first: it is never ahead
     database = engine.open(path)
     try:
+        with database.read() as connection:
+            _look_at_age(connection, path, recorded)
         if _damaged_marker(path).exists():
             with database.read() as connection:
                 check(connection)
@@ -120,6 +137,18 @@ def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
         database.close()
         raise
     return database
+
+
+def _look_at_age(connection: Connection, path: Path, recorded: State | None) -> None:
+    """Raises OlderThanRecord, and StorageCorrupt for a copy that is not whole."""
+    row = _AGE.first(connection, {})
+    if row is None:
+        return
+    token, number, inode = row
+    if recorded is not None and recorded.header.token == token and recorded.last > number:
+        raise OlderThanRecord("the index is older than its record")
+    if inode is not None and inode != _inode(path):
+        check(connection)
 
 
 def _header_is_sound(path: Path) -> bool:

@@ -11,7 +11,7 @@ Rows are read in order of their rowid; where that fails, reading goes on behind 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +90,14 @@ def _opened(path: Path, mode: str) -> sqlite3.Connection:
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA cell_size_check=ON")
     return connection
+
+
+def of_record(connection: sqlite3.Connection, tables: Iterable[Table]) -> Salvage:
+    """The rows of the one account that a record tells of; none where it does not tell of one."""
+    accounts = connection.execute("SELECT account_id FROM mailboxes").fetchall()
+    if len(accounts) != 1 or not isinstance(accounts[0][0], int):
+        return Salvage()
+    return Salvage({table.name: list(_of_account(connection, table, accounts[0][0])) for table in tables})
 
 
 def _of_account(connection: sqlite3.Connection, table: Table, account_id: int) -> Iterator[Row]:

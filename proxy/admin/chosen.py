@@ -62,7 +62,7 @@ def _domain(config: Config, text: str) -> str:
 
 def account_name(config: Config, text: str) -> Name:
     """The account that is meant. Raises NotServed."""
-    name = parse(text.encode(), config.spellings)
+    name = parse(text.encode(errors="surrogateescape"), config.spellings)  # which a command line may have
     if name is not None:
         return name
     _, at, domain = text.rpartition("@")

@@ -64,9 +64,10 @@ class Helping:
         self._proofs = Proofs(database)
         self._sealer = sealer
 
-    def help(self, what: Help, chosen: Iterable[Account], *, filtered: bool = False) -> Done:
+    def help(self, what: Help, chosen: Iterable[Account], *, filtered: bool = False, trace: str = "") -> Done:
         """Do it for all of them for whom it can be done. `filtered`: they were not named, but are what a filter finds;
-        then those of a domain that is not proven (`proxy.admin.proving`) are not moved. Raises MailstoreError."""
+        then those of a domain that is not proven (`proxy.admin.proving`) are not moved. `trace` is the act's in the
+        log. Raises MailstoreError."""
         done = left_out = 0
         first: Hindrance | None = None
         paused = self._queue.paused_domains()
@@ -81,29 +82,29 @@ class Helping:
             first = first or next(filter(None, whys), None)
             done += len(able)
             left_out += len(some) - len(able)
-            self._apply(what, able)
+            self._apply(what, able, trace)
         return Done(done, left_out, first)
 
     def _unproven(self) -> frozenset[str]:
         found = standings(self._config, self._proofs)
         return frozenset(name for name, each in found.items() if not each.proven)
 
-    def _apply(self, what: Help, ids: list[int]) -> None:
+    def _apply(self, what: Help, ids: list[int], trace: str) -> None:
         if what in {Help.PAUSE, Help.RESUME}:
             self._queue.pause(ids, paused=what is Help.PAUSE)
         else:
-            self._queue.ask(ids, again=what is Help.RETRY)
+            self._queue.ask(ids, again=what is Help.RETRY, trace=trace)
 
     def pause_domain(self, domain: str, *, paused: bool) -> None:
         """Leave the domain's old server alone, or no longer."""
         self._queue.pause_domain(domain, paused=paused)
 
-    def set_password(self, account: Account, password: Secret) -> None:
+    def set_password(self, account: Account, password: Secret, trace: str = "") -> None:
         """As `proxy.admin.passwords.give`; a password at the old server is tried with a move that is asked for now.
         Raises CannotSet."""
         passwords.give(self._accounts, self._sealer, account, password)
         if account.state not in {State.FINAL, State.BLOCKED}:
-            self._queue.ask([account.id])
+            self._queue.ask([account.id], trace=trace)
 
     def may_be_given(self, account: Account) -> bool:
         """Would a password be of use?"""

@@ -70,8 +70,13 @@ SERVICES: Final = (
         "imap.gmail.com",
         remark="it wants an app password, and POP3 switched on in each mailbox",
     ),
-    # Zoho: zoho.com/mail/help, "POP access"; organisations' hosts
-    Hosted("Zoho Mail", ("zoho.com", "zoho.eu", "zoho.com.cn"), "poppro.zoho.com", "imappro.zoho.com"),
+    # Zoho: zoho.com/mail/help, "POP access"; organisations' hosts, which each of its regions has of its own
+    *(
+        Hosted(
+            "Zoho Mail", (f"zoho.{region}",), f"poppro.zoho.{region}", f"imappro.zoho.{region}", remark=_SWITCHED_OFF
+        )
+        for region in ("com", "eu", "in", "com.au", "com.cn")
+    ),
     # Yandex: yandex.com/support/yandex-360, "mail clients"; MX mx.yandex.net
     Hosted("Yandex 360", ("yandex.net", "yandex.ru"), "pop.yandex.com", "imap.yandex.com", remark=_SEPARATE),
 )

@@ -10,13 +10,13 @@ previews are told apart by.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from mailstore.database import AccountsDatabase
-from mailstore.roster import Absent, Changed, Comparison, Difference, Entry, Otherwise, Roster
+from mailstore.roster import Absent, Changed, Comparison, Difference, Entry, Otherwise
 from mailstore.secrets import Sealer
 from proxy.admin import roster
 from proxy.admin.spreadsheet.checking import Listing
@@ -43,6 +43,10 @@ class Unexpected(Exception):
         self.expected = expected
         self.found = found
         self.understood = understood
+
+
+class NobodyOf(Exception):
+    """The list has no account of the domain that it is compared for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,19 @@ class Preview:
 def preview(config: Config, database: AccountsDatabase, sealer: Sealer, file: Path, manner: Manner) -> Preview:
     """What `apply` would do. Raises roster.BadList, Unexpected and MailstoreError."""
     listing, digest = _read(config, file, manner)
-    return _preview(roster.compare(Roster(database, sealer), listing), listing, digest)
+    return _preview(roster.compare(roster.kept(config, database, sealer), listing), listing, digest)
+
+
+def against(config: Config, database: AccountsDatabase, sealer: Sealer, file: Path, manner: Manner) -> Preview:
+    """The old server's list as it is now, held against what is here of the one domain of `manner`. Changes nothing.
+    Raises as `preview`, and NobodyOf."""
+    listing, digest = _read(config, file, manner)
+    entries = {address: entry for address, entry in listing.entries.items() if entry.domain == manner.domain}
+    if not entries:
+        raise NobodyOf(manner.domain)
+    found = roster.compare(roster.kept(config, database, sealer), replace(listing, entries=entries))
+    found.absent.sort(key=lambda one: not one.enrolled)  # those first whom an earlier list had
+    return _preview(found, listing, digest)
 
 
 def apply(
@@ -88,7 +104,7 @@ def apply(
         return (digest, _mark(found)) == (seen.file, seen.mark)
 
     try:
-        done = roster.enrol(Roster(database, sealer), listing, agreed)
+        done = roster.enrol(roster.kept(config, database, sealer), listing, agreed)
     except Otherwise as error:
         return False, _preview(error.found, listing, digest)
     return True, _preview(done, listing, digest)
@@ -135,6 +151,11 @@ def _without_password(entry: Entry) -> Entry:
         entry.legacy_login,
         entry.aliases,
     )
+
+
+def same_as(seen: Comparison | None) -> Callable[[Comparison], bool] | None:
+    """Whether it comes to the same as what was seen; where nothing was, None."""
+    return None if seen is None else lambda found: _mark(found) == _mark(seen)
 
 
 def _mark(found: Comparison) -> str:

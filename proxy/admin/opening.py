@@ -106,7 +106,7 @@ def compose(answers: Answers) -> str:
         "",
         "# This machine's name, as users' mail programs connect to it.",
         f"hostname = {_text(answers.hostname)}",
-        "# Accounts, keys and mail. Back it up as a whole.",
+        "# Accounts, keys and mail: `mailferry backup` copies all of it.",
         f"state = {_text(answers.state)}",
     ]
     if answers.submission:
@@ -164,6 +164,8 @@ def _listeners(answers: Answers) -> Iterator[str]:
 def put(path: Path, text: str, *, replace: bool) -> Path | None:
     """Write the file in one step, readable by its owner and group. `replace`: one that is there is kept beside it, and
     that is where. Raises NotPut, with nothing changed."""
+    if path.is_dir() or not path.name:
+        raise NotPut(f"{path} is a directory: name the file that is to be written")
     passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import enum
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -105,7 +106,7 @@ def keep(accounts: Accounts, sealer: Sealer, given: list[Given]) -> None:
     for one in given:
         account = accounts.find(one.name.local, one.name.domain) or accounts.add(one.name.local, one.name.domain)
         if not known(account, sealer) and account.state is not State.FINAL:
-            accounts.password_given(account.id, sealer.seal(account.name, one.password.reveal()))
+            accounts.password_given(account.id, partial(sealer.seal, account.name, one.password.reveal()))
 
 
 def known(account: Account, sealer: Sealer) -> bool:
@@ -131,7 +132,7 @@ def give(accounts: Accounts, sealer: Sealer, account: Account, password: Secret)
     if account.state is State.FINAL:
         accounts.password_hashed(account.id, hash_password(password.reveal()))
     else:
-        accounts.password_given(account.id, sealer.seal(account.name, password.reveal()))
+        accounts.password_given(account.id, partial(sealer.seal, account.name, password.reveal()))
 
 
 def _check(account: Account, sealer: Sealer, password: Secret) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from mailstore.accounts import Accounts, State
+from mailstore.accounts import Account, Accounts, State
 from mailstore.proofs import Proof, Proofs
 from proxy.admin.verify.outcome import AccountOutcome, Verdict, Verification
 from proxy.config import Config, Domain
@@ -72,7 +72,13 @@ def settings_of(domain: Domain) -> dict[str, Any]:
 
 def standing(domain: Domain, proof: Proof | None) -> Standing:
     """What a proof means under the settings that there are now."""
-    return Standing(domain.name, proof, () if proof is None else _changes(proof.settings, settings_of(domain)))
+    was = {} if proof is None else json.loads(proof.settings)
+    return Standing(domain.name, proof, () if proof is None else _changes(was, settings_of(domain)))
+
+
+def changed(before: Domain, now: Domain) -> tuple[str, ...]:
+    """Which of the settings that decide it are others, in words."""
+    return _changes(settings_of(before), settings_of(now))
 
 
 def standings(config: Config, proofs: Proofs | None) -> Mapping[str, Standing]:
@@ -81,8 +87,7 @@ def standings(config: Config, proofs: Proofs | None) -> Mapping[str, Standing]:
     return {name: standing(domain, found.get(name)) for name, domain in config.domains.items()}
 
 
-def _changes(before: str, now: Mapping[str, Any]) -> tuple[str, ...]:
-    was: dict[str, Any] = json.loads(before)
+def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
     keys = [*now, *(key for key in was if key not in now)]
     return tuple(
         f"{key} was {_value(was.get(key))} and is {_value(now.get(key))}"
@@ -100,12 +105,10 @@ def settle(config: Config, proofs: Proofs, found: Verification) -> list[Proof]:
     MailstoreError."""
     before = standings(config, proofs)
     new = []
-    for name in dict.fromkeys(outcome.domain for outcome in found.accounts):
-        proving = [outcome for outcome in found.accounts if outcome.domain == name and proves(outcome)]
+    for name, best in _best(found).items():
         stands = before.get(name)
-        if not proving or stands is None:
+        if stands is None:
             continue
-        best = max(proving, key=lambda outcome: (outcome.contents, outcome.listed_octets))
         if stands.proven and stands.proof is not None and stands.proof.account != best.account:
             continue  # it is proven already
         settings = json.dumps(settings_of(config.domains[name]), sort_keys=True)
@@ -113,6 +116,20 @@ def settle(config: Config, proofs: Proofs, found: Verification) -> list[Proof]:
         if not stands.proven:
             new.append(proof)
     return new
+
+
+def _best(found: Verification) -> dict[str, AccountOutcome]:
+    """By domain, the account of which most was compared, among those that prove something."""
+    best: dict[str, AccountOutcome] = {}
+    for outcome in filter(proves, found.accounts):
+        known = best.get(outcome.domain)
+        if known is None or _much(outcome) > _much(known):
+            best[outcome.domain] = outcome
+    return best
+
+
+def _much(outcome: AccountOutcome) -> tuple[int, int]:
+    return outcome.contents, outcome.listed_octets
 
 
 def proves(outcome: AccountOutcome) -> bool:
@@ -133,17 +150,18 @@ def check(config: Config, proofs: Proofs, accounts: Accounts, domains: Iterable[
     stands = standings(config, proofs)
     missing = [stands[name] for name in dict.fromkeys(domains) if name in stands and not stands[name].proven]
     if missing:
-        raise NotProven("\n".join(_refusal(each, _example(accounts, each.domain)) for each in missing))
+        raise NotProven("\n".join(_refusal(each, example(accounts, each.domain)) for each in missing))
 
 
-def _example(accounts: Accounts, domain: str) -> str:
-    """An account to try it with: one that is here already, else one whose password is known, else any name."""
+def example(accounts: Accounts, domain: str) -> Account | None:
+    """An account to try it with: one that is here already, else one whose password is known."""
     some = list(islice(accounts.list(domain), LOOKED_AT))
     likely = [account for account in some if account.state is State.MOVED] or [a for a in some if a.movable]
-    return likely[0].name if likely else f"test@{domain}"
+    return likely[0] if likely else None
 
 
-def _refusal(stands: Standing, account: str) -> str:
+def _refusal(stands: Standing, likely: Account | None) -> str:
+    account = likely.name if likely is not None else f"test@{stands.domain}"
     lines = [
         f"{line_of(stands)}. Prove it with one account before all others move:",
         f"  mailferry probe {account}      what the old server can do, in two logins at most",

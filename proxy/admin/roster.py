@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from mailstore.accounts import Accounts
+from mailstore.database import AccountsDatabase
 from mailstore.overview import Wanted
 from mailstore.people import People, Person
-from mailstore.roster import FIELDS, Clash, Clashes, Comparison, Entry, Roster
+from mailstore.roster import FIELDS, Clash, Clashes, Comparison, Entry, LoginAt, Roster
+from mailstore.secrets import Sealer
 from proxy.admin.spreadsheet import Row, Table, Unreadable
 from proxy.admin.spreadsheet.checking import Checking, Listing, Mistake
 from proxy.admin.spreadsheet.columns import Columns, understand
-from proxy.admin.spreadsheet.formulas import defused
+from proxy.admin.spreadsheet.formulas import defused, marked
 from proxy.admin.spreadsheet.table import LARGEST
 from proxy.admin.spreadsheet.values import spelled_path, spelled_quota
 from proxy.config import Config
@@ -35,6 +37,15 @@ class BadList(Exception):
         super().__init__(f"{len(mistakes)} mistakes")
         self.mistakes = mistakes
         self.understood = understood
+
+
+def kept(config: Config, database: AccountsDatabase, sealer: Sealer | None = None) -> Roster:
+    """The accounts that lists are held against. `sealer` is needed where lists have passwords."""
+    return Roster(database, _login_at(config), sealer)
+
+
+def _login_at(config: Config) -> LoginAt:
+    return lambda local, name: config.domains[name].legacy.login_name(local, name)
 
 
 def read_file(
@@ -59,7 +70,7 @@ def read(
     served = config.spellings
     if domain is None and len(config.domains) == 1:
         (domain,) = config.domains
-    checking = Checking(served, domain)
+    checking = Checking(served, domain, _login_at(config))
     try:
         for table, columns, below in _with_accounts(_tables(data, charset, sheets), served, all_of_them=bool(sheets)):
             checking.add(table, columns, below)
@@ -173,16 +184,16 @@ def rows(people: People, wanted: Wanted) -> Iterator[tuple[str, ...]]:
     """The titles, and then a row for each account, as `read` understands them; no password. Raises MailstoreError."""
     yield TITLES
     for person in people.each(wanted):
-        yield tuple(map(defused, _row(person)))
+        yield _row(person)
 
 
 def _row(person: Person) -> tuple[str, ...]:
     account = person.account
     return (
-        account.name,
-        account.full_name,
-        spelled_path(account.department),
+        marked(account.name),
+        defused(account.full_name),
+        defused(spelled_path(account.department)),
         spelled_quota(account.quota),
-        ";".join(person.aliases),
-        account.legacy_login,
+        marked(";".join(person.aliases)),
+        marked(account.legacy_login),
     )

@@ -1,16 +1,19 @@
 """Changing the configuration file for its administrator: the keys that are meant, and not a comment or a space more.
 
 The file is edited as text, so that what a person wrote stays as it is; what comes of it is checked whole before it
-takes the old file's place in one step. Called by `discover --write` and `probe --write`.
+takes the old file's place in one step. Called by `proxy.admin.settling`.
 """
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import os
 import secrets
 import stat
 import tomllib
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,13 +29,39 @@ Keys = tuple[str, ...]
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
-def change(path: Path, changes: Mapping[Keys, Any], remarks: Mapping[Keys, str] | None = None) -> None:
-    """Set each key, given as its path of tables, to a value.
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change that was checked and is not made yet, of the file as it was read."""
+
+    path: Path
+    before: bytes
+    after: bytes
+
+    @property
+    def lines(self) -> list[str]:
+        """What goes and what comes, each line behind its "-" or "+"."""
+        old, new = (data.decode("utf-8-sig").splitlines() for data in (self.before, self.after))
+        found = list(difflib.unified_diff(old, new, n=0, lineterm=""))
+        return [line for line in found[2:] if not line.startswith("@@")]
+
+    @property
+    def digest(self) -> str:
+        """Of this very change: another, or of another file, has another."""
+        return hashlib.sha256(b"%d %b%b" % (len(self.before), self.before, self.after)).hexdigest()
+
+    def write(self) -> None:
+        """Make it. Raises OSError, also where somebody has changed the file meanwhile; then it is as it was."""
+        if self.after != self.before:
+            _replace(self.path.resolve(), self.before, self.after)
+
+
+def edit(path: Path, changes: Mapping[Keys, Any], remarks: Mapping[Keys, str] | None = None) -> Edit:
+    """Have each key, given as its path of tables, set to a value.
 
     Tables that are not there are made; a domain is found by whichever spelling the file has. `remarks` are comments, of
     one line or more, that come behind a key's line; one that is there already is not written again.
 
-    Raises ConfigErrors where the file would not be right with it, or is not now, and OSError; then it is as it was.
+    Raises ConfigErrors where the file would not be right with it, or is not now, and OSError.
     """
     before = path.read_bytes()
     try:
@@ -50,8 +79,12 @@ def change(path: Path, changes: Mapping[Keys, Any], remarks: Mapping[Keys, str] 
             raise ConfigErrors(str(path), [Mistake(key_path(keys), f"cannot be set here: write {value!r} by hand")])
     after = (_BOM if before.startswith(_BOM.encode()) else "").encode() + text.encode()
     parse(after, str(path), path.parent)
-    if after != before:
-        _replace(path.resolve(), before, after)
+    return Edit(path, before, after)
+
+
+def may_write(path: Path) -> bool:
+    """May this process put another file in its place?"""
+    return os.access(path.resolve().parent, os.W_OK | os.X_OK)
 
 
 def _spelled(text: str, keys: Keys) -> Keys:

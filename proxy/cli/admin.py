@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from proxy.admin.moments import iso, iso_or_none
-from proxy.cli.options import config_option, configuration, give_up
+from proxy.cli import acting
+from proxy.cli.options import config_option, configuration, give_up, typed_password
+from proxy.cli.store import made, opened
 
 if TYPE_CHECKING:
-    from mailstore.administrators import Administrator
     from proxy.admin.administrators import Console
+    from proxy.config import Config
 
 
 @click.group()
@@ -28,10 +30,13 @@ def admin() -> None:
 @config_option
 def add(name: str) -> None:
     """Make NAME an administrator. The password is asked for, or is a line of standard input."""
-    with _console() as console:
+    config = configuration()
+    with _console(config) as console:
         if console.known(name):
             raise give_up(f'"{name}" is an administrator already: `mailferry admin passwd {name}` sets a password')
-        console.add(name, _password())
+        password = _password()
+        acting.begin(config, "admin add", name=name)
+        console.add(name, password)
         click.echo(f"{name.strip().lower()} may use the console")
 
 
@@ -40,10 +45,13 @@ def add(name: str) -> None:
 @config_option
 def passwd(name: str) -> None:
     """Give NAME another password. Its sessions end."""
-    with _console() as console:
+    config = configuration()
+    with _console(config) as console:
         if not console.known(name):
             raise give_up(f'"{name}" is no administrator here: `mailferry admin list` shows who is')
-        console.set_password(name, _password())
+        password = _password()
+        acting.begin(config, "admin passwd", name=name)
+        console.set_password(name, password)
         click.echo(f"{name.strip().lower()} has a new password; its sessions have ended")
 
 
@@ -52,7 +60,9 @@ def passwd(name: str) -> None:
 @config_option
 def remove(name: str) -> None:
     """Let NAME use the console no longer. Its sessions end at once."""
-    with _console() as console:
+    config = configuration()
+    with _console(config) as console:
+        acting.begin(config, "admin remove", name=name)
         console.remove(name)
         click.echo(f"{name.strip().lower()} is no administrator any more; its sessions have ended")
         if not console.administrators.any():
@@ -64,10 +74,10 @@ def remove(name: str) -> None:
 @config_option
 def list_(*, as_json: bool) -> None:
     """Say who may use the console. Makes nothing."""
-    found: Sequence[Administrator] = ()
-    if configuration().accounts_file.exists():
-        with _console() as console:
-            found = console.administrators.list()
+    from mailstore.administrators import Administrators  # noqa: PLC0415 - SQLAlchemy takes a third of a second
+
+    with opened(configuration()) as database:
+        found = [] if database is None else Administrators(database).list()
     if as_json:
         listed = [
             {"name": one.name, "created": iso(one.created), "last_login": iso_or_none(one.last_login)} for one in found
@@ -81,30 +91,20 @@ def list_(*, as_json: bool) -> None:
 
 
 @contextmanager
-def _console() -> Iterator[Console]:
-    config = configuration()
-    from mailstore.database import AccountsDatabase  # noqa: PLC0415 - SQLAlchemy takes a third of a second
-    from mailstore.errors import MailstoreError  # noqa: PLC0415
-    from proxy.admin.administrators import Console, NotPossible  # noqa: PLC0415
+def _console(config: Config) -> Iterator[Console]:
+    from proxy.admin.administrators import Console, NotPossible  # noqa: PLC0415 - SQLAlchemy takes a third of a second
 
-    try:
-        database = AccountsDatabase(config.accounts_file)
-    except (MailstoreError, OSError) as error:
-        raise give_up(f"{config.accounts_file}: {error}; run it as the user of serve") from None
-    try:
-        yield Console(database)
-    except NotPossible as error:
-        raise give_up(str(error)) from None
-    except MailstoreError as error:
-        raise give_up(f"{config.accounts_file}: {error}") from None
-    finally:
-        database.close()
+    with made(config) as database:
+        try:
+            yield Console(database)
+        except NotPossible as error:
+            raise give_up(str(error)) from None
 
 
 def _password() -> str:
     """From a terminal, twice; otherwise the first line of standard input."""
     if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True))
+        return typed_password("Password", "Once more")
     try:
         line = sys.stdin.readline()
     except UnicodeDecodeError:

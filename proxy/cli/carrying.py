@@ -16,21 +16,24 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mailstore.accounts import Account, Accounts, State
-from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
 from mailstore.proofs import Proofs
 from mailstore.queue import Queue
-from mailstore.secrets import Sealer, load_key
 from proxy.admin import passwords
+from proxy.admin.acts import some
 from proxy.admin.chosen import Chosen, NotServed, choose, obstacle
 from proxy.admin.passwords import BadPasswordFile, Given
 from proxy.admin.proving import NotProven, check
 from proxy.admin.watch import Watch
+from proxy.cli import acting
 from proxy.cli.showing import Showing, showing
+from proxy.cli.store import key, made
 from proxy.config import Config
 from proxy.daemon.alone import Alone, NotAlone, at_work
+from proxy.wire import trace
 
 if TYPE_CHECKING:
+    from mailstore.database import AccountsDatabase
     from proxy.daemon.moving import Afterwards
 
 INTERVAL: Final = 1.0  # seconds between two looks
@@ -59,24 +62,25 @@ def carry_out(config: Config, order: Order) -> int:
     try:
         given = passwords.read(config, order.passwords) if order.passwords is not None else []
         chosen = choose(config, order.names, order.domains, everything=order.everything)
-        database = AccountsDatabase(config.accounts_file)
     except (NotServed, BadPasswordFile) as error:
         raise CannotCarry(str(error)) from None
-    except (MailstoreError, OSError) as error:
-        raise CannotCarry(f"{config.accounts_file}: {error}; run it as the user of serve") from None
-    try:
+    with made(config) as database:
         accounts = Accounts(database)
-        if not (order.again or order.force):
-            _check_proven(config, database, accounts, chosen, given)
+        try:
+            if not (order.again or order.force):
+                _check_proven(config, database, accounts, chosen, given)
+        except NotProven as error:
+            raise CannotCarry(str(error)) from None
+        meant = [*map(str, chosen.names), *(str(one.name) for one in given if one.name not in chosen.names)]
+        about = {"domains": list(chosen.domains), **some(meant), "passwords": len(given)}
+        acting.begin(config, "retry" if order.again else "migrate", **about)
         if given:
             _warn_of_readers(order.passwords)
-            passwords.keep(accounts, Sealer(load_key(config.key_file)), given)
+            sealer = key(config, make=True)
+            assert sealer is not None
+            passwords.keep(accounts, sealer, given)
             chosen.names = list(dict.fromkeys([*chosen.names, *(one.name for one in given)]))
         return _Errand(config, database, accounts, order, chosen).run()
-    except (MailstoreError, NotProven) as error:
-        raise CannotCarry(str(error)) from None
-    finally:
-        database.close()
 
 
 def _check_proven(
@@ -160,7 +164,7 @@ class Carrying:
         self._afterwards = afterwards
         alone = self._alone()
         watch = Watch(self._queue, ready, time.time, time.monotonic)
-        self._queue.ask((account.id for account in ready), again=again)
+        self._queue.ask((account.id for account in ready), again=again, trace=trace.current())
         ready.clear()
         try:
             return self._by_the_daemon(watch) if alone is None else self._here(watch)

@@ -1,4 +1,5 @@
-"""`mailferry check`: is everything that the configuration names usable? Asks no legacy server, changes nothing."""
+"""`mailferry check`: is everything that the configuration names usable? Asks no legacy server, changes and
+sends nothing."""
 
 from __future__ import annotations
 
@@ -18,9 +19,10 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Findings as one JSON object.")
+@click.option("--connect", is_flag=True, help="Also see whether the relay of [notices] answers; nothing is sent.")
 @config_option
-def check(*, as_json: bool) -> None:
-    """Say whether configuration, certificate, database, directories and ports are usable.
+def check(*, as_json: bool, connect: bool) -> None:
+    """Say whether configuration, certificate, database, directories, ports and the users' notices are usable.
 
     The legacy servers are not contacted. Status 1 if something would keep the daemon from its work, 2 if the
     configuration has mistakes.
@@ -30,7 +32,7 @@ def check(*, as_json: bool) -> None:
 
     path = config_file()
     try:
-        findings = all_findings(load(path), str(path))
+        findings = all_findings(load(path), str(path), connect=connect)
     except ConfigErrors as error:
         if as_json:
             _show(of_mistakes(error), as_json=True)

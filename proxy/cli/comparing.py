@@ -1,4 +1,4 @@
-"""Accounts held against their legacy servers, on the reactor that runs: for `verify`, and for `finalize`."""
+"""Accounts held against their legacy servers by this process, whose reactor runs: for `verify`, and for `finalize`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from mailstore.accounts import Account
-from proxy.admin.verify.account import Surroundings
+from proxy.admin.verify import comparing
 from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.verify.passwords import Passwords
-from proxy.admin.verify.run import Run, Told, connections_for
+from proxy.admin.verify.run import Told
 from proxy.admin.verify.sample import How
 from proxy.config import Config
 from proxy.daemon.threads import THREADS, Threads
-from proxy.login.legacy import LegacyDoor
 
 
 async def compare(
@@ -27,14 +26,16 @@ async def compare(
     daemon: bool,
     connections: int | None = None,
 ) -> list[AccountOutcome]:
-    """By name. `daemon`: is one at work, whose logins come first? `connections`: the administrator's own number."""
+    """See `proxy.admin.verify.comparing`: with threads and a door of its own."""
     threads = Threads(THREADS, reactor.callFromThread)
     try:
-        logins = {(account.local, account.domain): account.legacy_login for account in accounts}
-        door = LegacyDoor(config, reactor, logins=lambda local, domain: logins.get((local, domain), ""))
-        around = Surroundings(how, door, reactor, threads.run, daemon)
-        domains = {account.domain for account in accounts}
-        most = {name: connections_for(config.domains[name], connections, daemon=daemon) for name in domains}
-        return await Run(config, passwords, around, told, connections=most).run(accounts)
+        return await comparing.compare(
+            *(config, accounts, passwords, how, told),
+            door=comparing.own_door(config, accounts, reactor),
+            in_thread=threads.run,
+            reactor=reactor,
+            daemon=daemon,
+            connections=connections,
+        )
     finally:
         threads.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -64,26 +64,23 @@ def _configuration(*, needed: bool) -> Config | None:
 
 
 def _show(found: Discovery, *, as_json: bool) -> None:
-    from proxy.cli import discover_text  # noqa: PLC0415
+    from proxy.admin.discovering import text  # noqa: PLC0415
 
     if as_json:
-        click.echo(json.dumps(discover_text.as_json(found), ensure_ascii=False))
+        click.echo(json.dumps(text.as_json(found), ensure_ascii=False))
         return
-    for line, bold in discover_text.lines(found):
+    for line, bold in text.lines(found):
         click.echo(click.style(line, bold=True) if bold and sys.stdout.isatty() else line)
 
 
 def _write(best: Candidate, domain: str, *, quiet: bool) -> None:
     """Into the file, checked before it counts."""
-    from proxy.admin.settings_file import change  # noqa: PLC0415
-    from proxy.cli.discover_text import advice  # noqa: PLC0415
+    from proxy.admin.settling import of_candidate  # noqa: PLC0415
     from proxy.config import ConfigErrors  # noqa: PLC0415
 
     path = config_file()
-    changes: dict[tuple[str, ...], Any] = best.settings(domain)
-    remark = advice(best)
     try:
-        change(path, changes, {("domain", domain, "legacy", "tls"): remark} if remark else None)
+        of_candidate(best, domain).edit(path).write()
     except ConfigErrors as error:
         click.echo(str(error), err=True)
         raise give_up("nothing was written: the configuration would not be right with it") from None

@@ -1,12 +1,13 @@
 """`mailferry dns`: what a domain's records should be, and whether they are, at who knows and at who asks them.
 
 Changes nothing in DNS. What it saw it writes down beside the accounts database, to tell at the next look what was there
-before.
+before. What was asked for in the console it goes by, too, where no flag says otherwise.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -17,16 +18,21 @@ import click
 from proxy.cli.options import config_option, configuration, give_up
 
 if TYPE_CHECKING:
+    from proxy.admin.dns.asked import Given
     from proxy.admin.dns.looking import Look, Looker
     from proxy.admin.dns.records import Server
     from proxy.config import Config
+    from proxy.config.model import Domain
 
 EVERY: Final = 30  # seconds between two looks of --watch
+FLAGS: Final = {"addresses": "--address", "hosts": "--host", "mx": "--mx", "spf": "--spf", "resolvers": "--resolver"}
 
 
 @click.command()
 @click.argument("domain")
-@click.option("--resolver", "given", multiple=True, metavar="ADDR[:PORT]", help="Ask this one too; may be repeated.")
+@click.option(
+    "--resolver", "resolvers", multiple=True, metavar="ADDR[:PORT]", help="Ask this one too; may be repeated."
+)
 @click.option(
     "--mx", multiple=True, metavar="HOST", help="Where MX should lead; the first is preferred. Else it stays."
 )
@@ -37,6 +43,7 @@ EVERY: Final = 30  # seconds between two looks of --watch
 @click.option(
     "--host", "hosts", multiple=True, metavar="NAME", help="A name that users have and that should lead here."
 )
+@click.option("--no-remembered", is_flag=True, help="Do not go by what was asked for in the console.")
 @click.option("--zone", is_flag=True, help="What should be, to paste into the zone.")
 @click.option("--watch", is_flag=True, help="Look again until all is as it should be.")
 @click.option("--every", default=EVERY, type=click.IntRange(1, 3600), show_default=True, help="Seconds, for --watch.")
@@ -76,39 +83,43 @@ def _looker(
     config: Config,
     domain: str,
     *,
-    given: tuple[str, ...],
-    mx: tuple[str, ...],
-    spf: tuple[str, ...],
-    addresses: tuple[str, ...],
-    hosts: tuple[str, ...],
     authority: str | None,
     authority_port: int,
+    no_remembered: bool,
     caches: bool,
+    **given: tuple[str, ...],
 ) -> Looker:
     """What was asked for, understood; otherwise the command ends."""
-    from ipaddress import ip_address  # noqa: PLC0415
-
-    from proxy.admin.dns.looking import Looker, resolvers  # noqa: PLC0415
-    from proxy.admin.dns.spf import mechanisms  # noqa: PLC0415
-    from proxy.admin.dns.wanted import Asked  # noqa: PLC0415
-    from proxy.config.mistakes import Unfit, meant  # noqa: PLC0415
-    from proxy.config.names import ascii_name  # noqa: PLC0415
+    from proxy.admin.dns.asked import FIELDS, Given, looker, understood  # noqa: PLC0415
+    from proxy.config.mistakes import meant  # noqa: PLC0415
 
     served = config.spellings.get(domain.lower().rstrip("."))
     if served is None:
         raise give_up(f'"{domain}" is not served here{meant(domain.lower(), config.domains)}')
-    name = config.domains[served].ascii_name
     try:
-        exchanges = tuple(ascii_name(host.split()[-1] if host.split() else host) for host in mx)
-        names = tuple(dict.fromkeys(ascii_name(host) for host in hosts))
-        own = tuple(sorted({str(ip_address(text)) for text in addresses}))
-        asked = Asked(exchanges, tuple(mechanisms(spf)), own, names)
-        listed = resolvers(config, given)
+        asked = Given(**{field: understood(field, given[field]) for field in FIELDS})
         fixed = _fixed(authority) if authority is not None else None
-    except (Unfit, ValueError) as error:
+    except ValueError as error:  # NotMeant and Unfit are
         raise click.UsageError(str(error)) from None
-    memory = config.state / "dns" / f"{name}.json"
-    return Looker(config, name, asked, listed, memory, authority_port, fixed, caches)
+    if not no_remembered:
+        asked = _with_remembered(config, config.domains[served], asked)
+    return looker(config, config.domains[served], asked, port=authority_port, fixed=fixed, caches=caches)
+
+
+def _with_remembered(config: Config, domain: Domain, asked: Given) -> Given:
+    """What the console was asked for beside that, which is said."""
+    from proxy.admin.dns.asked import FIELDS, remembered  # noqa: PLC0415
+
+    try:
+        known = remembered(config.state, domain)
+    except OSError as error:
+        click.echo(f"mailferry: what was asked for in the console cannot be read: {error.strerror}", err=True)
+        return asked
+    added = [(FLAGS[field], text) for field in FIELDS if not asked.of(field) for text in known.of(field)]
+    if added:
+        flags = shlex.join(word for pair in added for word in pair)
+        click.echo(f"mailferry: as asked for in the console: {flags} (--no-remembered goes without)", err=True)
+    return asked.or_else(known)
 
 
 def _fixed(text: str) -> Server:

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.admin.dns.looking import Look
-from proxy.cli.dns_text import COLOURS, details, ending, headline, kind, servers, should_be, state
+from proxy.admin.dns.telling import kind
+from proxy.cli.dns_text import COLOURS, details, ending, headline, servers, should_be, state
 
 
 def render_brief(look: Look) -> RenderableType:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
-from proxy.admin.dns.judging import Judgement, Seen, State
+from proxy.admin.dns.judging import Judgement, State
 from proxy.admin.dns.looking import Look
+from proxy.admin.dns.telling import Group, Standing, caches, groups, kind, standing, wished
 from proxy.admin.dns.wanted import shown
 from proxy.admin.moments import iso_or_none, spelled
 
-WORDS: Final[dict[State, str]] = {
+WORDS: Final[dict[Standing, str]] = {
     "right": "right",
+    "stays": "stays",
+    "changed in part": "changed in part",
     "not changed": "not changed",
     "cached": "still cached",
     "wrong": "wrong",
@@ -28,73 +31,42 @@ COLOURS: Final[dict[State, str]] = {
 }
 
 
-def kind(judgement: Judgement) -> str:
-    """The type as a person looks for it: of what is there, or else of what should be."""
-    if judgement.wish.key.type == "SPF":
-        return "TXT (SPF)"
-    if judgement.wish.key.type != "address":
-        return judgement.wish.key.type
-    kinds = list(dict.fromkeys(line.partition(" ")[0] for line in judgement.wish.lines))
-    return "/".join(kinds) or "A/AAAA"
-
-
 def state(judgement: Judgement) -> str:
     """In a word or three."""
-    if judgement.wish.rule == "as it is" and judgement.right:
-        return "stays"
-    if not judgement.right and any(seen.server.authority and seen.state == "right" for seen in judgement.seen):
-        return "changed in part" if judgement.state in {"not changed", "missing"} else WORDS[judgement.state]
-    return WORDS[judgement.state]
+    return WORDS[standing(judgement)]
 
 
 def should_be(judgement: Judgement) -> str:
     """The values, without their types."""
-    wish = judgement.wish
+    wish, values = judgement.wish, wished(judgement)
     if wish.rule == "as it is":
         return f"as it is ({shown(judgement.seen[0].answer)})" if judgement.seen else "as it is"
-    values = ", ".join(line.partition(" ")[2] for line in wish.lines)
     if wish.rule == "some address":
         return f"{values} (this server's?)" if values else "this server's address"
     return f"{values} (or none)" if wish.rule == "not offered" else values
 
 
 def headline(look: Look) -> str:
-    right = sum(judgement.right for judgement in look.judgements)
-    all_of = len(look.judgements)
+    right, all_of = look.count_right, len(look.judgements)
     count = "all" if right == all_of else f"{right} of"
     return f"{look.domain} at {clock(look.at)}: {count} {all_of} records are as they should be"
 
 
 def details(judgement: Judgement) -> Iterator[str]:
     """For a record that is not right: who says what. Those that say the same are told of together."""
-    said = {(seen.state, seen.answer.content, seen.answer.trouble) for seen in judgement.seen}
-    if len(said) == 1:
-        if judgement.state != "missing":
-            yield f"everywhere: {_said(judgement.seen[0])}"
-        return
-    for group in _grouped(judgement.seen):
-        first = group[0]
-        names = ", ".join(str(seen.server) for seen in group)
-        yield f"{names}: {_said(first)}"
+    for group in groups(judgement):
+        who = "everywhere" if group.everywhere else ", ".join(str(seen.server) for seen in group.seen)
+        yield f"{who}: {_said(group)}"
 
 
-def _grouped(seen: Iterable[Seen]) -> list[list[Seen]]:
-    groups: dict[object, list[Seen]] = {}
-    for one in seen:
-        same = (one.server.authority, one.state, one.answer.content, one.answer.trouble, one.until)
-        groups.setdefault(same if one.server.authority or not one.until else one.server, []).append(one)
-    return list(groups.values())
-
-
-def _said(seen: Seen) -> str:
-    answer = seen.answer
+def _said(group: Group) -> str:
+    answer, until = group.first.answer, group.first.until
     if answer.trouble:
         return answer.trouble
-    ttl = f" (TTL {answer.ttl})" if answer.ttl is not None and seen.server.authority and answer.content else ""
-    match seen.state:
+    ttl = f" (TTL {group.ttl})" if group.ttl is not None else ""
+    match group.first.state:
         case "cached":
-            until = f", until {clock(seen.until)} at the latest" if seen.until is not None else ""
-            return f"still {shown(answer)}{until}"
+            return f"still {shown(answer)}" + (f", until {clock(until)} at the latest" if until is not None else "")
         case "not changed":
             return f"{shown(answer)}{ttl}, as before"
         case "wrong":
@@ -119,14 +91,13 @@ def _answers(serial: int | None) -> str:
 
 def ending(look: Look) -> Iterator[str]:
     """When the last cache has it."""
-    waiting = [judgement for judgement in look.judgements if judgement.state == "cached"]
-    if look.cached_until is not None:
-        if waiting:
+    match caches(look):
+        case "waiting":
             yield f"the last cache forgets what was before at {clock(look.cached_until)}, at the latest"
-        else:
+        case "others":
             yield f"caches that were not asked may have what was before until {clock(look.cached_until)}, at the latest"
-    elif waiting:
-        yield "until when other caches have what was before is not known: it was not looked at before the change"
+        case "not known":
+            yield "until when other caches have what was before is not known: it was not looked at before the change"
 
 
 def lines(look: Look) -> Iterator[str]:

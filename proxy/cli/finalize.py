@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from proxy.cli import acting
 from proxy.cli.options import config_option, configuration, give_up
 
 if TYPE_CHECKING:
-    from mailstore.accounts import Accounts
     from mailstore.database import AccountsDatabase
     from proxy.admin.chosen import Chosen
     from proxy.config import Config
@@ -63,12 +63,15 @@ def finalize(
         raise click.UsageError("nobody is here to be asked: --yes says that it is to be done")
     config = configuration()
     from mailstore.errors import MailstoreError  # noqa: PLC0415 - SQLAlchemy takes a third of a second
+    from proxy.admin.acts import some  # noqa: PLC0415
+    from proxy.admin.filing import Filing, NotFiled  # noqa: PLC0415
     from proxy.cli.carrying import CannotCarry  # noqa: PLC0415
-    from proxy.cli.filing import Filing, NotFiled  # noqa: PLC0415
     from proxy.cli.finishing import Errand, Order  # noqa: PLC0415
 
     order = Order(named, dry_run=dry_run, leave_behind=leave_behind, yes=yes, as_json=as_json)
     database = _database(config)
+    if not dry_run:
+        acting.begin(config, "finalize", **some(named), leave_behind=leave_behind)
     try:
         with ExitStack() as files:
             filings = [files.enter_context(Filing(report)) for report in reports]
@@ -95,12 +98,17 @@ def unfinalize(named: tuple[str, ...]) -> None:
     from mailstore.accounts import Accounts  # noqa: PLC0415
     from mailstore.errors import MailstoreError  # noqa: PLC0415
     from mailstore.finishing import Finishing  # noqa: PLC0415
+    from proxy.admin.acts import some  # noqa: PLC0415
+    from proxy.admin.finishing.reopening import final_of  # noqa: PLC0415
 
     database = _database(config)
     try:
-        chosen = _chosen(config, named)
-        numbers, others = _final(chosen, Accounts(database))
-        count = Finishing(database).reopen(numbers)
+        finishing = Finishing(database)
+        found = final_of(_chosen(config, named), Accounts(database), finishing)
+        if found.unknown:
+            raise give_up(f"not known here: {', '.join(found.unknown)}")
+        acting.begin(config, "unfinalize", **some(named))
+        count = finishing.reopen(found.numbers)
     except MailstoreError as error:
         raise give_up(str(error)) from None
     finally:
@@ -111,28 +119,10 @@ def unfinalize(named: tuple[str, ...]) -> None:
             "not brought back: the sealed passwords, which are wiped. Until its user has logged in, nothing that "
             "arrives at the old server is fetched for an account; `mailferry migrate --passwords FILE` does without."
         )
-    if others:
-        raise give_up(f"not final, and left as they are: {', '.join(others)}")
+    if found.others:
+        raise give_up(f"not final, and left as they are: {', '.join(found.others)}")
     if not count:
         raise give_up("none of these accounts is final")
-
-
-def _final(chosen: Chosen, accounts: Accounts) -> tuple[list[int], list[str]]:
-    """The numbers of the accounts that are, and those that were named by themselves and are not."""
-    from mailstore.accounts import State  # noqa: PLC0415
-
-    numbers, others, unknown = [], [], []
-    for name, account in chosen.named(accounts):
-        if account is None:
-            unknown.append(str(name))
-        elif account.state is State.FINAL:
-            numbers.append(account.id)
-        else:
-            others.append(account.name)
-    if unknown:
-        raise give_up(f"not known here: {', '.join(unknown)}")
-    numbers += [account.id for account in chosen.of_domains(accounts) if account.state is State.FINAL]
-    return numbers, others
 
 
 def _chosen(config: Config, named: tuple[str, ...]) -> Chosen:

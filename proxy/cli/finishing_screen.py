@@ -7,14 +7,11 @@ from typing import Final
 
 from proxy.admin.finishing.behind import OF_MESSAGES, Why
 from proxy.admin.finishing.report import Ended, Finished
-from proxy.admin.sizes import size
+from proxy.admin.finishing.run import said
 from proxy.admin.verify.columns import fold, printable
+from proxy.config.sizes import size
 
 MOST_NAMED: Final = 20  # accounts of one kind
-
-
-def said(count: int) -> str:
-    return f"{count:,} account" + ("" if count == 1 else "s")
 
 
 def _messages(count: int) -> str:
@@ -31,7 +28,8 @@ def left_lines(ended: Sequence[Ended], to_come: int) -> Iterator[str]:
         if not found:
             continue
         yield from fold(f"left behind: {said(len(found))}, {why.title}", hanging=2)
-        yield from fold(f"→ {why.remedy}", first=2, hanging=4)
+        remedy = why.remedy([one.account for one, _ in found])
+        yield from fold(f"→ {remedy}", first=2, hanging=4)
         for one, behind in found[:MOST_NAMED]:
             messages = f"{_messages(behind.messages)}: " if behind.messages and why in OF_MESSAGES else ""
             yield printable(f"    {one.account.name}  {messages}{behind.detail}".rstrip(": "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Callable
@@ -47,7 +48,7 @@ def init(*, listed: bool | None, force: bool, yes: bool, **options: Any) -> None
     On a terminal you are asked for what the flags do not say. Nothing that is there is overwritten without --force.
     """
     path = config_file()
-    if path.exists() and not force:
+    if path.is_file() and not force:
         raise give_up(f"{path} is there already: --force replaces it, and keeps it beside the new one")
     said = {name: value for name, value in options.items() if value is not None}
     if listed is not None:
@@ -253,7 +254,7 @@ def _write(path: Path, answers: Answers, *, force: bool) -> None:
         click.echo("It has no certificate yet: until it has, only clients on this machine can log in.")
     click.echo("The user that serve runs as must be able to read it; it has mode 0640.")
     click.echo("\nWhat comes next:")
-    config = "" if str(path) == (os.environ.get(VARIABLE) or str(USUAL)) else f" --config {path}"
+    config = "" if str(path) == (os.environ.get(VARIABLE) or str(USUAL)) else f" --config {shlex.quote(str(path))}"
     steps = (
         (f"mailferry check{config}", "certificate, database, directories and ports"),
         (f"mailferry accounts import{config} FILE", "the accounts, from a spreadsheet"),

@@ -11,10 +11,12 @@ import click
 
 from proxy.cli.accounts import accounts
 from proxy.cli.admin import admin
+from proxy.cli.backup import backup
 from proxy.cli.check import check
 from proxy.cli.demo import demo
 from proxy.cli.discover import discover
 from proxy.cli.dns import dns
+from proxy.cli.doctor import doctor
 from proxy.cli.finalize import finalize, unfinalize
 from proxy.cli.init import init
 from proxy.cli.migrate import migrate, retry
@@ -22,6 +24,8 @@ from proxy.cli.notify import notify
 from proxy.cli.options import config_option
 from proxy.cli.pause import pause, resume
 from proxy.cli.probe import probe
+from proxy.cli.restore import restore
+from proxy.cli.rotate_key import rotate_key
 from proxy.cli.serve import serve
 from proxy.cli.status import status
 from proxy.cli.verify import verify
@@ -36,7 +40,7 @@ def main() -> None:
 
 for command in (
     *(init, serve, check, accounts, discover, probe, dns, notify, status, migrate, pause, resume, retry, verify),
-    *(finalize, unfinalize, admin, demo),
+    *(finalize, unfinalize, backup, restore, rotate_key, doctor, admin, demo),
 ):
     main.add_command(command)
 

@@ -13,13 +13,16 @@ import click
 from mailstore.accounts import Account, Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.notices import Choice, Notices, Recipient
+from proxy.admin.acts import some
 from proxy.admin.chosen import NotServed, account_name, choose
-from proxy.admin.noticing.facts import Facts, NothingToSay, When, facts, plain
-from proxy.admin.noticing.message import body, compose
+from proxy.admin.noticing.facts import Facts, NothingToSay, When, facts
+from proxy.admin.noticing.letter import letter
+from proxy.admin.noticing.message import compose
 from proxy.admin.noticing.relay import Relay, RelayError
 from proxy.admin.noticing.sending import Counts, Sending, Standings, check, sort
 from proxy.admin.noticing.texts import BadTemplate, Texts
 from proxy.admin.noticing.written import NotWritten, write
+from proxy.cli import acting
 from proxy.cli.notify import ANYBODY
 from proxy.cli.notify_screen import Patience, summary, telling
 from proxy.cli.options import give_up
@@ -114,15 +117,13 @@ class Errand:
             rendered = texts.render(said, account)
         except BadTemplate as error:
             raise give_up(str(error)) from None
-        subject = " / ".join(text.subject for text in rendered)
-        sender = self._config.notices.sender or "(notices.sender is not set)"
+        shown = letter(self._config, account, rendered)
+        sender = shown.sender or "(notices.sender is not set)"
         if self._wanted.as_json:
-            found = {"account": account.name, "from": sender, "subject": subject, "text": body(rendered)}
+            found = {"account": account.name, "from": sender, "subject": shown.subject, "text": shown.text}
             click.echo(json.dumps({**found, "templates": texts.files}, ensure_ascii=False))
             return
-        name = plain(account.full_name)
-        to = f"{name} <{account.name}>" if name else account.name
-        click.echo(f"From: {sender}\nTo: {to}\nSubject: {subject}\n\n{body(rendered)}", nl=False)
+        click.echo(f"From: {sender}\nTo: {shown.to}\nSubject: {shown.subject}\n\n{shown.text}", nl=False)
 
     def _somebody(self, who: str) -> Account:
         if who == ANYBODY:
@@ -164,6 +165,9 @@ class Errand:
             self._say(found, texts=texts, told=said, relay=relay.address)
         if accounts and not self._wanted.yes:
             click.confirm(f"Send it to {_users(len(accounts))} of {self._domain.name}?", abort=True, err=True)
+        if accounts:
+            about = {"domain": self._domain.name, "kind": self._wanted.kind, **some([one.name for one in accounts])}
+            acting.begin(self._config, "notify", **about)
         told = telling(len(accounts), quiet=self._wanted.as_json)
         with told, Patience() as waiting:
             run = Sending(

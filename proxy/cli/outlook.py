@@ -10,7 +10,7 @@ from typing import Any
 from mailstore.overview import Figures, Wanted
 from proxy.admin.moments import iso_or_none
 from proxy.admin.overview import Department, DomainView, Pace
-from proxy.admin.sizes import size
+from proxy.config.sizes import size
 
 Departments = Mapping[str, Sequence[Department]]  # by domain
 

@@ -7,11 +7,13 @@ user whose mailbox is not here yet, or whose password only the legacy server cou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.cli import acting
 from proxy.cli.options import config_option, configuration, give_up
+from proxy.cli.store import made
 
 if TYPE_CHECKING:
     from mailstore.accounts import Accounts
@@ -49,26 +51,24 @@ def _apply(names: tuple[str, ...], *, everything: bool, paused: bool) -> None:
         raise click.UsageError("name accounts or domains, or give --all")
     config = configuration()
     from mailstore.accounts import Accounts  # noqa: PLC0415 - SQLAlchemy takes a third of a second
-    from mailstore.database import AccountsDatabase  # noqa: PLC0415
-    from mailstore.errors import MailstoreError  # noqa: PLC0415
     from mailstore.queue import Queue  # noqa: PLC0415
     from proxy.admin.chosen import NotServed, choose  # noqa: PLC0415
 
     try:
         chosen = choose(config, names, everything=everything)
-        database = AccountsDatabase(config.accounts_file)
     except NotServed as error:
         raise give_up(str(error)) from None
-    except (MailstoreError, OSError) as error:
-        raise give_up(f"{config.accounts_file}: {error}; run it as the user of serve") from None
-    try:
+    with made(config) as database:
+        acting.begin(config, "pause" if paused else "resume", **_said(chosen))
         unknown = _carry_out(chosen, Accounts(database), Queue(database), paused=paused)
-    except MailstoreError as error:
-        raise give_up(str(error)) from None
-    finally:
-        database.close()
     if unknown:
         raise give_up(f"not known here: {', '.join(unknown)}; a domain can be paused before its users log in")
+
+
+def _said(chosen: Chosen) -> dict[str, Any]:
+    from proxy.admin.acts import some  # noqa: PLC0415
+
+    return {"domains": list(chosen.domains), **some([str(name) for name in chosen.names])}
 
 
 def _carry_out(chosen: Chosen, accounts: Accounts, queue: Queue, *, paused: bool) -> list[str]:

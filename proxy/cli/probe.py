@@ -16,10 +16,9 @@ import click
 from proxy.cli.options import config_file, config_option, configuration, give_up
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from proxy.admin.probing.advice import Change
-    from proxy.admin.probing.finding import DomainFigures, Probed
+    from proxy.admin.probing.finding import Probed
+    from proxy.admin.probing.known import Known
+    from proxy.admin.probing.outcome import Outcome
     from proxy.admin.probing.run import Probe
     from proxy.config import Config
     from proxy.login.names import Name
@@ -54,53 +53,47 @@ def probe(account: str, *, password_stdin: bool, lock: bool, write: bool, timeou
         name = account_name(config, account)
     except NotServed as error:
         raise give_up(str(error)) from None
-    own_login, figures = _known(config, name)
+    here = _known(config, name)
     from twisted.internet import reactor  # noqa: PLC0415 - installs Twisted's reactor
 
     from proxy.admin.probing.run import Probe  # noqa: PLC0415
 
     with _shown(quiet=as_json) as told:
-        work = Probe(config, name, reactor, told.say, own_login=own_login, lock=lock, timeout=timeout)
+        work = Probe(config, name, reactor, told.say, own_login=here.own_login, lock=lock, timeout=timeout)
         click.echo(_promise(work, lock=lock), err=True)
         password = _password(name, from_stdin=password_stdin)
         told.begin()
         found = _run(reactor, work, password)
-    found.figures = figures
-    new = _tell(config, found, as_json=as_json)
+    found.figures = here.figures
+    ended = _tell(config, found, as_json=as_json)
     if write and found.mailbox is not None:
-        _write(config, found, new)
+        _write(config, ended)
     if found.trouble:
         raise give_up(found.trouble)
 
 
-def _known(config: Config, name: Name) -> tuple[str, DomainFigures | None]:
-    """The account's own name at the legacy server, and the domain's figures, where there is a database yet."""
+def _known(config: Config, name: Name) -> Known:
+    """What the database has of the account and its domain, where there is one yet."""
+    from proxy.admin.probing.known import Known, Paused, known  # noqa: PLC0415
+
     if not config.accounts_file.exists():
-        return "", None
+        return Known()
     from mailstore.accounts import Accounts  # noqa: PLC0415
     from mailstore.database import AccountsDatabase  # noqa: PLC0415
     from mailstore.errors import MailstoreError  # noqa: PLC0415
-    from proxy.admin.probing.finding import DomainFigures  # noqa: PLC0415
 
     try:
         database = AccountsDatabase(config.accounts_file)
         try:
-            accounts = Accounts(database)
-            paused = accounts.is_paused(name.local, name.domain)
-            account, totals = accounts.find(name.local, name.domain), accounts.totals().get(name.domain)
+            return known(Accounts(database), name)
         finally:
             database.close()
+    except Paused as error:
+        raise give_up(f"{error}; `mailferry resume` ends that") from None
     except MailstoreError as error:
         raise give_up(f"{config.accounts_file}: {error}") from None
     except PermissionError as error:
         raise give_up(f"{config.accounts_file}: {error.strerror}; run probe as the user of serve") from None
-    if paused:
-        raise give_up(f"{name}, or its domain, is paused: its legacy server is not asked; `mailferry resume` ends that")
-    own_login = account.legacy_login if account is not None else ""
-    if totals is None:
-        return own_login, None
-    here = totals.moved + totals.final
-    return own_login, DomainFigures(totals.accounts, here, totals.messages, totals.bytes)
 
 
 def _promise(work: Probe, *, lock: bool) -> str:
@@ -158,37 +151,36 @@ def _run(reactor: Any, work: Probe, password: Secret) -> Probed:
     return work.found
 
 
-def _tell(config: Config, found: Probed, *, as_json: bool) -> Sequence[Change]:
-    """Print it; gives back what the configuration should have otherwise."""
-    from proxy.admin.probing.advice import advice, changes  # noqa: PLC0415
-    from proxy.admin.probing.estimate import estimate  # noqa: PLC0415
+def _tell(config: Config, found: Probed, *, as_json: bool) -> Outcome:
+    """Print it; gives back what follows from it."""
     from proxy.admin.probing.exported import as_json as exported  # noqa: PLC0415
+    from proxy.admin.probing.outcome import outcome  # noqa: PLC0415
     from proxy.cli.probe_screen import report  # noqa: PLC0415
 
-    domain = config.domains[found.domain]
-    new, told, estimated = changes(domain, found), advice(domain, found), estimate(found, domain)
+    ended = outcome(config.domains[found.domain], found)
     if as_json:
-        click.echo(json.dumps(exported(found, estimated, new, told), ensure_ascii=False))
+        click.echo(json.dumps(exported(found, ended.estimated, ended.new, ended.advice), ensure_ascii=False))
     else:
-        for line in report(found, estimated, new, told):
+        for line in report(ended):
             click.echo(line)
-    return new
+    return ended
 
 
-def _write(config: Config, found: Probed, new: Sequence[Change]) -> None:
-    from proxy.admin.probing.advice import to_be_written  # noqa: PLC0415
-    from proxy.admin.settings_file import change  # noqa: PLC0415
+def _write(config: Config, ended: Outcome) -> None:
+    from proxy.admin.settling import of_probe  # noqa: PLC0415
     from proxy.config import ConfigErrors  # noqa: PLC0415
 
     file = config_file()
-    if not new:
+    if not ended.new:
         click.echo(f"{file} has it right already: nothing to write", err=True)
         return
     try:
-        change(file, to_be_written(config, config.domains[found.domain], new))
+        of_probe(config, ended).edit(file).write()
     except ConfigErrors as error:
         raise give_up(f"{file} is unchanged, since it would not be right:\n{error}") from None
     except OSError as error:
         raise give_up(f"{file} is unchanged: {error.strerror}") from None
-    lines = ", ".join(f"{each.key} = {json.dumps(each.value)}" for each in new)
-    click.echo(f"{file} now says {lines}; it takes effect when mailferry serve is started again", err=True)
+    lines = ", ".join(f"{each.key} = {json.dumps(each.value)}" for each in ended.new)
+    click.echo(
+        f"{file} now says {lines}; it takes effect when mailferry serve is reloaded (SIGHUP) or started again", err=True
+    )

@@ -12,10 +12,11 @@ from typing import Any, Final, Self
 from proxy.admin.probing.advice import Change
 from proxy.admin.probing.attempts import MOST, OWN
 from proxy.admin.probing.estimate import Estimate, ForDomain
-from proxy.admin.probing.finding import Ability, Answer, Attempt, Lock, Mailbox, Maildrop, Probed, Server, Speed
-from proxy.admin.sizes import size
+from proxy.admin.probing.finding import Ability, Answer, Attempt, Lock, Mailbox, Maildrop, Probed, Server, Speed, Step
+from proxy.admin.probing.outcome import Outcome
 from proxy.admin.verify.columns import COLUMNS, fold
 from proxy.cli.showing import spelled
+from proxy.config.sizes import size
 
 _MARGIN: Final = 17
 _SHOWN: Final = 20  # folders
@@ -29,13 +30,25 @@ _ANSWERS: Final = {
 }
 
 
+_STEPS: Final = {
+    Step.CONNECTING: "connecting to",
+    Step.LOGGING_IN: "logging in as",
+    Step.LISTING: "listing the mailbox",
+    Step.FOLDERS: "listing all folders",
+    Step.DATES: "looking for the oldest and the newest message",
+    Step.AGAIN: "logging in a second time",
+    Step.SPEED: "measuring how fast it gives messages",
+    Step.POP3: "looking whether POP3 is open beside IMAP",
+}
+
+
 class Silent:
     """Says nothing."""
 
     def begin(self) -> None:
         pass
 
-    def say(self, step: str) -> None:
+    def say(self, step: Step, whom: str) -> None:
         pass
 
 
@@ -50,10 +63,10 @@ class Steps(Silent):
     def begin(self) -> None:
         self._status.start()
 
-    def say(self, step: str) -> None:
+    def say(self, step: Step, whom: str) -> None:
         from rich.text import Text  # noqa: PLC0415
 
-        self._status.update(Text(step))
+        self._status.update(Text(f"{_STEPS[step]} {whom}".strip()))
 
     def __enter__(self) -> Self:
         return self
@@ -64,8 +77,9 @@ class Steps(Silent):
         self._status.stop()
 
 
-def report(found: Probed, estimated: Estimate | None, new: Sequence[Change], advice: Sequence[str]) -> Iterator[str]:
+def report(ended: Outcome) -> Iterator[str]:
     """Its lines, of at most 100 columns but for fingerprints."""
+    found, estimated = ended.found, ended.estimated
     protocol = "IMAP" if found.source == "imap" else "POP3"
     yield from _labelled("Account", f"{found.account} at {found.host} ({protocol})")
     yield from _labelled("Logins", _logins(found.attempts))
@@ -85,9 +99,9 @@ def report(found: Probed, estimated: Estimate | None, new: Sequence[Change], adv
         yield from _estimate(found, estimated)
     for remark in found.remarks:
         yield from _labelled("Remark", remark)
-    for text in advice:
+    for text in ended.advice:
         yield from _labelled("Advice", text)
-    yield from _configuration(found, new)
+    yield from _configuration(found, ended.new)
 
 
 def _logins(attempts: Sequence[Attempt]) -> str:
@@ -126,7 +140,7 @@ def _maildrop(drop: Maildrop) -> Iterator[str]:
     yield from _labelled("PIPELINING", _ability(drop.pipelining))
     yield from _labelled("LAST", "no" if drop.last is None else f"yes: {drop.last}")
     yield from _labelled("EXPIRE", "not announced" if drop.expire is None else drop.expire)
-    yield from _labelled("LOGIN-DELAY", "not announced" if drop.login_delay is None else f"{drop.login_delay} s")
+    yield from _labelled("LOGIN-DELAY", "not announced" if drop.login_delay is None else _delay(drop.login_delay))
     words = f': "{drop.lock_words}"' if drop.lock_words else ""
     yield from _labelled(
         "Second session",
@@ -137,6 +151,12 @@ def _maildrop(drop: Maildrop) -> Iterator[str]:
             Lock.REFUSED: f"was refused for another reason{words}",
         }[drop.lock],
     )
+
+
+def _delay(announced: str) -> str:
+    """RFC 2449 6.5: seconds, and USER where others have another."""
+    seconds, _, more = announced.partition(" ")
+    return " ".join([seconds, "s", more]).strip() if seconds.isdigit() else announced or "announced, and not how long"
 
 
 def _ability(ability: Ability) -> str:

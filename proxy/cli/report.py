@@ -18,8 +18,8 @@ from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.proving import Standing, line_of
 from proxy.admin.proving import as_json as proven_json
 from proxy.admin.remedies import remedy_line
-from proxy.admin.sizes import size
 from proxy.cli import outlook
+from proxy.config.sizes import size
 
 MOST_TROUBLES: Final = 20  # accounts that are under way or failed, listed without being asked for
 
@@ -124,7 +124,7 @@ def _totals(figures: Figures) -> Totals:
 
 def account_json(account: Account) -> dict[str, Any]:
     """One account; times in ISO 8601, UTC. `next_try` is when it is looked after by itself, null if it is not to be,
-    or is just now."""
+    or is just now; `finalized` since when it is final, null if it is not, or nobody wrote that down."""
     return {
         "account": account.name,
         "state": account.state.value,
@@ -134,6 +134,7 @@ def account_json(account: Account) -> dict[str, Any]:
         "bytes_done": account.bytes_done,
         "bytes_total": account.bytes_total,
         "last_login": iso_or_none(account.last_login),
+        "finalized": iso_or_none(account.finalized),
         "paused": account.paused,
         "next_try": iso_or_none(account.due),
         "full_name": account.full_name,

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mailstore.accounts import Account
-from proxy.admin.sizes import size
 from proxy.admin.watch import Progress
 from proxy.cli.showing import MOST_NAMED, Counting, Unready, here_line, others_line, spelled
+from proxy.config.sizes import size
 
 MOST_UNDER_WAY = 15  # accounts that are shown one by one
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 import click
 
 from mailstore.accounts import Account
-from proxy.admin.sizes import size
 from proxy.admin.watch import Ended, Progress
+from proxy.config.sizes import size
 
 LINES_SECONDS: Final = 10.0  # between two lines that say how far it is
 MOST_NAMED: Final = 20  # accounts that a terminal names of those that are not here

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from proxy.cli.options import config_option, configuration, give_up
+from proxy.cli.options import Text, config_option, configuration, give_up
 
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
@@ -36,7 +36,9 @@ CURVE: Final = 6 * 3600  # seconds that the curve of --watch goes back
     "--department", metavar="PATH", help='Accounts of a department and below it, and its figures; "" for all of them.'
 )
 @click.option("--state", type=click.Choice(STATES), help="Accounts of a state, paused ones, or what needs attention.")
-@click.option("--search", "text", metavar="TEXT", help="Accounts with this in their address, name or alias.")
+@click.option(
+    "--search", "text", type=Text(), metavar="TEXT", help="Accounts with this in their address, name or alias."
+)
 @click.option("--csv", "file", metavar="FILE", help="Write the accounts to a file for spreadsheets.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; with --watch one a line.")
 @config_option

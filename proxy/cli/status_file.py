@@ -10,8 +10,8 @@ from mailstore.accounts import Account
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Overview, Wanted
 from mailstore.queue import Queue
+from proxy.admin.filing import Filing, NotFiled
 from proxy.admin.sheet import sheet
-from proxy.cli.filing import Filing, NotFiled
 
 
 class CannotWrite(Exception):

@@ -12,10 +12,10 @@ from rich.text import Text
 from mailstore.accounts import Account, State
 from proxy.admin.overview import DomainView
 from proxy.admin.proving import line_of
-from proxy.admin.sizes import size
 from proxy.cli.curve import columns, drawn
 from proxy.cli.outlook import department_lines, pace_lines
 from proxy.cli.report import MOST_TROUBLES, Report, remark
+from proxy.config.sizes import size
 
 _COLOURS = {State.MOVING: "cyan", State.MOVED: "green", State.FINAL: "green", State.BLOCKED: "red"}
 

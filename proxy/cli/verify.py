@@ -8,15 +8,11 @@ compared with its legacy server (or `--local` said not to).
 from __future__ import annotations
 
 import csv
-import json
-import secrets
-import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,10 +22,10 @@ from proxy.cli.options import config_option, configuration, give_up
 if TYPE_CHECKING:
     from mailstore.accounts import Account
     from mailstore.proofs import Proof
+    from proxy.admin.filing import Filing
     from proxy.admin.verify.outcome import Verification
     from proxy.admin.verify.passwords import Passwords
     from proxy.admin.verify.sample import How
-    from proxy.cli.filing import Filing
     from proxy.config import Config
     from proxy.wire.door import Secret
 
@@ -75,14 +71,9 @@ class Wanted:
                 raise click.UsageError(text)
 
     def how(self) -> How:
-        from proxy.admin.verify.sample import USUAL, How  # noqa: PLC0415
+        from proxy.admin.verify.sample import how_for  # noqa: PLC0415
 
-        return How(
-            "full" if self.full else "sample" if self.sample != 0 else "none",
-            USUAL if self.sample is None else self.sample,
-            secrets.randbelow(1_000_000) if self.seed is None else self.seed,
-            legacy=not self.local,
-        )
+        return how_for(full=self.full, sample=self.sample, seed=self.seed, local=self.local)
 
 
 @click.command()
@@ -118,10 +109,10 @@ def verify(**options: Any) -> None:
     wanted = Wanted(**options)
     wanted.check()
     config = configuration()
-    from proxy.cli.filing import Filing, NotFiled  # noqa: PLC0415
+    from proxy.admin.filing import Filing, NotFiled  # noqa: PLC0415
 
-    accounts = _accounts(config, wanted.named)
-    passwords = _passwords(config, accounts, wanted)
+    accounts, paused = _accounts(config, wanted.named)
+    passwords = _passwords(config, accounts, paused, wanted)
     try:
         with ExitStack() as files:
             report = files.enter_context(Filing(wanted.output)) if wanted.output else None
@@ -131,22 +122,23 @@ def verify(**options: Any) -> None:
             _tell(found, _settle(config, found), report, table, wanted)
     except NotFiled as error:
         raise give_up(str(error)) from None
-    if found.shortcoming:
-        raise give_up(found.shortcoming)
+    if found.totals.shortcoming:
+        raise give_up(found.totals.shortcoming)
 
 
-def _accounts(config: Config, named: Sequence[str]) -> list[Account]:
-    """Those that are meant, each once. What is not known is told all at once."""
+def _accounts(config: Config, named: Sequence[str]) -> tuple[list[Account], Collection[str]]:
+    """Those that are meant, each once, and the domains that are paused. What is not known is told all at once."""
     from mailstore.accounts import Accounts  # noqa: PLC0415
     from mailstore.database import AccountsDatabase  # noqa: PLC0415
     from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from mailstore.queue import Queue  # noqa: PLC0415
 
     if not config.accounts_file.exists():
         raise give_up(f"{config.accounts_file} is not there: nobody has logged in here yet")
     try:
         database = AccountsDatabase(config.accounts_file)
         try:
-            return _meant(config, named, Accounts(database))
+            return _meant(config, named, Accounts(database)), Queue(database).paused_domains()
         finally:
             database.close()
     except MailstoreError as error:
@@ -178,9 +170,9 @@ def _meant(config: Config, named: Sequence[str], accounts: Any) -> list[Account]
     return list(found.values())
 
 
-def _passwords(config: Config, accounts: Sequence[Account], wanted: Wanted) -> Passwords:
+def _passwords(config: Config, accounts: Sequence[Account], paused: Collection[str], wanted: Wanted) -> Passwords:
     from mailstore.errors import StorageFailed  # noqa: PLC0415
-    from mailstore.secrets import Sealer, load_key  # noqa: PLC0415
+    from proxy.admin import sealing  # noqa: PLC0415
     from proxy.admin.verify.passwords import Passwords  # noqa: PLC0415
     from proxy.wire.door import Secret  # noqa: PLC0415
 
@@ -191,10 +183,10 @@ def _passwords(config: Config, accounts: Sequence[Account], wanted: Wanted) -> P
         typed = click.prompt(f"Password of {accounts[0].name} at the legacy server", hide_input=True, err=True)
         given = {accounts[0].name: Secret(typed.encode())}
     try:
-        sealer = Sealer(load_key(config.key_file)) if config.key_file.exists() else None
+        sealer = sealing.sealer(config) if config.key_file.exists() else None
     except StorageFailed as error:
-        raise give_up(f"{config.key_file}: {error}; run verify as the user of serve") from None
-    return Passwords(given, sealer)
+        raise give_up(f"{error}; run verify as the user of serve") from None
+    return Passwords(given, sealer, lambda account: account.paused or account.domain in paused)
 
 
 def _given(file: str) -> dict[str, Secret]:
@@ -209,8 +201,8 @@ def _given(file: str) -> dict[str, Secret]:
 def _run(config: Config, accounts: Sequence[Account], passwords: Passwords, wanted: Wanted) -> Verification:
     from twisted.internet import reactor as _installed_reactor  # noqa: PLC0415
 
-    from proxy.admin.verify.outcome import Circumstances, Verification  # noqa: PLC0415
-    from proxy.admin.verify.run import reached  # noqa: PLC0415
+    from proxy.admin.circumstances import origin  # noqa: PLC0415
+    from proxy.admin.verify.outcome import Circumstances, verification  # noqa: PLC0415
     from proxy.cli.comparing import compare  # noqa: PLC0415
     from proxy.cli.running import run_to_end  # noqa: PLC0415
     from proxy.daemon.alone import at_work  # noqa: PLC0415
@@ -229,10 +221,7 @@ def _run(config: Config, accounts: Sequence[Account], passwords: Passwords, want
         outcomes = run_to_end(reactor, comparing)
     if outcomes is None:
         raise give_up("interrupted: there is no report")
-    legacy = [(name, reached(config.domains[name])) for name in sorted(domains)]
-    host = f"{config.hostname} ({socket.gethostname()})"
-    said = Circumstances(version("mailferry"), host, wanted.named, how, legacy, began, time.time())
-    return Verification(said, outcomes)
+    return verification(Circumstances(**origin(config, wanted.named, domains, began), how=how), outcomes)
 
 
 def _screen(accounts: int, *, quiet: bool) -> Any:
@@ -278,7 +267,9 @@ def _tell(
     if wanted.csv_file == "-":
         csv.writer(sys.stdout).writerows(rows)
     elif wanted.as_json:
-        click.echo(json.dumps(exported(found, proven), ensure_ascii=False))
+        for piece in exported(found, proven):
+            click.echo(piece, nl=False)
+        click.echo()
     else:
         conclusion(found)
         for proof in proven:

@@ -124,9 +124,9 @@ def conclusion(found: Verification) -> None:
                 click.secho(printable(account.account), bold=True)
                 for line in _details(account):
                     click.echo(line)
-    verdicts = found.verdicts()
-    counted = "".join(f"  {verdict.value} {verdicts[verdict]}" for verdict in Verdict)
-    click.echo(f"verdict: {found.verdict}  accounts {len(found.accounts)}{counted}")
+    totals = found.totals
+    counted = "".join(f"  {verdict.value} {totals.verdicts[verdict]}" for verdict in Verdict)
+    click.echo(f"verdict: {totals.verdict}  accounts {totals.accounts}{counted}")
 
 
 def _table(found: Verification) -> Any:

@@ -10,9 +10,9 @@ have the names of the file's keys (DESIGN.md, "The configuration file"), times a
 
 from __future__ import annotations
 
-from proxy.config.loading import load, parse
+from proxy.config.loading import load, parse, read
 from proxy.config.mistakes import ConfigErrors, Mistake
-from proxy.config.model import Config, Domain, LegacyServer, Listen, Migration, Notices, Storage, Tls
+from proxy.config.model import Config, Domain, LegacyServer, Listen, Lmtp, Migration, Notices, Storage, Tls
 
 __all__ = [
     "Config",
@@ -20,6 +20,7 @@ __all__ = [
     "Domain",
     "LegacyServer",
     "Listen",
+    "Lmtp",
     "Migration",
     "Mistake",
     "Notices",
@@ -27,4 +28,5 @@ __all__ = [
     "Tls",
     "load",
     "parse",
+    "read",
 ]

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.config.mistakes import Unfit, meant
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One place to listen at. `address` is "" for every interface; `path` is a Unix socket's."""
+    """One place to listen at. `address` is "" for every interface; `path` and `mode` are a Unix socket's."""
 
     kind: str  # tcp | tcp6 | unix | systemd
     port: int = 0
     address: str = ""
     path: str = ""
+    index: int = 0  # of a socket of systemd's, which has this or a name
+    name: str = ""
+    mode: int = field(default=0o666, compare=False)
 
 
 def parse_endpoint(text: str) -> Endpoint:
@@ -124,7 +127,7 @@ def _unix(text: str, positional: list[str], named: dict[str, str]) -> Endpoint:
         _number(text, "backlog", found["backlog"], 1, 65_535)
     if found.get("lockfile", "1") not in {"0", "1"}:
         raise Unfit(f'"{text}": lockfile must be 0 or 1')
-    return Endpoint("unix", path=path)
+    return Endpoint("unix", path=path, mode=int(mode, 8))
 
 
 def _systemd(text: str, positional: list[str], named: dict[str, str]) -> Endpoint:
@@ -135,7 +138,7 @@ def _systemd(text: str, positional: list[str], named: dict[str, str]) -> Endpoin
         raise Unfit(f'"{text}" needs either index or name, such as "systemd:domain=INET:index=0"')
     if "index" in found:
         _number(text, "index", found["index"], 0, 1_023)
-    return Endpoint("systemd")
+    return Endpoint("systemd", index=int(found.get("index", 0)), name=found.get("name", ""))
 
 
 _KINDS: dict[str, Callable[[str, list[str], dict[str, str]], Endpoint]] = {

@@ -11,7 +11,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from proxy.config.mistakes import ConfigErrors, Mistake
-from proxy.config.model import Config, Origin
+from proxy.config.model import DEFAULT_STATE, Config, Origin
+from proxy.config.places import expanded
 from proxy.config.remarks import remarks
 from proxy.config.together import contradictions, table
 from proxy.config.wording import mistakes
@@ -23,6 +24,11 @@ _PLACE = re.compile(r"^(.*) \(at line (\d+), column (\d+)\)$", re.DOTALL)
 def load(path: Path | str) -> Config:
     """Read and check the file. Raises ConfigErrors, also for a file that cannot be read."""
     path = Path(path)
+    return parse(read(path), str(path), path.parent)
+
+
+def read(path: Path) -> bytes:
+    """The file's contents, not checked. Raises ConfigErrors."""
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
@@ -31,12 +37,13 @@ def load(path: Path | str) -> Config:
         raise ConfigErrors(str(path), [Mistake("", f"cannot be read: {text}")]) from error
     if len(data) > _LARGEST:
         raise ConfigErrors(str(path), [Mistake("", "is over 1 MiB: this is no configuration file")])
-    return parse(data, str(path), path.parent)
+    return data
 
 
 def parse(data: bytes, source: str = "configuration", directory: Path = Path("/")) -> Config:
     """Check a file's contents; `directory` is where a relative `ca` is looked for. Raises ConfigErrors."""
     raw = _toml(data, source)
+    _expand(raw)
     _place_ca(raw, directory)
     found: list[Mistake] = []
     config = None
@@ -73,6 +80,21 @@ def _syntax(text: str) -> str:
     reason, line, column = found[1], int(found[2]), int(found[3])
     hint = "; text needs quotes, a truth value is true or false" if reason == "Invalid value" else ""
     return f"line {line}, column {column}: {reason}{hint}"
+
+
+def _expand(raw: dict[str, Any]) -> None:
+    """Write out `{state}` and `{credentials}` at the start of paths."""
+    state = raw.get("state", str(DEFAULT_STATE))
+    legacies = [table(domain, "legacy") for domain in table(raw, "domain").values() if isinstance(domain, dict)]
+    for named, keys in (
+        (raw, ("sealing_key",)),
+        (table(raw, "tls"), ("certificate", "key")),
+        (table(raw, "notices"), ("ca", "password_file", "templates")),
+        *((legacy, ("ca",)) for legacy in legacies),
+    ):
+        for key in keys:
+            if isinstance(named, dict) and isinstance(value := named.get(key), str) and isinstance(state, str):
+                named[key] = expanded(value, state)
 
 
 def _place_ca(raw: Mapping[str, Any], directory: Path) -> None:

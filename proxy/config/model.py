@@ -22,18 +22,15 @@ from proxy.config.endpoints import parse_endpoint
 from proxy.config.mistakes import Mistake, Unfit, shown
 from proxy.config.sizes import parse_size
 
+DEFAULT_STATE: Final = Path("/var/lib/mailferry")
 NOT_YET: Final = "not in this version"
-SERVED: Final = ("pop3", "pop3s", "imap", "imaps", "web", "console")  # the listeners of this version
+SERVED: Final = ("pop3", "pop3s", "imap", "imaps", "web", "console", "lmtp", "auth", "metrics")
 
 
 class _Table(BaseModel):
     """A table of the file."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-def _not_yet(value: object) -> None:
-    raise Unfit(f"{NOT_YET}: leave it out")
 
 
 def _endpoints(value: object) -> object:
@@ -44,7 +41,7 @@ def _endpoints(value: object) -> object:
     return value
 
 
-def _resolvers(value: object) -> object:
+def _list(value: object) -> object:
     if isinstance(value, str):
         raise Unfit(f'must be a list: write ["{value}"]')
     return value
@@ -77,13 +74,14 @@ def _ca(value: object) -> object:
     return Path(value) if isinstance(value, str) and value and "\0" not in value else value
 
 
-NotYet = Annotated[None, BeforeValidator(_not_yet)]
 AbsolutePath = Annotated[Path, BeforeValidator(places.check_absolute)]
 EndpointText = Annotated[str, AfterValidator(_endpoint)]
 Endpoints = Annotated[tuple[EndpointText, ...], Field(strict=False), BeforeValidator(_endpoints)]
 Fingerprint = Annotated[str, AfterValidator(encryption.check_fingerprint)]
 Resolver = Annotated[str, AfterValidator(names.check_resolver)]
-Resolvers = Annotated[tuple[Resolver, ...], Field(strict=False), BeforeValidator(_resolvers)]
+Resolvers = Annotated[tuple[Resolver, ...], Field(strict=False), BeforeValidator(_list)]
+Network = Annotated[str, AfterValidator(names.check_network)]
+Networks = Annotated[tuple[Network, ...], Field(strict=False), BeforeValidator(_list)]
 Seconds = Annotated[int, BeforeValidator(parse_duration)]
 
 
@@ -96,9 +94,15 @@ class Listen(_Table):
     imaps: Endpoints = ()
     web: Endpoints = ()
     console: Endpoints = ()
-    lmtp: NotYet = None
-    auth: NotYet = None
-    metrics: NotYet = None
+    lmtp: Endpoints = ()
+    auth: Endpoints = ()
+    metrics: Endpoints = ()
+
+
+class Lmtp(_Table):
+    """How mail is handed in."""
+
+    message_size: Annotated[int, BeforeValidator(parse_size), Field(ge=64 * 1024, le=2 * 1024**3)] = 50 * 1024 * 1024
 
 
 class Tls(_Table):
@@ -208,11 +212,14 @@ class Config(_Table):
     """The whole file."""
 
     hostname: Annotated[str, AfterValidator(names.check_hostname)]
-    state: AbsolutePath = Path("/var/lib/mailferry")
+    state: AbsolutePath = DEFAULT_STATE
+    sealing_key: AbsolutePath | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     submission: Annotated[str, AfterValidator(names.check_submission)] | None = None
     resolvers: Resolvers = ()
+    trusted: Networks = ()
     listen: Listen
+    lmtp: Lmtp = Lmtp()
     tls: Tls = Tls()
     storage: Storage = Storage()
     migration: Migration = Migration()
@@ -259,8 +266,8 @@ class Config(_Table):
 
     @property
     def key_file(self) -> Path:
-        """The key that seals passwords."""
-        return self.state / "sealing.key"
+        """The keys that seal passwords."""
+        return self.sealing_key or self.state / "sealing.key"
 
     @property
     def maildir_root(self) -> Path:
@@ -276,6 +283,7 @@ _TABLES: Final[Mapping[tuple[str | int, ...], type[_Table]]] = MappingProxyType(
     {
         (): Config,
         ("listen",): Listen,
+        ("lmtp",): Lmtp,
         ("tls",): Tls,
         ("storage",): Storage,
         ("migration",): Migration,

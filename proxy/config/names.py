@@ -78,6 +78,19 @@ def resolver_address(value: str) -> tuple[str, int]:
     return address, port
 
 
+def check_network(value: str) -> str:
+    """A machine's address or a network: "127.0.0.1", "10.1.0.0/16", "2001:db8::/64". Raises Unfit."""
+    try:
+        return str(ipaddress.ip_network(value.strip()))
+    except ValueError:
+        pass
+    try:
+        inside = ipaddress.ip_network(value.strip(), strict=False)
+    except ValueError:
+        raise Unfit(f'{shown(value)} is no address and no network: write "127.0.0.1", or "10.1.0.0/16"') from None
+    raise Unfit(f"{shown(value)} has bits of a machine in it: the network is {inside}")
+
+
 def check_relay(value: str) -> str:
     """The mail server that notices are handed to: name or address, and port. Raises Unfit."""
     host, _, port = value.rpartition(":")

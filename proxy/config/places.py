@@ -9,6 +9,7 @@ is cut, and carries a digest instead.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from proxy.config.mistakes import Unfit
 from proxy.config.names import placeholders
 
 PLACEHOLDERS: Final = ("state", "domain", "local")
+CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"  # what systemd calls it
+OF_THE_SERVICE: Final = Path("/run/credentials/mailferry.service")
 LONGEST: Final = 240  # octets of a component; file systems allow 255, and ".db-wal" comes behind the Maildir's name
 _PLAIN: Final = frozenset(
     "abcdefghijklmnopqrstuvwxyz0123456789.-_+=~,!#&'"
@@ -32,9 +35,37 @@ def check_absolute(value: object) -> Path:
     if not value or "\0" in value:
         raise Unfit("must be a path")
     path = Path(value)
+    if value.startswith("{"):
+        raise Unfit(f'"{value}" is not absolute: start with "/", "{{state}}/" or "{{credentials}}/"')
     if not path.is_absolute():
         raise Unfit(f'"{value}" is not absolute: start with "/", the working directory of a daemon is not yours')
     return path
+
+
+def credentials() -> Path:
+    """Where systemd puts what it was given for this service; for a command that it has not started, where it has put
+    that for the daemon that is running."""
+    named = os.environ.get(CREDENTIALS, "")
+    return Path(named) if named.startswith("/") else OF_THE_SERVICE
+
+
+def is_credential(path: Path) -> bool:
+    """Is it one of them? Nobody but systemd makes or changes those."""
+    return path.is_relative_to(credentials())
+
+
+def is_unseen(path: Path) -> bool:
+    """Is it one, and can only the service say whether it is there? Who is not the daemon's user may not look, and while
+    the daemon does not run there is none."""
+    return is_credential(path) and CREDENTIALS not in os.environ and not os.access(path, os.R_OK)
+
+
+def expanded(value: str, state: str) -> str:
+    """A path with what stands for a directory at its start written out."""
+    for name, directory in (("{state}/", state), ("{credentials}/", str(credentials()))):
+        if value.startswith(name):
+            return str(Path(directory, value.removeprefix(name)))
+    return value
 
 
 def check_maildir(value: str) -> str:

@@ -13,7 +13,7 @@ from proxy.config.names import is_loopback
 
 def remarks(config: Config) -> tuple[Mistake, ...]:
     """All of them, each with what would be better."""
-    found = [*_passwords(config)]
+    found = [*_passwords(config), *_lmtp(config), *_auth(config), *_metrics(config)]
     for domain in config.domains.values():
         found += _legacy(domain)
     found += _shared_hosts(config)
@@ -48,6 +48,35 @@ def _passwords(config: Config) -> Iterator[Mistake]:
             "tls.certificate",
             f"without one, only clients on this machine can log in through {', '.join(public)}: "
             "add certificate and key",
+        )
+
+
+def _lmtp(config: Config) -> Iterator[Mistake]:
+    public = [text for text in config.listen.lmtp if not _private(text)]
+    if public:
+        yield Mistake(
+            "listen.lmtp",
+            f"{', '.join(public)} takes mail for every user from everybody who can reach it: "
+            "better a Unix socket, or an address of a network that only your mail server is in",
+        )
+
+
+def _metrics(config: Config) -> Iterator[Mistake]:
+    public = [text for text in config.listen.metrics if not _private(text)]
+    if public:
+        yield Mistake(
+            "listen.metrics",
+            f"{', '.join(public)} shows the figures to everybody who can reach it, without a password: "
+            "better an address of this machine or of a network that only Prometheus is in",
+        )
+
+
+def _auth(config: Config) -> Iterator[Mistake]:
+    public = [text for text in config.listen.auth if not _private(text)]
+    if public:
+        yield Mistake(
+            "listen.auth",
+            f"{', '.join(public)} takes passwords unencrypted: better a Unix socket, or an address of this machine",
         )
 
 

@@ -31,7 +31,7 @@ def contradictions(raw: _Raw) -> list[Mistake]:
 
 def _nothing_to_do(raw: _Raw) -> Iterator[Mistake]:
     listen = raw.get("listen")
-    if isinstance(listen, dict) and not any(listen.get(name) for name in SERVED):
+    if isinstance(listen, dict) and not any(listen.get(name) for name in SERVED if name != "metrics"):
         yield Mistake("listen", 'nothing to listen on: add, for instance, imap = ["tcp:143"] and pop3 = ["tcp:110"]')
 
 

@@ -8,126 +8,77 @@ that have others of the same account are told to share, and have said that they 
 committed after the new session has looked is told to it. Changes reach the other workers by way of the daemon, and a
 command that made one is answered when they have: so it is as in one process.
 
+Where another daemon takes over in this process, its workers are new ones, and those that were here before retire
+(`proxy.daemon.retiring`).
+
 A worker that dies takes its own sessions with it and nothing else; another takes its place, after a moment that grows
 where they keep dying.
 """
 
 from __future__ import annotations
 
-import os
 import socket
-import sys
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, gatherResults
-from twisted.internet.protocol import Factory, ProcessProtocol
+from twisted.internet.defer import Deferred, DeferredList, FirstError, gatherResults
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from mailstore.accounts import Account
 from proxy.config import Config
 from proxy.daemon import handover
-from proxy.daemon.channel import Channel, Message, octets_of, text_of
-from proxy.daemon.worker import CHANNEL, CONNECTIONS
-from proxy.login.gate import LATER
-from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Secret
-from proxy.wire.faults import kind, where
+from proxy.daemon.adopted import Kept, kept
+from proxy.daemon.channel import Message, text_of
+from proxy.daemon.employed import Employed
+from proxy.daemon.entering import Admit, Entering
+from proxy.daemon.retiring import Retiring
+from proxy.daemon.tls import Pair
+from proxy.wire import trace
+from proxy.wire.tally import DEATHS, Tally
 
-HOLD_SECONDS: Final = 0.5  # how often workers are told how far held logins are
 SHARE_SECONDS: Final = 2.0  # how long a worker may take to say that it shares an account, or knows of a change
 AGAIN_SECONDS: Final = 0.2  # after a worker's death, and twice as long after each that follows
 AGAIN_MOST: Final = 30.0
 WELL_SECONDS: Final = 60.0  # a worker that has lived so long was well
+LOOK_SECONDS: Final = 2.0  # how often each worker is asked whether it answers
+PATIENCE: Final = 10  # such looks at one that does not, before it is ended; at the second it is given no more clients
+STARTING: Final = 60  # … at one that has not begun to serve
 WAITING: Final = 1_000  # connections that wait for a worker while there is none
-
-Admit = Callable[[Credentials, Hold], Awaitable[Account]]
 
 
 class WorkerFailed(Exception):
     """A worker did not start. The log says why."""
 
 
-class _Worker(ProcessProtocol):
-    """One worker process."""
-
-    def __init__(self, crew: Crew, number: int) -> None:
-        self.number = number
-        self.ready: Deferred[None] = Deferred()
-        self.ended: Deferred[None] = Deferred()
-        self.serving = False
-        self.connections = 0
-        self.sessions: Counter[int] = Counter()  # by account
-        self.sharing: set[int] = set()  # accounts of whose changes it tells
-        self.logins: dict[int, tuple[Deferred[None], Hold]] = {}
-        self.told: dict[int, tuple[bool, int, int]] = {}  # of a login, how far it is said to be
-        self.acknowledging: dict[int, list[Deferred[None]]] = {}
-        self._crew = crew
-        self.channel = Channel(self._told, self._deaf)
-        self.handing_over: socket.socket | None = None
-
-    def start(self, reactor: Any) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        sending, receiving = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sending.setblocking(False)
-        ours.setblocking(False)
-        self.handing_over = sending
-        nothing = os.open(os.devnull, os.O_RDWR)
-        try:
-            reactor.spawnProcess(
-                self,
-                sys.executable,
-                [sys.executable, "-P", "-m", "proxy.daemon.worker", str(self.number)],
-                env=None,
-                childFDs={0: nothing, 1: 1, 2: 2, CHANNEL: theirs.fileno(), CONNECTIONS: receiving.fileno()},
-            )
-        finally:
-            theirs.close()
-            receiving.close()
-            os.close(nothing)
-        if not self.ended.called:  # not dead before it was even started
-            reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: self.channel))
-        ours.close()
-
-    def _told(self, said: str, message: Message) -> None:
-        self._crew.told(self, said, message)
-
-    def _deaf(self) -> None:
-        """It says no more: it has ended, or is about to."""
-        self.serving = False
-
-    def processEnded(self, reason: Failure) -> None:
-        self.serving = False
-        if self.handing_over is not None:
-            self.handing_over.close()
-            self.handing_over = None
-        self._crew.lost(self, reason)
-
-
 @dataclass(frozen=True, slots=True)
 class _News:
     """A change on its way to other workers."""
 
-    by: _Worker
+    by: Employed
     id: int  # what `by` calls it
-    untold: set[_Worker]
+    untold: set[Employed]
     late: Any  # the delayed call after which nobody is waited for
 
 
 class Crew:
     """All workers."""
 
-    def __init__(self, config: Config, admit: Admit, *, reactor: Any, log: Any) -> None:
-        """`admit` decides who may come in (`LoginGate.admit`)."""
+    def __init__(
+        self, config: Config, admit: Admit, pair: Pair | None, *, reactor: Any, log: Any, tally: Tally
+    ) -> None:
+        """`admit` decides who may come in (`LoginGate.admit`). `pair` is what clients are shown over TLS; what workers
+        count is added to `tally`."""
         self.hurry: Callable[[int, Collection[int], bool], None] = self._nobody_fetches  # see `Homes.hurry`
         self._config = config
-        self._admit = admit
+        self._pair = pair
+        self._tally = tally
         self._reactor = reactor
         self._log = log
-        self._workers: list[_Worker] = []
+        self._workers: list[Employed] = []
         self._waiting: deque[tuple[socket.socket, str]] = deque()
         self._stopping = False
         self._count = count(1)
@@ -135,11 +86,15 @@ class Crew:
         self._again = AGAIN_SECONDS
         self._began: dict[int, float] = {}
         self._replacing: dict[int, Any] = {}  # delayed calls by the worker's number
-        self._holds: LoopingCall | None = None
+        self._entering = Entering(config, admit, self, reactor, log)
+        self._retiring = Retiring(self, tally, reactor, log)
+        self._looks: LoopingCall | None = None
 
     async def start(self) -> None:
         """Start them; returns when all are ready. Raises WorkerFailed."""
-        ready = [self._begin(number) for number in range(1, self._config.worker_count + 1)]
+        taken = {worker.number for worker in self._workers}
+        numbers = islice((number for number in count(1) if number not in taken), self._config.worker_count)
+        ready = [self._begin(number) for number in numbers]
         done = DeferredList(ready, fireOnOneErrback=True, consumeErrors=True)
         try:
             await done
@@ -147,17 +102,57 @@ class Crew:
             raise WorkerFailed("a worker did not start") from error
 
     def _begin(self, number: int) -> Deferred[None]:
-        worker = _Worker(self, number)
+        worker = Employed(self, number)
         self._workers.append(worker)
         self._began[number] = self._reactor.seconds()
-        worker.start(self._reactor)
+        try:
+            worker.start(self._reactor)
+        except OSError:
+            self._workers.remove(worker)
+            raise
         origin = self._config.origin
         worker.channel.tell(
-            "begin", data=text_of(origin.data), source=origin.source, directory=str(origin.directory.absolute())
+            "begin",
+            data=text_of(origin.data),
+            source=origin.source,
+            directory=str(origin.directory.absolute()),
+            pair=_told_of(self._pair),
         )
         return worker.ready
 
-    def lost(self, worker: _Worker, reason: Failure) -> None:
+    def renew(self, pair: Pair) -> None:
+        """Have every worker, and each that comes after, show this one."""
+        self._pair = pair
+        for worker in self._workers:
+            worker.channel.tell("renew", pair=_told_of(pair))
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return sum(worker.connections for worker in self._workers)
+
+    @property
+    def serving(self) -> int:
+        """How many workers are."""
+        return sum(worker.serving for worker in self._workers)
+
+    @property
+    def retiring(self) -> int:
+        """How many workers retire."""
+        return sum(worker.retiring for worker in self._workers)
+
+    def look_after(self) -> None:
+        """Ask each worker for an answer. One that owes it for too many looks is ended, and replaced; not at the first,
+        when the daemon itself may just have gone on after a halt, and not have read it yet."""
+        for worker in [] if self._stopping else list(self._workers):
+            if worker.owing == 0:
+                worker.channel.tell("answer")
+            elif worker.owing == (PATIENCE if worker.serving else STARTING):
+                self._log.error("worker does not answer", worker=worker.number)
+                worker.give_up()
+            worker.owing += 1
+
+    def lost(self, worker: Employed, reason: Failure) -> None:
         """A worker's process has ended."""
         self._workers.remove(worker)
         for entering, _ in list(worker.logins.values()):
@@ -169,31 +164,50 @@ class Crew:
             self._noted(worker, number)
         for account in list(worker.sessions):
             del worker.sessions[account]
-            self._left(account)
+            self.left(account)
         worker.ended.callback(None)
+        if worker.paused is not None and not worker.paused.called:
+            worker.paused.callback(None)
+        if worker.retiring:
+            self._retiring.ended(worker, reason)
+            return
         if not worker.ready.called:
             worker.ready.errback(WorkerFailed())
-            if worker.number not in self._replacing and self._holds is None:
+            if worker.number not in self._replacing and not self._entering.begun:
                 return  # the daemon itself does not start
         if not self._stopping:
             self._replace(worker, reason)
 
-    def _replace(self, worker: _Worker, reason: Failure) -> None:
+    def _replace(self, worker: Employed, reason: Failure) -> None:
         number, now = worker.number, self._reactor.seconds()
         well = now - self._began[number] >= WELL_SECONDS
         self._again = AGAIN_SECONDS if well else min(2 * self._again, AGAIN_MOST)
+        self._tally.count(DEATHS)
         self._log.error("worker died", worker=number, reason=reason.getErrorMessage(), again=self._again)
+        self._begin_later(number)
 
+    def _begin_later(self, number: int) -> None:
         def begin() -> None:
             del self._replacing[number]
-            self._begin(number).addErrback(lambda _failure: None)
+            try:
+                self._begin(number).addErrback(lambda _failure: None)
+            except OSError as error:  # no descriptors, or no memory, at the moment
+                self._again = min(2 * self._again, AGAIN_MOST)
+                self._log.error("worker not started", worker=number, reason=error.strerror, again=self._again)
+                self._begin_later(number)
 
         self._replacing[number] = self._reactor.callLater(self._again, begin)
+
+    @property
+    def workers(self) -> Sequence[Employed]:
+        """Those that there are at the moment."""
+        return self._workers
 
     # Connections
 
     def hand_over(self, connection: socket.socket, service: str) -> None:
-        """Give a connection to the worker that has the fewest. It is not the caller's any more."""
+        """Give a connection to the worker that has the fewest, of those that answer. It is not the caller's any
+        more."""
         self._waiting.append((connection, service))
         if len(self._waiting) > WAITING:
             self._waiting.popleft()[0].close()
@@ -202,7 +216,7 @@ class Crew:
     def _hand_over_waiting(self) -> None:
         while self._waiting and (able := [worker for worker in self._workers if worker.serving]):
             connection, service = self._waiting.popleft()
-            for worker in sorted(able, key=lambda worker: worker.connections):
+            for worker in sorted(able, key=lambda worker: (worker.owing > 1, worker.connections)):
                 assert worker.handing_over is not None
                 if handover.send(worker.handing_over, connection, service):
                     worker.connections += 1
@@ -211,47 +225,66 @@ class Crew:
 
     # What workers say
 
-    def told(self, worker: _Worker, said: str, message: Message) -> None:
+    def told(self, worker: Employed, said: str, message: Message) -> None:
         """A message from a worker."""
         match said:
             case "closed":
                 worker.connections -= 1
+                self._retiring.look_at(worker)
             case "changed" | "noted" | "hurry":
                 self._told_of_mail(worker, said, message)
             case "login":
-                self._login(worker, message)
+                self._entering.ask(worker, message)
             case "left":
                 worker.sessions[message["account"]] -= 1
                 if not worker.sessions[message["account"]]:
                     del worker.sessions[message["account"]]
-                self._left(message["account"])
+                self.left(message["account"])
             case "cancel":
-                entering = worker.logins.get(message["id"])
-                if entering is not None:
-                    entering[0].cancel()
+                self._entering.cancel(worker, message)
             case "shared":
                 for acknowledged in worker.acknowledging.pop(message["account"], ()):
                     acknowledged.callback(None)
+            case "answered" | "tally" | "paused":
+                self._told_of_itself(worker, said, message)
             case "ready":
                 self._ready(worker)
             case _:
                 raise AssertionError(f"a worker says {said}")
 
-    def _told_of_mail(self, worker: _Worker, said: str, message: Message) -> None:
+    def _told_of_itself(self, worker: Employed, said: str, message: Message) -> None:
+        match said:
+            case "answered":
+                worker.owing = 0
+            case "tally":
+                self._tally.add(message)
+                worker.open = message["open"]
+                worker.figures = message["figures"]
+            case "paused":
+                if worker.paused is not None and not worker.paused.called:
+                    worker.paused.callback(None)
+
+    def _told_of_mail(self, worker: Employed, said: str, message: Message) -> None:
         match said:
             case "changed":
                 self._pass_on(worker, message)
             case "noted":
                 self._noted(worker, message["news"])
             case "hurry":
-                self.hurry(message["account"], message["uids"], message["whole"])
+                copy_context().run(self._hurry, message)
 
-    def _ready(self, worker: _Worker) -> None:
-        worker.serving = True
-        if self._holds is None:
-            self._holds = LoopingCall(self._tell_holds)
-            self._holds.clock = self._reactor
-            self._holds.start(HOLD_SECONDS, now=False)
+    def _hurry(self, message: Message) -> None:
+        """… in a context of its own, which a move that begins keeps."""
+        trace.follow(message["trace"])
+        self.hurry(message["account"], message["uids"], message["whole"])
+
+    def _ready(self, worker: Employed) -> None:
+        worker.serving, worker.owing = True, 0
+        self._entering.begin(self._workers)
+        if self._looks is None:
+            self._looks = LoopingCall(self.look_after)
+            self._looks.clock = self._reactor
+            self._looks.start(LOOK_SECONDS, now=False)
         worker.ready.callback(None)
         self._hand_over_waiting()
 
@@ -269,10 +302,14 @@ class Crew:
         """There are no moves."""
         self.in_vain(account_id)
 
-    def _having(self, account_id: int) -> list[_Worker]:
+    def has_sessions(self, account_id: int) -> bool:
+        """Is somebody logged in to this account?"""
+        return bool(self._having(account_id))
+
+    def _having(self, account_id: int) -> list[Employed]:
         return [worker for worker in self._workers if worker.sessions.get(account_id)]
 
-    def _pass_on(self, by: _Worker, message: Message) -> None:
+    def _pass_on(self, by: Employed, message: Message) -> None:
         """A worker's session has changed a folder: it is answered when the others know."""
         news, others = next(self._count), set(self._having(message["account"])) - {by}
         late = self._reactor.callLater(SHARE_SECONDS, self._known, news)
@@ -282,7 +319,7 @@ class Crew:
         if not others:
             self._known(news)
 
-    def _noted(self, worker: _Worker, number: int) -> None:
+    def _noted(self, worker: Employed, number: int) -> None:
         news = self._news.get(number)
         if news is not None:
             news.untold.discard(worker)
@@ -296,49 +333,10 @@ class Crew:
             news.late.cancel()
         news.by.channel.tell("heard", id=news.id)
 
-    # Logins
+    # Who shares an account with whom
 
-    def _login(self, worker: _Worker, message: Message) -> None:
-        number, hold = message["id"], Hold()
-        credentials = Credentials(
-            octets_of(message["username"]),
-            Secret(octets_of(message["password"])),
-            message["protocol"],
-            message["peer"],
-        )
-        entering = Deferred.fromCoroutine(self._enter(worker, number, credentials, hold))
-        if not entering.called:
-            worker.logins[number] = entering, hold
-
-        def over(result: Any) -> None:
-            worker.logins.pop(number, None)
-            worker.told.pop(number, None)
-            if isinstance(result, Failure) and not isinstance(result.value, CancelledError):
-                self._log.error("login failed", error=kind(result), where=where(result))
-                worker.channel.tell("refused", id=number, why=Refusal.UNAVAILABLE.value, text=LATER)
-
-        entering.addBoth(over)
-
-    async def _enter(self, worker: _Worker, number: int, credentials: Credentials, hold: Hold) -> None:
-        try:
-            account = await self._admit(credentials, hold)
-        except LoginRefused as refused:
-            worker.channel.tell("refused", id=number, why=refused.refusal.value, text=refused.text)
-            return
-        worker.sessions[account.id] += 1
-        try:
-            shared = await self._share(worker, account.id)
-        except CancelledError:
-            worker.sessions[account.id] -= 1
-            self._left(account.id)
-            raise
-        maildir = self._config.maildir_for(account.local, account.domain)
-        worker.channel.tell(
-            "home", id=number, account=account.id, name=account.name, maildir=str(maildir), shared=shared
-        )
-
-    async def _share(self, worker: _Worker, account_id: int) -> bool:
-        """Have the other workers that have sessions of the account tell of its changes; are there any?"""
+    async def share(self, worker: Employed, account_id: int) -> bool:
+        """See `Sharing.share`."""
         others = [each for each in self._having(account_id) if each is not worker]
         if not others:
             worker.sharing.discard(account_id)
@@ -348,7 +346,7 @@ class Crew:
         await gatherResults(understood, consumeErrors=True)
         return True
 
-    def _told_to_share(self, worker: _Worker, account_id: int) -> Deferred[None]:
+    def _told_to_share(self, worker: Employed, account_id: int) -> Deferred[None]:
         """A worker that does not answer keeps nobody from logging in: it is busy, and tells when it is not."""
         understood: Deferred[None] = Deferred()
         waiting = worker.acknowledging.setdefault(account_id, [])
@@ -364,29 +362,55 @@ class Crew:
 
         return understood.addTimeout(SHARE_SECONDS, self._reactor).addBoth(over)
 
-    def _left(self, account_id: int) -> None:
-        """A session has ended: is there one worker left that has any?"""
+    def left(self, account_id: int) -> None:
+        """See `Sharing.left`. Is there one worker left that has any?"""
         having = self._having(account_id)
         if len(having) == 1 and account_id in having[0].sharing:
             having[0].sharing.discard(account_id)
             having[0].channel.tell("alone", account=account_id)
 
-    def _tell_holds(self) -> None:
-        for worker in self._workers:
-            for number, (_, hold) in worker.logins.items():
-                now = hold.accepted, hold.done, hold.total
-                if worker.told.get(number, (False, 0, 0)) != now:
-                    worker.told[number] = now
-                    worker.channel.tell("hold", id=number, accepted=now[0], done=now[1], total=now[2])
+    # Another daemon takes over
+
+    def adopt(self, workers: Sequence[Kept], *, said: int) -> None:
+        """Have workers of an earlier daemon retire. `said` is what `Crew.said` was."""
+        self._count = count(said)
+        for about in workers:
+            worker = self._retiring.adopt(about)
+            self._workers.append(worker)
+            if self._pair is not None:
+                worker.channel.tell("renew", pair=_told_of(self._pair))
+            self._retiring.look_at(worker)
+
+    @property
+    def said(self) -> int:
+        """The number of the next change that is told to workers."""
+        return next(self._count)
+
+    def take_no_logins(self) -> None:
+        """Another daemon is about to take over. It is asked again whatever is not answered by now."""
+        self._replace_none()
+        self._entering.close(self._workers)
+
+    async def pause(self) -> None:
+        """Have all workers fall silent, and know that nothing is on its way to or from any of them."""
+        for _ in range(2):  # what they said before they fell silent is passed on, and arrives
+            await self._retiring.silence(list(self._workers))
+            for number in list(self._news):
+                self._known(number)
+
+    def kept(self) -> list[Kept]:
+        """All workers, for the next daemon. To be called when they are silent; nothing more is said to them."""
+        return [kept(worker) for worker in self._workers]
+
+    def waiting(self) -> list[tuple[socket.socket, str]]:
+        """Connections that no worker has taken."""
+        return list(self._waiting)
 
     # The end
 
     async def stop(self) -> None:
         """Have all of them answer what is under way, and end."""
-        self._stopping = True
-        for call in self._replacing.values():
-            call.cancel()
-        self._replacing.clear()
+        self._replace_none()
         while self._waiting:
             self._waiting.popleft()[0].close()
         workers = list(self._workers)
@@ -395,5 +419,21 @@ class Crew:
         await gatherResults([worker.ended for worker in workers])
         for number in list(self._news):
             self._known(number)
-        if self._holds is not None and self._holds.running:
-            self._holds.stop()
+
+    def _replace_none(self) -> None:
+        self._stopping = True
+        for call in self._replacing.values():
+            call.cancel()
+        self._replacing.clear()
+        self._entering.end()
+        if self._looks is not None and self._looks.running:
+            self._looks.stop()
+
+    def hasten(self) -> None:
+        """Have none of them wait for clients any more."""
+        for worker in self._workers:
+            worker.channel.tell("hasten")
+
+
+def _told_of(pair: Pair | None) -> Any:
+    return None if pair is None else [text_of(pair.certificate), text_of(pair.key)]

@@ -9,27 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from mailstore.errors import MailstoreError
 from proxy.daemon.channel import Channel, Message, text_of
-from proxy.login.gate import LATER
 from proxy.login.homes import Handle, Homes
-from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal
+from proxy.login.refusing import unavailable
+from proxy.wire import trace
+from proxy.wire.door import Because, Credentials, Hold, Home, LoginRefused, Refusal
+
+HEARD_SECONDS: Final = 3.0  # that a command is held until other workers know of its change; the daemon waits for two
 
 
 class DistantGate:
     """A `proxy.wire.door.Gate`. `told` is given what the daemon says."""
 
-    def __init__(self, channel: Channel, homes: Homes, log: Any) -> None:
+    def __init__(self, channel: Channel, homes: Homes, clock: IReactorTime, log: Any) -> None:
         self._channel = channel
+        self._clock = clock
         self._homes = homes
         self._log = log
         self._count = count(1)
-        self._asked: dict[int, tuple[Deferred[Message], Hold]] = {}
+        self._asked: dict[int, tuple[Deferred[Message], Hold, Credentials]] = {}
         self._last: dict[int, int] = {}  # by account, the number of the last change that not all others know of
         self._unheard: dict[int, list[Deferred[None]]] = {}  # who waits until they do, by that number
         self._answers: dict[str, Callable[[Message], None]] = {
@@ -50,7 +55,19 @@ class DistantGate:
         """See `Gate.login`."""
         number = next(self._count)
         answer: Deferred[Message] = Deferred(lambda _deferred: self._cancel(number))
-        self._asked[number] = answer, hold
+        self._asked[number] = answer, hold, credentials
+        self._ask(number, credentials)
+        home = await self._open(await answer)
+        if credentials.protocol == "imap":
+            home.may_search()
+        return home
+
+    def ask_again(self) -> None:
+        """Another daemon has taken over: it knows of no login that was not answered."""
+        for number, (_, _, credentials) in self._asked.items():
+            self._ask(number, credentials)
+
+    def _ask(self, number: int, credentials: Credentials) -> None:
         self._channel.tell(
             "login",
             id=number,
@@ -58,11 +75,8 @@ class DistantGate:
             password=text_of(credentials.password.reveal()),
             protocol=credentials.protocol,
             peer=credentials.peer,
+            trace=credentials.trace,
         )
-        home = await self._open(await answer)
-        if credentials.protocol == "imap":
-            home.may_search()
-        return home
 
     async def _open(self, message: Message) -> Handle:
         account = message["account"]
@@ -74,7 +88,7 @@ class DistantGate:
             return await self._homes.open(account, message["name"], Path(message["maildir"]), left)
         except MailstoreError as error:
             self._log.error("login failed", account=message["name"], reason=str(error))
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER) from error
+            raise unavailable(Because.BROKEN) from error
 
     def told(self, kind: str, message: Message) -> bool:
         """Something that the daemon said; False when it is not the gate's."""
@@ -89,8 +103,9 @@ class DistantGate:
         for number in list(self._unheard):
             self._heard({"id": number})
         asked, self._asked = self._asked, {}
-        for answer, _ in asked.values():
-            answer.errback(Failure(LoginRefused(Refusal.UNAVAILABLE, LATER)))  # type: ignore[no-untyped-call]
+        for answer, _, _ in asked.values():
+            gone = LoginRefused(Refusal.UNAVAILABLE, "Server is shutting down; try again later.")
+            answer.errback(Failure(gone))  # type: ignore[no-untyped-call]
 
     def _cancel(self, number: int) -> None:
         del self._asked[number]
@@ -111,6 +126,7 @@ class DistantGate:
         asked = self._asked.pop(message["id"], None)
         if asked is not None:
             refused = LoginRefused(Refusal(message["why"]), message["text"])
+            refused.ends = message["ends"]
             asked[0].errback(Failure(refused))  # type: ignore[no-untyped-call]
 
     def _held(self, message: Message) -> None:
@@ -136,7 +152,7 @@ class DistantGate:
         self._last.pop(message["account"], None)
 
     def _hurry(self, account_id: int, uids: Collection[int], whole: bool) -> None:
-        self._channel.tell("hurry", account=account_id, uids=sorted(uids), whole=whole)
+        self._channel.tell("hurry", account=account_id, uids=sorted(uids), whole=whole, trace=trace.current())
 
     def _in_vain(self, message: Message) -> None:
         self._homes.in_vain(message["account"])
@@ -148,12 +164,18 @@ class DistantGate:
 
     def _others_know(self, account_id: int) -> Deferred[None] | None:
         """See `Homes.others_know`."""
-        waiting = self._unheard.get(self._last.get(account_id, 0))
+        number = self._last.get(account_id, 0)
+        waiting = self._unheard.get(number)
         if waiting is None:
             return None
         heard: Deferred[None] = Deferred()
         waiting.append(heard)
-        return heard
+
+        def late(_failure: Failure) -> None:
+            """The daemon has halted, and tells the others when it goes on. The next command does not wait for that."""
+            self._unheard.pop(number, None)
+
+        return heard.addTimeout(HEARD_SECONDS, self._clock).addErrback(late)
 
     def _heard(self, message: Message) -> None:
         for heard in self._unheard.pop(message["id"], ()):

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 AT_ONCE: Final = 64  # connections taken before others in the reactor get their turn
 PAUSE: Final = 0.1  # seconds without accepting when there are no descriptors left
+QUIET: Final = 60.0  # … and without a word about it, behind the first
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _LONGEST: Final = 64  # octets of a service's name
 
@@ -60,6 +61,7 @@ class Acceptor(_Reader):
         self._hand_over = hand_over
         self._report = report
         self._resting: Any = None
+        self._quiet_until = float("-inf")
 
     def stop(self) -> None:
         super().stop()
@@ -82,7 +84,9 @@ class Acceptor(_Reader):
 
     def _rest(self, error: OSError) -> None:
         """The connection stays where it is, and would be offered again at once, and in vain."""
-        self._report("cannot accept connections", reason=error.strerror)
+        if (now := self._reactor.seconds()) >= self._quiet_until:
+            self._quiet_until = now + QUIET
+            self._report("cannot accept connections", reason=error.strerror)
         super().stop()
         self._resting = self._reactor.callLater(PAUSE, self._again)
 
@@ -104,10 +108,14 @@ def send(channel: socket.socket, connection: socket.socket, service: str) -> boo
 class Receiver(_Reader):
     """Takes connections in, in a worker."""
 
-    def __init__(self, reactor: Any, channel: socket.socket, factories: Callable[[str], Any]) -> None:
-        """`factories(service)` makes the protocols of a service."""
+    def __init__(
+        self, reactor: Any, channel: socket.socket, factories: Callable[[str], Any], lost: Callable[[], None]
+    ) -> None:
+        """`factories(service)` makes the protocols of a service; `lost` is called for each connection that got no
+        further than here."""
         super().__init__(reactor, channel)
         self._factories = factories
+        self._lost = lost
 
     def doRead(self) -> Any:
         for _ in range(AT_ONCE):
@@ -119,6 +127,8 @@ class Receiver(_Reader):
                 return CONNECTION_DONE
             if not name:
                 return CONNECTION_DONE
+            if not descriptors:  # this process has none left: the kernel has closed it (unix(7), MSG_CTRUNC)
+                self._lost()
             for descriptor in descriptors:
                 self._take(descriptor, name.decode())
         return None
@@ -129,7 +139,7 @@ class Receiver(_Reader):
                 connection.setblocking(False)
                 family = connection.family
             self._reactor.adoptStreamConnection(descriptor, family, self._factories(service))
-        except OSError:
-            pass  # the client was gone on the way
+        except OSError:  # the client was gone on the way, or there are no descriptors left
+            self._lost()
         finally:
             os.close(descriptor)  # the reactor has its own

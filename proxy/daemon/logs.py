@@ -12,10 +12,12 @@ from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
+from structlog.typing import EventDict
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from proxy.wire import trace
 from proxy.wire.faults import kind, where
 
 _LEVELS = {
@@ -33,16 +35,24 @@ def start(level: int = logging.INFO, **about: Any) -> Any:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _add_trace,  # behind what conf/fail2ban looks at
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     log = structlog.get_logger(**about)
     globalLogBeginner.beginLoggingTo([_Bridge(log)], redirectStandardIO=False)
     return log
+
+
+def _add_trace(_logger: Any, _method: str, line: EventDict) -> EventDict:
+    """What it is part of, unless it says so itself."""
+    if "trace" not in line and (current := trace.current()):
+        line["trace"] = current
+    return line
 
 
 class _Unfailing:

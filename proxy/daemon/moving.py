@@ -17,24 +17,28 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from mailstore.accounts import Accounts
-from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.queue import Queue
 from mailstore.rehearsal import rehearse
-from mailstore.secrets import Sealer, load_key
+from mailstore.rotation import standing
+from proxy.admin import sealing
 from proxy.config import Config
 from proxy.daemon import logs, process
 from proxy.daemon.sampling import Sampling
 from proxy.daemon.scribing import Scribe
 from proxy.daemon.threads import THREADS, Threads
 from proxy.daemon.watching import DirectoryWatcher
-from proxy.login import reasons
+from proxy.login import hashing, reasons
 from proxy.login.furnishing import Furnishing
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.rounds import Rounds
+from proxy.login.whereabouts import Whereabouts
 from proxy.wire.faults import kind, where
+from proxy.wire.tally import Tally
 
 LOOK_SECONDS: Final = 1.0
 
@@ -45,13 +49,22 @@ class Moving:
     """`reactor` is Twisted's. The database stays its opener's."""
 
     def __init__(
-        self, config: Config, database: AccountsDatabase, reactor: Any, log: Any, *, asked_only: bool = False
+        self,
+        config: Config,
+        database: AccountsDatabase,
+        reactor: Any,
+        log: Any,
+        *,
+        asked_only: bool = False,
+        tally: Tally | None = None,
     ) -> None:
         """`asked_only`: of what waits, only what an administrator asked for. Raises MailstoreError."""
         self._log, self._state = log, config.state
+        self._config, self._database = config, database
         self.threads = Threads(THREADS, reactor.callFromThread)
+        self.hashers = Threads(hashing.AT_ONCE, reactor.callFromThread)
         self.accounts = Accounts(database)
-        self.sealer = Sealer(load_key(config.key_file))
+        self.sealer = sealing.sealer(config)
         self._watcher = DirectoryWatcher(reactor)
         self._engine = MailboxEngine()
         self.homes = Homes(
@@ -63,8 +76,9 @@ class Moving:
             report=log.warning,
         )
         self.homes.furnish = Furnishing(config, self.accounts.quota)
-        self.door = LegacyDoor(config, reactor, log.warning, self.accounts.legacy_login)
-        self._scribe = Scribe(reactor, log.warning)
+        self.homes.expect = Whereabouts(self.accounts.find)
+        self.door = LegacyDoor(config, reactor, log.warning, self.accounts.legacy_login, tally)
+        self.scribe = Scribe(reactor, log.warning)
         self._sampling = Sampling(database, reactor, self.threads.run, log)
         self.mover = Mover(
             config,
@@ -75,7 +89,8 @@ class Moving:
             reactor=reactor,
             in_thread=self.threads.run,
             log=log,
-            open_writer=self._scribe.writer,
+            open_writer=self.scribe.writer,
+            tally=tally,
         )
         self.rounds = Rounds(
             self.door.hosts,
@@ -90,13 +105,20 @@ class Moving:
 
     def prepare(self) -> None:
         """Have at hand what moves need, before the first begins."""
-        self._scribe.start()
+        self.scribe.start()
         self._sampling.start()
         for rehearsing in (
             self.threads.run(self.accounts.rehearse),
-            self.threads.run(rehearse, self._engine, self._state, self._scribe.writer),
+            self.threads.run(rehearse, self._engine, self._state, self.scribe.writer),
         ):
             rehearsing.addErrback(self._not_rehearsed)
+        self.threads.run(self._look_at_keys).addErrback(self._not_rehearsed)
+
+    def _look_at_keys(self) -> None:
+        """Passwords that do not open are no reason not to begin: their users log in."""
+        found = standing(self._database, sealing.keys(self._config))
+        if said := sealing.without(found):
+            self._log.warning("sealed passwords do not open", reason=said, file=str(self._config.key_file))
 
     def _not_rehearsed(self, failure: Failure) -> None:
         """Moves may go well all the same: mailboxes can be on other disks."""
@@ -112,9 +134,10 @@ class Moving:
     async def close(self) -> None:
         """When nobody uses a home any more."""
         await self.homes.closed()
-        await self._scribe.stop()
+        await self.scribe.stop()
         self._watcher.close()
         self.threads.stop()
+        self.hashers.stop()
 
 
 def move_asked(
@@ -128,7 +151,7 @@ def move_asked(
     """
     reactor: Any = _installed_reactor
     log = logs.start(logging.ERROR)
-    process.prepare()
+    process.prepare(reactor)
     moving = Moving(config, database, reactor, log, asked_only=True)
     trouble: list[Failure] = []
 

@@ -6,18 +6,37 @@ import ctypes
 import gc
 import resource
 import sys
-from typing import Final
+import time
+from typing import Any, Final
 
+_PR_SET_DUMPABLE: Final = 4  # prctl(2)
 _M_MMAP_THRESHOLD: Final = -3  # mallopt(3)
 _M_ARENA_MAX: Final = -8
 SWITCH: Final = 0.001  # seconds that the reactor waits for a thread that computes; usual are five
 
 
-def prepare() -> None:
-    """Before anything is opened."""
+def prepare(reactor: Any) -> None:
+    """Before anything is opened. `reactor` is Twisted's, not yet running and with nothing planned."""
     sys.setswitchinterval(SWITCH)
+    _count_seconds_evenly(reactor)
+    _keep_memory_private()
     _allow_many_descriptors()
     _give_memory_back()
+
+
+def _count_seconds_evenly(reactor: Any) -> None:
+    """Twisted goes by the time of day, which is set right now and then: each time-out would be over at once, or not for
+    a day."""
+    reactor.seconds = time.monotonic
+
+
+def _keep_memory_private() -> None:
+    """Passwords are in it: no core is dumped, by this process or by those that it starts, and nobody but root may look
+    into it, other processes of this user neither. In /proc most of what there is of it is root's then."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _allow_many_descriptors() -> None:

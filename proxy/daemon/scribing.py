@@ -54,6 +54,12 @@ class Scribe(ProcessProtocol):
             theirs.close()
             os.close(nothing)
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process, while there is one."""
+        pid: int | None = None if self.transport is None else self.transport.pid
+        return pid
+
     def writer(self, tmp: Path, token: str, seen: str) -> Writes:
         """For one landing. To be called in any thread. Raises OSError."""
         if self._control is None:

@@ -8,15 +8,17 @@ from typing import IO, Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from proxy.config import Config
 from proxy.daemon.listeners import PLAIN, WITH_TLS
-from proxy.daemon.tls import server_tls
+from proxy.daemon.tls import ServerTls
+from proxy.daemon.tls_writing import WholeWritesFactory
 from proxy.imap.server import ImapFactory, spooled
 from proxy.pop3.server import Pop3Factory
 from proxy.wire.arrivals import ALL, EACH, Arrivals
 from proxy.wire.door import Gate, Terms
+from proxy.wire.tally import Tally
+from proxy.wire.trusted import Trusted
 
 
 def _unnoticed() -> None:
@@ -31,36 +33,59 @@ class Serving:
         config: Config,
         gate: Gate,
         *,
+        tls: ServerTls | None,
         reactor: Any,
         log: Any,
         share: int = 1,
         closed: Callable[[], None] = _unnoticed,
+        tally: Tally | None = None,
     ) -> None:
-        """`share`: among how many processes the connections are shared out; `closed` is called when one has ended.
-        Raises ValueError (certificate)."""
+        """`share`: among how many processes the connections are shared out; `closed` is called when one has ended."""
         self._state = config.state
         self._reactor = reactor
-        self._tls = server_tls(config.tls)
         arrivals = Arrivals(-(-EACH // share), -(-ALL // share))
-        terms = Terms(config.hostname, self._tls, config.tls.plaintext_login, arrivals=arrivals)
+        terms = Terms(
+            config.hostname,
+            tls,
+            config.tls.plaintext_login,
+            arrivals=arrivals,
+            tally=tally or Tally(),
+            trusted=Trusted(config.trusted),
+        )
         self._imap = ImapFactory(gate, terms, log, reactor, self._spool, closed)
         self._pop3 = Pop3Factory(gate, terms, log, reactor, closed)
         plain: dict[str, Any] = {"imap": self._imap, "pop3": self._pop3}
         self._factories = {service: plain[service] for service in PLAIN}
-        if self._tls is not None:
+        if tls is not None:
             for service in WITH_TLS:
                 inner = plain[service.removesuffix("s")]
-                self._factories[service] = TLSMemoryBIOFactory(self._tls, False, inner, reactor)
+                self._factories[service] = WholeWritesFactory(tls, False, inner, reactor)
 
     def factory(self, service: str) -> IProtocolFactory:
         """What makes the connections of a service."""
         factory: IProtocolFactory = self._factories[service]
         return factory
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._imap.connections) + len(self._pop3.connections)
+
     def _spool(self) -> IO[bytes]:
         """On the disk that the message is for: the system's own temporary directory may be memory."""
         return spooled(Path(self._state))
 
+    @property
+    def open(self) -> dict[str, int]:
+        """How many connections there are, by protocol."""
+        return {"imap": len(self._imap.connections), "pop3": len(self._pop3.connections)}
+
     def drain(self) -> Deferred[Any]:
         """Have every session answer its current command, and end. Fires when all have."""
         return gatherResults([self._imap.drain(), self._pop3.drain()])
+
+    def hasten(self) -> None:
+        """Have them end now, whatever they are at: what their clients were not told yet they are not told."""
+        for connection in [*self._imap.connections, *self._pop3.connections]:
+            transport: Any = connection.transport
+            transport.abortConnection()

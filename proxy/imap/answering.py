@@ -20,6 +20,7 @@ from proxy.imap.table import find
 from proxy.imap.uidonly import speaks_of_numbers
 from proxy.imap.view import BadSequence
 from proxy.wire.commands import Ready, Refused
+from proxy.wire.tally import now
 
 if TYPE_CHECKING:
     from proxy.imap.session import Session
@@ -33,11 +34,13 @@ class Answering:
     def __init__(self, session: Session) -> None:
         self.broken = 0  # in all
         self._session = session
+        self._doing = ""  # the command that is being answered, once it is known
         self._in_a_row = 0
 
     async def answer(self, ready: Ready) -> None:
         """Raises ClientGone."""
         session = self._session
+        began, self._doing = now(), ""
         try:
             await self._perform(ready)
             self._in_a_row = 0
@@ -56,6 +59,8 @@ class Answering:
             self.no(ready.tag, server_bug())
         finally:
             ready.close()
+            if self._doing:
+                session.terms.tally.command("imap", self._doing, began)
 
     async def _perform(self, ready: Ready) -> None:
         """Parse, check, carry out, tell what changed, and reply with OK or NO."""
@@ -65,6 +70,7 @@ class Answering:
         try:
             command = parse(ready, utf8=session.utf8)
             entry = find(command, session.state)
+            self._doing = entry.name
             if not session.manner.numbers and speaks_of_numbers(command):
                 raise Bad(b"Message numbers are not used after ENABLE UIDONLY.", b"UIDREQUIRED")
             expunge, with_uid = entry.expunge, command.uid

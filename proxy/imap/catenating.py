@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 from mailstore.content import Content
-from mailstore.database import storage_errors
 from mailstore.errors import MessageLost, NoSuchFolder, NoSuchMessage
 from mailstore.mailhome import MailHome
 from mailstore.message.section import Span, header_fields
+from mailstore.sqlite import storage_errors
 from proxy.imap.answers import No
 from proxy.imap.grammar.appending import Url
 from proxy.imap.grammar.imap_urls import MessageUrl, message_url

@@ -12,9 +12,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime, ITransport
 
-from proxy.wire.outflow import Outflow
-
-PIECE = 64 * 1024  # octets handed to the transport at a time
+from proxy.wire.outflow import PIECE, Outflow
 
 
 class ClientGone(Exception):
@@ -55,10 +53,9 @@ class Outgoing(Outflow):
             self.write(bytes(data))
             return
         self.flush()
-        view = memoryview(data)
-        for start in range(0, len(view), PIECE):
+        for start in range(0, len(data), PIECE):
             await self.drained()
-            self._hand_on(bytes(view[start : start + PIECE]))
+            self._hand_on(bytes(data[start : start + PIECE]))  # which copies nothing where it is all of the octets
         await self.drained()
 
     async def drained(self) -> None:

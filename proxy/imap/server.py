@@ -8,7 +8,6 @@ A connection owns its session and its timers and knows no command. Time limits (
 
 from __future__ import annotations
 
-import ipaddress
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +33,8 @@ from proxy.imap.session import Session
 from proxy.imap.state import State
 from proxy.imap.surroundings import Log
 from proxy.wire.door import Gate, Terms
+from proxy.wire.peers import peer_of
+from proxy.wire.trusted import plain_address
 
 SHUTTING_DOWN = b"Server is shutting down."
 TOO_MANY = b"Too many connections that have not logged in."
@@ -62,16 +63,19 @@ class ImapConnection(Protocol):
         self.lost: Deferred[None] = Deferred()
         self._factory = factory
         self._arrived: Callable[[], None] = _not_counted
+        self._stranger = True
         self._paused = False
         self._closing = False
         self._timer: IDelayedCall | None = None
+        self._address = ""  # what the transport has, whoever speaks
 
     # From the transport
 
     def connectionMade(self) -> None:
         factory, transport = self._factory, self.transport
         assert transport is not None
-        self.peer, self.loopback = _address(transport.getPeer())
+        self._address, self.loopback = peer_of(transport.getPeer(), "local")
+        self.peer = self._address
         self.secure = ISSLTransport.providedBy(transport)
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
@@ -83,7 +87,9 @@ class ImapConnection(Protocol):
         factory.connections.add(self)
         admitted = factory.terms.arrivals.admit(self.peer)
         if admitted is None:
-            factory.log.warning("imap connection refused", peer=self.peer, reason="too many that have not logged in")
+            self.session.log.warning(
+                "imap connection refused", peer=self.peer, reason="too many that have not logged in"
+            )
             self.session.leave(TOO_MANY)
             return
         self._arrived = admitted
@@ -117,7 +123,20 @@ class ImapConnection(Protocol):
 
     # For the session
 
+    def speak_for(self, address: str) -> bool:
+        spoken_for = plain_address(address)
+        if spoken_for is None or not self._factory.terms.trusted.covers(self._address):
+            return True
+        admitted = self._factory.terms.arrivals.admit(str(spoken_for))
+        if admitted is None:
+            return False
+        self._arrived()
+        self._arrived = admitted
+        self.peer = str(spoken_for)
+        return True
+
     def arrived(self) -> None:
+        self._stranger = False
         self._arrived()
 
     def departed(self) -> bool:
@@ -125,7 +144,7 @@ class ImapConnection(Protocol):
         admitted = factory.terms.arrivals.admit(self.peer)
         if admitted is None:
             return False
-        self._arrived = admitted
+        self._arrived, self._stranger = admitted, True
         self._stop_timer()
         self._timer = factory.clock.callLater(factory.terms.limits.login_timeout, self._timed_out)
         return True
@@ -152,9 +171,10 @@ class ImapConnection(Protocol):
         cast(IConsumer, self.transport).unregisterProducer()
         self._out.close()
         self.transport.loseConnection()
-        # The goodbye may be waiting behind what the client does not read.
+        # The goodbye may be waiting behind what the client does not read, or for the end of a TLS handshake.
         limits = self._factory.terms.limits
-        patience = limits.farewell_timeout if self._factory.draining else limits.stalled_timeout
+        hurried = self._factory.draining or self._stranger
+        patience = limits.farewell_timeout if hurried else limits.stalled_timeout
         self._timer = self._factory.clock.callLater(patience, self._abort)
 
     # Time limits
@@ -228,14 +248,3 @@ class ImapFactory(Factory):
         for connection in connections:
             connection.session.leave(SHUTTING_DOWN)
         return waiting.addCallback(lambda _: None)
-
-
-def _address(address: IAddress) -> tuple[str, bool]:
-    """The peer's address for log and gate, and whether it is this machine."""
-    host = getattr(address, "host", None)
-    if host is None:
-        return "local", True  # a UNIX socket
-    try:
-        return str(host), ipaddress.ip_address(str(host)).is_loopback
-    except ValueError:
-        return str(host), False

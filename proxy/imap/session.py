@@ -38,7 +38,7 @@ from proxy.imap.table import ENABLED_BY_CLIENT, capabilities
 from proxy.imap.telling import tell_selected
 from proxy.imap.turns import Turns
 from proxy.imap.view import View
-from proxy.wire import faults
+from proxy.wire import faults, trace
 from proxy.wire.commands import UNTAGGED, Event, RawLine, Refused
 from proxy.wire.door import Gate, Home, Terms
 
@@ -62,7 +62,8 @@ class Session:
         self.out = out
         self.gate = gate
         self.terms = terms
-        self.log = log
+        self.trace = trace.new()
+        self.log: Log = log.bind(trace=self.trace)
         self.clock = clock
         self.spool = spool  # a file for a message on its way in
         self.intake = Intake(terms.limits, spool)

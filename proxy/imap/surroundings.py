@@ -11,6 +11,7 @@ from typing import Any, Protocol
 class Log(Protocol):
     """What the server needs of a structlog logger."""
 
+    def bind(self, **fields: Any) -> Any: ...
     def info(self, event: str, **fields: Any) -> Any: ...
     def warning(self, event: str, **fields: Any) -> Any: ...
     def error(self, event: str, **fields: Any) -> Any: ...
@@ -22,6 +23,10 @@ class Connection(Protocol):
     peer: str
     secure: bool
     loopback: bool
+
+    def speak_for(self, address: str) -> bool:
+        """The peer says that it speaks for a user at this address. Counts where it is trusted; False where there are
+        too many from there that have not logged in."""
 
     def arrived(self) -> None:
         """Somebody has logged in: the connection no longer counts as a stranger's. Idempotent."""

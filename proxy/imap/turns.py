@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from proxy.imap.answering import Answering
 from proxy.imap.outgoing import ClientGone
+from proxy.wire import trace
 from proxy.wire.commands import Continue, Ready, Refused
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Turns:
     async def _work(self) -> None:
         """Answer what is there. Ends when more has to arrive, or for good."""
         session = self._session
+        trace.follow(session.trace)
         try:
             while session.leaving is None and await self._take_one():
                 session.out.flush()

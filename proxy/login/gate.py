@@ -20,26 +20,33 @@ so that those who come and go do not queue up before those who wait. Nobody is h
 whatever for, and who needs no legacy server waits for none. While an administrator has paused an account or its
 domain, the legacy server is not asked: who needs it is told to come back later, and the others are let in as usual.
 
+Where only accounts of a list may come in, who is not on it is refused as who is and has a wrong password, and after as
+long (`questions`).
+
+Who asks for another program, such as Postfix, needs no mailbox (`vouch`): a move that has begun is not waited for, and
+a user whose password is known is in while it is under way. There is an answer within seconds.
+
 An account's aliases, and what it is called at the legacy server, are as good as its name here (`known_as`). To the
 legacy server it has the one name that it has there.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import deferLater
 
-from mailstore import secrets
-from mailstore.accounts import Account, Accounts, State
+from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
-from proxy.legacy.errors import LegacyBusy, LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
 from proxy.login import reasons
+from proxy.login.hashes import Hashes, Patience
+from proxy.login.hashing import Hashing
 from proxy.login.homes import Homes
 from proxy.login.known_as import KnownAs
 from proxy.login.legacy import LegacyDoor
@@ -47,14 +54,17 @@ from proxy.login.mover import Mover
 from proxy.login.names import Name, parse
 from proxy.login.notes import LoginNotes
 from proxy.login.outcomes import Log
+from proxy.login.questions import Questions
+from proxy.login.refusing import unavailable, wrong
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
 from proxy.migration.pull import InThread
 from proxy.migration.source import GaveWay, Source, SourceError
+from proxy.wire import trace
 from proxy.wire.door import Because, Credentials, Hold, Home, LoginRefused, Refusal, Secret
+from proxy.wire.tally import LOGINS, THROTTLED, Tally
 
-_WRONG = "wrong user name or password"
-LATER = "the mailbox cannot be reached at the moment, try again later"
+_UNDECIDED = {Because.DOWN, Because.BUSY, Because.NOT_POSSIBLE, Because.PAUSED}
 
 
 class LoginGate:
@@ -73,6 +83,8 @@ class LoginGate:
         in_thread: InThread,
         log: Log,
         notes: LoginNotes | None = None,
+        tally: Tally | None = None,
+        hashing: Hashing | None = None,
     ) -> None:
         """`notes` is told who logged in; without it each login is written down by itself."""
         self._config = config
@@ -85,11 +97,14 @@ class LoginGate:
         self._reactor = reactor
         self._in_thread = in_thread
         self._log = log
-        self._throttle = Throttle(reactor.seconds)
+        self._tally = tally or Tally()
+        self.throttle = self._throttle = Throttle(reactor.seconds)
+        self._hashing = hashing or Hashing(in_thread)
+        self._questions = Questions(accounts, legacy, self._throttle, reactor, log, self._tally)
         self._known_as = KnownAs(accounts, frozenset(config.domains), reactor, in_thread)
         mover.rejected = self._throttle.changed
         self._notes = notes or LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log, together=0.0)
-        self._nobody = secrets.hash_password(b"nobody")  # what an unknown user's password is held against
+        self._hashes = Hashes(self._throttle, self._hashing)
 
     async def login(self, credentials: Credentials, hold: Hold) -> Home:
         """See the table above. Raises LoginRefused."""
@@ -105,31 +120,62 @@ class LoginGate:
 
     async def admit(self, credentials: Credentials, hold: Hold) -> Account:
         """Let somebody in whose home will be opened elsewhere. Raises LoginRefused."""
+        until = self._reactor.seconds() + self._config.migration.hold_limit
+        return await self._decide(credentials, hold, Patience(credentials.peer, until, for_mail=True))
+
+    async def vouch(self, credentials: Credentials, seconds: float) -> str:
+        """Is this the account's password? Its name. The answer takes no longer than so many seconds; a check that does
+        goes on, and so does the move that it begins. Raises LoginRefused."""
+        patience = Patience(credentials.peer, self._reactor.seconds() + seconds, for_mail=False)
+        return (await self._decide(credentials, Hold(), patience)).name
+
+    async def _decide(self, credentials: Credentials, hold: Hold, patience: Patience) -> Account:
+        trace.follow(credentials.trace)
         name = parse(credentials.username, self._served)
         try:
             name = await self._whose(credentials.username, name)
-            if name is None:
-                await self._refuse_nobody(credentials.password)
-            account = await self._enter_in_time(name, credentials.password, hold)
+            account = await self._enter_in_time(name, credentials.password, hold, patience)
         except LoginRefused as refused:
-            self._log.info(
-                "login refused",
-                account=str(name) if name else None,
-                protocol=credentials.protocol,
-                peer=credentials.peer,
-                why=refused.refusal.value,
-            )
+            self._count(credentials, refused)
+            why = (refused.because or refused.refusal).value
+            self._audit("login refused", credentials, why=why, account=str(name) if name else None)
             if name is not None:
-                why = (refused.because or refused.refusal).value
                 self._mover.recently.refused(str(name), credentials.protocol, credentials.peer, why)
-            if refused.refusal is Refusal.WRONG:
-                delay = self._throttle.answer_delay(credentials.peer)
-                self._throttle.failed(credentials.peer)
-                if delay:
-                    await deferLater(self._reactor, delay)
+            await self._hold_back(refused, credentials.peer, name, patience)
             raise
+        self._tally.count(LOGINS, credentials.protocol, "ok", "")
+        self._audit("login", credentials, account=account.name)
         await self._notes.note(account)
         return account
+
+    def _count(self, credentials: Credentials, refused: LoginRefused) -> None:
+        reason = "" if refused.because is None else refused.because.value
+        self._tally.count(LOGINS, credentials.protocol, refused.refusal.value, reason)
+
+    def _audit(self, event: str, credentials: Credentials, **about: Any) -> None:
+        """The address comes before what a client can choose: whoever reads lines by a pattern relies on it."""
+        self._log.info(event, audit=True, peer=credentials.peer, protocol=credentials.protocol, **about)
+
+    async def _hold_back(self, refused: LoginRefused, peer: str, name: Name | None, patience: Patience) -> None:
+        """Answer guesses slower and slower. Those that were not asked about at the legacy server, because it is down,
+        would be free guesses at the stored hash: they count against the account, and nobody else."""
+        guessed = refused.refusal is Refusal.WRONG or refused.because is Because.TOO_MANY
+        if not guessed and refused.because not in _UNDECIDED:
+            return
+        delay = self._throttle.refused(peer, None if name is None else str(name), guessed=guessed)
+        if not patience.for_mail:
+            delay = min(delay, max(0.0, patience.until - self._reactor.seconds()))
+        if not delay:
+            return
+        leave = self._throttle.hold_back(peer)
+        self._tally.count(THROTTLED, "closed" if leave is None else "delayed")
+        if leave is None:
+            refused.ends = True
+            return
+        try:
+            await deferLater(self._reactor, delay)
+        finally:
+            leave()
 
     async def _whose(self, username: bytes, name: Name | None) -> Name | None:
         """The account's name where another one of its was written. Raises LoginRefused."""
@@ -138,48 +184,78 @@ class LoginGate:
         except MailstoreError as error:
             raise self._broken(str(name), error, self._config.state) from error
 
-    async def _enter_in_time(self, name: Name, password: Secret, hold: Hold) -> Account:
-        entering = Deferred.fromCoroutine(self._enter(name, password, hold))
-        entering.addTimeout(self._config.migration.hold_limit, self._reactor)
+    async def _enter_in_time(self, name: Name | None, password: Secret, hold: Hold, patience: Patience) -> Account:
+        entering = Deferred.fromCoroutine(self._enter(name, password, hold, patience))
+        entering.addTimeout(max(0.0, patience.until - self._reactor.seconds()), self._reactor)
         try:
             return await entering
         except DeferredTimeout as error:
-            carried = f"your old mail is still being carried over, {hold.done} of {hold.total} messages"
-            because = Because.HELD if hold.accepted else Because.BUSY
-            raise LoginRefused(Refusal.UNAVAILABLE, carried if hold.total else LATER, because) from error
+            if not hold.accepted:
+                raise unavailable(Because.BUSY) from error
+            far = f", {hold.done} of {hold.total} messages" if hold.total else ""
+            raise unavailable(Because.HELD, far) from error
         except SourceError as error:
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.DOWN) from error
+            raise unavailable(Because.DOWN) from error
         except MailstoreError as error:
             raise self._broken(str(name), error, self._config.state) from error
 
     def _broken(self, account: str, error: MailstoreError, place: Path) -> LoginRefused:
         self._log.error("login failed", account=account, reason=reasons.of_the_store(error, None, place))
-        return LoginRefused(Refusal.UNAVAILABLE, LATER, Because.BROKEN)
+        return unavailable(Because.BROKEN)
 
-    async def _enter(self, name: Name, password: Secret, hold: Hold) -> Account:
+    async def _enter(self, name: Name | None, password: Secret, hold: Hold, patience: Patience) -> Account:
         """Check the password, and wait until the old mailbox is here. A move that gave way to another user's, just
         before this one came to wait for it, is begun again."""
+        if name is None:
+            await self._hashes.in_vain(password, patience)
+            raise wrong()
         while True:
             try:
-                return await self._enter_once(name, password, hold)
+                return await self._enter_once(name, password, hold, patience)
             except GaveWay:
                 continue
 
-    async def _enter_once(self, name: Name, password: Secret, hold: Hold) -> Account:
-        found, fits = await self._look_up(name, password)
+    async def _prove(
+        self, name: Name, password: Secret, hold: Hold, patience: Patience
+    ) -> tuple[Account, Running | None]:
+        """It is the account's password. With the move, if one is under way. Raises LoginRefused."""
+        found, fits = await self._look_up(name, password, patience)
+        if found is not None and fits and not patience.for_mail and self._goes_on(found):
+            return found, None
         entered = await self._at_once(found, password) if found is not None and fits else None
         if entered is None:
             self._mover.hasten(name)  # or whoever has the turn could let others pass
             unfit = None if found is None or fits else found.password_hash
-            entered = await self._mover.turns.take(name, lambda: self._check(name, password, hold, unfit))
-        account, running = entered
+            try:
+                entered = await self._mover.turns.take(name, lambda: self._check(name, password, hold, patience, unfit))
+            except LoginRefused:
+                if self._is_closed(name.domain) and (found is None or found.password_hash is None):
+                    await self._hashes.in_vain(password, patience)
+                raise
+        return entered
+
+    async def _enter_once(self, name: Name, password: Secret, hold: Hold, patience: Patience) -> Account:
+        account, running = await self._prove(name, password, hold, patience)
+        if not patience.for_mail:
+            return account
         if running is not None and account.state is State.MOVING and not await self._is_listed(account):
             self._mover.hasten(name)
+            if running.trace != trace.current():
+                self._log.info("login joins a move", account=account.name, move=running.trace)
             try:
                 await (running.opened(hold) if self._serves else running.join(hold))
             except MailstoreError as error:  # written down with the move
-                raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.BROKEN) from error
+                raise unavailable(Because.BROKEN) from error
         return account
+
+    def _goes_on(self, account: Account) -> bool:
+        """Is the account's first move under way, or can it be gone on with? Then the password was right, and who needs
+        no mail has no more to ask."""
+        if account.state is not State.MOVING or account.password_state is not PasswordState.KNOWN:
+            return False
+        if self._mover.moves.of(account.id) is None:
+            self._mover.apart(self._mover.go_on(account.id))
+        return True
 
     @property
     def _serves(self) -> bool:
@@ -197,24 +273,28 @@ class LoginGate:
         finally:
             home.close()
 
-    async def _look_up(self, name: Name, password: Secret, unfit: str | None = None) -> tuple[Account | None, bool]:
+    async def _look_up(
+        self, name: Name, password: Secret, patience: Patience, unfit: str | None = None
+    ) -> tuple[Account | None, bool]:
         """The account, and whether the password fits its stored hash, which was tried before if it is `unfit`."""
         account = self._accounts.find(name.local, name.domain)  # one row by its key: quicker than the way to a thread
         if account is None:
-            if self._config.domains[name.domain].accounts == "listed":
-                await self._refuse_nobody(password)
+            if self._is_closed(name.domain) and not self._accounts.any_asked_for(name.domain):
+                await self._hashes.in_vain(password, patience)
+                raise wrong()
             return None, False
         if account.state is State.BLOCKED:
             raise LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
-        fits = account.password_hash != unfit and await self._fits(account, password)
+        fits = account.password_hash != unfit and await self._hashes.fits(account, password, patience)
         if account.state is State.FINAL and not fits:
-            raise LoginRefused(Refusal.WRONG, _WRONG)
+            if account.password_hash is None:
+                await self._hashes.in_vain(password, patience)
+            raise wrong()
         return account, fits
 
-    async def _refuse_nobody(self, password: Secret) -> NoReturn:
-        """There is no such account: that takes as long to say as that a password is wrong."""
-        await self._in_thread(secrets.verify_password, self._nobody, password.reveal())
-        raise LoginRefused(Refusal.WRONG, _WRONG)
+    def _is_closed(self, domain: str) -> bool:
+        """May only accounts of a list come in?"""
+        return self._config.domains[domain].accounts == "listed"
 
     async def _at_once(self, account: Account, password: Secret) -> tuple[Account, Running | None] | None:
         """The password fits the stored hash. None where the legacy server has to be asked all the same."""
@@ -231,46 +311,35 @@ class LoginGate:
     # The check, one at a time for each account
 
     async def _check(
-        self, name: Name, password: Secret, hold: Hold, unfit: str | None
+        self, name: Name, password: Secret, hold: Hold, patience: Patience, unfit: str | None
     ) -> tuple[Account, Running | None]:
         """The account, and its move if one is under way. Things may have changed while others had their turn."""
-        found, fits = await self._look_up(name, password, unfit)
+        found, fits = await self._look_up(name, password, patience, unfit)
         entered = await self._at_once(found, password) if found is not None and fits else None
         return entered or await self._ask_legacy(name, password, hold, found, fits=fits)
-
-    async def _fits(self, account: Account, password: Secret) -> bool:
-        stored = account.password_hash
-        if stored is None:
-            return False
-        if self._throttle.known_right(account.name, password, stored):
-            return True
-        if not await self._in_thread(secrets.verify_password, stored, password.reveal()):
-            return False
-        self._throttle.was_right(account.name, password, stored)
-        return True
 
     async def _ask_legacy(
         self, name: Name, password: Secret, hold: Hold, account: Account | None, *, fits: bool
     ) -> tuple[Account, Running | None]:
         known = None if account is None else account.password_hash
-        source = await self._question(name, password, known if fits else None)
+        if account is None and self._is_closed(name.domain):
+            await self._questions.ask_about_stranger(name, password)
+        source = await self._questions.ask(name, password, known if fits else None)
         try:
             if known is not None and not fits:
                 await self._be_sure(name, source)  # nothing that follows will show whether it was meant so
             hold.accepted = True
             if account is None or self._mover.moves.of(account.id) is None:
                 self._mover.prepare(name, account, source)
-            hashing = self._in_thread(
-                secrets.hash_password, password.reveal()
-            )  # which takes as long as all that follows
-            sealed = self._sealer.seal(str(name), password.reveal())
-            account = await self._in_thread(self._accounts.admit, name.local, name.domain, sealed)
+            hashing = self._hashing.hash(password)  # which takes as long as all that follows
+            sealing = partial(self._sealer.seal, str(name), password.reveal())
+            account = await self._in_thread(self._accounts.admit, name.local, name.domain, sealing)
             try:
                 running = await self._join_or_start(account, password, source)
             finally:  # whatever comes of the move, the password is the user's
                 stored = await hashing
                 await self._in_thread(self._accounts.password_hashed, account.id, stored)
-                self._throttle.legacy_said_yes(account.name, password, stored)
+                self._throttle.legacy_said_yes(account.name, password, stored, self._legacy.mailbox_of(name))
         except BaseException:
             source.abort()
             raise
@@ -290,33 +359,4 @@ class LoginGate:
             await source.prove()
         except SourceError as error:
             self._log.warning("legacy server unavailable", account=str(name), reason=str(error))
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.DOWN) from error
-
-    async def _question(self, name: Name, password: Secret, own: str | None) -> Source:
-        """Ask the legacy server whether this is the password; `own` is its hash if it was. Raises LoginRefused."""
-        if self._throttle.known_wrong(str(name), password):
-            raise LoginRefused(Refusal.WRONG, _WRONG)
-        if not self._throttle.may_ask(str(name)):
-            words = "too many wrong passwords for this account, try again later"
-            raise LoginRefused(Refusal.UNAVAILABLE, words, Because.TOO_MANY)
-        if self._accounts.is_paused(name.local, name.domain):
-            self._log.warning("legacy server not asked", account=str(name), reason="paused by the administrator")
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.PAUSED)
-        try:
-            return await self._legacy.open(name, password)
-        except LoginRejected as error:
-            if own is not None:
-                self._throttle.changed(str(name), own)
-            self._throttle.legacy_said_no(str(name), password)
-            raise LoginRefused(Refusal.WRONG, _WRONG) from error
-        except MaildropInUse as error:
-            self._log.warning("legacy mailbox in use", account=str(name), reason=error.advice)
-            raise LoginRefused(Refusal.IN_USE, "the old mailbox is in use by another program") from error
-        except LoginNotPossible as error:
-            self._log.warning("legacy login not possible", account=str(name), reason=error.advice)
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER, Because.NOT_POSSIBLE) from error
-        except LegacyError as error:
-            log = self._log.info if error.reported else self._log.warning
-            log("legacy server unavailable", account=str(name), reason=error.advice)
-            because = Because.BUSY if isinstance(error, LegacyBusy) else Because.DOWN
-            raise LoginRefused(Refusal.UNAVAILABLE, LATER, because) from error
+            raise unavailable(Because.DOWN) from error

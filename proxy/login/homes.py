@@ -19,10 +19,11 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from mailstore.database import MailboxEngine, storage_errors
 from mailstore.errors import NotArrived, StorageCorrupt, TakesLonger
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
+from mailstore.sqlite import storage_errors
 from proxy.login.attention import Attention, Watcher
 from proxy.login.awaiting import Awaiting, Wait
 from proxy.login.lane import Lane
@@ -238,6 +239,10 @@ def _nobody_else(_account_id: int) -> None:
     """There is one process."""
 
 
+def _anywhere(_account: str, _maildir: Path) -> None:
+    """Nothing is known of it."""
+
+
 def _as_it_is(_account: str, _home: MailHome) -> None:
     """A home without anything of its own."""
 
@@ -269,6 +274,9 @@ class Homes:
         self.clock = self._clock = clock
         self._open: dict[int, _Open] = {}
         self.furnish: Callable[[str, MailHome], None] = _as_it_is  # called with each home that is opened, in a thread
+        self.expect: Callable[[str, Path], None] = (
+            _anywhere  # … before it is: raises StorageFailed where it is not there
+        )
         self.also_tell: Callable[[int, int], None] = _unnoticed  # called with each change made here: account, folder
         # What fires when other processes know of all changes made here to an account; None where they do.
         self.others_know: Callable[[int], Deferred[None] | None] = _nobody_else
@@ -330,6 +338,7 @@ class Homes:
 
     def _ready(self, account_id: int, opened: _Open, maildir: Path) -> None:
         if opened.home is None:
+            self.expect(opened.account, maildir)
             home = MailHome(
                 self._engine,
                 account_id,

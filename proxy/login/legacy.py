@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -26,11 +26,14 @@ from proxy.legacy.bandwidth import Bandwidth
 from proxy.legacy.errors import (
     LegacyBusy,
     LegacyError,
+    LegacyProtocolError,
     LegacyTimeout,
     LegacyUnreachable,
     LoginNotPossible,
     LoginRejected,
     MaildropInUse,
+    ServerRefused,
+    TlsFailed,
 )
 from proxy.legacy.settings import Legacy
 from proxy.login.names import Name
@@ -38,6 +41,7 @@ from proxy.login.speaking import Connection, speech_for
 from proxy.migration.pop3_source import source_error
 from proxy.migration.schedule import Errand, Limits, Place, Schedule, Urgency
 from proxy.migration.source import Reopen, Source, SourceBusy
+from proxy.wire import tally
 from proxy.wire.door import Secret
 
 PATIENCE: Final = 60.0  # seconds for which a user's login is tried again at a host that is busy
@@ -62,6 +66,27 @@ class HostBusy(LegacyBusy):
         self.reported = reported
 
 
+_KINDS: Final[Sequence[tuple[type[LegacyError], str]]] = (
+    (LoginRejected, "rejected"),
+    (MaildropInUse, "in-use"),
+    (LegacyBusy, "busy"),
+    (LoginNotPossible, "not-possible"),
+    (ServerRefused, "refused"),
+    (TlsFailed, "tls"),
+    (LegacyProtocolError, "protocol"),
+    (LegacyTimeout, "timeout"),
+    (LegacyUnreachable, "unreachable"),
+)
+
+
+ERRORS: Final = tuple(word for _, word in _KINDS)
+
+
+def kind_of(error: LegacyError) -> str:
+    """A word for who counts errors; never the server's own."""
+    return next((word for kind, word in _KINDS if isinstance(error, kind)), "other")
+
+
 class Busy(enum.Enum):
     """Who is meant by a server that says that it is."""
 
@@ -75,6 +100,7 @@ class LegacyHost:
 
     def __init__(self, domains: Sequence[Domain], clock: Any, report: Callable[..., Any]) -> None:
         self.name, self.port = domains[0].legacy.address
+        self.label = f"{self.name}:{self.port}"  # for metrics
         self._report = report
         self.domains = [domain.name for domain in domains]
         self._clock = clock
@@ -88,9 +114,13 @@ class LegacyHost:
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
         self._reported = False  # is it in the log that it is busy?
 
-    def left(self, name: Name) -> None:
-        """A connection of ours to this mailbox has ended."""
-        _keep(self._left, name, self._clock.seconds())
+    def left(self, name: Name, at: float | None = None) -> None:
+        """A connection of ours to this mailbox has ended, now if not said when."""
+        _keep(self._left, name, self._clock.seconds() if at is None else at)
+
+    def departed(self) -> list[tuple[Name, float]]:
+        """Which mailboxes connections of ours have left, and when."""
+        return list(self._left.items())
 
     def lingers(self, name: Name) -> bool:
         """May the host still hold the mailbox for a connection of ours?"""
@@ -205,11 +235,13 @@ class LegacyDoor:
         reactor: Any,
         report: Callable[..., Any] = lambda _event, **_fields: None,
         logins: Logins = _by_the_form,
+        measured: tally.Tally | None = None,
     ) -> None:
         """`report` takes a warning for the log. `logins` tells what an account is called at its legacy server where
         that is not by its domain's form."""
         self._reactor = reactor
         self._logins = logins
+        self._tally = measured or tally.Tally()
         self._entering: set[Deferred[Connection]] = set()  # those on their way in
         sharing: dict[tuple[str, int], list[Domain]] = {}
         for domain in config.domains.values():
@@ -222,12 +254,31 @@ class LegacyDoor:
         """The host that a domain's accounts are asked for at."""
         return self._servers[domain].host
 
+    def remembered(self) -> dict[str, list[list[Any]]]:
+        """By host, which mailboxes connections of ours have left, and when: JSON, for the next daemon."""
+        return {host.label: [[name.local, name.domain, at] for name, at in host.departed()] for host in self.hosts}
+
+    def remember(self, remembered: Mapping[str, list[list[Any]]]) -> None:
+        """What the daemon before this one remembered."""
+        for host in self.hosts:
+            for local, domain, at in remembered.get(host.label, ()):
+                host.left(Name(local, domain), at)
+
+    def mailbox_of(self, name: Name) -> str:
+        """What an account is at its legacy server: the same text for all accounts that are the same mailbox there.
+        Raises MailstoreError."""
+        host = self.host_of(name.domain)
+        return f"{host.name}:{host.port} {self._user(name)}".lower()
+
+    def _user(self, name: Name) -> str:
+        """What the legacy server calls an account."""
+        return self._logins(name.local, name.domain) or self._servers[name.domain].login_name(name.local, name.domain)
+
     async def open(self, name: Name, password: Secret, errand: Errand | None = None) -> Source:
         """A connection logged in as this account, on an errand; a user waits for it if not said. Waits for a free
         place. Raises LegacyError, as it came, or HostBusy to whom no user waits for; and MailstoreError."""
         server = self._servers[name.domain]
-        own = self._logins(name.local, name.domain)
-        user = (own or server.login_name(name.local, name.domain)).encode()
+        user = self._user(name).encode()
         errand = errand or Errand(name.domain, Urgency.HELD)
         asked = self._reactor.seconds()
         until = 0.0  # how long it is tried again
@@ -264,6 +315,8 @@ class LegacyDoor:
         try:
             connection = await entering
         except LegacyError as error:
+            if not isinstance(error, _InVain):
+                self._tally.count(tally.LEGACY_ERRORS, server.host.label, kind_of(error))
             attempt.busy = server.host.refused(place, attempt.greeted, error)
             place.release()
             raise
@@ -290,11 +343,13 @@ class LegacyDoor:
         connection = await self._connect(server, place, attempt.asked)
         attempt.greeted = attempt.name
         server.host.learn(connection)
+        began = tally.now()
         try:
             await server.speech.login(connection, attempt.user, password)
         except BaseException:
             connection.abort()
             raise
+        self._tally.since(began, tally.LEGACY, server.host.label, "login")
         return connection
 
     async def _connect(self, server: LegacyServer, place: Place, asked: float) -> Connection:
@@ -304,7 +359,7 @@ class LegacyDoor:
             error = host.in_vain[1]
             await deferLater(self._reactor, 0)  # the next in the queue is told in a turn of its own
             raise _InVain(error.text, remedy=error.remedy)
-        began = self._reactor.seconds()
+        began, precisely = self._reactor.seconds(), tally.now()
         try:
             connection = await server.speech.connect(self._reactor)
         except LegacyError as error:
@@ -313,6 +368,7 @@ class LegacyDoor:
                 host.in_vain = (now, error)
             raise
         host.in_vain = None
+        self._tally.since(precisely, tally.LEGACY, host.label, "connect")
         return connection
 
     def reopener(self, name: Name, password: Secret, errand: Errand | None = None) -> Reopen:

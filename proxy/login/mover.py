@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -20,6 +21,7 @@ from mailstore.writing import OpenWriter, Writer
 from proxy.config import Config
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login import reasons
+from proxy.login.carried import Carried
 from proxy.login.homes import Homes
 from proxy.login.legacy import HostBusy, LegacyDoor, name_of
 from proxy.login.names import Name
@@ -32,8 +34,10 @@ from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped
 from proxy.migration.turns import Turns
+from proxy.wire import trace
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
+from proxy.wire.tally import Tally
 
 ROOM: Final = 64 * 1024 * 1024  # octets that a disk has left where old mail is asked for before it is sure to fit
 PATIENCE: Final = 8  # times in a row that an account waits for its next turn at a host that is busy
@@ -44,6 +48,18 @@ def _rejected(account: Account) -> str:
     if account.password_state is PasswordState.UNTRIED:
         return "the legacy server does not take the password that was given for this account"
     return "the legacy server no longer takes the password; the user has to log in once with the new one"
+
+
+def _begun_by(errand: Errand | None) -> str:
+    """For the log: whose doing a move is. The line of that has the same `trace`."""
+    if errand is None:
+        return "login"
+    return {
+        Urgency.HELD: "session",  # which needs a message
+        Urgency.REFRESH: "later login",
+        Urgency.ASKED: "request",
+        Urgency.ROUND: "round",
+    }[errand.urgency]
 
 
 def _opened_again(account: Account) -> bool:
@@ -75,6 +91,7 @@ class Mover:
         log: Log,
         now: Callable[[], float] = time.time,
         open_writer: OpenWriter = Writer,
+        tally: Tally | None = None,
     ) -> None:
         """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move."""
         self.moves = Moves()
@@ -89,6 +106,7 @@ class Mover:
         self._log = log
         self._now = now
         self._open_writer = open_writer
+        self._tally = tally or Tally()
         self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
         # … and with each account whose move has failed, or cannot begin.
         self.failed: Callable[[int], None] = _unnoticed
@@ -105,12 +123,14 @@ class Mover:
         self._outcomes = Outcomes(
             config,
             accounts,
+            sealer,
             in_thread=in_thread,
             log=log,
             failed=self._has_failed,
             rejected=self._was_rejected,
             stopping=lambda: self._stopping,
             recently=self.recently,
+            tally=self._tally,
         )
 
     def _has_failed(self, account_id: int) -> None:
@@ -152,6 +172,7 @@ class Mover:
         progress = Progress(
             account.id, self._accounts, seconds=self._reactor.seconds, in_thread=self._in_thread, apart=self.apart
         )
+        carried = Carried(self._tally, account.domain)
         move: Move | None = None
         reopen = self._reopener(account, errand)
 
@@ -161,6 +182,7 @@ class Mover:
             def tell(sums: Sums) -> None:
                 told(sums)
                 progress.tell(sums)
+                carried.tell(sums)
 
             move = Move(
                 home,
@@ -171,6 +193,8 @@ class Mover:
                 clock=self._reactor,
                 told=tell,
                 open_writer=self._open_writer,
+                measured=self._tally,
+                listed_in=carried.listed_in,
             )
             self.begins(account.id, move)
             return move
@@ -180,7 +204,7 @@ class Mover:
             assert move is not None
             await self._outcomes.write_down(account, result, move, home, progress)
 
-        self._log.info("move started", account=account.name, first=terms.first)
+        self._log.info("move started", account=account.name, first=terms.first, by=_begun_by(errand))
         self._passwords[account.id] = password
         running = self.moves.start(account.id, make, concluded)
         self._note_when_listed(account, running)
@@ -243,6 +267,7 @@ class Mover:
     async def go_on(self, account_id: int) -> None:
         """Go on with a first move that has ended before its end, since somebody needs what it brings; unless it is
         being gone on with. Tells `begins` or `failed` of it."""
+        trace.begin()
         account = await self._in_thread(self._accounts.get, account_id)
         name = name_of(account)
         if self._stopping or account.state is not State.MOVING or not account.movable:
@@ -255,7 +280,7 @@ class Mover:
             try:
                 error = await self._carry(account, None, Errand(account.domain, Urgency.HELD))
                 if isinstance(error, LegacyError) and not isinstance(error, LoginRejected):
-                    await self._in_thread(self._accounts.set_reason, account.id, error.advice)
+                    await self._in_thread(self._accounts.set_reason, account.id, error.advice, trace.current())
             finally:
                 self._going_on.discard(account_id)
                 self.failed(account_id)  # or it is over: then nobody waits any more
@@ -272,7 +297,7 @@ class Mover:
         # Not the user's business: what is here is served. A moved account is not broken by it.
         self._failed[account.id] = self._reactor.seconds() + self._config.migration.refresh
         if isinstance(error, LegacyError) and not isinstance(error, LoginRejected):
-            await self._in_thread(self._accounts.set_reason, account.id, error.advice)
+            await self._in_thread(self._accounts.set_reason, account.id, error.advice, trace.current())
 
     # What nobody waits for
 
@@ -308,7 +333,9 @@ class Mover:
             wait = LONGEST_WAIT
         elif wait is not None and isinstance(error, LegacyBusy) and error.code == "LOGIN-DELAY":
             wait = max(wait, self._legacy.host_of(account.domain).login_delay)
-        await self._in_thread(self._accounts.interrupted, account.id, reasons.of(error, self._config.state), wait)
+        await self._in_thread(
+            self._accounts.interrupted, account.id, reasons.of(error, self._config.state), wait, trace.current()
+        )
 
     async def _carry(self, account: Account, password: Secret | None, errand: Errand) -> Exception | None:
         """Ask the legacy server, in the account's turn, and see the move to its end. Gives back what went wrong
@@ -343,6 +370,7 @@ class Mover:
         fresh = await self._in_thread(self._accounts.get, account.id)
         running = self.moves.of(account.id)
         if running is not None:
+            self._joined(account, running)
             return running
         if password is not None and (
             fresh.password_hash != account.password_hash or fresh.password_state is not PasswordState.KNOWN
@@ -371,11 +399,15 @@ class Mover:
             source.abort()
             raise
 
+    def _joined(self, account: Account, running: Running) -> None:
+        if running.trace != trace.current():
+            self._log.info("there is a move already", account=account.name, move=running.trace)
+
     async def _accepted(self, account: Account, password: Secret) -> Account:
         """The legacy server has taken a password that was sealed, and is not hashed: it is the account's."""
         stored = await self._in_thread(secrets.hash_password, password.reveal())
-        sealed = self._sealer.seal(account.name, password.reveal())
-        return await self._in_thread(self._accounts.admit, account.local, account.domain, sealed, stored)
+        sealing = partial(self._sealer.seal, account.name, password.reveal())
+        return await self._in_thread(self._accounts.admit, account.local, account.domain, sealing, stored)
 
     def hasten(self, name: Name) -> None:
         """A user waits for whatever is under way for this account."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.entries import Sums
 from mailstore.errors import MailstoreError
+from mailstore.secrets import Sealer
 from proxy.config import Config
 from proxy.login import reasons
 from proxy.login.progress import Progress, how_far
@@ -17,7 +18,9 @@ from proxy.migration.move import Move
 from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
 from proxy.migration.source import PasswordChanged, Stopped
+from proxy.wire import trace
 from proxy.wire.door import Home
+from proxy.wire.tally import MOVES, TROUBLES, Tally
 
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
 LONGEST_WAIT: Final = 3600.0
@@ -33,6 +36,24 @@ class Log(Protocol):
     def error(self, event: str, **fields: Any) -> Any: ...
 
 
+OUTCOMES: Final = ("done", "quarantine", "stopped", "password", "store", "legacy")
+
+
+def outcome_of(result: Sums | Exception) -> str:
+    """How a move ended: one of OUTCOMES, for who counts."""
+    match result:
+        case Sums():
+            return "done" if not result.quarantined else "quarantine"
+        case Stopped():
+            return "stopped"
+        case PasswordChanged():
+            return "password"
+        case MailstoreError():
+            return "store"
+        case _:
+            return "legacy"
+
+
 class Outcomes:
     """Of all moves of this process."""
 
@@ -40,6 +61,7 @@ class Outcomes:
         self,
         config: Config,
         accounts: Accounts,
+        sealer: Sealer,
         *,
         in_thread: InThread,
         log: Log,
@@ -47,24 +69,30 @@ class Outcomes:
         rejected: Callable[[str, str], None],
         stopping: Callable[[], bool],
         recently: Recently,
+        tally: Tally,
     ) -> None:
         """`failed` is told of each account whose move has failed, `rejected` of whose password is no longer taken, by
         name and hash. What the daemon's stop ended (`stopping`) goes on with its next start, and is not written
         down."""
         self._config = config
         self._accounts = accounts
+        self._sealer = sealer
         self._in_thread = in_thread
         self._log = log
         self._failed = failed
         self._rejected = rejected
         self._stopping = stopping
         self._recently = recently
+        self._tally = tally
 
     async def write_down(
         self, account: Account, result: Sums | Exception, move: Move, home: Home, progress: Progress
     ) -> None:
         """How a move ended: for the administrator, and in the account's state. One warning a move, however often it
         met with trouble; what is to be said each time again is logged once."""
+        self._tally.count(MOVES, account.domain, outcome_of(result))
+        if move.troubles:
+            self._tally.count(TROUBLES, account.domain, by=len(move.troubles))
         try:
             if isinstance(result, Exception):
                 await self._failure(account, result, move, progress)
@@ -98,14 +126,18 @@ class Outcomes:
         elif isinstance(error, PasswordChanged):
             await self.no_longer(account, reason)
         else:
-            await self._in_thread(self._accounts.interrupted, account.id, reason, self.next_try(account))
+            await self._in_thread(
+                self._accounts.interrupted, account.id, reason, self.next_try(account), trace.current()
+            )
 
     async def _success(self, account: Account, sums: Sums, move: Move, home: Home, progress: Progress) -> None:
         remarks = [*move.remarks]
         if sums.quarantined:
             remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
         reason = "; ".join(remarks)
-        await self._in_thread(self._accounts.moved, account.id, reason, self.next_round(), how_far(sums))
+        await self._in_thread(
+            self._accounts.moved, account.id, reason, self.next_round(), how_far(sums), trace.current()
+        )
         news = [reason] if reason != account.reason else []
         told = "; ".join(filter(None, [*news, *move.troubles[-1:]]))
         if told:
@@ -133,9 +165,9 @@ class Outcomes:
     async def no_longer(self, account: Account, reason: str) -> None:
         """The legacy server does not take the password that the account had: it is not sent there again by itself."""
         fresh = await self._in_thread(self._accounts.get, account.id)
-        if fresh.sealed_password != account.sealed_password:  # another one has come up meanwhile
-            return
-        await self._in_thread(self._accounts.password_rejected, account.id, reason)
+        if not self._sealer.same(account.name, fresh.sealed_password, account.sealed_password):
+            return  # another one has come up meanwhile
+        await self._in_thread(self._accounts.password_rejected, account.id, reason, trace.current())
         if fresh.password_hash is not None and account.password_state is PasswordState.KNOWN:
             self._rejected(account.name, fresh.password_hash)
 

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 
 from mailstore.accounts import Accounts, Far
 from mailstore.entries import Sums
+from mailstore.errors import MailstoreError
 from proxy.migration.pull import InThread
 
 PROGRESS_SECONDS: Final = 1.0  # how often it is written down
@@ -40,6 +41,7 @@ class Progress:
         self._started = seconds()
         self._written: float | None = None
         self._writing: Deferred[None] | None = None
+        self._refused = False  # has a write been, and was it said?
         self.last: Sums | None = None
 
     @property
@@ -56,7 +58,16 @@ class Progress:
             self._written = self._started if few else self._started - PROGRESS_SECONDS
         if over and self._seconds() - self._written >= PROGRESS_SECONDS:
             self._written = self._seconds()
-            self._writing = self._apart(self.write(sums))
+            self._writing = self._apart(self._write_on(sums))
+
+    async def _write_on(self, sums: Sums) -> None:
+        """A disk that refuses it each second is said once."""
+        try:
+            await self.write(sums)
+        except MailstoreError:
+            if not self._refused:
+                self._refused = True
+                raise
 
     async def settled(self) -> None:
         """Returns when what is being written has been: it could come last otherwise."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from mailstore.entries import Sums
 from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed
 from mailstore.room import free_octets
+from proxy.config.sizes import size
 from proxy.legacy.errors import LegacyError
 
 
@@ -26,10 +27,6 @@ def of_the_store(error: MailstoreError, sums: Sums | None, place: Path) -> str:
     if not isinstance(error, DiskFull):
         return f"{error}; look at the disk that holds {place}; a later try or login goes on"
     free = free_octets(place)
-    has = "" if free is None else f": {place} has room for {_octets(free)} of old mail"
-    to_come = "" if sums is None else f", {_octets(max(0, sums.bytes_total - sums.bytes_done))} are still to come"
+    has = "" if free is None else f": {place} has room for {size(free)} of old mail"
+    to_come = "" if sums is None else f", {size(max(0, sums.bytes_total - sums.bytes_done))} are still to come"
     return f"{error}{has}{to_come}; make room there, and a later try or login goes on"
-
-
-def _octets(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB"

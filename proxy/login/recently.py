@@ -1,7 +1,7 @@
 """What happened to accounts of late: moves that ended, and logins that were refused. For whoever helps their users.
 
 In memory, of this process, and bounded: the last few of each account, of those accounts that something happened to
-last. It is gone with the process; what lasts is in the accounts' table and in the log.
+last. It outlives a reload, and is gone with the process; what lasts is in the accounts' table and in the log.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+from proxy.wire import trace
 
 EACH: Final = 8  # of an account, of each kind
 MOST: Final = 5_000  # accounts
@@ -27,6 +29,7 @@ class EndedMove:
     octets: int
     whole: bool
     reason: str
+    trace: str  # in the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class RefusedLogin:
     protocol: str
     peer: str
     why: str
+    trace: str  # in the log
 
 
 class _Of:
@@ -61,14 +65,28 @@ class Recently:
             self._accounts.popitem(last=False)
         return found
 
+    def remembered(self) -> list[Any]:
+        """All of it, as JSON, for the next daemon in this process."""
+        return [
+            [account, [astuple(move) for move in of.moves], [astuple(refused) for refused in of.refusals]]
+            for account, of in self._accounts.items()
+        ]
+
+    def remember(self, remembered: list[Any]) -> None:
+        """What the daemon before this one remembered."""
+        for account, moves, refusals in remembered:
+            of = self._of(account)
+            of.moves.extend(EndedMove(*each) for each in moves)
+            of.refusals.extend(RefusedLogin(*each) for each in refusals)
+
     def moved(self, account: str, *, seconds: float, messages: int, octets: int, whole: bool, reason: str) -> None:
         """A move has ended."""
         now = int(self._clock())
-        self._of(account).moves.append(EndedMove(now, seconds, messages, octets, whole, reason))
+        self._of(account).moves.append(EndedMove(now, seconds, messages, octets, whole, reason, trace.current()))
 
     def refused(self, account: str, protocol: str, peer: str, why: str) -> None:
         """A login was refused."""
-        self._of(account).refusals.append(RefusedLogin(int(self._clock()), protocol, peer, why))
+        self._of(account).refusals.append(RefusedLogin(int(self._clock()), protocol, peer, why, trace.current()))
 
     def moves(self, account: str) -> Sequence[EndedMove]:
         """The last ones, the latest first."""

@@ -27,6 +27,7 @@ from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
 from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
+from proxy.wire import trace
 
 LOOK: Final = 1.0  # seconds between two looks whether there is news
 FAILED: Final = 3  # times in a row that a host could not be asked, after which nobody is kept waiting for it
@@ -152,6 +153,8 @@ class Rounds:
         return self._queue.take(due, most, asked_only=self._asked_only)
 
     async def _carry(self, host: LegacyHost, account: Account, errand: Errand) -> None:
+        asked = errand.urgency is Urgency.ASKED
+        trace.follow((asked and account.trace) or trace.new())
         try:
             error = await self._mover.in_background(account, errand)
             if error is not None and host.schedule.failures >= FAILED:

@@ -1,9 +1,12 @@
 """How guesses are slowed down here, and kept from becoming guesses at the legacy server (invariant 10).
 
-Three memories, all bounded and in this process only: failures by client address make its next answers slower;
-a wrong password is remembered for a while, so that a client that repeats it is answered without asking again;
-and an account has a budget of questions to the legacy server, which would lock the real user out otherwise.
-Passwords are kept as keyed digests under a key that is made at start.
+All that is remembered is bounded, and in this process only, which asks for all workers; when it is reloaded, the next
+daemon is told (`remembered`): a reload forgives nothing. Failures make the next
+refusals slower: by the machine that they come from, by its network, however many addresses it has, and by the account,
+however many networks guess at it. Who has the right password waits for nothing. A wrong password is remembered for a
+while, so that a client that repeats it is answered without asking again; and a mailbox at the legacy server, whatever
+it is called here, has a budget of questions, which would lock the real user out otherwise. Passwords are kept as keyed
+digests under a key that is made at start.
 
 The same wrong password again and again is a program, not a guess: a telephone that still has the password of before it
 was changed, and looks for mail every few minutes. Each time that the legacy server says no to it, it is remembered for
@@ -16,10 +19,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import Final
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
+from proxy.login.origins import origin
+from proxy.wire.arrivals import Arrivals
 from proxy.wire.door import Secret
 
 WRONG_SECONDS: Final = 60.0  # a wrong password is not tried again at the legacy server for so long
@@ -28,10 +34,15 @@ REMEMBERED: Final = 4 * 3600.0  # seconds after which a wrong password is one fo
 RIGHT_SECONDS: Final = 600.0  # a right one is not hashed again for so long
 FAILURES: Final = 8  # wrong passwords of one account that reach the legacy server within
 FAILURE_SECONDS: Final = 600.0
-SLOW_AFTER: Final = 3  # failures of an address that cost it nothing
+SLOW_AFTER: Final = 3  # failures of a machine that cost it nothing
+NETWORK_SLOW_AFTER: Final = 20  # … of a network: an office, where some have mistyped
+ACCOUNT_SLOW_AFTER: Final = 10  # … at an account: its own user's programs
 SLOWEST: Final = 16.0  # seconds before an answer
-ADDRESS_SECONDS: Final = 900.0
+GUESS_SECONDS: Final = 900.0  # for which a failure counts
+HELD_EACH: Final = 50  # refusals to one machine that are held back at the same time
+HELD_ALL: Final = 1_000
 _MOST: Final = 100_000  # entries in each memory; the oldest are forgotten first
+_TIMES: Final = 64  # that are remembered of one key
 
 
 class _Memory:
@@ -60,6 +71,14 @@ class _Memory:
     def clear(self, key: bytes) -> None:
         self._until.pop(key, None)
 
+    @property
+    def remembered(self) -> list[list[Any]]:
+        return [[key.hex(), until] for key, until in self._until.items()]
+
+    @remembered.setter
+    def remembered(self, marks: list[list[Any]]) -> None:
+        self._until = OrderedDict((bytes.fromhex(key), until) for key, until in marks)
+
 
 class _Wrong:
     """Passwords that the legacy server did not take: key to how often that was, and until when it is not asked."""
@@ -84,6 +103,14 @@ class _Wrong:
     def clear(self, key: bytes) -> None:
         self._until.pop(key, None)
 
+    @property
+    def remembered(self) -> list[list[Any]]:
+        return [[key.hex(), times, until] for key, (times, until) in self._until.items()]
+
+    @remembered.setter
+    def remembered(self, marks: list[list[Any]]) -> None:
+        self._until = OrderedDict((bytes.fromhex(key), (times, until)) for key, times, until in marks)
+
 
 class _Recent:
     """How often something happened within a span of time, by key."""
@@ -91,11 +118,12 @@ class _Recent:
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+        self._times: OrderedDict[str, list[float]] = OrderedDict()  # most have few, of which a deque makes much
 
     def add(self, key: str) -> None:
-        times = self._times.setdefault(key, deque(maxlen=64))
+        times = self._times.setdefault(key, [])
         times.append(self._clock())
+        del times[:-_TIMES]
         self._times.move_to_end(key)
         while len(self._times) > _MOST:
             self._times.popitem(last=False)
@@ -105,14 +133,26 @@ class _Recent:
         if times is None:
             return 0
         oldest = self._clock() - self._seconds
-        while times and times[0] <= oldest:
-            times.popleft()
+        del times[: bisect_right(times, oldest)]
         if not times:
             del self._times[key]
         return len(times)
 
+    def growing(self, key: str, free: int) -> float:
+        """Seconds that what happened so often is to take; so many times are `free`."""
+        more = self.count(key) - free
+        return min(SLOWEST, 0.5 * 2.0 ** min(more, 10)) if more > 0 else 0.0
+
     def clear(self, key: str) -> None:
         self._times.pop(key, None)
+
+    @property
+    def remembered(self) -> list[list[Any]]:
+        return [[key, times] for key, times in self._times.items()]
+
+    @remembered.setter
+    def remembered(self, times: list[list[Any]]) -> None:
+        self._times = OrderedDict((key, each) for key, each in times)
 
 
 class Throttle:
@@ -124,28 +164,72 @@ class Throttle:
         self._changes: OrderedDict[str, str] = OrderedDict()  # by account: the hash of what is no longer its password
         self._right = _Memory(RIGHT_SECONDS, clock)
         self._asked = _Recent(FAILURE_SECONDS, clock)
-        self._addresses = _Recent(ADDRESS_SECONDS, clock)
+        self._machines = _Recent(GUESS_SECONDS, clock)
+        self._networks = _Recent(GUESS_SECONDS, clock)
+        self._accounts = _Recent(GUESS_SECONDS, clock)
+        self._held = Arrivals(HELD_EACH, HELD_ALL)
+
+    def remembered(self) -> dict[str, Any]:
+        """All of it but who is being answered, as JSON, for the next daemon in this process. No password is in it, but
+        what one can be tried against: it is for no disk."""
+        memories = {name: memory.remembered for name, memory in self._memories().items()}
+        return memories | {"key": self._key.hex(), "changes": list(self._changes.items())}
+
+    def remember(self, remembered: Mapping[str, Any]) -> None:
+        """What the daemon before this one remembered."""
+        self._key = bytes.fromhex(remembered["key"])
+        self._changes = OrderedDict((account, stored) for account, stored in remembered["changes"])
+        for name, memory in self._memories().items():
+            memory.remembered = remembered[name]
+
+    def _memories(self) -> dict[str, _Memory | _Wrong | _Recent]:
+        return {
+            "wrong": self._wrong,
+            "right": self._right,
+            "asked": self._asked,
+            "machines": self._machines,
+            "networks": self._networks,
+            "accounts": self._accounts,
+        }
 
     def _digest(self, account: str, password: Secret, stored: str) -> bytes:
         text = b"\0".join([account.encode(), stored.encode(), password.reveal()])
         return hmac.digest(self._key, text, hashlib.sha256)
 
-    def answer_delay(self, peer: str) -> float:
-        """Seconds that a refusal to this address is held back."""
-        failures = self._addresses.count(peer) - SLOW_AFTER
-        return min(SLOWEST, 0.5 * 2 ** min(failures, 10)) if failures > 0 else 0.0
+    def refused(self, peer: str, account: str | None, *, guessed: bool) -> float:
+        """A login from this address was refused: seconds that the refusal is held back. One that was `guessed` counts
+        against where it came from, and each that could have been against the account; None: it was nobody's."""
+        delay = 0.0
+        if account is not None:
+            delay = self._accounts.growing(account, ACCOUNT_SLOW_AFTER)
+            self._accounts.add(account)
+        if guessed:
+            where = origin(peer)
+            for memory, key, free in (
+                (self._machines, where.machine, SLOW_AFTER),
+                (self._networks, where.network, NETWORK_SLOW_AFTER),
+            ):
+                delay = max(delay, memory.growing(key, free))
+                memory.add(key)
+        return delay
 
-    def failed(self, peer: str) -> None:
-        """A login from this address was refused as wrong."""
-        self._addresses.add(peer)
+    def doubts(self, peer: str) -> bool:
+        """Have there been guesses from there lately?"""
+        where = origin(peer)
+        return self._machines.count(where.machine) > 0 or self._networks.count(where.network) > SLOW_AFTER
+
+    def hold_back(self, peer: str) -> Callable[[], None] | None:
+        """A place among the refusals that are held back; None when there are too many. What is given back frees it."""
+        return self._held.admit(origin(peer).machine)
 
     def known_wrong(self, account: str, password: Secret) -> bool:
         """The legacy server said no to just this a while ago, and is not to be asked again now."""
         return self._wrong.holds(self._wrong_digest(account, password))
 
-    def legacy_said_no(self, account: str, password: Secret) -> None:
+    def legacy_said_no(self, account: str, password: Secret, mailbox: str) -> None:
+        """`mailbox` is what the account is at the legacy server (`LegacyDoor.mailbox_of`)."""
         self._wrong.mark(self._wrong_digest(account, password))
-        self._asked.add(account)
+        self._asked.add(mailbox)
 
     def changed(self, account: str, stored: str) -> None:
         """The legacy server said no to the password of the account's hash: it has another one now, and maybe one that
@@ -159,9 +243,9 @@ class Throttle:
     def _wrong_digest(self, account: str, password: Secret) -> bytes:
         return self._digest(account, password, self._changes.get(account, ""))
 
-    def may_ask(self, account: str) -> bool:
-        """Has the account questions to the legacy server left?"""
-        return self._asked.count(account) < FAILURES
+    def may_ask(self, mailbox: str) -> bool:
+        """Are there questions to the legacy server left?"""
+        return self._asked.count(mailbox) < FAILURES
 
     def known_right(self, account: str, password: Secret, stored: str) -> bool:
         """This password was checked against just this stored hash some minutes ago."""
@@ -171,8 +255,9 @@ class Throttle:
         """It was checked against this stored hash, just now."""
         self._right.mark(self._digest(account, password, stored))
 
-    def legacy_said_yes(self, account: str, password: Secret, stored: str) -> None:
+    def legacy_said_yes(self, account: str, password: Secret, stored: str, mailbox: str) -> None:
         """The legacy server took it, and its hash is stored. Failures there are forgotten there as well."""
         self.was_right(account, password, stored)
-        self._asked.clear(account)
+        self._asked.clear(mailbox)
+        self._accounts.clear(account)
         self._wrong.clear(self._wrong_digest(account, password))

@@ -116,7 +116,7 @@ class Early:
                 await self._source.fetch(wanted, self._pull)
                 return
             flags = flags_by(self._seen)
-            await self._home.run(lambda home: home.ledger.show(flags))
+            await self._home.run(lambda home: home.list_early(flags))
             await self._keep_all()
         self._listed("")
         places = await self._home.run(lambda home: home.oncoming.places())

@@ -42,6 +42,7 @@ from proxy.migration.source import ErrandSource, Reopen, Source, SourceLost, Sto
 from proxy.migration.stages import NEXT, Stage
 from proxy.migration.weighing import Scales
 from proxy.wire.door import Home
+from proxy.wire.tally import Tally, now
 
 T = TypeVar("T")
 
@@ -75,8 +76,11 @@ class Move:
         clock: IReactorTime,
         told: Callable[[Sums], None] = lambda _sums: None,
         open_writer: OpenWriter = Writer,
+        measured: Tally | None = None,
+        listed_in: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
-        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward."""
+        """`source` is logged in already; `reopen` makes another. `told` hears of each step forward, `listed_in` of the
+        seconds that a listing took; `measured` is told what barriers take."""
         self.stage = Stage.LISTING
         self.troubles: list[str] = []  # what went wrong and was got over, in words for the administrator
         self._scales = Scales()
@@ -94,6 +98,8 @@ class Move:
         self._clock = clock
         self._told = told
         self._open_writer = open_writer
+        self._tally = measured or Tally()
+        self._listed_in = listed_in
         self._comparing = Comparing(home)
         self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
@@ -199,7 +205,9 @@ class Move:
             self._enter(Stage.LISTING)
         if self._stopped is not None:
             raise self._stopped
+        began = now()
         listing = await source.list()
+        self._listed_in(now() - began)
         self._enter(Stage.PLANNING)
         planned = await self._comparing.plan(source, listing)
         self._of_listing = [*source.remarks, *await self._of_an_empty(listing, planned)]
@@ -289,6 +297,7 @@ class Move:
                 clock=clock,
                 entered=self._entered,
                 scales=self._scales,
+                measured=self._tally,
             )
 
         pull, self._early = make(), None

@@ -13,6 +13,7 @@ from mailstore.errors import MailstoreError
 from proxy.migration.move import Move
 from proxy.migration.shared import Shared
 from proxy.migration.source import SourceError
+from proxy.wire import trace
 from proxy.wire.door import Hold
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Running:
     def __init__(self, make: Callable[[Told], Move], concluded: Concluded) -> None:
         """`make` is given what the move shall tell of each step; `concluded` writes down how it ended, before any
         who wait hear of it."""
+        self.trace = trace.current()
         self._holds: list[Hold] = []
         self._concluded = concluded
         self.move = make(self._told)

@@ -19,6 +19,7 @@ from mailstore.entries import Entry, Sums
 from mailstore.landing import Arriving, Landing, Whole, Written
 from proxy.migration.source import Source
 from proxy.migration.weighing import Exactness, Scales
+from proxy.wire import tally
 from proxy.wire.door import Home
 
 T = TypeVar("T")
@@ -50,9 +51,10 @@ class Pull:
         clock: IReactorTime,
         entered: Callable[[Sums], None],
         scales: Scales | None = None,
+        measured: tally.Tally | None = None,
     ) -> None:
         """`entered` is told what the ledger adds up to after each batch. What the scales do not believe is not
-        stored; without any, everything is."""
+        stored; without any, everything is. What its barriers take is `measured`."""
         self._home = home
         self._landing = landing
         self._source = source
@@ -60,6 +62,7 @@ class Pull:
         self._in_thread = in_thread
         self._clock = clock
         self._entered = entered
+        self._tally = measured or tally.Tally()
         self._arrived: list[Whole | Arriving] = []
         self._arrived_octets = 0
         self._large: Arriving | None = None
@@ -224,7 +227,9 @@ class Pull:
             done.addErrback(self._settle_failed)
 
     async def _settle(self, batch: list[Written]) -> None:
+        began = tally.now()
         await self._in_thread(self._landing.settle, batch)
+        self._tally.since(began, tally.BARRIER)
         landed = [message.landed for message in batch]
         sums = await self._home.run(lambda home: home.enter(landed))
         self._settling = False

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 
+from proxy.migration.places import Places
 from proxy.migration.shared import Shared
 
 K = TypeVar("K")
@@ -20,30 +21,21 @@ class Turns(Generic[K]):
     """Work that is done for one key at a time. Nothing is kept of a key that nobody works for."""
 
     def __init__(self) -> None:
-        self._locks: dict[K, tuple[DeferredLock, int]] = {}
+        self._places: dict[K, Places] = {}
 
     async def take(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work when those who came before are done.
 
         Who is cancelled before the turn comes loses it. Once begun, the work goes on without whom it was begun for.
         """
-        lock, users = self._locks.get(key, (DeferredLock(), 0))
-        self._locks[key] = (lock, users + 1)
-        try:
-            await lock.acquire()
-        except BaseException:
-            self._leave(key)
-            raise
-        return await Shared(Deferred.fromCoroutine(self._do(key, lock, work))).wait()
+        place = self._places.setdefault(key, Places())
+        await place.take()
+        return await Shared(Deferred.fromCoroutine(self._do(key, place, work))).wait()
 
-    async def _do(self, key: K, lock: DeferredLock, work: Callable[[], Awaitable[T]]) -> T:
+    async def _do(self, key: K, place: Places, work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         finally:
-            self._leave(key)
-            lock.release()
-
-    def _leave(self, key: K) -> None:
-        lock, users = self._locks.pop(key)
-        if users > 1:
-            self._locks[key] = (lock, users - 1)
+            place.leave()
+            if place.unused and self._places.get(key) is place:
+                del self._places[key]

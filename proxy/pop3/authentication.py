@@ -88,11 +88,12 @@ async def log_in(session: Session, username: bytes, password: bytes) -> None:
     reply = SlowReply(session, hold)
     try:
         home = await session.waited_for(
-            session.gate.login(Credentials(username, Secret(password), "pop3", session.wire.peer), hold)
+            session.gate.login(Credentials(username, Secret(password), "pop3", session.wire.peer, session.trace), hold)
         )
         maildrop = await _opened(home)
     except LoginRefused as refusal:
         session.failed_logins += 1
+        session.turned_away = refusal.ends
         log.info("pop3 login refused", refusal=refusal.refusal.value, reason=refusal.text, begun=reply.begun)
         raise Refused(refusal.text, CODES[refusal.refusal]) from None
     except MailstoreError as error:

@@ -21,6 +21,7 @@ from mailstore.errors import MailstoreError
 from proxy.pop3.authentication import MECHANISMS, authenticate, log_in, require_login_allowed
 from proxy.pop3.errors import BadCommand, Refused
 from proxy.pop3.state import State
+from proxy.wire.tally import now
 
 if TYPE_CHECKING:
     from proxy.pop3.session import Session
@@ -48,7 +49,11 @@ async def obey(session: Session, line: bytes) -> None:
         raise BadCommand("NUL in a command")
     if session.state not in command.states:
         raise BadCommand("log in first" if session.state is State.AUTHORIZATION else "you are logged in already")
-    await command.handle(session, *command.parse(rest if space else None))
+    began = now()
+    try:
+        await command.handle(session, *command.parse(rest if space else None))
+    finally:
+        session.terms.tally.command("pop3", name.upper().decode(), began)
 
 
 # Arguments

@@ -17,12 +17,12 @@ from mailstore.errors import MailstoreError, MessageLost, NoSuchMessage, NotArri
 from mailstore.index.folders import INBOX_ID
 from mailstore.mailhome import MailHome
 from proxy.pop3.errors import Refused
+from proxy.wire.outflow import PIECE
 from proxy.wire.stuffing import Stuffer, TopCut
 
 if TYPE_CHECKING:
     from proxy.pop3.session import Session
 
-PIECE: Final = 65_536  # octets of a large message in one hop and one write
 BATCH: Final = 64  # messages in one hop
 BATCH_OCTETS: Final = 512 * 1024  # … and their octets
 GUESSED: Final = 16  # messages in one hop that nobody has asked for yet
@@ -114,7 +114,8 @@ class Retrieval:
             while data:
                 session.wire.write(data)
                 await session.flow()
-                data = await session.home.run(lambda _: encoding.next())
+                at_hand = encoding.at_hand()
+                data = await session.home.run(lambda _: encoding.next()) if at_hand is None else at_hand
         finally:
             content.close()
         session.midway = False
@@ -134,7 +135,16 @@ class Encoding:
         """The next octets to send, the block's end with the last; empty when all was given. Raises MessageLost."""
         if self._ended:
             return b""
-        data = self._content.read(self._offset, PIECE)
+        return self._encoded(self._content.read(self._offset, PIECE))
+
+    def at_hand(self) -> bytes | None:
+        """The same, where it is in memory; else None, and `next` has to wait for it."""
+        if self._ended:
+            return b""
+        data = self._content.at_hand(self._offset, PIECE)
+        return None if data is None else self._encoded(data)
+
+    def _encoded(self, data: bytes) -> bytes:
         self._offset += len(data)
         self._ended = self._offset >= self._content.size
         if self._cut is not None:

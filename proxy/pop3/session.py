@@ -33,6 +33,7 @@ from proxy.pop3.errors import BadCommand, Ended, Refused
 from proxy.pop3.maildrop import Maildrop
 from proxy.pop3.retrieval import Retrieval
 from proxy.pop3.state import State
+from proxy.wire import trace
 from proxy.wire.door import Gate, Home, Terms
 from proxy.wire.faults import kind, where
 from proxy.wire.lines import LineReader, LineTooLong
@@ -91,12 +92,15 @@ class Session:
         self.gate = gate
         self.terms = terms
         self.clock = clock
-        self.log = log.bind(peer=wire.peer)
+        self.trace = trace.new()
+        self.log = log.bind(peer=wire.peer, trace=self.trace)
         self.state = State.AUTHORIZATION
         self.username: bytes | None = None  # between USER and PASS
         self.failed_logins = 0
+        self.turned_away = False  # by the gate: there are too many like it
         self.midway = False  # part of a reply is out
         self.quitting = False  # close after this command
+        self._end_told = False
         self.maildrop = Maildrop(())
         self.retrieval = Retrieval()
         self._home: Home | None = None
@@ -193,6 +197,7 @@ class Session:
 
     async def run(self) -> None:
         """Greet, obey until the end, and leave everything tidy. Never raises."""
+        trace.follow(self.trace)
         try:
             self.ok(f"{self.terms.hostname} POP3 server ready")
             await self._converse()
@@ -200,6 +205,8 @@ class Session:
             pass
         finally:
             self._over = True
+            if self.state is State.TRANSACTION and not self._end_told:
+                self.log_end("quit" if self.quitting else "the client left")
             self._stop_login_timer()
             self.leave()
             self.wire.close()
@@ -248,7 +255,8 @@ class Session:
             self._end()
 
     def log_end(self, reason: str) -> None:
-        """Say why the session is ended, where that is not the client's QUIT."""
+        """Say why the session is ended. Of those that have not logged in only what is not usual."""
+        self._end_told = True
         self.log.info("pop3 session ended", reason=reason)
 
     def log_fault(self, failure: Failure) -> None:
@@ -350,7 +358,7 @@ class Session:
         if self._errors >= (ERRORS_BEFORE_LOGIN if before_login else ERRORS):
             self.log_end("too many bad commands")
             return True
-        if before_login and self.failed_logins >= self.terms.limits.attempts:
+        if before_login and (self.turned_away or self.failed_logins >= self.terms.limits.attempts):
             self.log_end("too many failed logins")
             return True
         if before_login and self._overdue:

@@ -109,6 +109,15 @@ class WebChannel(_Channel):  # type: ignore[misc]
         self._deadline = None
         self.transport.abortConnection()
 
+    def headerReceived(self, line: bytes) -> bool:
+        """One host alone is asked (RFC 9112 3.2). Gives back whether the request is still one."""
+        if not super().headerReceived(line):
+            return False
+        if len(self.requests[-1].requestHeaders.getRawHeaders(b"host", [])) > 1:
+            self._respondToBadRequestAndDisconnect()
+            return False
+        return True
+
     def allHeadersReceived(self) -> None:
         request = self.requests[-1]
         upload = self.site.is_upload(self._path) and self.site.may_upload(request)

@@ -8,11 +8,14 @@ from typing import Any
 
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
-from mailstore.secrets import Sealer, load_key
+from mailstore.secrets import KEY_OCTETS, Sealer
 from mailstore.web_sessions import WebSessions
+from proxy.admin import sealing
+from proxy.admin.tasks import Tasks
 from proxy.config import Config
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
+from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
 from proxy.migration.pull import InThread
@@ -28,6 +31,7 @@ def open_sites(
     sealer: Sealer,
     gate: LoginGate,
     homes: Homes,
+    door: LegacyDoor,
     mover: Mover,
     *,
     tls: Any,
@@ -44,10 +48,13 @@ def open_sites(
         sealer=sealer,
         gate=gate,
         homes=homes,
+        door=door,
         mover=mover,
+        tasks=Tasks(log.info),
         pages=Pages(),
-        # The same after a restart: a login page that is open still works.
-        forms_key=hmac.digest(load_key(config.key_file), b"forms of the web", hashlib.sha256),
+        shown=lambda: None if tls is None else (tls.pair.certificate, tls.pair.key),
+        # The same after a restart, with the same key: a login page that is open still works.
+        forms_key=hmac.digest(sealing.keys(config)[:KEY_OCTETS], b"forms of the web", hashlib.sha256),
         in_thread=in_thread,
         reactor=reactor,
         log=log,

@@ -19,6 +19,7 @@ from mailstore.errors import MailstoreError
 from mailstore.web_sessions import Place
 from proxy.web import security
 from proxy.web.visit import Refused, Visit, Web, read_form
+from proxy.wire import trace
 from proxy.wire.faults import kind, where
 
 Handler = Callable[..., Coroutine[Deferred[Any], Any, bytes]]
@@ -70,6 +71,7 @@ class Routes:
         self._app.route(path, methods=list(methods), strict_slashes=False)(answer)
 
     async def _answer(self, request: Any, handler: Handler, parts: dict[str, str]) -> bytes:
+        trace.follow(trace.new())
         try:
             visit = Visit(self._web, self._place, request)
             visit.find_session()

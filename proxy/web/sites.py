@@ -13,10 +13,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mailstore.errors import MailstoreError
 from mailstore.web_sessions import Place
-from proxy.admin.noticing.reminding import Reminding
+from proxy.admin.noticing.dispatch import Dispatch
 from proxy.web import security
 from proxy.web.channel import WebRequest, WebSite
 from proxy.web.console.importing import IMPORT
+from proxy.web.console.showing import place as page_of
 from proxy.web.console.site import add_console
 from proxy.web.events import Events
 from proxy.web.pages import FOR_EVER
@@ -24,9 +25,10 @@ from proxy.web.portal.pages import add_portal
 from proxy.web.routes import Routes, error_page, handle_errors
 from proxy.web.visit import Refused, Visit, Web, is_ours
 
-# The paths that take a file, up to 64 MiB, of those who are logged in to the console: others are refused before it is
-# read.
-UPLOADS: Final[tuple[bytes, ...]] = (IMPORT.encode(),)
+# The pages that take a file, up to 64 MiB, of those who are logged in to the console: others are refused before it is
+# read. Of each domain, those of UPLOAD_STEPS.
+UPLOADS: Final = (IMPORT,)
+UPLOAD_STEPS: Final = ("compare",)
 
 
 class Sites:
@@ -37,7 +39,7 @@ class Sites:
         self._web = web
         self._tls = tls
         self.events = Events(web.reactor)
-        self._reminding = Reminding(web.config, web.database, self._report)
+        self._dispatch = Dispatch(web.config, web.database, self._report)
         self._sites: dict[str, WebSite] = {}
         if web.config.listen.web:
             self._sites["web"] = self._site("portal")
@@ -51,7 +53,7 @@ class Sites:
         routes.get("/language/<language>", _language)
         routes.program("/robots.txt", ("GET", "HEAD"), _robots)
         if place == "console" or not self._web.config.listen.console:
-            add_console(self._web, Routes(self._web, app, "console"), self.events, self._reminding)
+            add_console(self._web, Routes(self._web, app, "console"), self.events, self._dispatch)
         if place == "console":
             routes.get("/", _to_console)
         if place == "portal":
@@ -75,7 +77,7 @@ class Sites:
             reactor=self._web.reactor,
             dress=security.dress,
             too_large=too_large,
-            uploads=UPLOADS,
+            uploads=_uploads(self._web),
             may_upload=may_upload,
         )
 
@@ -90,18 +92,24 @@ class Sites:
 
     def begin(self) -> None:
         """Go on with what an earlier daemon has left undone. When the listeners are open."""
-        self._reminding.resume()
+        self._dispatch.resume()
 
     async def ended(self) -> None:
         """Behind `end`: when nothing of ours writes any more, or not in time."""
-        await self._web.in_thread(self._reminding.ended)
+        await self._web.in_thread(self._dispatch.ended)
 
     def end(self) -> None:
         """Close every connection; what pages have begun goes on."""
-        self._reminding.end()
+        self._dispatch.end()
+        self._web.tasks.end()
         self.events.end()
         for site in self._sites.values():
             site.end()
+
+
+def _uploads(web: Web) -> tuple[bytes, ...]:
+    pages = [page_of(domain, step) for domain in web.config.domains for step in UPLOAD_STEPS]
+    return tuple(path.encode() for path in (*UPLOADS, *pages))
 
 
 async def _static(visit: Visit, digest: str, name: str) -> bytes:

@@ -42,7 +42,7 @@ class _Flow:
             await self._waiting
 
 
-async def stream(request: Any, in_thread: InThread, pieces: Iterator[str]) -> None:
+async def stream(request: Any, in_thread: InThread, pieces: Iterator[str] | Iterator[bytes]) -> None:
     """Send each piece, made in a thread, when there is room for it. Returns when all are sent or the visitor has left;
     what `pieces` raises ends the connection in the middle, which a browser shows as a download that failed."""
     flow = _Flow()
@@ -54,7 +54,7 @@ async def stream(request: Any, in_thread: InThread, pieces: Iterator[str]) -> No
                 return
             await flow.room()
             if not flow.gone:
-                request.write(piece.encode(errors="replace"))
+                request.write(piece.encode(errors="replace") if isinstance(piece, str) else piece)
     except BaseException:
         request.transport.abortConnection()
         raise

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final, Literal, NoReturn
 from urllib.parse import parse_qsl
@@ -23,10 +23,12 @@ from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.secrets import Sealer
 from mailstore.web_sessions import IDLE, Place, WebSession, WebSessions
-from proxy.admin.sizes import size
+from proxy.admin.tasks import Tasks
 from proxy.config import Config
+from proxy.config.sizes import size
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
+from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
 from proxy.migration.pull import InThread
@@ -61,8 +63,11 @@ class Web:
     sealer: Sealer
     gate: LoginGate
     homes: Homes
+    door: LegacyDoor
     mover: Mover
+    tasks: Tasks
     pages: Pages
+    shown: Callable[[], tuple[bytes, bytes] | None]  # certificate and key that clients are shown just now, in PEM
     forms_key: bytes  # makes the tokens of forms of those who are not logged in
     in_thread: InThread
     reactor: Any

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from mailstore.mailhome import MailHome
+from proxy.wire import trace
 from proxy.wire.arrivals import Arrivals
+from proxy.wire.tally import Tally
+from proxy.wire.trusted import Trusted
 
 T = TypeVar("T")
 
@@ -39,8 +42,9 @@ class Credentials:
 
     username: bytes
     password: Secret
-    protocol: str  # "imap" or "pop3"
+    protocol: str  # "imap", "pop3", or "submission": another program asks
     peer: str  # the client's address, without port
+    trace: str = field(default_factory=trace.new)  # of the session: what its lines in the log have in common
 
 
 class Refusal(enum.Enum):
@@ -73,6 +77,7 @@ class LoginRefused(Exception):
         self.refusal = refusal
         self.text = text
         self.because = because
+        self.ends = False  # is the connection to be closed with it?
 
 
 @dataclass(slots=True)
@@ -144,7 +149,8 @@ class Limits:
     idle_timeout: float = 1_800.0  # RFC 3501 5.4, at least 30 minutes
     pop3_idle_timeout: float = 600.0  # RFC 1939 3, at least 10 minutes
     stalled_timeout: float = 120.0  # a client that does not read what it asked for
-    farewell_timeout: float = 10.0  # … or the goodbye when the daemon stops; over TLS, that does not say its own
+    farewell_timeout: float = 10.0  # … or the goodbye, when the daemon stops or nobody has logged in; over TLS, that
+    # does not say its own, or never ends the handshake
     notified: int = 1_000  # mailboxes that one NOTIFY may watch, and responses that it may make of one look at them
     hold_notice: float = 3.0  # how often a held login is told how far it is
 
@@ -158,6 +164,8 @@ class Terms:
     plaintext_login: str = "loopback"  # never | loopback | always
     limits: Limits = field(default_factory=Limits)
     arrivals: Arrivals = field(default_factory=Arrivals)  # one for all listeners of a process
+    tally: Tally = field(default_factory=Tally)  # … and another
+    trusted: Trusted = field(default_factory=Trusted)  # who may say for whom they speak
 
     def login_allowed(self, *, secure: bool, loopback: bool) -> bool:
         """May a password be sent over this connection as it is now?"""

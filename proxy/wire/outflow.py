@@ -5,10 +5,15 @@ time is given up (invariant 10). Used by the connections of `proxy.pop3` and `pr
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
+
+# Octets handed to the transport at a time: with what TLS puts around them no more than the 64 KiB that Twisted's takes
+# before it says stop.
+PIECE: Final = 64 * 1024 - 256
 
 
 @implementer(IPushProducer)

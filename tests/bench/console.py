@@ -19,7 +19,7 @@ from contextlib import closing
 from sqlalchemy import insert
 
 from mailstore.administrators import Administrators
-from mailstore.schema import accounts, samples
+from mailstore.schema import accounts, notices, samples
 from mailstore.secrets import hash_password
 from proxy.web.console.seeing import FRESH
 from tests.bench.ground import ground
@@ -45,11 +45,21 @@ PAGES = {
     "… by last login": "/console/accounts?domain=123.com&sort=last_login",
     "… by size": "/console/accounts?domain=123.com&sort=size",
     "an account": "/console/account/77",
+    "the notice": "/console/domain/123.com/notice?date=2999-12-05",
+    "… how it went": "/console/domain/123.com/notice/sent?what=refused",
+    "DNS": "/console/domain/123.com/dns",
+    "the old server": "/console/domain/123.com/legacy",
+    "verify": "/console/domain/123.com/verify",
+    "reports": "/console/domain/123.com/reports",
+    "finish": "/console/domain/123.com/finish",
+    "finish an account": "/console/account/77/finish",
+    "compare lists": "/console/domain/123.com/compare",
+    "the runbook": "/console/runbook",
 }
 
 
 def fill(company: Company, count: int) -> None:
-    """That many accounts, and a week of samples."""
+    """That many accounts, of which half were told, and a week of samples."""
     dice = random.Random(1)
     rows = [_row(number, dice) for number in range(count)]
     now = int(time.time())
@@ -63,9 +73,15 @@ def fill(company: Company, count: int) -> None:
         }
         for ago in range(7 * 86_400, 0, -300)
     ]
+    told = [
+        {"account_id": number, "kind": "notice", "begun": 1, "address": "", "sent": 1 if number % 9 else None}
+        | {"refusal": "" if number % 9 else "550 no such user"}
+        for number in range(1, count // 2)
+    ]
     with closing(company.accounts()) as database, database.write() as connection:
         connection.execute(insert(accounts), rows)
         connection.execute(insert(samples), curve)
+        connection.execute(insert(notices), told)
 
 
 def _row(number: int, dice: random.Random) -> dict[str, object]:
@@ -96,7 +112,7 @@ def _row(number: int, dice: random.Random) -> dict[str, object]:
 
 def measure(count: int, rounds: int) -> Iterator[str]:
     with ground() as place:
-        company = Company(place.fresh("company"), encrypted=False)
+        company = Company(place.fresh("company"), encrypted=False, notices='sender = "it@123.com"')
         try:
             company.start()
             fill(company, count)

@@ -39,7 +39,7 @@ refresh = "1d"
 """
 
 
-def _processor_seconds(root: int) -> float:
+def processor_seconds(root: int) -> float:
     """What a process, its children, and those of them that have ended have used."""
     used: dict[int, tuple[int, int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -55,9 +55,9 @@ def _processor_seconds(root: int) -> float:
 
 
 def _round(server: subprocess.Popen[bytes], port: int, users: list[str], clients: int, seconds: float) -> Counted:
-    before = _processor_seconds(server.pid)
+    before = processor_seconds(server.pid)
     counted = _client(port, users, clients, seconds=seconds)
-    return counted | {"server": _processor_seconds(server.pid) - before}
+    return counted | {"server": processor_seconds(server.pid) - before}
 
 
 def _client(port: int, users: list[str], clients: int, *, seconds: float) -> Counted:

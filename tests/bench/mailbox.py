@@ -15,11 +15,11 @@ import tracemalloc
 
 from twisted.internet.task import Clock
 
-from mailstore.database import MailboxEngine
 from mailstore.entries import Listed
 from mailstore.index import folders, mailbox
 from mailstore.index.rows import SEEN, shared_flags
 from mailstore.landing import Landing
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.maildir import info
 from mailstore.mailhome import MailHome
 from proxy.imap.server import ImapFactory

@@ -15,6 +15,7 @@ from tests.browser.old_server import OldServer, letters
 from tests.legacy.dovecot import free_port
 from tests.peers.daemon import Daemon
 
+NOBODY = 'resolvers = ["127.0.0.1:9"]'  # whatever a page has the daemon look up, this machine's own are not asked
 PASSWORD = "An old password, 密码 & <b>"
 
 
@@ -30,21 +31,28 @@ class Company:
         own_console: bool = False,
         workers: int = 1,
         notices: str = "",
+        settings: str = NOBODY,
+        hostname: str = "localhost",
+        program: tuple[str, ...] = ("proxy.cli.main",),
+        legacy: str = "",
     ) -> None:
-        """`notices` are lines of [notices]."""
+        """`notices` are lines of [notices]; `settings` stand before all tables; `program` is what runs the daemon;
+        `legacy` are lines of the old server's table, where that is another than ours."""
         self.old = OldServer({})
         listeners = ("imap", "imaps", "pop3", "pop3s", "web") if encrypted else ("imap", "web")
         if own_console:
             listeners += ("console",)
         self.daemon = Daemon(
             root,
-            legacy=f'port = {self.old.port}\ntls = "none"',
+            legacy=legacy or f'port = {self.old.port}\ntls = "none"',
             migration=migration,
             ports={name: free_port() for name in listeners},
             workers=workers,
-            more='submission = "localhost:587"' + (f"\n[notices]\n{notices}" if notices else ""),
+            more=f'submission = "{hostname}:587"\n{settings}' + (f"\n[notices]\n{notices}" if notices else ""),
             domain='contact = "the help desk, telephone 8001"',
             encrypted=encrypted,
+            hostname=hostname,
+            program=program,
         )
         self._numbers = count(1)
 

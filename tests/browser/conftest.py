@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Chromium, launched
-from tests.browser.sharing import company, good_again
+from tests.browser.sharing import company, good_again, relay, telling
 
-__all__ = ["chromium", "company", "good_again"]
+__all__ = ["chromium", "company", "good_again", "relay", "telling"]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The company that the tests of a process share: for the conftest of each directory that has such tests."""
+"""The companies that tests share: for the conftest of each directory that has such tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser.company import Company
+from tests.proxy.admin.relay import Relay
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,19 @@ def good_again(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if company is not None:
         company.old.recover()
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[Relay]:
+    """What takes the mail of `telling`."""
+    with Relay() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def telling(tmp_path_factory: pytest.TempPathFactory, relay: Relay) -> Iterator[Company]:
+    """A company that can send its users mail."""
+    notices = f'sender = "IT help desk <it@123.com>"\nrelay = "{relay.address}"\nrate = 100000'
+    made = Company(tmp_path_factory.mktemp("telling"), notices=notices)
+    yield made.start()
+    made.close()

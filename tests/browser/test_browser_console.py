@@ -102,6 +102,7 @@ def test_on_a_phone_in_chinese_in_the_dark(company: Company, chromium: Chromium)
                 "password_state": PasswordState.REJECTED,
                 "password_hash": "x",
                 "reason": "the legacy server no longer takes the password",
+                "trace": "ngqy5mhhupxf",
             }
         ],
     )
@@ -118,6 +119,7 @@ def test_on_a_phone_in_chinese_in_the_dark(company: Company, chromium: Chromium)
             assert violations(page) == []
             chromium.shoot(page, f"console-phone-{name}")
         expect(page.get_by_text("旧服务器不再接受已保存的密码：用户在旧系统上改过密码")).to_be_visible()
+        expect(page.locator("#trace")).to_have_text("可在日志中查找： ngqy5mhhupxf")
         page.get_by_role("button", name="暂停", exact=True).click()
         expect(page.locator(".told").first).to_have_text(f"{account.name} 已暂停。")
         page.get_by_role("link", name="English").click()

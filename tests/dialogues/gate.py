@@ -21,6 +21,7 @@ REFUSALS = {
     "wrong": (Refusal.WRONG, "Wrong user name or password"),
     "unavailable": (Refusal.UNAVAILABLE, "The old mail server cannot be reached"),
     "in-use": (Refusal.IN_USE, "Another session holds the old mailbox"),
+    "turned-away": (Refusal.WRONG, "Wrong user name or password"),  # and the connection is closed
     "blocked": (Refusal.BLOCKED, "Ask your administrator"),
 }
 
@@ -138,7 +139,9 @@ class ScriptedGate:
     async def login(self, credentials: Credentials, hold: Hold) -> ScriptedHome:
         self.asked.append(credentials)
         if self._way in REFUSALS:
-            raise LoginRefused(*REFUSALS[self._way])
+            refused = LoginRefused(*REFUSALS[self._way])
+            refused.ends = self._way == "turned-away"
+            raise refused
         name = credentials.username.decode("utf-8", "replace").lower()
         if name not in {ACCOUNT, ACCOUNT.partition("@")[0]} or credentials.password.reveal() != PASSWORD:
             raise LoginRefused(*REFUSALS["wrong"])

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mailstore import delivery, landing
-from mailstore.database import MailboxEngine
 from mailstore.entries import Landed, Listed
 from mailstore.index.rows import NO_FLAGS, shared_flags
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 
 NOW = 1_700_100_000  # the store's clock stands still: file names, UIDVALIDITY and \\Recent are the same each time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,13 +17,14 @@ from pathlib import Path
 from types import TracebackType
 
 from mailstore.accounts import Account, Accounts
-from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.database import AccountsDatabase
 from mailstore.entries import Outcome
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome, opened
 from tests.faults.standing import PASSWORD
 from tests.legacy.dovecot import free_port
 from tests.legacy.server import unique_id
-from tests.mailstore.store_rig import bodies, check_whole, debris
+from tests.mailstore.store_rig import bodies, check_whole, debris, put_in_place
 from tests.proxy.migration.scripted import in_memory
 
 LONG = 60.0  # seconds after which whatever is waited for will not come
@@ -192,7 +192,7 @@ class Ferry:
         order before the next daemon comes."""
         with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
             state = Path(directory) / "state"
-            shutil.copytree(self.root / "state", state)
+            put_in_place(self.root / "state", state)
             account = _account(state)
             maildir = state / self.maildir.relative_to(self.root / "state")
             if account is None or not maildir.with_name("Maildir.db").exists():

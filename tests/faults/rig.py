@@ -24,9 +24,10 @@ from twisted.python.failure import Failure
 
 from mailstore import secrets
 from mailstore.accounts import Account, Accounts
-from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.database import AccountsDatabase
 from mailstore.entries import Entry
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.secrets import Sealer
 from proxy import config

@@ -24,6 +24,9 @@ class StandingServer(ThreadedServer):
         self.messages = list(messages)
         self.retrievals: Counter[int] = Counter()  # by message number
         self.sessions = 0  # that logged in
+        self.refused = 0  # logins with another password
+        self.most = 0  # connections at the same time
+        self._now = 0
         self.deletions = 0
         self.cut_after: int | None = None  # messages after which each connection is reset; None: never
         self.at: dict[int, Callable[[], None]] = {}  # what happens when so many messages were asked for, in all
@@ -44,9 +47,16 @@ class StandingServer(ThreadedServer):
         return self.fetched
 
     def serve(self, client: socket.socket) -> None:
-        client.sendall(b"+OK ready\r\n")
-        with client.makefile("rb") as lines:
-            self._answer(client, lines)
+        with self._changed:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        try:
+            client.sendall(b"+OK ready\r\n")
+            with client.makefile("rb") as lines:
+                self._answer(client, lines)
+        finally:
+            with self._changed:
+                self._now -= 1
 
     def _answer(self, connection: socket.socket, lines: Iterable[bytes]) -> None:
         given = 0
@@ -64,6 +74,10 @@ class StandingServer(ThreadedServer):
                 self.retrievals[int(arguments[0])] += 1
                 self.at.pop(self.fetched, _nothing)()
                 connection.sendall(self._blocks[int(arguments[0]) - 1])
+                continue
+            if verb == b"PASS" and arguments != [PASSWORD.encode()]:
+                self.refused += 1
+                connection.sendall(b"-ERR [AUTH] no\r\n")
                 continue
             self.deletions += verb == b"DELE"
             self.sessions += verb == b"PASS"

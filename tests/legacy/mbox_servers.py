@@ -7,10 +7,11 @@ fcntl: who comes second waits. solid-pop3d takes the lock file beside it (dotloc
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from tests.legacy.inetd import Inetd
 from tests.legacy.peer import RootedPeer, unix
@@ -41,7 +42,7 @@ class MboxPeer(RootedPeer):
 
     def deliver(self, user: str, messages: Iterable[bytes]) -> None:
         """As mboxrd quotes: what looks like the line between two messages gets a ">"."""
-        with self.mailbox(user).open("ab") as mailbox:
+        with self._appending(user) as mailbox:
             fcntl.lockf(mailbox, fcntl.LOCK_EX)
             for message in messages:
                 text = unix(message).replace(b"\nFrom ", b"\n>From ")
@@ -53,9 +54,13 @@ class MboxPeer(RootedPeer):
     @contextmanager
     def being_delivered_to(self, user: str) -> Iterator[None]:
         """Somebody holds the file's lock, as a delivery does."""
-        with self.mailbox(user).open("ab") as mailbox:
+        with self._appending(user) as mailbox:
             fcntl.lockf(mailbox, fcntl.LOCK_EX)
             yield
+
+    def _appending(self, user: str) -> BinaryIO:
+        """The file that is there: making another user's in such a directory is what fs.protected_regular forbids."""
+        return os.fdopen(os.open(self.mailbox(user), os.O_WRONLY | os.O_APPEND), "ab")
 
     @contextmanager
     def locked_beside(self, user: str) -> Iterator[None]:

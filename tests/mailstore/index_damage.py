@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mailstore.mailhome import index_path
+from mailstore.record import record_path
 
 Damage = Callable[[Path], None]
 
@@ -19,6 +20,11 @@ def index_of(path: Path) -> Path:
 def deleted(path: Path) -> None:
     for file in path.glob("Maildir.db*"):
         file.unlink()
+
+
+def without_record(path: Path) -> None:
+    """The record beside the index would tell everything: it is lost as well."""
+    record_path(index_of(path)).unlink()
 
 
 def header(path: Path) -> None:

@@ -19,7 +19,8 @@ from typing import Final, NoReturn
 
 from sqlalchemy import Engine, event
 
-from mailstore import database
+from mailstore import mailbox_database
+from tests.mailstore.store_rig import put_in_place
 
 _CHANGES: Final = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
 _KILLED: Final = 99
@@ -33,13 +34,13 @@ class _Countdown:
         self._left = steps
         self._write = os.write
         self._fsync = os.fsync
-        self._commit = database.commit
+        self._commit = mailbox_database.commit
 
     def start(self) -> None:
         os.write = self.write  # type: ignore[assignment]
         os.fsync = self.fsync  # type: ignore[assignment]
         event.listen(Engine, "commit", self.step)  # of the accounts
-        database.commit = self.commit
+        mailbox_database.commit = self.commit
         sys.addaudithook(self.audit)
 
     def commit(self, driver: sqlite3.Connection) -> None:
@@ -99,7 +100,7 @@ def every_crash(template: Path, operation: Callable[[Path], object]) -> Iterator
     """
     for steps in range(1, _MOST_STEPS):
         path = template.with_name(f"{template.name}-{steps}")
-        shutil.copytree(template, path)
+        put_in_place(template, path)
         killed = _killed(steps, lambda path=path: operation(path))  # type: ignore[misc]
         yield path
         shutil.rmtree(path)

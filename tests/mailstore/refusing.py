@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from mailstore import database
+from mailstore import mailbox_database
 
 _GROWING: Final = ("write", "fsync", "mkdir", "link", "rename", "utime")
 _REMOVING: Final = ("unlink", "remove", "rmdir")
@@ -59,7 +59,7 @@ def refusing(first: int, reason: int = FULL, *, only: bool = False) -> Iterator[
             refuse()
         return opened(path, flags, *arguments, **named)
 
-    committed = database.commit
+    committed = mailbox_database.commit
 
     def committing(driver: sqlite3.Connection) -> None:
         try:
@@ -72,5 +72,5 @@ def refusing(first: int, reason: int = FULL, *, only: bool = False) -> Iterator[
         for name in (*_GROWING, *(_REMOVING if reason == READ_ONLY else ())):
             patch.setattr(os, name, guarded(getattr(os, name)))
         patch.setattr(os, "open", opening)
-        patch.setattr(database, "commit", committing)
+        patch.setattr(mailbox_database, "commit", committing)
         yield steps

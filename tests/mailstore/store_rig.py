@@ -5,16 +5,18 @@ from __future__ import annotations
 import gc
 import io
 import resource
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import select
 
 from mailstore import schema
-from mailstore.database import MailboxEngine
 from mailstore.index.rows import Row
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.maildir import flags_of, unique_of
 from mailstore.mailhome import MailHome
 
@@ -107,6 +109,15 @@ def check_whole(home: MailHome) -> None:
             (name,) = [n for n in lying if unique_of(n) == row.file]
             assert flags_of(name) == {flag for flag in row.flags if flag.startswith("\\")}
             assert (cur(home, folder.name) / name).stat().st_size == row.size
+
+
+def put_in_place(template: Path, path: Path) -> None:
+    """A copy of a store that nobody has open, which does not take itself for one."""
+    shutil.copytree(template, path)
+    for index in path.rglob("Maildir.db"):
+        with closing(sqlite3.connect(index, isolation_level=None)) as connection:
+            connection.execute("UPDATE mailboxes SET inode = ?", (index.stat().st_ino,))
+        index.with_name("Maildir.db.open").unlink(missing_ok=True)  # its log is in it now
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, update
@@ -13,13 +11,6 @@ from mailstore import schema
 from mailstore.accounts import Accounts, State, Totals
 from mailstore.database import AccountsDatabase
 from tests.mailstore.store_rig import NOW
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    made = AccountsDatabase(tmp_path / "accounts.db")
-    yield made
-    made.close()
 
 
 @pytest.fixture

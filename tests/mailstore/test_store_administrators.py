@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from mailstore.administrators import Administrators
 from mailstore.database import AccountsDatabase
 from mailstore.web_sessions import WebSessions
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    made = AccountsDatabase(tmp_path / "accounts.db")
-    yield made
-    made.close()
 
 
 def test_one_after_the_other(database: AccountsDatabase) -> None:

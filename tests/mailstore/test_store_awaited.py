@@ -13,14 +13,15 @@ from sqlalchemy import select
 
 from mailstore import landing as landing_module
 from mailstore import schema
-from mailstore.database import MailboxEngine
 from mailstore.entries import Entry, Landed, Listed, Outcome
 from mailstore.errors import NotArrived, NotCarriedOver, StillAway
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, FLAGGED, NO_FLAGS, SEEN, StoreMode
 from mailstore.landing import Landing
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.writing import flags_by
+from tests.mailstore.index_damage import without_record
 from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, check_whole, debris, files, open_home, read, rows
 
 COUNT = 5
@@ -285,6 +286,7 @@ def test_after_an_index_was_lost_everything_is_listed_anew(tmp_path: Path) -> No
     arrive(home, entries[3:])
     note(home, entries[:2])
     home.close()
+    without_record(tmp_path)
     os.truncate(tmp_path / "Maildir.db", 100)
     for log in tmp_path.glob("Maildir.db-*"):
         log.unlink()
@@ -309,6 +311,7 @@ def test_a_damaged_index_tells_what_was_awaited_and_nobody_is_let_in(tmp_path: P
         connection.exec_driver_sql("DROP INDEX awaited_ledger")
         connection.exec_driver_sql("UPDATE mailboxes SET token = ''")  # taken for damage at the next opening
     home.close()
+    without_record(tmp_path)
     home = open_home(tmp_path)
     assert not home.oncoming.complete()
     assert home.oncoming.places() == []

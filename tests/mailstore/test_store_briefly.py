@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mailstore import barrier, database
+from mailstore import barrier, mailbox_database
 from mailstore.barrier import FEW, LOOKED_AT, QUICK, Barriers, sync_logs
-from mailstore.errors import TakesLonger
+from mailstore.errors import StorageFailed, TakesLonger
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, SEEN, StoreMode
 from mailstore.mailhome import MailHome
@@ -69,7 +69,7 @@ def test_after_its_first_change_an_operation_goes_to_its_end(tmp_path: Path, hom
         patience.append(home._database.driver.execute("PRAGMA busy_timeout").fetchone()[0])
 
     home.briefly(both)
-    assert patience == [database.BUSY_TIMEOUT * 1000]
+    assert patience == [mailbox_database.BUSY_TIMEOUT * 1000]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_would_take_long_is_not_begun(
 
 
 def test_a_large_message_is_not_opened(home: MailHome) -> None:
-    append(home, bytes(2 * database.BRIEF_OCTETS))
+    append(home, bytes(2 * mailbox_database.BRIEF_OCTETS))
     with pytest.raises(TakesLonger):
         home.briefly(lambda home: home.open(INBOX_ID, 1))
     home.open(INBOX_ID, 1).close()
@@ -214,6 +214,6 @@ def test_what_was_removed_meanwhile_does_not_come_into_being_again(tmp_path: Pat
     append(home, b"one")
     home.rest()
     (tmp_path / "Maildir.db").unlink()
-    with pytest.raises(database.StorageFailed):
+    with pytest.raises(StorageFailed):
         home.folders()
     assert not (tmp_path / "Maildir.db").exists()

@@ -39,6 +39,32 @@ def test_pieces(make: Make, offset: int, length: int, got: bytes) -> None:
         assert content.read(offset, length) == got
 
 
+def test_what_is_in_memory_is_at_hand(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with make(b"0123456789") as content:
+        if content.at_hand(0, 1) is None:
+            pytest.skip("this filesystem cannot say what is in memory")
+        pieces = [(0, 4, b"0123"), (8, 4, b"89"), (10, 4, b""), (99, 1, b""), (0, 99, b"0123456789")]
+        for offset, length, got in pieces:
+            assert content.at_hand(offset, length) == got
+        os.truncate(tmp_path / "message", 4)
+        assert content.at_hand(2, 3) is None  # `read` says that it was cut
+
+        def not_now(*_: object) -> int:
+            raise BlockingIOError
+
+        monkeypatch.setattr(os, "preadv", not_now)
+        assert content.at_hand(0, 4) is None
+        assert content.read(0, 4) == b"0123"
+
+
+def test_what_has_to_be_converted_is_not_at_hand(tmp_path: Path) -> None:
+    path = tmp_path / "native"
+    path.write_bytes(b"a\nb\n")
+    with NativeContent(os.open(path, os.O_RDONLY), 6) as content:
+        assert content.at_hand(0, 3) is None
+        assert content.read(0, 6) == b"a\r\nb\r\n"
+
+
 def test_whole(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     with make(b"") as content:
         assert content.whole() == b""

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from mailstore.database import MailboxEngine
 from mailstore.errors import StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, SEEN, StoreMode
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.maildir import unique_of
 from mailstore.mailhome import MailHome, index_path
+from tests.mailstore.index_damage import without_record
 from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, cur, files, full_disk, names, open_home, rows
 
 SAID = [b"Subject: 1\r\n\r\nbare\nlf", b"two", b"three"]
@@ -87,6 +88,7 @@ def test_a_lost_index_is_made_anew_with_another_uidvalidity(filled: Path, damage
     home.store_flags(INBOX_ID, [2], StoreMode.ADD, [FLAGGED])
     before = {name: home.status(name).uidvalidity for name in names(home)}
     home.close()
+    without_record(filled)
     damage(filled)
     said = Reports()
     home = reopened(filled, said)

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import exc, text
 
-from mailstore import database
+from mailstore import sqlite
 from mailstore.accounts import Accounts
-from mailstore.database import AccountsDatabase, MailboxEngine, storage_errors
+from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError, NoSuchFolder, StorageFailed
+from mailstore.mailbox_database import MailboxDatabase, MailboxEngine
 from mailstore.mailhome import MailHome, index_path
 from mailstore.schema import HEAD
+from mailstore.sqlite import storage_errors
 from tests.mailstore.store_rig import append, check_whole, debris, full_disk, open_descriptors, open_home, rows
 
 Opening = Callable[[Path], object]
@@ -25,7 +27,7 @@ def open_accounts(path: Path) -> AccountsDatabase:
     return AccountsDatabase(path / "accounts.db")
 
 
-def open_mailbox(path: Path) -> database.MailboxDatabase:
+def open_mailbox(path: Path) -> MailboxDatabase:
     path.mkdir(exist_ok=True)
     return MailboxEngine().open(path / "accounts.db")
 
@@ -154,7 +156,7 @@ def test_readers_do_not_wait_for_a_writer(accounts_database: AccountsDatabase) -
 
 
 def test_a_locked_database_is_waited_for_and_then_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.05)
     home = open_home(tmp_path)
     other = sqlite3.connect(index_path(tmp_path / "Maildir"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,14 +13,8 @@ from mailstore import finishing
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
-from mailstore.finishing import Finish, Finishing
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    made = AccountsDatabase(tmp_path / "accounts.db")
-    yield made
-    made.close()
+from mailstore.finishing import Finish, Finishing, Standing
+from mailstore.queue import Queue
 
 
 def made(database: AccountsDatabase, count: int) -> list[Account]:
@@ -92,7 +85,7 @@ def test_who_has_changed_since_is_left_as_he_is(database: AccountsDatabase) -> N
 def test_a_reader_who_does_not_end_is_told_of_and_it_can_be_wiped_later(
     database: AccountsDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mailstore import database as module
+    from mailstore import sqlite as module
 
     monkeypatch.setattr(module, "BUSY_TIMEOUT", 0.01)
     accounts = made(database, 2)
@@ -106,6 +99,25 @@ def test_a_reader_who_does_not_end_is_told_of_and_it_can_be_wiped_later(
     assert traces(tmp_path, accounts) == 0
 
 
+def test_how_those_stand_that_are_not_final(database: AccountsDatabase) -> None:
+    accounts, queue = Accounts(database), Queue(database)
+    kept, rejected, done = made(database, 3)
+    never, elsewhere = accounts.add("never", "123.com"), accounts.add("li", "456.com")
+    accounts.password_rejected(rejected.id, "no")
+    final = Finishing(database)
+    final.finish([Finish(done, "", None)])
+    queue.pause([kept.id], paused=True)
+    queue.pause_domain("456.com", paused=True)
+    numbers = final.numbers("123.com")
+    assert (numbers, final.numbers("123.com", final=True)) == ([never.id, kept.id, rejected.id, done.id], [done.id])
+    assert set(final.standing([*numbers, elsewhere.id])) == {
+        Standing(never.id, State.WAITING, False, PasswordState.KNOWN, False),
+        Standing(kept.id, State.MOVED, True, PasswordState.KNOWN, True),
+        Standing(rejected.id, State.MOVED, True, PasswordState.REJECTED, False),
+        Standing(elsewhere.id, State.WAITING, False, PasswordState.KNOWN, True),
+    }
+
+
 def test_the_way_back(database: AccountsDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finishing, "BATCH", 2)
     accounts = Accounts(database)
@@ -114,11 +126,13 @@ def test_the_way_back(database: AccountsDatabase, monkeypatch: pytest.MonkeyPatc
     accounts.progress(half.id, (1, 2), (10, 20))
     never = accounts.add("never", "123.com")
     every = [accounts.get(a.id) for a in (*whole, half, never)]
-    final = Finishing(database)
+    final = Finishing(database, lambda: 1_700_000_000.9)
     final.finish([Finish(a, "left behind", a.password_hash or "set later") for a in every])
+    assert {accounts.get(a.id).finalized for a in every} == {1_700_000_000}
     assert final.reopen([a.id for a in every] + [99]) == 5
     assert final.reopen([a.id for a in every]) == 0
     found = [accounts.get(a.id) for a in every]
     assert [a.state for a in found] == ["moved", "moved", "moved", "moving", "waiting"]
     assert [a.password_hash for a in found][3:] == ["hash", None]
     assert {(a.reason, a.sealed_password, a.password_state) for a in found} == {("", None, PasswordState.KNOWN)}
+    assert {a.finalized for a in found} == {None}

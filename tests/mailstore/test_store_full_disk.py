@@ -29,6 +29,7 @@ from tests.mailstore.store_rig import (
     names,
     open_descriptors,
     open_home,
+    put_in_place,
     rows,
 )
 
@@ -103,7 +104,7 @@ def test_done_or_refused(template: Path, tmp_path: Path, name: str, reason: int)
     states: list[Contents] = []
     for step in range(1, MOST):
         path = tmp_path / str(step)
-        shutil.copytree(template, path)
+        put_in_place(template, path)
         home = open_home(path)
         before = contents(home)
         descriptors = open_descriptors(path)
@@ -140,7 +141,7 @@ def test_done_or_refused(template: Path, tmp_path: Path, name: str, reason: int)
 def test_it_opens_and_is_read(template: Path, tmp_path: Path, reason: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With work that was left to do, which has to wait."""
     path = tmp_path / "account"
-    shutil.copytree(template, path)
+    put_in_place(template, path)
     passing = path / "Maildir" / "tmp" / "1.dead.host"
     passing.touch()
     os.utime(passing, (0, 0))

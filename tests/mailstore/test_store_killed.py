@@ -12,7 +12,7 @@ from tests.mailstore.store_rig import bodies, check_whole, debris, open_home
 APPENDING = """
 import io, sys
 from pathlib import Path
-from mailstore.database import MailboxEngine
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 
 home = MailHome(MailboxEngine(), 7, Path(sys.argv[1]) / "Maildir")

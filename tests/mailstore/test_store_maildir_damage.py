@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mailstore.database import MailboxEngine
 from mailstore.errors import MessageLost
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from tests.mailstore.maildir_damage import DAMAGE, SAID
 from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, open_descriptors, read, rows

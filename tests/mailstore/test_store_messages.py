@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstore import database, delivery, maildir
+from mailstore import delivery, mailbox_database, maildir
 from mailstore.entries import Listed
 from mailstore.errors import MessageLost, NoSuchFolder, NoSuchMessage, StorageFailed
 from mailstore.index.folders import INBOX_ID
@@ -94,7 +94,7 @@ def test_bytes_then_name_then_index(home: MailHome, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "link", noted("link", os.link))
     monkeypatch.setattr(os, "rename", noted("rename", os.rename))
     monkeypatch.setattr(delivery, "sync_directory", noted("directory", maildir.sync_directory))
-    monkeypatch.setattr(database, "commit", noted("commit", database.commit))
+    monkeypatch.setattr(mailbox_database, "commit", noted("commit", mailbox_database.commit))
     append(home, b"x")
     # A directory's fsync is one, too.
     assert order == ["fsync", "rename", "directory", "fsync", "commit"]

@@ -13,10 +13,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, create_engine, inspect
 from sqlalchemy.pool import NullPool
 
-from mailstore.database import AccountsDatabase, MailboxEngine, _bring_to_head
+from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.migrations.carry import carry_forward, configuration
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
+from mailstore.sqlite import bring_to_head
 from tests.mailstore.store_rig import append, open_descriptors, open_home, rows
 
 GROUPS = pytest.mark.parametrize("group", [accounts_metadata, mailbox_metadata], ids=["accounts", "mailbox"])
@@ -59,7 +61,7 @@ def test_alembic_makes_exactly_the_tables_of_the_schema(connection: Connection, 
 @GROUPS
 def test_a_new_file_is_the_same_as_one_that_was_carried_forward(tmp_path: Path, group: MetaData) -> None:
     found = []
-    for make in (carry_forward, _bring_to_head):
+    for make in (carry_forward, bring_to_head):
         engine = create_engine(f"sqlite:///{tmp_path}/{make.__name__}.db", poolclass=NullPool)
         with engine.begin() as connection:
             make(connection, group)

@@ -258,3 +258,19 @@ def test_a_hundred_thousand_who_wait_cost_what_a_thousand_do(company: Company) -
     few = took()
     fill(3_000, 100_000)
     assert took() < 3 * few + 0.02
+
+
+def test_how_much_is_due(company: Company) -> None:
+    numbers = [company.moving(name) for name in ("li", "wang", "zhao")]
+    company.queue.begin(ROUND)
+    company.moving("chen", "b.example")
+    company.queue.ask(numbers[:1])
+    company.queue.pause(numbers[2:], paused=True)
+    company.now += 60
+    assert company.queue.backlog(["a.example", "b.example", "c.example"]) == {
+        "a.example": (2, 1, 60),
+        "b.example": (0, 0, 0),
+        "c.example": (0, 0, 0),
+    }
+    company.queue.pause_domain("a.example", paused=True)
+    assert company.queue.backlog(["a.example"]) == {"a.example": (0, 0, 0)}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mailstore.database import MailboxEngine
 from mailstore.errors import StorageFailed
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.rehearsal import PLACE, rehearse
 from tests.mailstore.store_rig import full_disk
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Overview, Wanted
 from mailstore.people import People
 from mailstore.roster import FIELDS, Clashes, Comparison, Entry, Roster
+from mailstore.schema import accounts
 from mailstore.secrets import KEY_OCTETS, Sealer
 
 NOW = 1_700_000_000
@@ -24,7 +26,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.database = AccountsDatabase(path / "accounts.db")
         self.accounts = Accounts(self.database, clock=lambda: NOW)
-        self.roster = Roster(self.database, SEALER, clock=lambda: NOW)
+        self.roster = Roster(self.database, lambda local, _domain: local, SEALER, clock=lambda: NOW)
         self.people = People(self.database)
 
     def enrol(self, *entries: Entry, fields: tuple[str, ...] = FIELDS) -> Comparison:
@@ -260,3 +262,38 @@ def test_a_final_account_gets_no_sealed_password(store: Store) -> None:
     assert store.enrol(ZHANG).passwords_kept == 1
     store.accounts.password_given(store.account("zhang").id, b"sealed")
     assert store.account("zhang").sealed_password is None
+
+
+def test_two_accounts_are_not_one_at_the_legacy_server(tmp_path: Path) -> None:
+    """What an account is called there by itself is its legacy login as well."""
+    store = Store(tmp_path)
+    store.enrol(Entry("li", "123.com"), Entry("na", "123.com", legacy_login="na.li"))
+    by_form = store.compare(Entry("wang", "123.com", legacy_login="LI"))
+    assert [(c.address, c.why) for c in by_form.clashes] == [
+        (("wang", "123.com"), 'is called "LI" at the legacy server, as li@123.com is here')
+    ]
+    of_its_own = store.compare(Entry("na.li", "123.com"), fields=("full_name",))
+    assert [c.why for c in of_its_own.clashes] == ['is called "na.li" at the legacy server, as na@123.com is here']
+    both_new = store.compare(Entry("zhao", "123.com"), Entry("chen", "123.com", legacy_login="zhao"))
+    assert [c.address[0] for c in both_new.clashes] == ["chen"]
+    with pytest.raises(Clashes):
+        store.enrol(Entry("wang", "123.com", legacy_login="li"))
+
+
+def test_legacy_logins_may_change_places(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.enrol(Entry("li", "123.com", legacy_login="x"), Entry("na", "123.com", legacy_login="y"))
+    assert not store.compare(Entry("li", "123.com", legacy_login="y"), Entry("na", "123.com", legacy_login="x")).clashes
+    assert not store.compare(
+        Entry("li", "123.com", legacy_login="z"), Entry("wang", "123.com", legacy_login="x")
+    ).clashes
+
+
+def test_two_that_are_one_already_are_left_so(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.enrol(Entry("li", "123.com"))
+    store.enrol(Entry("na", "123.com", legacy_login="x"))
+    with store.database.write() as connection:
+        connection.execute(update(accounts).where(accounts.c.local == "na").values(legacy_login="li"))
+    same = Entry("li", "123.com", "Li"), Entry("na", "123.com", "Na", legacy_login="li")
+    assert not store.compare(*same).clashes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,19 +12,30 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailstore.database import MailboxEngine
 from mailstore.entries import Listed, Outcome
 from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, StoreMode
 from mailstore.landing import Landing
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.schema import ledger, messages
 from proxy.login.furnishing import NAMES
 from tests.mailstore import index_damage
-from tests.mailstore.index_damage import Damage, index_of, table
-from tests.mailstore.store_rig import ACCOUNT, DATE, NOW, append, bodies, check_whole, names, open_home, rows
+from tests.mailstore.index_damage import Damage, index_of, table, without_record
+from tests.mailstore.store_rig import (
+    ACCOUNT,
+    DATE,
+    NOW,
+    append,
+    bodies,
+    check_whole,
+    names,
+    open_home,
+    put_in_place,
+    rows,
+)
 
 COUNT = 400
 LATER = NOW + 1000
@@ -68,7 +78,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copied(template: Path, path: Path) -> Path:
-    shutil.copytree(template, path / "account")
+    put_in_place(template, path / "account")
+    without_record(path / "account")
     return path / "account"
 
 
@@ -95,6 +106,7 @@ def test_an_index_that_can_be_read_is_kept_whole_but_for_uidvalidity(template: P
     home = open_home(path)
     before = rows(home), rows(home, "a/b"), home.ledger.entries(), home.folders(), home.subscriptions()
     home.close()
+    without_record(path)
     index_of(path).rename(path / "Maildir.db.corrupt-1")
     said = Reports()
     home = reopened(path, said)
@@ -146,6 +158,7 @@ def test_whatever_is_damaged_all_files_are_served(
     said_before = bodies(home)
     uidvalidity = {folder.name: folder.uidvalidity for folder in home.folders()}
     home.close()
+    without_record(path)
     damage(path)
     (path / "Maildir.db.suspect").touch()  # as after an error: the whole file is looked at
     said = Reports()

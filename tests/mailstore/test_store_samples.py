@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select
@@ -28,13 +26,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    made = AccountsDatabase(tmp_path / "accounts.db")
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def test_it_hangs(home: MailHome, landing: Landing, process: Process, monkeypatc
 def test_signals_to_all_of_a_service_are_for_the_daemon(home: MailHome, landing: Landing, process: Process) -> None:
     (entry,) = pulled(home, 1)
     landing.write([Arriving(entry, [b"to"])])
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         process.popen.send_signal(number)
     (written,) = landing.write([Arriving(entry, [b"gether"], ended=True)])
     assert written.landed.size == 8

@@ -65,6 +65,13 @@ def test_a_seal_that_was_changed_anywhere_does_not_open(sealer: Sealer) -> None:
         sealer.open("ann@123.com", sealed + b"\x00")
 
 
+def test_the_same_password_is_known_however_it_was_sealed(sealer: Sealer) -> None:
+    one, again, other = (sealer.seal("ann@123.com", word) for word in (b"secret", b"secret", b"other"))
+    assert sealer.same("ann@123.com", one, again) and sealer.same("ann@123.com", None, None)
+    assert sealer.same("ann@123.com", b"damaged", b"damaged")
+    assert not any(sealer.same("ann@123.com", one, each) for each in (other, None, b"damaged"))
+
+
 def test_a_seal_needs_its_key(sealer: Sealer) -> None:
     sealed = sealer.seal("ann@123.com", b"secret")
     with pytest.raises(SecretUnreadable) as caught:

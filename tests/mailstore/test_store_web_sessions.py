@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import select
 
 from mailstore.database import AccountsDatabase
 from mailstore.schema import web_sessions
 from mailstore.web_sessions import HOUR, IDLE, MOST, OLDEST, WebSessions
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    opened = AccountsDatabase(tmp_path / "accounts.db")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

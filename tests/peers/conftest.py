@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +13,7 @@ from tests.legacy.peer import Peer
 from tests.legacy.peers import PEERS
 from tests.peers.crossing import Crossing
 from tests.peers.daemon import Daemon
+from tests.peers.ground import reachable
 from tests.peers.mailboxes import fill, write_letters
 from tests.peers.needs import needed, needed_root
 
@@ -24,10 +23,8 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def ground() -> Iterator[Path]:
     """A directory with a short name that an unprivileged server can reach."""
-    path = Path(tempfile.mkdtemp(prefix="peers.", dir="/tmp"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+    with reachable("peers") as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.legacy.certificates import Authority
-from tests.legacy.dovecot import free_port, wait_for_port
+from tests.legacy.dovecot import free_port, select_nothing, wait_for_port
 
 LISTENERS = ("imap", "imaps", "pop3", "pop3s")
 
@@ -27,9 +27,11 @@ class Daemon:
     process: subprocess.Popen[bytes] | None = None
     workers: int | None = None  # None: as many as there are cores, and one process more
     more: str = ""  # lines before [listen]
+    listen: str = ""  # … and of it
     domain: str = ""  # lines of [domain."123.com"]
     hostname: str = "localhost"
     encrypted: bool = True
+    program: tuple[str, ...] = ("proxy.cli.main",)  # a module, and what it is told before its command
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -43,8 +45,8 @@ class Daemon:
         domain = f'[domain."123.com"]\n{self.domain}\n' if self.domain else ""
         self.config = self.root / "mailferry.toml"
         self.config.write_text(
-            f'hostname = "{self.hostname}"\nstate = "{self.root}/state"\n{workers}{self.more}\n[listen]\n{listen}\n'
-            f"{tls}[migration]\n{self.migration}\n{domain}"
+            f'hostname = "{self.hostname}"\nstate = "{self.root}/state"\n{workers}{self.more}\n'
+            f"[listen]\n{listen}\n{self.listen}\n{tls}[migration]\n{self.migration}\n{domain}"
             f'[domain."123.com".legacy]\nhost = "127.0.0.1"\n{self.legacy}\n'
         )
 
@@ -60,6 +62,14 @@ class Daemon:
     def log(self) -> str:
         return (self.root / "log").read_text(errors="replace")
 
+    def logs(self, what: str) -> None:
+        """Wait until it does."""
+        for _ in range(6_000):
+            if what in self.log:
+                return
+            select_nothing(0.01)
+        raise AssertionError(f"{what} is not in the log:\n{self.log}")
+
     def trust(self) -> ssl.SSLContext:
         """What a client needs to believe this daemon."""
         return ssl.create_default_context(cafile=self.ca)
@@ -68,12 +78,12 @@ class Daemon:
         return self.root / "state" / "mail" / "123.com" / user / "Maildir"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(self.config)]
+        command = [sys.executable, "-m", *self.program, "serve", "--config", str(self.config)]
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             for port in self.ports.values():
-                wait_for_port(port, self.process)
+                wait_for_port(port, self.process, 90)
         except TimeoutError as error:
             self.kill()
             raise AssertionError(f"{error}:\n{self.log}") from None

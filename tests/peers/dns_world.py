@@ -56,6 +56,7 @@ class World:
     domain: str = "123.com"
     delegation: str = ""
     elsewhere: dict[str, str] = field(default_factory=dict)  # more zones of the server of `com`
+    signed: bool = False  # is the domain's own zone?
     addresses: Addresses = field(default_factory=Addresses)
 
     def __post_init__(self) -> None:
@@ -68,8 +69,9 @@ class World:
         glue += f"ns1.{label} IN A {self.at1}\nns2.{label} IN A {self.at2}\n{self.delegation}"
         tops = {"": f"@ IN NS a.\na. IN A {above}\ncom. IN NS a.\n", "com": f"@ IN NS a.\n{glue}"} | self.elsewhere
         self.above = Knot(self.root / "above", above, port, tops)
-        self.ns1 = Knot(self.root / "ns1", self.at1, port, {self.domain: self.records(BEFORE)}, negative=900)
-        self.ns2 = Knot(self.root / "ns2", self.at2, port, {self.domain: self.records(BEFORE)}, negative=900)
+        zone = {self.domain: self.records(BEFORE)}
+        self.ns1 = Knot(self.root / "ns1", self.at1, port, zone, negative=900, signed=self.signed)
+        self.ns2 = Knot(self.root / "ns2", self.at2, port, zone, negative=900, signed=self.signed)
         stubs = {"": [above], "com": [above], self.domain: [self.at1, self.at2]}
         stubs |= {zone: [above] for zone in self.elsewhere}
         self.resolver = Unbound(self.root / "resolver", at_resolver, port, stubs)

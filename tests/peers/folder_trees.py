@@ -35,8 +35,8 @@ def flags_for(number: int) -> frozenset[str]:
     return frozenset(flag for bit, flag in enumerate(LETTERS) if number >> bit & 1)
 
 
-def write_folder(legacy: Dovecot, user: str, folder: str, count: int, *, first: int = 1) -> None:
-    """Write messages `first`, … into a folder, each with its flags and an hour after the one before."""
+def write_folder(legacy: Dovecot, user: str, folder: str, count: int, *, first: int = 1, size: int = 0) -> None:
+    """Write messages `first`, … into a folder, each with its flags and an hour after the one before, of `size` more."""
     root = legacy.maildir(user)
     directory = root
     if folder != "INBOX":
@@ -48,7 +48,7 @@ def write_folder(legacy: Dovecot, user: str, folder: str, count: int, *, first: 
         letters = "".join(sorted(LETTERS[flag] for flag in flags_for(number)))
         date = FIRST_DATE + number * HOUR
         file = directory / "cur" / f"{date}.M{number}P1.old:2,{letters}"
-        file.write_bytes(written(number, folder))
+        file.write_bytes(written(number, folder, size))
         os.utime(file, (date, date))
     legacy.own()
 

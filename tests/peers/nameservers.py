@@ -77,7 +77,16 @@ class NameServer:
 class Knot(NameServer):
     """An authority. `zones` are the records of each zone, a line each, without its SOA."""
 
-    def __init__(self, root: Path, address: str, port: int, zones: dict[str, str], *, negative: int = 3600) -> None:
+    def __init__(
+        self,
+        root: Path,
+        address: str,
+        port: int,
+        zones: dict[str, str],
+        *,
+        negative: int = 3600,
+        signed: bool = False,
+    ) -> None:
         super().__init__(root, address, port)
         self._negative = negative  # how long it may be kept that there is no record
         self._serials: dict[str, int] = {}
@@ -107,6 +116,7 @@ template:
     zonefile-load: whole
     journal-content: none
     semantic-checks: false
+    dnssec-signing: {"on" if signed else "off"}
 zone:
 {listed}
 """)
@@ -120,6 +130,11 @@ zone:
         command = [needed("knotc"), "-b", "-c", str(self._config), "zone-reload", name]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr + (self.root / "log").read_text()
+
+    def signatures(self, name: str) -> str:
+        """The answer about a name to who asks for signatures."""
+        query = dns.message.make_query(f"{name}.", RdataType.A, want_dnssec=True)
+        return dns.query.udp(query, self.address, 5, self.port).to_text()
 
     def _write(self, zone: str, records: str) -> None:
         serial = self._serials[zone] = self._serials.get(zone, 0) + 1

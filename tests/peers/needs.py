@@ -19,6 +19,7 @@ PACKAGES = {
     "e2fsck": "e2fsprogs",
     "fetchmail": "fetchmail",
     "getmail": "getmail6",
+    "fail2ban-regex": "fail2ban",
     "imapfilter": "imapfilter",
     "interimap": "interimap",
     "knotd": "knot",
@@ -30,8 +31,11 @@ PACKAGES = {
     "nginx": "nginx-light",
     "offlineimap": "offlineimap3",
     "postfix": "postfix",
+    "promtool": "prometheus",
     "script": "bsdutils",
     "strace": "strace",
+    "swaks": "swaks libnet-ssleay-perl",
+    "systemd-analyze": "systemd",
     "unbound": "unbound",
 }
 

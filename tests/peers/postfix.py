@@ -41,15 +41,16 @@ anvil unix - - n - 1 anvil
 class Postfix:
     """A running server. `mail/USER/` are the users' Maildirs."""
 
-    def __init__(self, root: Path, users: list[str]) -> None:
-        """`root` must be a short path that others may search. Raises TimeoutError."""
+    def __init__(self, root: Path, users: list[str], main: str = "", services: str = "") -> None:
+        """`root` must be a short path that others may search; `main` and `services` are more lines of main.cf, which
+        count where there are others before, and of master.cf. Raises TimeoutError."""
         program = Path(needed("postfix"))
         if os.geteuid() != 0:
             pytest.skip("Postfix runs as root alone")
         self.root = root
         self.mail = root / "mail"
         self.port = free_port()
-        self._make(users)
+        self._make(users, main, services)
         asked = [program.with_name("postconf"), "-h", "daemon_directory"]
         daemons = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
         master = Path(daemons) / "master"
@@ -62,7 +63,7 @@ class Postfix:
             self.stop()
             raise
 
-    def _make(self, users: list[str]) -> None:
+    def _make(self, users: list[str], main: str, services: str) -> None:
         owner, nobody = pwd.getpwnam("postfix"), pwd.getpwnam("nobody")
         certificate, key = make_certificate(self.root)
         queue = self.root / "queue"
@@ -76,7 +77,7 @@ class Postfix:
         (queue / "public").chmod(0o710)
         shutil.chown(self.mail, nobody.pw_uid, nobody.pw_gid)
         (self.root / "users").write_text("".join(f"{user}@123.com {user}/\n" for user in users))
-        (self.root / "master.cf").write_text(_SERVICES.format(port=self.port))
+        (self.root / "master.cf").write_text(_SERVICES.format(port=self.port) + services)
         (self.root / "main.cf").write_text(
             f"compatibility_level = 3.6\nqueue_directory = {queue}\ndata_directory = {self.root}/data\n"
             "myhostname = smtp.123.com\nmydestination =\ninet_interfaces = 127.0.0.1\nmynetworks = 127.0.0.0/8\n"
@@ -85,7 +86,7 @@ class Postfix:
             f"virtual_mailbox_maps = texthash:{self.root}/users\nvirtual_minimum_uid = 1\n"
             f"virtual_uid_maps = static:{nobody.pw_uid}\nvirtual_gid_maps = static:{nobody.pw_gid}\n"
             f"smtpd_tls_cert_file = {certificate}\nsmtpd_tls_key_file = {key}\nsmtpd_tls_security_level = may\n"
-            "smtpd_relay_restrictions = permit_mynetworks, reject\n"
+            f"smtpd_relay_restrictions = permit_mynetworks, reject\n{main}"
         )
 
     def stop(self) -> None:

@@ -197,6 +197,14 @@ def test_nothing_is_written_that_would_not_be_right(setting: Setting) -> None:
     assert setting.config.read_text() == broken
 
 
+def test_who_has_chosen_imap_is_led_to_imap(setting: Setting) -> None:
+    setting.config.write_text(setting.config.read_text() + 'source = "imap"\n')
+    setting.serve("pop IN A 127.0.0.1\n")
+    assert setting.found("--write")["candidates"][0]["protocol"] == "imap"
+    legacy = load(setting.config).domains["123.com"].legacy
+    assert (legacy.source, legacy.imap_port, legacy.tls) == ("imap", setting.dovecot.imaps, "implicit")
+
+
 def test_this_server_itself_is_left_out(setting: Setting) -> None:
     """After the move the domain's names lead here."""
     setting.config.write_text(setting.config.read_text().replace("tcp:143", f"tcp:{setting.dovecot.imap}"))

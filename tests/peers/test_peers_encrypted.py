@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from pathlib import Path
 
 import pytest
+from imapclient import IMAPClient
 
 from tests.legacy.certificates import Authority
+from tests.legacy.dovecot import select_nothing
 from tests.peers.daemon import Daemon
 from tests.peers.mailboxes import texts
 from tests.peers.needs import needed
@@ -90,3 +94,26 @@ def test_a_stranger_is_not_believed(daemon: Daemon, letters_user: str, tmp_path:
     )
     ran = run(needed("mpop"), "-q", "-C", rc, "a", home=tmp_path, allowed=(68, 69, 76, 77))
     assert b"certificate" in ran.stderr
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("way", ["imaps", "starttls"])
+def test_a_large_message_comes_whole_however_slowly_it_is_read(
+    daemon: Daemon, letters_user: str, way: str, version: ssl.TLSVersion
+) -> None:
+    """5 MB that do not repeat themselves; the client stops in the midst for as long as the buffers take to fill."""
+    message = b"Subject: large\r\n\r\n" + b"".join(b"%07d\r\n" % number for number in range(550_000))
+    trust = daemon.trust()
+    trust.minimum_version = trust.maximum_version = version
+    port = daemon.ports["imaps" if way == "imaps" else "imap"]
+    with IMAPClient("localhost", port, ssl=way == "imaps", ssl_context=trust, timeout=60) as client:
+        if way == "starttls":
+            client.starttls(trust)
+        client.login(f"{letters_user}@123.com", "pass")
+        client.append("INBOX", message)
+        client.select_folder("INBOX")
+        client._imap.send(b"x FETCH 9 BODY.PEEK[]\r\n")
+        head = client._imap.readline()
+        size = int(re.findall(rb"\{(\d+)\}", head)[0])
+        select_nothing(0.3)
+        assert (size, client._imap.read(size)) == (len(message), message)

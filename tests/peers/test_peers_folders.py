@@ -135,8 +135,8 @@ def test_killed_in_the_middle_of_a_folder_nothing_is_lost_and_nothing_doubled(
     legacy: Dovecot, make_daemon: Callable[..., Daemon]
 ) -> None:
     write_folder(legacy, "victims", "INBOX", 600)
-    write_folder(legacy, "victims", "工作/2008", 600)
-    slow = 'bandwidth = "200K"'  # enough to be met in the middle
+    write_folder(legacy, "victims", "工作/2008", 600, size=5_000)
+    slow = 'bandwidth = "200K"'  # 15 seconds: it is met in the middle, however late this looks
     daemon = make_daemon(f'source = "imap"\nport = {legacy.pop3}\nimap_port = {legacy.imap}\ntls = "none"\n{slow}')
     with socket.create_connection(daemon.imap, timeout=60) as client:
         client.recv(1_000)

@@ -6,11 +6,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +15,7 @@ from proxy.cli.demo_clients import Refused, differences
 from tests.dialogues.fixtures import letter
 from tests.legacy.certificates import fingerprint_of
 from tests.legacy.dovecot import free_port
+from tests.peers.ground import reachable
 from tests.peers.mailboxes import write_letters
 from tests.peers.needs import needed
 from tests.peers.whole_move import Move
@@ -51,13 +49,10 @@ STAFF = """\
 @pytest.fixture
 def move() -> Iterator[Move]:
     needed("dovecot"), needed("knotd"), needed("unbound")
-    root = Path(tempfile.mkdtemp(prefix="runbook.", dir="/tmp"))
-    root.chmod(0o755)
-    with Move(root, {name: password for name, (password, _) in OLD.items()}) as made:
+    with reachable("runbook") as root, Move(root, {name: password for name, (password, _) in OLD.items()}) as made:
         for name, (_, count) in OLD.items():
             write_letters(made.old, name.partition("@")[0], count)
         yield made
-    shutil.rmtree(root)
 
 
 def test_the_runbook(move: Move) -> None:
@@ -74,6 +69,7 @@ def test_the_runbook(move: Move) -> None:
     watch_and_help(move)
     remind_who_is_missing(move)
     finish(move)
+    change_ones_mind(move)
     compare_every_byte(move)
     without_the_old_server(move)
     assert files.items() <= move.old.files().items(), "all that was at the old server is there, to the byte"
@@ -177,6 +173,7 @@ def change_dns(move: Move) -> None:
     move.paste(snippet)
     lines = dns(move, "--watch", "--every", 1)
     assert any("all 12 records are as they should be" in line for line in lines)
+    assert "all 12 records are as they should be" in dns(move)[0]
 
 
 def users_log_in(move: Move) -> None:
@@ -240,6 +237,18 @@ def finish(move: Move) -> None:
     assert {account["account"]: account["messages"] for account in report["accounts"]}["wang@123.com"] == 8
 
 
+def change_ones_mind(move: Move) -> None:
+    """While the old server still stands: one that is asked again brings what arrived there, and is final once more."""
+    undone = move.run("unfinalize", "wang@123.com").lines
+    assert undone[0] == "1 account is no longer final: the old server is asked at the next login of each"
+    (move.old.maildir("wang") / "new" / "1900000001.M1P1.old").write_bytes(letter(100))
+    move.old.own()
+    assert len(move.over_imap("wang@123.com", "Wang-1")) >= 8, "a user who is in already does not wait for what is new"
+    ended = move.run("finalize", "123.com", "--yes").lines
+    assert any(line.startswith("final, and nothing is left behind: 6 of 6 accounts final; 49") for line in ended)
+    assert len(move.over_imap("wang@123.com", "Wang-1")) == 9
+
+
 def compare_every_byte(move: Move) -> None:
     """As users' programs get it here, against what the old server has still."""
     for name, (password, _) in OLD.items():
@@ -253,6 +262,6 @@ def without_the_old_server(move: Move) -> None:
     move.old.stop()
     assert len(move.over_imap("boss@123.com", "Zhang-1")) == 9
     assert len(move.over_pop3("na.li", "Li-1")) == 8
-    assert "All 8 messages are here" in move.in_the_portal("wang@123.com", "Wang-1", "messages are here")
+    assert "All 9 messages are here" in move.in_the_portal("wang@123.com", "Wang-1", "messages are here")
     with pytest.raises(Refused, match="AUTHENTICATIONFAILED"):
         move.over_imap("chen@123.com", "Chen-2")

@@ -15,6 +15,9 @@ from proxy.imap.grammar.parse import ARGUMENTS, parse
 from proxy.imap.grammar.syntax import BadCharset, BadSyntax
 from proxy.legacy.errors import LegacyProtocolError
 from proxy.legacy.words import readable
+from proxy.lmtp import grammar
+from proxy.lmtp.data import DataDecoder, HeaderFilter
+from proxy.lmtp.errors import BadCommand
 from proxy.pop3.client.replies import Listing, parse_capabilities, parse_reply, parse_stamp
 from proxy.wire.blocks import BlockDecoder
 from proxy.wire.commands import CommandReader, Ready
@@ -188,3 +191,25 @@ def test_a_line_of_a_listing_that_does_not_end() -> None:
             listing.feed(b"\nnonsense\n")
 
     is_linear(work, 6_000)
+
+
+@pytest.mark.parametrize("unit", [b"\r", b"\n", b".", b"\r\n.\r", b"Received: a\n", b"a"])
+def test_a_message_over_lmtp(unit: bytes) -> None:
+    def work(count: int, piece: int) -> None:
+        decoder, header = DataDecoder(), HeaderFilter()
+        data = unit * count
+        for at in range(0, len(data), piece):
+            header.feed(decoder.feed(data[at : at + piece])[0])
+
+    is_linear(lambda count: work(count, 1), 200)
+    is_linear(lambda count: work(count, 4_096), 2_000)
+
+
+@pytest.mark.parametrize("unit", [b"a.", b'\\"', b"@a,", b" A=1", "用".encode()])
+@pytest.mark.parametrize("beginning", [b"TO:<", b'TO:<"', b"TO:<@a,", b"TO:<a@b> "])
+def test_an_address_over_lmtp(beginning: bytes, unit: bytes) -> None:
+    def work(count: int) -> None:
+        with suppress(BadCommand):
+            grammar.recipient(beginning + unit * count)
+
+    is_linear(work, 2_000)

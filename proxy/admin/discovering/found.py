@@ -1,16 +1,17 @@
-"""What was found, the best first: a server that is spoken for, speaks POP3, and proves who it is."""
+"""What was found, the best first: a server that is spoken for, speaks POP3 (or IMAP, where the configuration has that
+for `source`), and proves who it is."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy.admin.discovering.knocking import Encrypted, Heard, knock
-from proxy.admin.discovering.places import Hint, Place, Places, World, gather
+from proxy.admin.discovering.places import Hint, Place, Places, Protocol, World, gather
 from proxy.admin.dns.asking import Limit
+from proxy.admin.dns.at_once import at_once
 from proxy.admin.dns.wanted import is_here
 from proxy.config import Config
 from proxy.config.endpoints import parse_endpoint
@@ -24,11 +25,12 @@ _AT_ONCE: Final = 24
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One place, what speaks for it, and what it said. `fleeting`: its host has this server's own name, which leads
-    there only until DNS has moved."""
+    there only until DNS has moved. `preferred` is the protocol that mail is to be carried over by."""
 
     heard: Heard
     hints: tuple[Hint, ...]
     fleeting: bool = False
+    preferred: Protocol = "pop3"
 
     @property
     def place(self) -> Place:
@@ -45,12 +47,13 @@ class Candidate:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Sorts before whatever is worse: POP3 before IMAP, proven before unproven encryption and that before none."""
+        """Sorts before whatever is worse: the protocol that is preferred before the other one, proven before unproven
+        encryption and that before none."""
         trust = 2 if self.tls is None else 1 if self.tls.trouble else 0
         implicit = 0 if self.place.tls == "implicit" else 1
         hint = self.hints[0].weight
         place = (implicit, self.place.host, self.place.port)
-        return (self.place.protocol != "pop3", trust, self.fleeting, hint, *place)
+        return (self.place.protocol != self.preferred, trust, self.fleeting, hint, *place)
 
     def settings(self, domain: str) -> dict[tuple[str, ...], Any]:
         """As keys of the configuration."""
@@ -61,8 +64,8 @@ class Candidate:
             (*table, port): self.place.port,
             (*table, "tls"): self.place.tls,
         }
-        if self.place.protocol == "imap":
-            found[(*table, "source")] = "imap"
+        if "imap" in {self.place.protocol, self.preferred}:
+            found[(*table, "source")] = self.place.protocol
         if self.login:
             found[(*table, "login")] = self.login
         return found
@@ -89,13 +92,14 @@ def discover(domain: str, world: World, config: Config | None = None) -> Discove
     places = gather(domain, world, limit, configured=_configured(served))
     ours = _ours(config, places)
     wanted = [place for place in places.hints if place not in ours]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        heard = list(
-            pool.map(lambda place: knock(place, places.addresses[place.host][0], _trust(served, place)), wanted)
-        )
+    heard = at_once(
+        lambda place: knock(place, places.addresses[place.host][0], _trust(served, place)), wanted, _AT_ONCE
+    )
     own = config.hostname if config is not None else ""
+    preferred: Protocol = served.legacy.source if served is not None else "pop3"
     found = [
-        Candidate(one, tuple(places.hints[place]), place.host == own) for one, place in zip(heard, wanted, strict=True)
+        Candidate(one, tuple(places.hints[place]), place.host == own, preferred)
+        for one, place in zip(heard, wanted, strict=True)
     ]
     answering = _distinct(sorted((c for c in found if c.heard.answers), key=lambda c: c.order))
     silent = sorted((c for c in found if not c.heard.answers), key=lambda c: (c.hints[0].weight, c.place.host))
@@ -165,10 +169,19 @@ def _remarks(config: Config | None, places: Places, ours: Iterable[Place], answe
     remarks += [f"{host}, which the configuration names, has no address" for host in places.lost]
     if not places.addresses:
         remarks.append("none of the names that were tried has an address")
-    if answering and answering[0].place.protocol == "imap":
-        remarks.append('POP3 answers nowhere; with source = "imap" the mail is carried over by IMAP')
-    elif any(c.place.protocol == "imap" and c.place.host == answering[0].place.host for c in answering):
-        remarks.append(
-            f'IMAP answers at {answering[0].place.host} too: with source = "imap" all folders are carried over'
-        )
-    return remarks
+    return [*remarks, *_protocols(answering)]
+
+
+def _protocols(answering: Sequence[Candidate]) -> Iterator[str]:
+    """What there is to know of the choice between POP3 and IMAP."""
+    if not answering:
+        return
+    best, spoken = answering[0], {candidate.place.protocol for candidate in answering}
+    if best.preferred not in spoken and best.preferred == "imap":
+        yield 'IMAP answers nowhere, though the configuration has source = "imap": POP3 gives the inbox alone'
+    elif spoken == {"imap"}:
+        yield 'POP3 answers nowhere; with source = "imap" the mail is carried over by IMAP'
+    elif best.place.protocol == "pop3" and any(
+        c.place.protocol == "imap" and c.place.host == best.place.host for c in answering
+    ):
+        yield f'IMAP answers at {best.place.host} too: with source = "imap" all folders are carried over'

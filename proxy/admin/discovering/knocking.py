@@ -27,6 +27,7 @@ WHOLE: Final = 8.0  # seconds for one conversation
 _LINE: Final = 2048  # octets; more is none of a mail server's greeting or capability line
 _LINES: Final = 64
 _GREETINGS: Final = {"pop3": (b"+OK",), "imap": (b"* OK", b"* PREAUTH")}
+_SPEAKERS: Final = {"pop3": "a POP3", "imap": "an IMAP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,8 @@ def _conversation(place: Place, address: str, legacy: Legacy) -> Heard:
         if place.tls == "implicit":
             talk, tls = _encrypted(plain, legacy)
         greeting = talk.line()
-        if not greeting.startswith(_GREETINGS[place.protocol]):
-            raise _Closed(f"answers, but not as a {place.protocol.upper()} server does ({readable(greeting)[:60]})")
+        if not greeting.upper().startswith(_GREETINGS[place.protocol]):
+            raise _Closed(f"answers, but not as {_SPEAKERS[place.protocol]} server does ({readable(greeting)[:60]})")
         capabilities = tuple(talk.capabilities(place.protocol))
         heard = Heard(place, address, readable(greeting), capabilities, tls)
         if place.tls == "starttls":
@@ -120,7 +121,7 @@ def _upgraded(heard: Heard, plain: _Plain, talk: _Talk, legacy: Legacy) -> Heard
     if not heard.can(word) and heard.capabilities:
         return replace(heard, place=replace(place, tls="none"))
     said = talk.command(word, place.protocol)
-    if not said.startswith((b"+OK", b"a OK")):
+    if not said.upper().startswith((b"+OK", b"A OK")):
         return replace(heard, place=replace(place, tls="none"))
     upgraded, tls = _encrypted(plain, legacy)
     return replace(heard, tls=tls, capabilities=tuple(upgraded.capabilities(place.protocol)))
@@ -247,10 +248,10 @@ class _Talk:
     def capabilities(self, protocol: str) -> Iterator[str]:
         """What CAPA lists, a line each, or CAPABILITY, a word each; nothing where it is refused."""
         if protocol == "pop3":
-            if self.command("CAPA", protocol).startswith(b"+OK"):
+            if self.command("CAPA", protocol).upper().startswith(b"+OK"):
                 while (said := self.line()) != b".":
-                    if said.strip():
-                        yield readable(said)
+                    if words := readable(said):
+                        yield words
             return
         self._line.send(b"a CAPABILITY\r\n")
         while (said := self.line()).startswith(b"* "):

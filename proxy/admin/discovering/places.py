@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from functools import partial
+from typing import Any, Final, Literal
 
 from proxy.admin.discovering import autoconfig
 from proxy.admin.discovering.autoconfig import Autoconfig
 from proxy.admin.dns import asking
 from proxy.admin.dns.asking import Limit, NoAnswer
+from proxy.admin.dns.at_once import at_once
 from proxy.admin.dns.delegation import NotFound, Ways, find_zone
 from proxy.admin.dns.records import Answer, Key, Server, within
 from proxy.admin.hosted import hosted_by
@@ -39,6 +40,7 @@ PORTS: Final[tuple[tuple[int, Protocol, TlsMode], ...]] = (
     (993, "imap", "implicit"),
     (143, "imap", "starttls"),
 )
+_AT_ONCE: Final = 16  # questions
 _AUTHORITIES: Final = 3  # that are tried until one answers
 MOST: Final = 48  # places that are looked at
 
@@ -110,24 +112,25 @@ class World:
 def gather(domain: str, world: World, limit: Limit, *, configured: Iterable[Place] = ()) -> Places:
     """Look in DNS and autoconfig. Raises NoAnswer where no resolver answers."""
     places = Places()
-    with ThreadPoolExecutor(16) as pool:
-        world = _known(domain, replace(world, resolvers=_answering(domain, world, limit, pool)), limit)
-        exchanges = pool.submit(_exchanges, domain, world, limit)
-        services = [pool.submit(_service, f"{name}.{domain}", world, limit) for name, *_ in _SERVICES]
-        told = pool.submit(_autoconfig, domain, world, limit)
-        for place in configured:
-            places.add(place, Hint("configuration", "the configuration names it"))
-        for (name, protocol, tls), found in zip(_SERVICES, services, strict=True):
-            for host, port in found.result():
-                places.add(Place(host, port, protocol, tls), Hint("SRV", f"SRV {name}.{domain}"))
-        _add_told(places, told.result())
-        hosts = _usual_hosts(domain, exchanges.result(), places)
-        for host, hint in hosts:
-            for port, protocol, tls in PORTS:
-                places.add(Place(host, world.port(port), protocol, tls), hint)
-        names = list(dict.fromkeys(place.host for place in places.hints))
-        found_addresses = pool.map(lambda host: _addresses(host, world, limit), names)
-        places.addresses = {host: found for host, found in zip(names, found_addresses, strict=True) if found}
+    world = _known(domain, replace(world, resolvers=_answering(domain, world, limit)), limit)
+    questions: list[Callable[[], Any]] = [
+        partial(_exchanges, domain, world, limit),
+        partial(_autoconfig, domain, world, limit),
+        *(partial(_service, f"{name}.{domain}", world, limit) for name, *_ in _SERVICES),
+    ]
+    exchanges, told, *services = at_once(lambda question: question(), questions, _AT_ONCE)
+    for place in configured:
+        places.add(place, Hint("configuration", "the configuration names it"))
+    for (name, protocol, tls), found in zip(_SERVICES, services, strict=True):
+        for host, port in found:
+            places.add(Place(host, port, protocol, tls), Hint("SRV", f"SRV {name}.{domain}"))
+    _add_told(places, told)
+    for host, hint in _usual_hosts(domain, exchanges, places):
+        for port, protocol, tls in PORTS:
+            places.add(Place(host, world.port(port), protocol, tls), hint)
+    names = list(dict.fromkeys(place.host for place in places.hints))
+    found_addresses = at_once(lambda host: _addresses(host, world, limit), names, _AT_ONCE)
+    places.addresses = {host: found for host, found in zip(names, found_addresses, strict=True) if found}
     named = [place.host for place, hints in places.hints.items() if hints[0].way == "configuration"]
     places.lost = [host for host in dict.fromkeys(named) if host not in places.addresses]
     kept = sorted((p for p in places.hints if p.host in places.addresses), key=lambda p: places.hints[p][0].weight)
@@ -135,9 +138,9 @@ def gather(domain: str, world: World, limit: Limit, *, configured: Iterable[Plac
     return places
 
 
-def _answering(domain: str, world: World, limit: Limit, pool: ThreadPoolExecutor) -> list[Server]:
+def _answering(domain: str, world: World, limit: Limit) -> list[Server]:
     """The resolvers that answer: a dead one is waited for once. Raises NoAnswer where none does."""
-    heard = list(pool.map(lambda server: asking.answer(server, Key(domain, "MX"), limit), world.resolvers))
+    heard = at_once(lambda server: asking.answer(server, Key(domain, "MX"), limit), world.resolvers, _AT_ONCE)
     alive = [server for server, answer in zip(world.resolvers, heard, strict=True) if not answer.trouble]
     if not alive:
         troubles = [f"{server} {answer.trouble}" for server, answer in zip(world.resolvers, heard, strict=True)]

@@ -6,8 +6,9 @@ refuses, or answers from somebody else's words is lame. Blocking; called from th
 
 from __future__ import annotations
 
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import dns.exception
@@ -48,9 +49,11 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """When all of it has to be over, by the monotonic clock."""
+    """When all of it has to be over, by the monotonic clock; at once where it is `abandoned`: nobody waits for it any
+    more."""
 
     end: float
+    abandoned: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def after(cls, seconds: float) -> Limit:
@@ -59,7 +62,7 @@ class Limit:
     @property
     def question(self) -> float:
         """How long one question may take now."""
-        return min(QUESTION, self.end - time.monotonic())
+        return 0.0 if self.abandoned.is_set() else min(QUESTION, self.end - time.monotonic())
 
 
 def message(server: Server, name: str, rdtype: RdataType, limit: Limit) -> dns.message.Message:
@@ -70,11 +73,7 @@ def message(server: Server, name: str, rdtype: RdataType, limit: Limit) -> dns.m
     end = time.monotonic() + left
     edns = True
     for first in (True, False):
-        query = dns.message.make_query(
-            name + ".", rdtype, use_edns=0 if edns else False, payload=PAYLOAD if edns else None
-        )
-        if server.authority:
-            query.flags &= ~dns.flags.RD
+        query = _question(server, name, rdtype, edns=edns)
         try:
             answer = _asked(query, server, end, first=first)
         except dns.exception.Timeout:
@@ -90,6 +89,19 @@ def message(server: Server, name: str, rdtype: RdataType, limit: Limit) -> dns.m
     raise NoAnswer(f"does not answer within {max(1, round(left))} s")
 
 
+def _question(server: Server, name: str, rdtype: RdataType, *, edns: bool) -> dns.message.Message:
+    """Raises NoAnswer."""
+    try:
+        query = dns.message.make_query(
+            name + ".", rdtype, use_edns=0 if edns else False, payload=PAYLOAD if edns else None
+        )
+    except dns.exception.DNSException:  # names out of others' records
+        raise NoAnswer("was not asked: this is no name") from None
+    if server.authority:
+        query.flags &= ~dns.flags.RD
+    return query
+
+
 def _asked(query: dns.message.Message, server: Server, end: float, *, first: bool) -> dns.message.Message:
     patience = min(FIRST_TRY, end - time.monotonic()) if first else end - time.monotonic()
     if patience <= 0:
@@ -97,7 +109,17 @@ def _asked(query: dns.message.Message, server: Server, end: float, *, first: boo
     try:
         return dns.query.udp(query, server.address, patience, server.port, raise_on_truncation=True)
     except dns.message.Truncated:
-        return dns.query.tcp(query, server.address, max(0.1, end - time.monotonic()), server.port)
+        return _asked_by_tcp(query, server, max(0.1, end - time.monotonic()))
+
+
+def _asked_by_tcp(query: dns.message.Message, server: Server, patience: float) -> dns.message.Message:
+    cut = "cuts its answer short, and by TCP"
+    try:
+        return dns.query.tcp(query, server.address, patience, server.port)
+    except dns.exception.Timeout:
+        raise NoAnswer(f"{cut} does not answer") from None
+    except OSError as error:
+        raise NoAnswer(f"{cut} cannot be reached: {error.strerror or 'network error'}") from None
 
 
 def checked(server: Server, name: str, rdtype: RdataType, limit: Limit) -> dns.message.Message:

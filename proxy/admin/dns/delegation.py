@@ -61,15 +61,17 @@ def find_zone(name: str, ways: Ways, limit: Limit) -> Zone:
         text = f"whom {apex} is delegated to could not be read above it ({error.text}): its NS records are a resolver's"
         remarks.append(Remark("advice", text))
         hosts, brought = _resolved_ns(apex, ways, limit), None
-    servers = []
+    servers, known = [], False
     for host in hosts[:_MOST_SERVERS]:
         addresses = asking.glue(brought, host) if brought is not None else []
         addresses = addresses or _addresses(host, ways, limit)
         if not addresses:
             remarks.append(Remark("mistake", f"{apex} is delegated to {host}, which has no address"))
+        known = known or bool(addresses)
         servers += [Server(host, address, ways.port, authority=True) for address in addresses if _routed(address)]
     if not servers:
-        raise NotFound(f"{apex} has no authoritative server with an address")
+        reached = " that this machine has a way to" if known else ""
+        raise NotFound(f"{apex} has no authoritative server with an address{reached}")
     return Zone(apex, tuple(dict.fromkeys(servers)), tuple(hosts), tuple(remarks))
 
 

@@ -82,7 +82,7 @@ def judge(
     state: State = min((s.state for s in seen), key=_WORST.index, default="not reachable")
     if wish.rule == "as it is" and state != "not reachable":
         state = "right"
-    old = [e for e in episodes if not fits(wish, _as_answer(wish, e.content), hosts)]
+    old = [e for e in episodes if not fits(wish, _as_answer(e.content), hosts)]
     ends = [e.cached_until for e in old if e.cached_until is not None and e.cached_until > now]
     elsewhere = max(ends, default=None) if ground.settled and state in {"right", "cached"} else None
     return Judgement(wish, state, tuple(seen), elsewhere)
@@ -95,15 +95,15 @@ def _ground(
     current = frozenset(answer.content for server, answer in said.items() if server.authority)
     cached = {answer.content for server, answer in said.items() if not server.authority}
     settled = any(server.authority and fits(wish, answer, hosts) for server, answer in said.items())
-    past = [e for e in episodes if e.content and not fits(wish, _as_answer(wish, e.content), hosts)]
+    past = [e for e in episodes if e.content and not fits(wish, _as_answer(e.content), hosts)]
     if past and (len({e.content for e in past}) > 1 or past[0].content not in current):
         # What was there first, and what stood for so long that it was meant.
         before = frozenset(e.content for e in past if e is past[0] or e.last - e.first >= STANDING)
-    elif any(e.first < now for e in past):
-        before = current  # an earlier look saw it: it is no news
+    elif any(e.first < now for e in past) or any(now - e.first >= STANDING for e in episodes if e.gone is None):
+        before = current  # an earlier look saw it: it is no news, and no cache has what was before that
     else:
         # Nothing but this look: what caches have and authorities have not was there before, or else what is there.
-        others = {c for c in cached - current if c and not fits(wish, _as_answer(wish, c), hosts)}
+        others = {c for c in cached - current if c and not fits(wish, _as_answer(c), hosts)}
         before = frozenset(others) or current
     return _Ground(before, before | {e.content for e in episodes}, current, settled, now)
 
@@ -154,10 +154,10 @@ def fits(wish: Wish, answer: Answer, hosts: Hosts = NONE) -> bool:
             )
 
 
-def _as_answer(wish: Wish, content: frozenset[str]) -> Answer:
+def _as_answer(content: frozenset[str]) -> Answer:
     """A record's content as the answer that it was."""
     alias = next((value for value in content if value.startswith("CNAME ")), None)
-    if alias is not None and wish.key.type == "address":
+    if alias is not None:
         return Answer(aliases=(alias.removeprefix("CNAME ").rstrip("."),))
     return Answer(content)
 

@@ -31,10 +31,14 @@ class Server:
     port: int
     authority: bool
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """Its address, and its port where that is not the usual one."""
         where = f"[{self.address}]" if ":" in self.address and self.port != 53 else self.address
-        where += "" if self.port == 53 else f":{self.port}"
-        return f"{self.name} ({where})" if self.name else f"resolver {where}"
+        return where + ("" if self.port == 53 else f":{self.port}")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.place})" if self.name else f"resolver {self.place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,15 @@ class Answer:
     def content(self) -> frozenset[str]:
         """What tells one state of the record from another: where an alias leads to, or else the values."""
         return frozenset({f"CNAME {self.aliases[0]}."}) if self.aliases else self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A server, what keeps it from answering ("" where it answers), and the serial of its zone."""
+
+    server: Server
+    trouble: str = ""
+    serial: int | None = None
 
 
 # How what is there is compared with what should be.

@@ -21,6 +21,7 @@ from proxy.admin.dns.records import Answer, Key
 KEPT: Final = 60 * 86_400  # seconds after which what was is forgotten
 _MOST: Final = 20  # states of one record
 _VERSION: Final = 1
+_LOOKED: Final = ".looked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,8 @@ def noted(memory: Memory, seen: Mapping[Key, Iterable[Answer]], now: int) -> dic
 def load(file: Path) -> dict[Key, tuple[Episode, ...]]:
     """What was written there; nothing where there is no file, or none that can be understood. Raises OSError."""
     try:
-        text = file.read_text()
-    except FileNotFoundError:
-        return {}
-    try:
-        return _read(json.loads(text))
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return _read(json.loads(file.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return {}  # what was is lost; what is counts
 
 
@@ -79,11 +76,21 @@ def _read(found: Any) -> dict[Key, tuple[Episode, ...]]:
         return {}
     return {
         Key(str(row["name"]), row["type"]): tuple(
-            Episode(frozenset(map(str, e["content"])), e["ttl"], int(e["first"]), int(e["last"]), e["gone"])
+            Episode(
+                content=frozenset(map(str, e["content"])),
+                ttl=_number(e["ttl"]),
+                first=int(e["first"]),
+                last=int(e["last"]),
+                gone=_number(e["gone"]),
+            )
             for e in row["episodes"]
         )
         for row in found["records"]
     }
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def save(file: Path, memory: Memory) -> None:
@@ -96,11 +103,48 @@ def save(file: Path, memory: Memory) -> None:
         }
         for key, episodes in memory.items()
     ]
+    write_whole(file, json.dumps({"version": _VERSION, "records": rows}, indent=1) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the last look found: of so many records so many are `right`, and `all_right` is it if there is nothing else
+    to mend. `at` in seconds since 1970."""
+
+    right: int
+    records: int
+    all_right: bool
+    at: int
+
+
+def note_look(memory: Path, looked: Looked) -> None:
+    """Write it beside what the records were. Raises OSError."""
+    write_whole(memory.with_suffix(_LOOKED), json.dumps({"version": _VERSION} | asdict(looked)) + "\n")
+
+
+def last_look(memory: Path) -> Looked | None:
+    """None where there was none, or none that can be understood. Raises OSError."""
+    try:
+        found = json.loads(memory.with_suffix(_LOOKED).read_bytes())
+        if found.pop("version") != _VERSION:
+            return None
+        return Looked(int(found["right"]), int(found["records"]), bool(found["all_right"]), int(found["at"]))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def in_memory(state: Path, name: str) -> Path:
+    """Where it is kept what a domain's records were; the name is in A-labels."""
+    return state / "dns" / f"{name}.json"
+
+
+def write_whole(file: Path, text: str) -> None:
+    """All of the file, or nothing; its directory is made where the one above is there. Raises OSError."""
     file.parent.mkdir(mode=0o700, exist_ok=True)
     _belongs(file.parent)
     passing = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        passing.write_text(json.dumps({"version": _VERSION, "records": rows}, indent=1) + "\n")
+        passing.write_text(text, encoding="utf-8")
         _belongs(passing)
         os.replace(passing, file)  # noqa: PTH105 - one step
     finally:

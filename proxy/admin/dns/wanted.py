@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from proxy.admin.dns import spf
@@ -63,7 +63,7 @@ def wishes(config: Config, domain: str, asked: Asked, now: Mapping[Key, Answer])
     host = Key(config.hostname, "address")
     addresses = asked.addresses or tuple(sorted(now[host].values if host in now else ()))
     found = [_host(host, asked.addresses, now.get(host))]
-    found += [_alias(config, Key(other, "address"), addresses, "a name that users have") for other in asked.hosts]
+    found += [_other(config, Key(other, "address"), addresses, asked) for other in asked.hosts]
     found += [
         _mx(Key(domain, "MX"), asked.mx, now),
         _spf(config, Key(domain, "SPF"), asked, now, {config.hostname: addresses}),
@@ -80,6 +80,12 @@ def _host(key: Key, addresses: Sequence[str], now: Answer | None) -> Wish:
         return Wish(key, "addresses", tuple(addresses), tuple(map(_address_line, addresses)), why)
     lines = () if now is None else tuple(lines_of(key, now))
     return Wish(key, "some address", (), lines, why)
+
+
+def _other(config: Config, key: Key, addresses: Sequence[str], asked: Asked) -> Wish:
+    """One that an MX leads to has addresses, since it must be no alias (RFC 2181 10.3)."""
+    wish = _alias(config, key, addresses, "a name that users have")
+    return replace(wish, lines=tuple(map(_address_line, addresses))) if key.name in asked.mx else wish
 
 
 def _mx(key: Key, hosts: Sequence[str], now: Mapping[Key, Answer]) -> Wish:
@@ -270,5 +276,13 @@ def _address_line(address: str) -> str:
 
 def quoted(text: str) -> str:
     """TXT as a zone file has it: strings of at most 255 octets (RFC 1035 3.3.14)."""
-    plain = text.replace("\\", "\\\\").replace('"', '\\"')
-    return " ".join(f'"{plain[at : at + 250]}"' for at in range(0, len(plain), 250))
+    octets = text.encode()
+    return " ".join(f'"{"".join(map(_escaped, octets[at : at + 250]))}"' for at in range(0, len(octets), 250))
+
+
+def _escaped(octet: int) -> str:
+    """RFC 1035 5.1."""
+    letter = chr(octet)
+    if letter in '"\\':
+        return f"\\{letter}"
+    return letter if 0x20 <= octet < 0x7F else f"\\{octet:03}"

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.admin.dns.judging import LOW_TTL
-from proxy.admin.dns.looking import Look, spelled_time
+from proxy.admin.dns.looking import Look
 from proxy.admin.dns.records import Answer, Wish
+from proxy.admin.dns.remarking import spelled_time
 from proxy.admin.dns.wanted import lines_of, own_names
 
 _LABELS: Final = {"address": "addresses", "SPF": "the SPF record"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -19,18 +19,30 @@ class Why(enum.Enum):
     """Each with its title, and what can be done. The value is its name in JSON and CSV."""
 
     title: str
-    remedy: str
+    _remedy: str
 
     def __new__(cls, value: str, title: str, remedy: str) -> Why:
         why = object.__new__(cls)
         why._value_ = value
-        why.title, why.remedy = title, remedy
+        why.title, why._remedy = title, remedy
         return why
+
+    def remedy(self, accounts: Collection[Account]) -> str:
+        """What can be done for these, with commands that name them: one by itself, several by their domains."""
+        domains = " ".join(sorted({account.domain for account in accounts}))
+        each = [f"`mailferry notify {domain} --reminder --send`" for domain in domains.split()]
+        whom, move, resume = domains, f"--domain {domains.replace(' ', ' --domain ')}", domains
+        if len(accounts) == 1:
+            (account,) = accounts
+            whom = move = account.name
+            each = [f"`mailferry notify {account.domain} --to {whom} --reminder --send`"]
+            resume = whom if account.paused else domains
+        return self._remedy.format(whom=whom, move=move, resume=resume, remind=", ".join(each))
 
     NEVER = (
         "never-logged-in",
         "never logged in, so that nothing was carried over",
-        f"remind them: `mailferry notify DOMAIN --reminder --send`; or {_GIVEN}",
+        f"remind them: {{remind}}; or {_GIVEN}",
     )
     REJECTED = (
         "password-rejected",
@@ -42,28 +54,28 @@ class Why(enum.Enum):
         "the password is not known here, so that the old server cannot be asked for what is new",
         f"the user logs in once; or {_GIVEN}",
     )
-    BLOCKED = ("blocked", "blocked", "mend what the reason says, and then `mailferry retry`")
-    PAUSED = ("paused", "paused", "`mailferry resume`, and then again")
+    BLOCKED = ("blocked", "blocked", "mend what the reason says, and then `mailferry retry {whom}`")
+    PAUSED = ("paused", "paused", "`mailferry resume {resume}`, and then again")
     UNFINISHED = (
         "unfinished",
         "the move has not come to its end",
-        "mend what the reason says; `mailferry retry` tries it at once",
+        "mend what the reason says; `mailferry retry {whom}` tries it at once",
     )
     QUARANTINED = (
         "quarantined",
         "messages in quarantine",
-        "`mailferry retry` asks for them again; else fetch them by hand from the old server: `mailferry verify` "
-        "names them",
+        "`mailferry retry {whom}` asks for them again; else fetch them by hand from the old server: "
+        "`mailferry verify {whom}` names them",
     )
     MISSING = (
         "missing",
         "messages at the old server that are not here",
-        "they came a moment ago, or could not be fetched: `mailferry migrate`, and then again",
+        "they came a moment ago, or could not be fetched: `mailferry migrate {move}`, and then again",
     )
     HARMED = (
         "harmed",
         "messages whose files here are missing or altered",
-        "`mailferry verify` names them; restore them from a backup while the old server still has them",
+        "`mailferry verify {whom}` names them; restore them from a backup while the old server still has them",
     )
     NOT_COMPARED = (
         "not-compared",
@@ -73,6 +85,7 @@ class Why(enum.Enum):
 
 
 _HARMS: Final = (Kind.FILE_MISSING, Kind.FILE_ALTERED, Kind.FILE_UNREADABLE, Kind.INDEX_ROW_MISSING, Kind.UNREADABLE)
+BY_ITSELF: Final = (Why.NEVER, Why.REJECTED, Why.UNKNOWN, Why.BLOCKED, Why.PAUSED)
 OF_MESSAGES: Final = (Why.QUARANTINED, Why.MISSING, Why.HARMED)
 
 
@@ -117,19 +130,31 @@ def _of_account(known: Known) -> Iterator[Behind]:
     fetched = f"{account.messages_done} of {account.messages_total} messages are here"
     if account.refreshed is None and not account.messages_total:
         fetched = "nothing is here"
-    if account.state is State.BLOCKED:
-        yield Behind(Why.BLOCKED, account.reason or "no reason is known", owed or None)
-    elif account.sealed_password is not None and account.password_state is PasswordState.REJECTED:
-        yield Behind(Why.REJECTED, fetched, owed or None)
-    elif account.sealed_password is None and account.state is State.WAITING:
-        yield Behind(Why.NEVER, "what it has at the old server is not known")
-    elif account.sealed_password is None:
-        yield Behind(Why.UNKNOWN, f"{fetched}; last asked {_moment(account.refreshed)}", owed or None)
-    elif known.paused:
-        yield Behind(Why.PAUSED, fetched, owed or None)
+    sealed = account.sealed_password is not None
+    why = by_itself(account.state, account.password_state, sealed=sealed, paused=known.paused)
+    if why is Why.BLOCKED:
+        yield Behind(why, account.reason or "no reason is known", owed or None)
+    elif why is Why.NEVER:
+        yield Behind(why, "what it has at the old server is not known")
+    elif why is Why.UNKNOWN:
+        yield Behind(why, f"{fetched}; last asked {_moment(account.refreshed)}", owed or None)
+    elif why is not None:
+        yield Behind(why, fetched, owed or None)
     elif account.state in {State.WAITING, State.MOVING} and not known.rehearsed:
         reason = known.missed or account.reason
         yield Behind(Why.UNFINISHED, f"{fetched}; {reason}" if reason else fetched, owed or None)
+
+
+def by_itself(state: State, password_state: PasswordState, *, sealed: bool, paused: bool) -> Why | None:
+    """What an account's row tells, without a last round and without a look at its old server: one of BY_ITSELF.
+    `sealed`: is a password kept?"""
+    if state is State.BLOCKED:
+        return Why.BLOCKED
+    if sealed and password_state is PasswordState.REJECTED:
+        return Why.REJECTED
+    if not sealed:
+        return Why.NEVER if state is State.WAITING else Why.UNKNOWN
+    return Why.PAUSED if paused else None
 
 
 def _of_messages(outcome: AccountOutcome, *, rehearsed: bool) -> Iterator[Behind]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from proxy.admin import circumstances
 from proxy.admin.finishing.behind import in_words
 from proxy.admin.finishing.report import Ended, Finished
 from proxy.admin.moments import iso
@@ -12,24 +13,24 @@ from proxy.admin.verify.exported import Cell, harmless
 
 _COLUMNS: Final = (
     *("account", "name", "department", "state_before", "final", "password", "messages", "octets"),
-    *("legacy_messages", "compared", "last_login", "left_behind", "detail"),
+    *("legacy_messages", "compared", "last_login", "left_behind", "detail", "final_since"),
 )
 
 
 def as_json(found: Finished) -> dict[str, Any]:
     """The whole report: see README."""
+    return {**head_json(found), "accounts": [account_json(account) for account in found.accounts]}
+
+
+def head_json(found: Finished) -> dict[str, Any]:
+    """All but the accounts."""
     said = found.circumstances
     return {
         "result": found.verdict,
         "refused": said.refused,
         "dry_run": said.rehearsed,
         "leave_behind": said.leave_behind,
-        "version": said.version,
-        "host": said.host,
-        "asked_for": list(said.asked_for),
-        "began": iso(said.began),
-        "ended": iso(said.ended),
-        "legacy": dict(said.legacy),
+        **circumstances.as_json(said),
         "totals": {
             "accounts": len(found.accounts),
             "final": found.final,
@@ -39,14 +40,15 @@ def as_json(found: Finished) -> dict[str, Any]:
             "bytes": found.octets,
         },
         "left_behind": {why.value: count for why, count in found.why().items()},
-        "accounts": [_account_json(account) for account in found.accounts],
     }
 
 
-def _account_json(account: Ended) -> dict[str, Any]:
+def account_json(account: Ended) -> dict[str, Any]:
+    """One of them."""
+    was = account.account
     row: dict[str, Any] = dict(zip(_COLUMNS, _row(account), strict=True))
     row["left_behind"] = [
-        {"why": one.why.value, "messages": one.messages, "detail": one.detail, "remedy": one.why.remedy}
+        {"why": one.why.value, "messages": one.messages, "detail": one.detail, "remedy": one.why.remedy([was])}
         for one in account.behind
     ]
     row["changed_meanwhile"] = account.changed
@@ -71,4 +73,5 @@ def _row(account: Ended) -> Sequence[Cell]:
         iso(was.last_login) if was.last_login is not None else "",
         account.reasons(),
         detail,
+        iso(account.since) if account.since is not None else "",
     )

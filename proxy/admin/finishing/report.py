@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailstore.accounts import Account, State
+from proxy.admin.circumstances import Origin
 from proxy.admin.finishing.behind import Behind, Why
 from proxy.admin.verify.outcome import AccountOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One account, as it was when it was judged. `final`: is it so now? `before`: was it, before this run? `password`:
-    can its user log in with one?"""
+    """One account, as it was when it was judged. `final`: is it so now, and `since` when (None: nobody knows)?
+    `before`: was it, before this run? `password`: can its user log in with one?"""
 
     account: Account
     behind: Sequence[Behind]
@@ -22,6 +23,7 @@ class Ended:
     final: bool
     password: bool
     changed: bool = False  # it was not what it had been any more, and was left as it is
+    since: int | None = None  # seconds since 1970
 
     @property
     def before(self) -> bool:
@@ -38,15 +40,9 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What a report says of itself. Times in seconds since 1970."""
+class Circumstances(Origin):
+    """What a report says of itself."""
 
-    version: str
-    host: str  # this one
-    asked_for: Sequence[str]
-    legacy: Sequence[tuple[str, str]]  # domain, and how its legacy server was reached
-    began: float
-    ended: float
     rehearsed: bool  # only to see what would be
     leave_behind: bool  # an administrator has said that what is left behind may be
     refused: str  # why nobody was made final; "" where that was done
@@ -62,6 +58,20 @@ class Finished:
     def why(self) -> Counter[Why]:
         """How many accounts leave something behind, by why."""
         return Counter(one.why for account in self.accounts for one in account.behind)
+
+    def by_why(self) -> dict[Why, list[Ended]]:
+        """The accounts that leave something behind, by why."""
+        found: dict[Why, list[Ended]] = {why: [] for why in Why}
+        for account in self.accounts:
+            for one in account.behind:
+                found[one.why].append(account)
+        return {why: accounts for why, accounts in found.items() if accounts}
+
+    def of(self, domain: str) -> Finished:
+        """What a report of this domain alone has."""
+        legacy = [(name, server) for name, server in self.circumstances.legacy if name == domain]
+        accounts = [account for account in self.accounts if account.account.domain == domain]
+        return Finished(replace(self.circumstances, legacy=legacy), accounts)
 
     @property
     def final(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxy.admin.finishing.behind import Why, in_words
+from proxy.admin.finishing.behind import in_words
 from proxy.admin.finishing.report import Ended, Finished
 from proxy.admin.moments import spelled
 from proxy.admin.verify.columns import COLUMNS, fold, labelled
@@ -42,21 +42,21 @@ def report(found: Finished) -> Iterator[str]:
 
 
 def _kinds(found: Finished) -> Iterator[str]:
-    counts = found.why()
-    if not counts:
+    kinds = found.by_why()
+    if not kinds:
         return
     yield "LEFT BEHIND"
     yield "-" * COLUMNS
-    for why in Why:
-        if counts[why]:
-            yield from fold(f"{counts[why]:>7,}  {why.title}: {why.remedy}", hanging=9)
+    for why, accounts in kinds.items():
+        remedy = why.remedy([each.account for each in accounts])
+        yield from fold(f"{len(accounts):>7,}  {why.title}: {remedy}", hanging=9)
     yield ""
 
 
 def _account(account: Ended) -> Iterator[str]:
     was = account.account
     if account.before:
-        state = "final since before"
+        state = f"final since {spelled(account.since)}" if account.since is not None else "final since before"
     elif account.final:
         state = f"final, was {was.state.value}"
     else:

@@ -23,6 +23,7 @@ _SECURITY: Final[Mapping[Language, Mapping[str, str]]] = {
     "zh": {"tls": "SSL/TLS", "starttls": "STARTTLS", "none": "无"},
     "en": {"tls": "SSL/TLS", "starttls": "STARTTLS", "none": "none"},
 }
+_JOINERS: Final = "\u200c\u200d"
 
 
 class NothingToSay(Exception):
@@ -93,8 +94,9 @@ class Facts:
 
 
 def plain(text: str) -> str:
-    """What an administrator's list has, as one line without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """What an administrator's list has, as one line without control characters, nor those that turn the direction of
+    writing. Joiners stay: Persian names and Emoji are made with them."""
+    return " ".join("".join(c if c.isprintable() or c in _JOINERS else " " for c in text).split())
 
 
 def _server(server: Server | None, language: Language) -> dict[str, Any] | None:

@@ -101,26 +101,54 @@ class Relay:
         except OSError as error:
             self.drop()
             raise Unknown(f"the relay had the whole message and did not answer: {_words(error)}") from None
-        if code != 250:
-            self._refuse(smtp, code, words)
+        if 200 <= code < 300:
+            return
+        if not 400 <= code < 600:
+            self.drop()
+            raise Unknown(
+                f"the relay had the whole message and gave no answer that means anything: {_said(code, words)}"
+            )
+        self._refuse(smtp, code, words)
+
+    def try_out(self, sender: str) -> bool:
+        """Go as far as one can without sending anything: connect, log in, and name the sender. Gives back whether it is
+        encrypted. Raises Unreachable, Unusable, Refused, Lost."""
+        if self._smtp is None:
+            self._smtp = self._connect()
+        smtp = self._smtp
+        if smtp.sock is not None:
+            smtp.sock.settimeout(CONNECTING)
+        self._sender(smtp, sender, international=not sender.isascii())
+        try:
+            smtp.rset()
+        except OSError as error:
+            self.drop()
+            raise Lost(f"the relay closed the connection: {_words(error)}") from None
+        return isinstance(smtp.sock, ssl.SSLSocket)
 
     def _envelope(self, smtp: smtplib.SMTP, addressed: Addressed) -> None:
-        parameters = ""
-        if addressed.international:
-            if not smtp.has_extn("smtputf8"):
-                raise Refused("the relay takes no address with letters beyond ASCII (it has no SMTPUTF8)", later=False)
-            parameters = " SMTPUTF8 BODY=8BITMIME"
-            smtp.command_encoding = "utf-8"
-        code, words = self._say(smtp, f"MAIL FROM:<{addressed.sender}>{parameters}")
-        if code != 250:
-            said = _said(code, words)
-            if code >= 500 and code != 552:
-                self.drop()
-                raise Unusable(f"the relay refuses the sender {addressed.sender}: {said}")
-            self._refuse(smtp, code, words)
+        self._sender(smtp, addressed.sender, international=addressed.international)
         code, words = self._say(smtp, f"RCPT TO:<{addressed.recipient}>")
         if code not in {250, 251}:
             self._refuse(smtp, code, words)
+
+    def _sender(self, smtp: smtplib.SMTP, sender: str, *, international: bool) -> None:
+        parameters = ""
+        if international:
+            if not smtp.has_extn("smtputf8"):
+                no = "the relay takes no address with letters beyond ASCII (it has no SMTPUTF8)"
+                if not sender.isascii():
+                    raise Unusable(f"{no}, and notices.sender is one: {sender}")
+                raise Refused(no, later=False)
+            parameters = " SMTPUTF8 BODY=8BITMIME"
+            smtp.command_encoding = "utf-8"
+        code, words = self._say(smtp, f"MAIL FROM:<{sender}>{parameters}")
+        if code == 250:
+            return
+        if code >= 500 and code != 552:
+            self.drop()
+            raise Unusable(f"the relay refuses the sender {sender}: {_said(code, words)}")
+        self._refuse(smtp, code, words)
 
     def _say(self, smtp: smtplib.SMTP, line: str) -> tuple[int, bytes]:
         try:
@@ -147,8 +175,8 @@ class Relay:
         smtp: smtplib.SMTP | None = None
         try:
             if settings.tls == "implicit":
-                trust = _trust(settings, verified=True)
-                smtp = smtplib.SMTP_SSL(host, port, self._hostname, timeout=CONNECTING, context=trust)
+                context = trust(settings, verified=True)
+                smtp = smtplib.SMTP_SSL(host, port, self._hostname, timeout=CONNECTING, context=context)
             else:
                 smtp = smtplib.SMTP(host, port, self._hostname, timeout=CONNECTING)
             self._greet(smtp, where)
@@ -165,6 +193,8 @@ class Relay:
                 raise Unusable(f"{where} does not take the login of {settings.user}: {said}") from None
             if isinstance(error, smtplib.SMTPNotSupportedError):
                 raise Unusable(f"{where} offers no login: leave out notices.user") from None
+            if isinstance(error, UnicodeError):  # it would have the password in it
+                raise Unusable(f"{where}: notices.user and its password must be in ASCII") from None
             if isinstance(error, ssl.SSLCertVerificationError):
                 raise Unusable(f"{where}: its certificate is not right: {error.verify_message}") from None
             if isinstance(error, OSError):  # smtplib's own are
@@ -184,7 +214,7 @@ class Relay:
         if wanted == "starttls" and not offers:
             raise Unusable(f'{where} offers no STARTTLS: notices.tls = "implicit" is TLS from the first byte')
         if wanted == "starttls" or (wanted == "offered" and offers):
-            context = _trust(self._settings, verified=wanted == "starttls")
+            context = trust(self._settings, verified=wanted == "starttls")
             code, words = smtp.starttls(context=context)
             _expect(where, "does not begin TLS", code, words, wanted=220)
             self._greet(smtp, where)
@@ -205,9 +235,15 @@ class Relay:
                 smtp.close()
 
 
-def _trust(settings: Notices, *, verified: bool) -> ssl.SSLContext:
-    """Encryption without knowing to whom is better than none where that would be the other choice (RFC 7435)."""
-    context = ssl.create_default_context(cafile=settings.ca)
+def trust(settings: Notices, *, verified: bool) -> ssl.SSLContext:
+    """Encryption without knowing to whom is better than none where that would be the other choice (RFC 7435). Raises
+    Unusable."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ca)
+    except ssl.SSLError:
+        raise Unusable(f"{settings.ca} holds no certificate in PEM form: notices.ca") from None
+    except OSError as error:
+        raise Unusable(f"{settings.ca}: {error.strerror}: notices.ca") from None
     if not verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

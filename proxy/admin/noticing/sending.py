@@ -4,7 +4,9 @@ Nothing is lost by an end in the middle, and nothing doubled: who was sent it is
 the next run. The one message that was under way when the process was killed is told as unknown, and left to a person.
 
 What the relay refuses for now is tried again when all others have had their turn, and then left to the next run. A
-relay that is lost is connected to again; where that does not work, or nobody at all is accepted, the run ends.
+relay that is lost is connected to again; where that does not work, or nobody at all is accepted, the run ends. So it
+does where nothing comes to an end that one could know of, and where the relay, after a rest, still refuses everything
+for now: neither is the users' doing.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from proxy.config import Config
 WAITS: Final = (30.0, 120.0)  # seconds before what was refused for now is tried again
 RECONNECTS: Final = (1.0, 5.0, 30.0)  # … and before a relay that was lost is connected to again
 IN_VAIN: Final = 10  # refusals before any acceptance, after which it is the relay's doing and not the users'
+IN_A_ROW: Final = 20  # refusals for now, after which the relay is left alone for a while, and then for good
+REST: Final = 300.0  # seconds of that
+UNANSWERED: Final = 3  # messages in a row that the relay had and did not answer
 
 
 @dataclass(slots=True)
@@ -121,6 +126,7 @@ class Sending:
         self._waiting = waiting
         self._next = 0.0  # when the next message may be handed over
         self._counts = Counts(0)
+        self._for_now = self._unanswered = 0  # in a row
 
     def run(self, accounts: Collection[Account], known: int) -> Counts:
         """`known`: the mark of `Notices` from before these were chosen. Raises MailstoreError."""
@@ -151,9 +157,19 @@ class Sending:
                 else:
                     self._counts.refused += 1
                 self._told.refused(account, str(error), later=again)
+                self._consider(error)
                 if not self._counts.sent and self._counts.refused + len(later) >= IN_VAIN:
                     raise _Stopped(f"the relay has taken no message yet; its last words: {error}") from None
         return later
+
+    def _consider(self, error: Refused) -> None:
+        """Raises _Stopped."""
+        self._unanswered = 0
+        self._for_now = self._for_now + 1 if error.later else 0
+        if self._for_now == IN_A_ROW:
+            self._wait(REST, f"{IN_A_ROW} in a row were refused for now")
+        elif self._for_now == 2 * IN_A_ROW:
+            raise _Stopped(f"the relay takes nothing just now; its last words: {error}") from None
 
     def _pace(self) -> None:
         now = self._waiting.monotonic()
@@ -182,6 +198,9 @@ class Sending:
             except Unknown as error:
                 self._counts.unknown += 1
                 self._told.unknown(account, str(error))
+                self._unanswered += 1
+                if self._unanswered == UNANSWERED:
+                    raise _Stopped(f"{UNANSWERED} messages in a row had no answer, the last: {error}") from None
             except RelayError as error:
                 self._notices.refused(number, str(error))
                 if isinstance(error, Refused):
@@ -194,6 +213,7 @@ class Sending:
             else:
                 self._notices.sent(number)
                 self._counts.sent += 1
+                self._for_now = self._unanswered = 0
                 self._told.sent(account)
             return
 

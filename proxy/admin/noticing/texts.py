@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import proxy
 from mailstore.accounts import Account
-from proxy.admin.noticing.facts import Facts, Language
+from proxy.admin.noticing.facts import Facts, Language, plain
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -122,7 +122,7 @@ def _text(language: Language, template: Template, rendered: str) -> Text:
     subject = " ".join(subject.split())
     if label.strip().lower() != "subject" or not colon or not subject:
         raise BadTemplate(f"{template.filename}, line 1: must be the subject, such as: Subject: Your mail moves")
-    if len(subject) > _LONGEST_SUBJECT or not subject.isprintable():
+    if len(subject) > _LONGEST_SUBJECT or plain(subject) != subject:
         raise BadTemplate(f"{template.filename}, line 1: the subject is over {_LONGEST_SUBJECT} characters, or no text")
     body = _BLANK_LINES.sub("\n\n", body).strip("\n")
     if not body.strip():

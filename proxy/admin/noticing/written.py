@@ -26,7 +26,7 @@ def write(directory: Path, mails: Iterable[tuple[str, Addressed]]) -> int:
             raise NotWritten(f"{directory}: is there already: name a new directory, or an empty one")
         passing.mkdir()
         for account, addressed in mails:
-            (passing / _file_name(account)).write_bytes(addressed.readable())
+            (passing / file_name(account)).write_bytes(addressed.readable())
             count += 1
         passing.replace(directory)
     except OSError as error:
@@ -38,7 +38,7 @@ def write(directory: Path, mails: Iterable[tuple[str, Addressed]]) -> int:
     return count
 
 
-def _file_name(account: str) -> str:
+def file_name(account: str) -> str:
     """`li@123.com.eml`, whatever is in the name."""
     local, _, domain = account.rpartition("@")
     return f"{component(local)}@{component(domain)}.eml"

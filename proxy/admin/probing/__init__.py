@@ -2,8 +2,10 @@
 
 Reading order: `run` (from the first connection to the last word), `ways` (how it may be reached), `attempts` (who is
 logged in, and when a refusal is the end of it), `maildrop` (what is asked of a POP3 server) and `folders` (of an IMAP
-server), `sampling` (how fast it gives), `finding` (all that is found), `estimate` and `advice` (what follows from it);
-`text` and `exported` are its forms.
+server), `sampling` (how fast it gives), `finding` (all that is found), `estimate`, `advice` and `outcome` (what follows
+from it); `exported` is its form for programs. `known` and `refused` say whether an account may be tried at all.
+
+Called by `proxy.cli.probe` and `proxy.web.console.legacy`.
 
 Invariants: at most two logins are tried, and a second one only where the first was refused as a wrong password and with
 nothing that smells of a limit: an account that is locked there is worse than a question that stays open. Nothing is

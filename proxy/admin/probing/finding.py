@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from proxy.admin.probing.software import software
 from proxy.legacy.encryption import Encryption
 from proxy.legacy.settings import TlsMode
 
+Told = Callable[["Step", str], None]  # hears what is being done
+
 _TLS = {"none": "not encrypted", "starttls": "STARTTLS", "implicit": "TLS from the first byte"}
+
+
+class Step(enum.StrEnum):
+    """What is being done."""
+
+    CONNECTING = "connecting"  # to which host, and how
+    LOGGING_IN = "logging_in"  # as whom
+    LISTING = "listing"
+    FOLDERS = "folders"
+    DATES = "dates"
+    AGAIN = "again"
+    SPEED = "speed"
+    POP3 = "pop3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mailstore.entries import Listed
 from mailstore.old_folders import INBOX
-from proxy.admin.probing.finding import Largest, Mailbox, OldFolder, Probed
+from proxy.admin.probing.finding import Largest, Mailbox, OldFolder, Probed, Step, Told
 from proxy.admin.probing.sampling import TIME, EntryTally, Tally, choose, round_trip
 from proxy.admin.verify.contents import asked_for
 from proxy.imap.client.connection import Connection
@@ -21,7 +21,7 @@ from proxy.pop3.client.connection import Connection as Pop3Connection
 class FoldersLook:
     """One mailbox. `run` once; what is found is there as far as it got, whatever it raises."""
 
-    def __init__(self, connection: Connection, found: Probed, reactor: Any, told: Callable[[str], None]) -> None:
+    def __init__(self, connection: Connection, found: Probed, reactor: Any, told: Told) -> None:
         self._connection = connection
         self._found = found
         self._reactor = reactor
@@ -39,13 +39,13 @@ class FoldersLook:
     async def run(self) -> None:
         """Raises LegacyError, SourceError."""
         self._found.round_trip = await round_trip(self._connection.noop, self._seconds)
-        self._told("listing all folders")
+        self._told(Step.FOLDERS, "")
         begun = self._seconds()
         listed = await self._source.list()
         if self._found.server is not None:
             self._found.server.capabilities = sorted(self._connection.capabilities)
         self._found.mailbox = self._mailbox(listed, self._seconds() - begun)
-        self._told("measuring how fast it gives messages")
+        self._told(Step.SPEED, "")
         await self._sample(listed)
 
     async def leave(self) -> None:

@@ -1,7 +1,8 @@
 """What is asked of a POP3 server, once it has let the test account in.
 
-In the order in which least is lost if it hangs up: what it announces, what it lists, dates, LAST, a second session, and
-in the end the sample, and whether commands may be sent ahead of the answers, since that may spoil the connection.
+In the order in which least is lost if it hangs up: what it lists and dates, as a move asks for them; then what no move
+asks, which is CAPA once more, NOOP, LAST and a second session; and in the end the sample, and whether commands may be
+sent ahead of the answers, since that may spoil the connection.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from mailstore.message.arrival import arrival
-from proxy.admin.probing.finding import Ability, Largest, Mailbox, Maildrop, Probed
+from proxy.admin.probing.finding import Ability, Largest, Mailbox, Maildrop, Probed, Step, Told
 from proxy.admin.probing.sampling import HEADER_LIMIT, SAMPLE, TIME, Headers, Tally, choose, round_trip
 from proxy.legacy.errors import LegacyError, ServerRefused
 from proxy.legacy.settings import FURTHEST, ONE_AT_A_TIME, PROMISED, TRIED, Window
@@ -34,7 +35,7 @@ class MaildropLook:
         connection: Connection,
         found: Probed,
         reactor: Any,
-        told: Callable[[str], None],
+        told: Told,
         second: Callable[[Maildrop], Awaitable[None]] | None,
     ) -> None:
         """`second` logs in once more and says what came of it; None: it is not tried."""
@@ -50,17 +51,18 @@ class MaildropLook:
 
     async def run(self) -> None:
         """Raises LegacyError."""
+        self._announces(self._connection.capabilities)
+        self._told(Step.LISTING, "")
+        await self._list()
+        self._told(Step.DATES, "")
+        await self._dates()
         await self._capabilities()
         self._found.round_trip = await round_trip(self._connection.noop, self._seconds)
-        self._told("listing the mailbox")
-        await self._list()
-        self._told("looking for the oldest and the newest message")
-        await self._dates()
         self._drop.last = await self._connection.last()
         if self._second is not None:
-            self._told("logging in a second time")
+            self._told(Step.AGAIN, "")
             await self._second(self._drop)
-        self._told("measuring how fast it gives messages")
+        self._told(Step.SPEED, "")
         await self._sample()
 
     async def leave(self) -> None:
@@ -76,19 +78,24 @@ class MaildropLook:
     # What it announces
 
     async def _capabilities(self) -> None:
-        connection, drop = self._connection, self._drop
+        """Behind a login there may be others (RFC 2449 5)."""
+        connection = self._connection
         now: Capabilities = connection.capabilities
         if now:
             now = await connection.capa() or now
+        self._announces(now)
+        self._found.remarks += listing.known(connection.greeting, now)
+        if (self._drop.expire or "").split()[:1] == ["0"]:
+            self._found.remarks.append(listing.EXPIRES)
+
+    def _announces(self, now: Capabilities) -> None:
+        drop = self._drop
         for name, ability in (("UIDL", drop.uidl), ("TOP", drop.top), ("PIPELINING", drop.pipelining)):
             ability.announced = name in now
         drop.expire = " ".join(now["EXPIRE"]) if "EXPIRE" in now else None
         drop.login_delay = " ".join(now["LOGIN-DELAY"]) if "LOGIN-DELAY" in now else None
         if server := self._found.server:
             server.capabilities = sorted(" ".join([name, *arguments]) for name, arguments in now.items())
-        self._found.remarks += listing.known(connection.greeting, now)
-        if (drop.expire or "").split()[:1] == ["0"]:
-            self._found.remarks.append(listing.EXPIRES)
 
     # What it lists
 
@@ -98,6 +105,8 @@ class MaildropLook:
         took = self._seconds() - begun
         if listing.odd(*heard) and await self._listings() != heard:
             self._found.remarks.append("the server answers LIST, UIDL or STAT otherwise each time it is asked")
+        if sizes and names == []:
+            self._drop.uidl.works, self._drop.uidl.words = False, f"it names none of {len(sizes)} messages"
         _, remarks = listing.together(*heard)
         self._found.remarks += [*remarks, *_odd_sizes(sizes), *_odd_names(names, self._drop.uidl)]
         self._sizes = sizes
@@ -193,6 +202,9 @@ class MaildropLook:
             raise
         if tally.messages >= 2:
             pipelining.works = True
+        elif self._time_up and tally.messages == 1 and not tally.arriving:
+            pipelining.works = False
+            pipelining.words = f"of {len(numbers)} messages that were asked for together one came in {TIME:g} s"
         self._measured(tally, self._seconds() - begun, at_once=True)
 
     async def _retrieve(self, numbers: Sequence[int], tally: Tally, pace: Pace) -> bool:
@@ -221,7 +233,11 @@ class MaildropLook:
             self._found.remarks.append(
                 f"LIST says another size of {some} than it gives: every move compares them twice"
             )
-        if tally.refused:
+        if tally.refused and not tally.messages:
+            many = len(tally.refused)
+            asked = f"none of {many} messages that were asked for" if many > 1 else "not the message that was asked for"
+            self._found.trouble = f"it gave {asked}: {tally.refused[0]}"
+        elif tally.refused:
             self._found.remarks.append(f"it refused {len(tally.refused)} messages of a sample: {tally.refused[0]}")
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from proxy.admin.probing.attempts import MOST, answer_of, forms, plainly_wrong, words_of
-from proxy.admin.probing.finding import Answer, Attempt, DeadEnd, Lock, LoginForm, Maildrop, Probed, Server
+from proxy.admin.probing.finding import (
+    Answer,
+    Attempt,
+    DeadEnd,
+    Lock,
+    LoginForm,
+    Maildrop,
+    Probed,
+    Server,
+    Step,
+    Told,
+)
 from proxy.admin.probing.folders import FoldersLook
 from proxy.admin.probing.maildrop import MaildropLook
 from proxy.admin.probing.ways import settings, ways
@@ -24,6 +34,7 @@ from proxy.wire.door import Secret
 
 TIMEOUT = 30.0  # seconds that an answer is waited for, if not said
 _LOGIN_DISABLED = "the server takes no password on this connection (LOGINDISABLED)"
+_UNANSWERED = "its answer was not waited for"
 _USED_UP = "both logins were needed to find out how to log in"
 
 
@@ -43,7 +54,7 @@ class Probe:
         config: Config,
         name: Name,
         reactor: Any,
-        told: Callable[[str], None] = lambda _step: None,
+        told: Told = lambda _step, _whom: None,
         *,
         own_login: str = "",
         lock: bool = False,
@@ -97,7 +108,7 @@ class Probe:
     async def _reached(self) -> Pop3Connection | ImapConnection | None:
         """The first way that leads to where a login can follow; None where none does."""
         for way in self.ways:
-            self._told(f"connecting to {self.found.host} {way}")
+            self._told(Step.CONNECTING, f"{self.found.host} {way}")
             try:
                 connection = await self._connect(settings(self._domain, self._timeout, way))
             except LegacyError as error:
@@ -150,7 +161,8 @@ class Probe:
         self, connection: Pop3Connection | ImapConnection, form: LoginForm, password: Secret
     ) -> LegacyError | None:
         assert len(self.found.attempts) < MOST
-        self._told(f"logging in as {form.user}")
+        self._told(Step.LOGGING_IN, form.user)
+        self.found.attempts.append(Attempt(form, Answer.BROKEN, _UNANSWERED))  # for whoever interrupts it
         begun = self._reactor.seconds()
         failed: LegacyError | None = None
         try:
@@ -162,7 +174,7 @@ class Probe:
             failed = error
         took = self._reactor.seconds() - begun
         answer = Answer.ACCEPTED if failed is None else answer_of(failed)
-        self.found.attempts.append(Attempt(form, answer, "" if failed is None else words_of(failed), took))
+        self.found.attempts[-1] = Attempt(form, answer, "" if failed is None else words_of(failed), took)
         return failed
 
     def _refused(self, error: LegacyError) -> str:
@@ -214,7 +226,7 @@ class Probe:
 
     async def _pop3_side(self, password: Secret) -> None:
         """Where the source is IMAP, UIDLs come from POP3, if it is open. Nobody logs in for it but with `--lock`."""
-        self._told("looking whether POP3 is open beside IMAP")
+        self._told(Step.POP3, "")
         legacy = settings(self._domain, min(self._timeout, 10.0))
         where = f"POP3 at port {legacy.port}"
         try:

@@ -68,6 +68,7 @@ class Tally:
         self.otherwise = 0  # messages of another size than LIST says
         self.refused: list[str] = []  # in the server's words
         self._sizes = sizes
+        self.arriving = False  # a message, of which a part is here
         self._number = self._came = 0
 
     def message(self, number: int, data: bytes) -> None:
@@ -75,13 +76,14 @@ class Tally:
         self.octets += len(data)
 
     def begin(self, number: int) -> None:
-        self._number, self._came = number, 0
+        self._number, self._came, self.arriving = number, 0, True
 
     def piece(self, data: bytes) -> None:
         self._came += len(data)
         self.octets += len(data)
 
     def end(self) -> None:
+        self.arriving = False
         self._took(self._number, self._came)
 
     def missing(self, number: int, text: str) -> None:

@@ -4,6 +4,8 @@
     delimited  text to rows (CSV)
     packed     what a workbook's ZIP file may be; what files that look like one are
     workbook   XLSX to rows
+    sheet_xml  what a workbook's parser does not tell of a sheet
+    mangled    what spreadsheet programs have made of cells
     titles     which column is which, by its title
     values     one cell to an address, a size, a department's path
     writing    rows to CSV and XLSX

@@ -21,6 +21,7 @@ _SUM = re.compile(
     r"(?:合计|总计|小计|共计|合計|總計|小計|共計|共)\s*[:：]?\s*[\d,]*\s*(?:人|名|个|個|户|戶|条|條|位)?|totals?\s*:?\s*[\d,]+.*",
     re.IGNORECASE,
 )
+_ONE_MAILBOX: Final = "one mailbox there is one account here"
 _SUM_BESIDE: Final = re.compile(r"totals?:?", re.IGNORECASE)
 
 
@@ -54,14 +55,16 @@ class Listing:
 class Checking:
     """One list, of one table or several."""
 
-    def __init__(self, served: Mapping[str, str], domain: str | None) -> None:
-        """`served`: domains by their spellings; `domain`: of accounts that are written without one."""
+    def __init__(self, served: Mapping[str, str], domain: str | None, login_at: Callable[[str, str], str]) -> None:
+        """`served`: domains by their spellings; `domain`: of accounts that are written without one; `login_at`: what an
+        account, of local part and domain, is called at the legacy server where nobody says otherwise."""
         self.listing = Listing()
         self._served = served
         self._domain = domain
+        self._login_at = login_at
         self._tables = 0
         self._before: str | None = None  # the sheet that was added last
-        self._logins: dict[tuple[str, str], str] = {}  # at the legacy server, by domain: where they stand
+        self._logins: dict[tuple[str, str], Address] = {}  # by domain and login at the legacy server
         self._alias_places: dict[Address, tuple[str, Address]] = {}
 
     def add(self, table: Table, columns: Columns, rows: Iterable[Row]) -> None:
@@ -86,6 +89,8 @@ class Checking:
             if other is not None and alias != owner:
                 text = f"the alias {_spelled(alias)} is the account of {other}: take one of them out"
                 listing.mistakes.append(Mistake(place, text, _spelled(owner), listing.orders[owner]))
+        if self._logins:
+            listing.mistakes += self._logins_of_others()
         listing.mistakes.sort(key=lambda mistake: mistake.order)
         if not listing.entries and not listing.mistakes:
             listing.mistakes.append(
@@ -114,12 +119,24 @@ class Checking:
             self.listing.orders[entry.address] = order
             problems += self._aliases_elsewhere(entry, place)
             login = entry.domain, entry.legacy_login.lower()
-            if entry.legacy_login and self._logins.setdefault(login, place) != place:
-                text = f'the legacy login "{entry.legacy_login}" stands in {self._logins[login]} already'
-                problems.append(f"{text}: one mailbox there is one account here")
+            if entry.legacy_login and (other := self._logins.setdefault(login, entry.address)) != entry.address:
+                text = f'the legacy login "{entry.legacy_login}" stands in {self.listing.places[other]} already'
+                problems.append(f"{text}: {_ONE_MAILBOX}")
             if entry.password is not None and entry.password != entry.password.strip():
                 self.listing.spaced_passwords += 1
         self.listing.mistakes += [Mistake(place, text, name, order) for text in problems]
+
+    def _logins_of_others(self) -> Iterator[Mistake]:
+        """Legacy logins that are another account's, of which the list says nothing else."""
+        listing = self.listing
+        for other in listing.entries.values():
+            login = other.domain, self._login_at(other.local, other.domain).lower()
+            address = self._logins.get(login) if not other.legacy_login else None
+            if address is not None and address != other.address:
+                entry = listing.entries[address]
+                of = f"{other.name} in {listing.places[other.address]}"
+                text = f'the legacy login "{entry.legacy_login}" is that of {of}, by the domain\'s form: {_ONE_MAILBOX}'
+                yield Mistake(listing.places[address], text, entry.name, listing.orders[address])
 
     def _aliases_elsewhere(self, entry: Entry, place: str) -> Iterator[str]:
         for alias in entry.aliases:

@@ -60,6 +60,14 @@ _SENTENCES: Final = (
     (r"has too many merged cells: .*", "合并单元格太多：请取消合并后重新保存"),
     (r"is a text file, which has no sheets: .*", "这是文本文件，没有工作表：请把“工作表”留空"),
     (r'has no sheet "(.*)"; there are (.*)', "没有工作表“{1}”，有的是 {2}"),
+    (
+        r"is a workbook of the kind Strict Open XML: .*",
+        "这是“严格 Open XML”工作簿：请另存为普通的“Excel 工作簿（.xlsx）”",
+    ),
+    (
+        r"has no visible sheet with anything in it; hidden are (.*): --sheet .*",
+        "可见的工作表都是空的；隐藏的有 {1}：需要读取时请填写“工作表”",
+    ),
     (r"has no sheet with anything in it", "所有工作表都是空的"),
     (r"several sheets have accounts: (.*); say .*", "有几张工作表含有账号：@1。请在“工作表”中填写要导入的那一张"),
     (
@@ -74,10 +82,19 @@ _SENTENCES: Final = (
         r"(row \d+): a quoted cell that begins there .*",
         "@1：从这里开始的带引号的单元格没有正确结束：请把其中的引号写成两个，或另存为 CSV UTF-8 或 XLSX",
     ),
+    (
+        r"(row \d+): a cell that begins there has more than ([\d,]+) characters: .*",
+        "@1：从这里开始的单元格超过 {2} 个字符：是不是少了一个引号？",
+    ),
     # One account
     (r"the alias (\".*|.* cannot be an address: .*)", "别名@1"),
     (r"(\".*\") is no account: write its address, such as (.*)", "{1} 不是账号：请写完整地址，例如 {2}"),
     (r"(\".*\") was a number, which Excel has shortened: .*", f"{{1}} 原是数字，被 Excel 缩写了：{_TEXT}"),
+    (
+        r"(\".*\") may have been taken for a date: .*",
+        f"{{1}} 可能被当成了日期：请写完整地址，或者{_TEXT[1:]}后重新填写",
+    ),
+    (r"(\".*\") may have been the number (\d+): .*", "{1} 可能是数字 {2}：请去掉小数点，或者写完整地址"),
     (r"(\".*\") has no domain: .*", "{1} 没有域名：请写完整地址，或者选择“域”"),
     (r"(\".*?\"): \"(.*)\" is not served here, did you mean \"(.*)\"\?", "{1}：本服务器没有“{2}”这个域，是不是“{3}”？"),
     (r"(\".*?\"): \"(.*)\" is not served here; served here: (.*)", "{1}：本服务器没有“{2}”这个域，有的是 {3}"),
@@ -92,11 +109,19 @@ _SENTENCES: Final = (
     (r"the alias (\S+) stands in (.*) already: .*", f"别名 {{1}} 在@2已经有了：{_ONE}"),
     (r"the alias (\S+) is the account of (.*): take .*", f"别名 {{1}} 是@2的账号：{_ONE}"),
     (
+        r'the legacy login "(.*)" is that of (\S+) in (.*), by the domain\'s form: .*',
+        "旧服务器登录名“{1}”按该域的登录名格式已属于@3的 {2}：旧服务器上的一个邮箱在这里只对应一个账号",
+    ),
+    (
         r'the legacy login "(.*)" stands in (.*) already: .*',
         "旧服务器登录名“{1}”在@2已经有了：旧服务器上的一个邮箱在这里只对应一个账号",
     ),
     (r"(\S+) stands in (.*) already: .*", f"{{1}} 在@2已经有了：{_ONE}"),
     (r"(\".*\") is no size: .*", "{1} 不是容量：请写 500M、2G、以兆为单位的数字，或 0（不限）"),
+    (
+        r"(\".*\") would be more than a terabyte, .*, such as (.*)",
+        "{1} 如果以兆为单位就超过 1 TB：请写上单位，例如 {2}",
+    ),
     (r"(\".*\") is more than any mailbox: .*", "{1} 超过任何邮箱的容量：请写 500M、2G，或 0（不限）"),
     (r"(\".*\") is less than an octet", "{1} 不到一个字节"),
     (r"has more than (\d+) levels, or one of more than (\d+) characters", "部门超过 {1} 级，或某一级超过 {2} 个字符"),
@@ -115,6 +140,8 @@ _SENTENCES: Final = (
         r"the ([a-z ]+?)( \".*\")? is a number of more than 15 digits, .*",
         f"@1{{2}}是超过 15 位的数字，Excel 只保留 15 位：{_TEXT}",
     ),
+    (r"the ([a-z ]+?)( \".*\")? was a number, which .*", f"@1{{2}}原是数字，被 Excel 缩写了：{_TEXT}"),
+    (r"the ([a-z ]+?)( \".*\")? was wider than its column: .*", "@1{2}比列宽，没有显示出来：请加宽该列后重新保存"),
     (r"the ([a-z ]+?)( \".*\")? is an error of the spreadsheet", "@1{2}是表格中的错误值"),
     # Names that are somebody else's here
     (
@@ -125,6 +152,7 @@ _SENTENCES: Final = (
     (r"(?:the alias )?(\S+) is an alias of (\S+) here: .*", f"{{1}} 在这里已是 {{2}} 的别名：{_ONE}"),
     # What was understood
     (r"CSV in (.*), cells apart by (.*)", "CSV，编码 {1}，分隔符：@2"),
+    (r"spaces behind the (.*) are none of the cells', .*", "@1后面的空格不算单元格内容，因为空格后面是引号"),
     (r"commas", "逗号"),
     (r"semicolons", "分号"),
     (r"tabs", "制表符"),
@@ -174,7 +202,7 @@ _COLUMNS: Final = {
     "domain": "域",
 }
 _COLUMN = re.compile(r"(?<== )(" + "|".join(sorted(_COLUMNS, key=len, reverse=True)) + r")(?=,|$| in )")
-_UNIT = re.compile(r" in (\wB)(?=,|$)")
+_UNIT = re.compile(r" in (\w?B)(?=,|$)")
 _PATTERNS: Final = [(re.compile(pattern, re.DOTALL), form) for pattern, form in _SENTENCES]
 _PLACE = re.compile(r"\{(\d)\}|@(\d)")
 

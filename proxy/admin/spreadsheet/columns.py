@@ -120,7 +120,7 @@ def _by_title(table: Table, head: Sequence[Row], at: int, served: Mapping[str, s
             used[n] = _NAMES.get(name, name)
     if columns.quota is not None:
         columns.unit = titles[columns.quota].unit
-        used[columns.quota] += f" in {columns.unit}B" if columns.unit else ""
+        used[columns.quota] += f" in {columns.unit.rstrip('B')}B" if columns.unit else ""
     _names(columns, titles, used)
     columns.aliases = [n for n, title in titles.items() if title.field == "alias"]
     used |= dict.fromkeys(columns.aliases, "alias")

@@ -8,6 +8,7 @@ WPS, LibreOffice or openpyxl ever writes one. Every part is looked at, since a w
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from typing import Final
@@ -32,17 +33,19 @@ _DAMAGE: Final = (
     ValueError,
     LookupError,
 )
+_MARKUP = re.compile(rb"<(?:!|[a-z][a-z0-9]*[\s/>])")
+_STRICT: Final = b"http://purl.oclc.org/ooxml/spreadsheetml"  # ISO/IEC 29500-1; the others have 29500-4's
 _COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2
 
 
 def is_workbook(data: bytes) -> bool:
     """Is it an XLSX file's ZIP? Raises Unreadable for what is neither that nor text."""
-    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    head = data[:4096].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()
     if data.startswith(_COMPOUND):
         if "EncryptedPackage".encode("utf-16-le") in data:
             raise Unreadable("is protected with a password: open it, save it without one, and import that")
         raise Unreadable(f"is an old Excel file (.xls): {_SAVE}")
-    if head.startswith((b"<html", b"<!doctype html", b"<table", b"<meta", b"<head", b"<style")):
+    if head.startswith(b"mime-version:") or (_MARKUP.match(head) and not head.startswith(b"<?xml")):
         raise Unreadable(f"is a web page, which some programs call .xls: {_SAVE}")
     if head.startswith(b"<?xml"):
         raise Unreadable(f"is an XML file: {_SAVE}")
@@ -58,11 +61,21 @@ def checked(data: bytes) -> zipfile.ZipFile:
         _measure(archive)
         for part in archive.infolist():
             _look_for_entities(archive, part)
+        strict = any(_is_strict(archive, part) for part in archive.infolist())
     except _DAMAGE as error:
         if "password" in str(error) or "encrypted" in str(error):
             raise Unreadable("is a ZIP file with a password: unpack it first") from None
         raise Unreadable("is a damaged workbook: open it, save it again, and import that") from None
+    if strict:
+        raise Unreadable("is a workbook of the kind Strict Open XML: save it as an ordinary Excel workbook (.xlsx)")
     return archive
+
+
+def _is_strict(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
+    if not part.filename.lower().endswith("workbook.xml"):
+        return False
+    with archive.open(part) as file:
+        return _STRICT in file.read(_PROLOGUE_MOST)
 
 
 def _measure(archive: zipfile.ZipFile) -> None:

@@ -71,8 +71,8 @@ _SYNONYMS: Final[dict[Field, str]] = {
         alias aliases email_alias email_aliases mail_alias mail_aliases other_address other_addresses other_email
         other_emails additional_addresses additional_email proxyaddresses proxy_addresses secondary_email
         secondary_address
-        别名 邮箱别名 邮件别名 别名地址 其他邮箱 其它邮箱 其他地址 附加邮箱 备用地址 别名邮箱 帐号别名 账号别名
-        別名 郵箱別名 郵件別名 信箱別名 別名地址 其他郵箱 其他信箱 其他地址 帳號別名
+        别名 邮箱别名 邮件别名 用户别名 别名地址 其他邮箱 其它邮箱 其他地址 附加邮箱 备用地址 别名邮箱 帐号别名 账号别名
+        別名 郵箱別名 郵件別名 使用者別名 用戶別名 信箱別名 別名地址 其他郵箱 其他信箱 其他地址 帳號別名
     """,
     "legacy_login": """
         legacy_login legacylogin legacy_account legacy_user legacy_username old_login old_account old_user old_username
@@ -86,7 +86,9 @@ _SYNONYMS: Final[dict[Field, str]] = {
 
 _BRACKETED = re.compile(r"[(\[{（【<][^)\]}）】>]*[)\]}）】>]?")
 _NOISE = re.compile(r"[\s_\-*:.'\"!?、。・·/\\]+")
-_UNIT_BEHIND = re.compile(r"[/:_ ][kmgt]i?b?\s*\*?$")
+_BYTES: Final = "b|bytes?|octets?|字节|字節|位元組"
+_UNIT_BEHIND = re.compile(rf"[/:_ ](?:in[_ ])?(?:[kmgt]i?b?|{_BYTES})\s*\*?$")
+_UNIT_SAID = re.compile(rf"[(\[/:_ ]\s*(?:单位|單位|in)?[:\s_]*(?:([kmgt])i?b?|({_BYTES}))\s*[)\]]?\s*\*?$")
 _NUMERAL: Final = {"一": 1, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8}
 _UNIT = r"(?:部门|部門|机构|機構|单位|單位|组织|組織|departments?|dept|ou|orgunit|level)"
 _LEVEL_BEFORE = re.compile(rf"(?:第)?([1-8一二三四五六七八])(?:级|級|层|層|st|nd|rd|th)(?:level)?{_UNIT}")
@@ -119,7 +121,7 @@ def title_of(text: str) -> Title | None:
     level = _LEVEL_BEFORE.fullmatch(bare) or _LEVEL_AFTER.fullmatch(bare)
     if level is not None:
         return Title("department", _NUMERAL.get(level[1]) or int(level[1]))
-    field = _KNOWN.get(bare)
+    field = _KNOWN.get(bare) or _numbered(bare)
     if field is None and "(" in folded:  # "账号(邮箱)" is known by either
         inner = _plain(folded.partition("(")[2].rstrip(") "))
         field = _KNOWN.get(inner) if not bare else None
@@ -128,10 +130,15 @@ def title_of(text: str) -> Title | None:
     return Title(field, 0, _unit(folded) if field == "quota" else "")
 
 
+def _numbered(bare: str) -> Field | None:
+    """Of "alias 2": of all else there is one."""
+    return "alias" if _KNOWN.get(bare.rstrip("0123456789")) == "alias" else None
+
+
 def _unit(folded: str) -> str:
-    """ "配额(GB)" is in "G", "容量/M" in "M"."""
-    found = re.search(r"[(\[/:_ ]\s*(?:单位|單位|in)?[:\s]*([kmgt])i?b?\s*[)\]]?\s*\*?$", folded)
-    return found[1].upper() if found else ""
+    """ "配额(GB)" is in "G", "容量/M" in "M", "quota (bytes)" in "B"."""
+    found = _UNIT_SAID.search(folded)
+    return "" if found is None else "B" if found[2] else found[1].upper()
 
 
 def field_of(text: str) -> Field | None:

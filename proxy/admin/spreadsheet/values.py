@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from proxy.admin.spreadsheet.formulas import undefused
+from proxy.admin.spreadsheet import mangled
+from proxy.admin.spreadsheet.formulas import undefused, unmarked
 from proxy.config.mistakes import Unfit, meant, shown
-from proxy.login.names import Name, parse
+from proxy.login.names import WIDTHLESS, Name, parse
 
-_WIDTHLESS: Final = dict.fromkeys(
-    [0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
-)
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are no spaces
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")  # those that are no spaces
 
 _LONGEST: Final = 200  # characters of a name, a department's level and a login
 _LEVELS: Final = 20
@@ -27,14 +25,15 @@ _SPECIALS: Final = '"(),:;<>[\\]'  # RFC 5321 has them in quotes, and nobody in 
 _SPECIAL = re.compile(f"[{re.escape(_SPECIALS)}]")
 _BRACKETED = re.compile(r"[^<>]*<([^<>]+)>")
 _ADDRESS = re.compile(r'[^\s@()<>,;:"]+@[^\s@()<>,;:"]+\.[^\s@()<>,;:"]+')
-_SCIENTIFIC = re.compile(r"\d(\.\d+)?e\+\d+", re.IGNORECASE)
 _UNLIMITED: Final = frozenset(
     {"0", "-1", "无限制", "无限", "不限", "不限制", "无限大", "无限容量", "无上限", "無限制", "無限", "無上限"}
     | {"unlimited", "none", "nolimit", "infinite", "∞"}
 )
 _SIZE = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,6})?)([kmgt]?)(i?b|bytes?|octets?|)")
-_POWER: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_POWER: Final = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_IN_OCTETS_TOO = re.compile(r"\([\d,.]+(?:bytes|字节|字節|位元組)\)$")  # "2 GB (2,147,483,648 bytes)": Exchange
 _LARGEST_QUOTA: Final = 1 << 50
+_IN_MEGABYTES_MOST: Final = 1 << 40  # beyond it a number without a unit is taken to be in something else
 _HASH = re.compile(r"\{[A-Za-z0-9.-]{2,24}\}.+|\$[0-9a-z]{1,12}\$.+")
 _APART = re.compile(r"[;,，；、|\s]+")
 _LEVELS_APART = re.compile(r"\s*[/\\>＞／＼→»]+\s*")
@@ -49,13 +48,13 @@ def words(text: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    plain = text if text.isascii() else unicodedata.normalize("NFC", text).translate(_WIDTHLESS)
+    plain = text if text.isascii() else unicodedata.normalize("NFC", text).translate(WIDTHLESS)
     return " ".join(_CONTROL.sub("", plain).split())
 
 
 def _compact(text: str) -> str:
     """Something that has no space in it: as `words`, and with full-width characters made plain."""
-    return _narrow(words(text))
+    return _narrow(_tidy(unmarked(text)))
 
 
 def _narrow(plain: str) -> str:
@@ -65,16 +64,18 @@ def _narrow(plain: str) -> str:
 def address(text: str, served: Mapping[str, str], domain: str | None, *, cell: bool = True) -> Name:
     """An account's address. `served`: the domains by their spellings; `domain`: of what has none; `cell`: is `text` all
     of one, or part of what `several` gave? Raises Unfit."""
-    plain = _narrow(words(text) if cell else _tidy(text)).strip(";,").strip()
+    plain = (_compact(text) if cell else _narrow(_tidy(text))).strip(";,").strip()
     within = _BRACKETED.fullmatch(plain)
     plain = (within[1].strip() if within else plain).removeprefix("mailto:").removeprefix("smtp:").removeprefix("SMTP:")
     local, at, host = plain.rpartition("@")
     if not at:
         local, host = plain, domain or ""
+        if doubt := mangled.doubt(local):
+            raise Unfit(f"{shown(plain)} {doubt}")
         if not local.isascii():
             raise Unfit(f"{shown(plain)} is no account: write its address, such as zhang@{domain or '123.com'}")
-    if _SCIENTIFIC.fullmatch(local):
-        raise Unfit(f"{shown(plain)} was a number, which Excel has shortened: give the column the format Text")
+    if mangled.is_shortened(local):
+        raise Unfit(f"{shown(plain)} {mangled.why_not(local)}")
     if not at and domain is None:
         raise Unfit(f"{shown(plain)} has no domain: write the whole address, or say --domain")
     if host.lower().rstrip(".") not in served:
@@ -112,7 +113,7 @@ def has_address(text: str) -> bool:
 
 def several(text: str) -> list[str]:
     """Aliases in one cell."""
-    plain = unicodedata.normalize("NFKC", undefused(text)).translate(_WIDTHLESS)
+    plain = unicodedata.normalize("NFKC", unmarked(text)).translate(WIDTHLESS)
     return [part for part in _APART.split(plain) if part]
 
 
@@ -124,12 +125,16 @@ def quota(text: str, unit: str = "") -> int | None:
         return None
     if plain in _UNLIMITED:
         return 0
-    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", plain)
+    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _IN_OCTETS_TOO.sub("", plain))
     found = _SIZE.fullmatch(plain)
     if found is None:
         raise Unfit(f"{shown(words(text))} is no size: write 500M, 2G, a number of megabytes, or 0 for no limit")
-    power = _POWER[found[2]] if found[2] or found[3] else _POWER[unit.lower() or "m"]
+    said = bool(found[2] or found[3])
+    power = _POWER[found[2]] if said else _POWER[unit.lower() or "m"]
     octets = int(Decimal(found[1]) * 1024**power)
+    if not said and not unit and octets >= _IN_MEGABYTES_MOST:
+        text = f"{shown(words(text))} would be more than a terabyte, in megabytes: write its unit, such as {plain}B"
+        raise Unfit(text)
     if octets > _LARGEST_QUOTA:
         raise Unfit(f"{shown(words(text))} is more than any mailbox: write 500M, 2G, or 0 for no limit")
     if octets == 0 and Decimal(found[1]) != 0:
@@ -187,7 +192,7 @@ def full_name(surname: str, given: str) -> str:
 
 def login(text: str) -> str:
     """A name at the legacy server. Raises Unfit."""
-    plain = words(text)
+    plain = _tidy(unmarked(text))
     if len(plain) > _LONGEST:
         raise Unfit(f"{shown(plain)} is no login: it has more than {_LONGEST} characters")
     return plain

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 _ROWS: Final = 1_000  # of a piece
+_LIKE_ESCAPED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")  # ECMA-376 part 1, 22.9.2.19
 _WIDTHS: Final = (32, 20, 36, 12, 36, 24)  # characters
 
 
@@ -35,7 +37,7 @@ def as_xlsx(rows: Iterable[Sequence[str]], sheet: str) -> bytes:
     for letter, width in zip("ABCDEF", _WIDTHS, strict=True):
         page.column_dimensions[letter].width = width
     bold = Font(bold=True)
-    for number, row in enumerate(rows):
+    for number, row in enumerate([_LIKE_ESCAPED.sub("_x005F_", text) for text in row] for row in rows):
         if number:
             page.append(row)
             continue

@@ -7,6 +7,7 @@ is done: a user may have deleted or moved it, or the daemon have fetched it, whi
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,21 @@ TELLS: Final = 64  # messages, between two tellings how many were given
 BATCH: Final = 256  # messages whose files are read in one go of a thread
 
 
+class Step(enum.StrEnum):
+    """What an account is at."""
+
+    LISTING = "logging in and listing"
+    WAITING = "waiting: the mailbox is in use, or the server busy"
+    LEGACY = "comparing with the legacy server"
+    FILES = "reading files"
+    OTHERS = "looking at other mail"
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far an account is. `total` 0: nobody knows how long the step takes."""
 
-    step: str
+    step: Step
     done: int = 0
     total: int = 0
 
@@ -114,11 +125,11 @@ class Check:
     # The legacy server
 
     def _waits(self) -> None:
-        self._told(Progress("waiting: the mailbox is in use, or the server busy"))
+        self._told(Progress(Step.WAITING))
 
     async def _list(self) -> Sequence[Listed] | None:
         """What it lists, or None where it cannot be compared with."""
-        self._told(Progress("logging in and listing"))
+        self._told(Progress(Step.LISTING))
         try:
             listing = await self._old.listing()
         except NotCompared as error:
@@ -137,9 +148,11 @@ class Check:
 
         def told() -> None:
             if contents.done % TELLS == 0:
-                self._told(Progress("comparing with the legacy server", contents.done, len(wanted)))
+                self._told(Progress(Step.LEGACY, contents.done, len(wanted)))
 
         contents.told = told
+        if wanted:
+            told()
         try:
             await self._old.give(wanted, contents)
         except NotCompared as error:
@@ -151,7 +164,7 @@ class Check:
         """Read every file that a ledger row stands for, and look whether the others are there; or read those too."""
         rows = [row for row in picture.rows if is_here(row) and not files.known(row.entry.id)]
         for start in range(0, len(rows), BATCH):
-            self._told(Progress("reading files", start, len(rows)))
+            self._told(Progress(Step.FILES, start, len(rows)))
             batch = rows[start : start + BATCH]
             kept = [row.kept for row in batch if row.kept is not None]
             examined = await self._around.in_thread(self._audit.examine, kept)
@@ -160,7 +173,7 @@ class Check:
         others = [other for other in picture.others if (other.folder_id, other.uid) not in files.others]
         look = self._audit.examine if self._around.how.content == "full" else self._audit.glance
         for start in range(0, len(others), BATCH):
-            self._told(Progress("looking at other mail", start, len(others)))
+            self._told(Progress(Step.OTHERS, start, len(others)))
             some = others[start : start + BATCH]
             seen = await self._around.in_thread(look, some)
             files.others.update(zip(((other.folder_id, other.uid) for other in some), seen, strict=True))

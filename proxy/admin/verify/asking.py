@@ -1,7 +1,8 @@
 """One account's mailbox at its legacy server: what it lists, and what it gives.
 
-Logged in once; again only where the connection broke, or where it turned out that the server loses commands which are
-sent together (`SourceLost` says of both that another connection may do better). A mailbox that is in use, and a server
+Logged in once; again only where the connection broke, where it turned out that the server loses commands which are
+sent together (`SourceLost` says of both that another connection may do better), or where a user needed the connection
+(`GaveWay`), as often as that is so. A mailbox that is in use, and a server
 that is busy, are tried again after pauses. A password that is refused is not tried twice.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from twisted.internet.task import deferLater
@@ -19,7 +21,7 @@ from proxy.admin.verify.contents import Contents, asked_for
 from proxy.admin.verify.matching import name_of
 from proxy.legacy.errors import LegacyBusy, LegacyError, LegacyTimeout, LegacyUnreachable, MaildropInUse
 from proxy.login.names import Name
-from proxy.migration.source import Source, SourceError, SourceLost
+from proxy.migration.source import GaveWay, Receiver, SourceError, SourceLost
 from proxy.wire.door import Secret
 
 PAUSES: Final = (5.0, 15.0, 40.0)  # seconds before a mailbox in use, or a server that is busy, is tried again
@@ -31,10 +33,22 @@ Wanted = tuple[Listed, Audited | None]  # a message, and the row that it is thou
 _Key = tuple[str, int, int]
 
 
+class Opened(Protocol):
+    """What is wanted of a `proxy.migration.source.Source`."""
+
+    async def list(self) -> Sequence[Listed]: ...
+
+    async def fetch(self, wanted: Sequence[tuple[int, Entry]], receiver: Receiver) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
 class Door(Protocol):
     """How a legacy mailbox is opened: `proxy.login.legacy.LegacyDoor`."""
 
-    async def open(self, name: Name, password: Secret) -> Source:
+    async def open(self, name: Name, password: Secret) -> Opened:
         """Raises LegacyError."""
 
 
@@ -57,18 +71,21 @@ class OldMailbox:
         self._password = password
         self._reactor = reactor
         self._waits = waits
-        self._source: Source | None = None
+        self._source: Opened | None = None
         self._reopened = 0
         self._broke_at = 0  # which message it broke at last
         self._moved: list[_Key] = []  # what a later connection than the first lists, by number
 
     async def listing(self) -> Sequence[Listed]:
         """What it lists. Raises NotCompared."""
-        self._source = await self._open()
-        try:
-            return await self._source.list()
-        except SourceError as error:
-            raise NotCompared(str(error)) from error
+        while True:
+            self._source = await self._open()
+            try:
+                with suppress(GaveWay):
+                    return await self._source.list()
+            except SourceError as error:
+                raise NotCompared(str(error)) from error
+            self.drop()
 
     async def give(self, wanted: Sequence[Wanted], contents: Contents) -> None:
         """Have it give these messages, by position. Raises NotCompared, with what came by then in `contents`."""
@@ -88,7 +105,7 @@ class OldMailbox:
             self._source.abort()
             self._source = None
 
-    async def _open(self) -> Source:
+    async def _open(self) -> Opened:
         if isinstance(self._password, str):
             raise NotCompared(self._password)
         for pause in (*PAUSES, None):
@@ -119,6 +136,9 @@ class OldMailbox:
                 if self._source is not None and left:
                     await self._source.fetch(left, contents)
                 left = []
+            except GaveWay:
+                self.drop()
+                left = [item for item in left if not contents.settled(item[1])]
             except SourceLost as error:
                 self.drop()
                 self._reopened += 1

@@ -6,11 +6,12 @@ such cells get a "'" before them, which spreadsheets show as text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from mailstore.proofs import Proof
-from proxy.admin.moments import iso
+from proxy.admin import circumstances
 from proxy.admin.spreadsheet.formulas import defused
 from proxy.admin.verify.kinds import Finding, Kind
 from proxy.admin.verify.outcome import AccountOutcome, Verification
@@ -24,23 +25,27 @@ _MESSAGE: Final = ("account", "folder", "position", "uidl", "octets", "uid", "ki
 Cell = str | int | float | None
 
 
-def as_json(found: Verification, proven: Sequence[Proof] = ()) -> dict[str, Any]:
-    """As `--json` prints it: see README. `proven` is what was not proven before: see `proxy.admin.proving`."""
-    said, how = found.circumstances, found.circumstances.how
+def as_json(found: Verification, proven: Sequence[Proof] = ()) -> Iterator[str]:
+    """One object in pieces, as `--json` prints it: see README. `proven` is what was not proven before: see
+    `proxy.admin.proving`."""
+    yield json.dumps(_head(found, proven), ensure_ascii=False).removesuffix("}") + ', "accounts": ['
+    between = ""
+    for account in found.accounts:
+        yield between + json.dumps(_account_json(account), ensure_ascii=False)
+        between = ", "
+    yield "]}"
+
+
+def _head(found: Verification, proven: Sequence[Proof]) -> dict[str, Any]:
+    how, totals = found.circumstances.how, found.totals
     return {
-        "verdict": found.verdict.value,
-        "shortcoming": found.shortcoming,
-        "version": said.version,
-        "host": said.host,
-        "asked_for": list(said.asked_for),
-        "began": iso(said.began),
-        "ended": iso(said.ended),
-        "legacy": dict(said.legacy),
+        "verdict": totals.verdict.value,
+        "shortcoming": totals.shortcoming,
+        **circumstances.as_json(found.circumstances),
         "how": {"legacy": how.legacy, "content": how.content, "sample": how.sample, "seed": how.seed},
-        "verdicts": {verdict.value: count for verdict, count in sorted(found.verdicts().items())},
-        "counts": {kind.value: count for kind, count in found.counts().items()},
+        "verdicts": {verdict.value: count for verdict, count in sorted(totals.verdicts.items())},
+        "counts": {kind.value: count for kind, count in totals.counts.items()},
         "proven": {proof.domain: proof.account for proof in proven},
-        "accounts": [_account_json(account) for account in found.accounts],
     }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final, Protocol
 
+from proxy.admin.circumstances import Origin
 from proxy.admin.verify.kinds import Finding, Kind, Weight
 from proxy.admin.verify.sample import How
 
@@ -16,6 +18,14 @@ class Verdict(enum.StrEnum):
     NOTES = "whole with notes"
     INCOMPLETE = "incomplete"
     NOT_COMPARED = "not compared"  # with the legacy server; what is here is as it should be
+
+    @property
+    def rank(self) -> int:
+        """0: the worst."""
+        return _WORST_FIRST.index(self)
+
+
+_WORST_FIRST: Final = (Verdict.INCOMPLETE, Verdict.NOT_COMPARED, Verdict.NOTES, Verdict.WHOLE)
 
 
 @dataclass(slots=True)
@@ -59,52 +69,87 @@ class AccountOutcome:
         return Verdict.NOTES if self.weighing(Weight.NOTE) else Verdict.WHOLE
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What a report says of itself. Times in seconds since 1970."""
+@dataclass(slots=True)
+class Totals:
+    """What outcomes add up to."""
 
-    version: str
-    host: str  # this one
-    asked_for: Sequence[str]
-    how: How
-    legacy: Sequence[tuple[str, str]]  # domain, and how its legacy server is reached
-    began: float
-    ended: float
+    accounts: int = 0
+    verdicts: Counter[Verdict] = field(default_factory=Counter)  # of accounts
+    counts: Counter[Kind] = field(default_factory=Counter)  # of messages
+    asked: int = 0  # accounts that the legacy server gave a list of
+    listed: int = 0
+    listed_octets: int = 0
+    ledger: int = 0
+    stored: int = 0
+    files: int = 0
+    file_octets: int = 0
+    contents: int = 0
+    content_octets: int = 0
 
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """All that was asked for. Accounts by name."""
-
-    circumstances: Circumstances
-    accounts: Sequence[AccountOutcome]
-
-    def verdicts(self) -> Counter[Verdict]:
-        return Counter(account.verdict for account in self.accounts)
-
-    def counts(self) -> Counter[Kind]:
-        total: Counter[Kind] = Counter()
-        for account in self.accounts:
-            total.update(account.counts)
-        return total
+    def add(self, outcome: AccountOutcome) -> None:
+        self.accounts += 1
+        self.verdicts[outcome.verdict] += 1
+        self.counts.update(outcome.counts)
+        self.asked += outcome.listed is not None
+        self.listed += outcome.listed or 0
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(outcome, name))
 
     @property
     def verdict(self) -> Verdict:
         """The worst of any account."""
-        found = self.verdicts()
-        for verdict in (Verdict.INCOMPLETE, Verdict.NOT_COMPARED, Verdict.NOTES):
-            if found[verdict]:
-                return verdict
-        return Verdict.WHOLE
+        return min((v for v, count in self.verdicts.items() if count), key=lambda v: v.rank, default=Verdict.WHOLE)
 
     @property
     def shortcoming(self) -> str:
         """Why not all of it is proved to be here, in one line; "" where it is."""
-        found = self.verdicts()
         parts = []
-        if found[Verdict.INCOMPLETE]:
-            parts.append(f"{found[Verdict.INCOMPLETE]} incomplete")
-        if found[Verdict.NOT_COMPARED]:
-            parts.append(f"{found[Verdict.NOT_COMPARED]} not compared with the legacy server")
-        of = f"{len(self.accounts)} account" + ("s" if len(self.accounts) != 1 else "")
+        if self.verdicts[Verdict.INCOMPLETE]:
+            parts.append(f"{self.verdicts[Verdict.INCOMPLETE]} incomplete")
+        if self.verdicts[Verdict.NOT_COMPARED]:
+            parts.append(f"{self.verdicts[Verdict.NOT_COMPARED]} not compared with the legacy server")
+        of = f"{self.accounts} account" + ("s" if self.accounts != 1 else "")
         return f"of {of}, {' and '.join(parts)}" if parts else ""
+
+
+_ADDED: Final = ("listed_octets", "ledger", "stored", "files", "file_octets", "contents", "content_octets")
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances(Origin):
+    """What a report says of itself."""
+
+    how: How
+
+
+class Outcomes(Protocol):
+    """Those of a verification, wherever they are kept. They may be gone through several times."""
+
+    def __iter__(self) -> Iterator[AccountOutcome]:
+        """By name."""
+
+    def worst_first(self) -> Iterable[AccountOutcome]: ...
+
+
+class AtHand(list[AccountOutcome]):
+    """`Outcomes` in memory."""
+
+    def worst_first(self) -> list[AccountOutcome]:
+        return sorted(self, key=lambda outcome: outcome.verdict.rank)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All that was asked for."""
+
+    circumstances: Circumstances
+    accounts: Outcomes
+    totals: Totals
+
+
+def verification(said: Circumstances, outcomes: Iterable[AccountOutcome]) -> Verification:
+    """Of outcomes at hand, by name."""
+    found = Verification(said, AtHand(outcomes), Totals())
+    for outcome in found.accounts:
+        found.totals.add(outcome)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mailstore.accounts import Account, PasswordState, State
@@ -19,14 +19,23 @@ class BadPasswordFile(Exception):
 
 
 class Passwords:
-    """`given` are by account name; `sealer` is None where there is no key yet."""
+    """`given` are by account name; `sealer` is None where there is no key yet. `paused`: does an administrator want the
+    legacy server left alone for this account?"""
 
-    def __init__(self, given: Mapping[str, Secret], sealer: Sealer | None) -> None:
+    def __init__(
+        self,
+        given: Mapping[str, Secret],
+        sealer: Sealer | None,
+        paused: Callable[[Account], bool] = lambda account: account.paused,
+    ) -> None:
         self._given = given
         self._sealer = sealer
+        self._paused = paused
 
     def of(self, account: Account) -> Secret | str:
-        """The password, or why there is none."""
+        """The password, or why there is none, or why the legacy server is not to be asked."""
+        if self._paused(account):
+            return "it is paused, so the legacy server is not asked; `mailferry resume` ends that"
         given = self._given.get(account.name)
         if given is not None:
             return given

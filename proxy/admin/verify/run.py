@@ -9,10 +9,10 @@ A server that does not answer for SILENT accounts in a row is not waited for by 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol, cast
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, cast
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from mailstore.accounts import Account
@@ -21,10 +21,14 @@ from proxy.admin.verify.kinds import Finding, Kind
 from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.verify.passwords import Passwords
 from proxy.config import Config, Domain
+from proxy.migration.places import Places
 from proxy.wire.faults import kind, where
 
 ROOM: Final = 300_000  # messages
 SILENT: Final = 3
+
+More = Callable[[], Awaitable[Sequence[Account]]]  # the next accounts; none: that were all
+Keep = Callable[[AccountOutcome], Awaitable[None]]
 
 
 class Told(Protocol):
@@ -68,11 +72,25 @@ class Room:
 class _Host:
     """One legacy server, whose domains may be several, and the accounts that are still to be compared with it."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, more: More | None = None) -> None:
         self.connections = connections
         self.accounts: deque[Account] = deque()
         self.silent = 0  # accounts in a row for which it did not answer
         self.said = ""
+        self._more = more
+        self._turn = Places()
+
+    async def next(self) -> Account | None:
+        """None: that were all."""
+        while not self.accounts and self._more is not None:
+            await self._turn.take()
+            try:
+                if not self.accounts and self._more is not None:
+                    self.accounts.extend(await self._more())
+                    self._more = self._more if self.accounts else None
+            finally:
+                self._turn.leave()
+        return self.accounts.popleft() if self.accounts else None
 
     def heard(self, check: Check, outcome: AccountOutcome) -> None:
         if check.silent:
@@ -89,16 +107,6 @@ def connections_for(domain: Domain, wanted: int | None, *, daemon: bool) -> int:
     if wanted is not None:
         return min(wanted, most)
     return max(1, most // 2) if daemon else most
-
-
-def reached(domain: Domain) -> str:
-    """How a domain's legacy server is spoken to, in words."""
-    legacy = domain.legacy
-    ways = {"none": "not encrypted", "starttls": "STLS", "implicit": "TLS"}
-    verified = (
-        "" if legacy.tls == "none" else ", certificate verified" if legacy.verify else ", certificate not verified"
-    )
-    return f"{legacy.host} port {legacy.port}, {ways[legacy.tls]}{verified}"
 
 
 class Run:
@@ -122,36 +130,36 @@ class Run:
         self._room = Room(ROOM)
 
     async def run(self, accounts: Sequence[Account]) -> list[AccountOutcome]:
-        """By name. The accounts' domains are those of the configuration."""
+        """By name. The accounts' domains are those of the configuration. Who cancels it ends it: no other account is
+        begun."""
         hosts: dict[tuple[str, int], _Host] = {}
         for account in accounts:
             legacy = self._config.domains[account.domain].legacy
             host = hosts.setdefault((legacy.host, legacy.port), _Host(self._connections[account.domain]))
             host.connections = min(host.connections, self._connections[account.domain])
             host.accounts.append(account)
-        workers = [
-            Deferred.fromCoroutine(self._work(host))
-            for host in hosts.values()
-            for _ in range(min(host.connections, len(host.accounts)))
-        ]
         done: dict[str, AccountOutcome] = {}
-        try:
-            for outcomes in await gatherResults(workers, consumeErrors=True):
-                done.update((outcome.account, outcome) for outcome in outcomes)
-        except FirstError as error:  # of who is told how far it is: of an account it would be that account's
-            raise cast(Exception, error.subFailure.value) from None
+
+        async def keep(outcome: AccountOutcome) -> None:
+            done[outcome.account] = outcome
+
+        await _all(
+            self._work(host, keep) for host in hosts.values() for _ in range(min(host.connections, len(host.accounts)))
+        )
         return [done[account.name] for account in sorted(accounts, key=lambda a: (a.domain, a.local))]
 
-    async def _work(self, host: _Host) -> list[AccountOutcome]:
-        outcomes = []
-        while host.accounts:
-            account = host.accounts.popleft()
+    async def through(self, domain: str, more: More, keep: Keep) -> None:
+        """The accounts of one domain as `more` gives them, each read when its turn is near; `keep` what is found."""
+        host = _Host(self._connections[domain], more)
+        await _all(self._work(host, keep) for _ in range(host.connections))
+
+    async def _work(self, host: _Host, keep: Keep) -> None:
+        while (account := await host.next()) is not None:
             leave = await self._room.enter(max(1, account.messages_total))
             try:
-                outcomes.append(await self._check(host, account))
+                await keep(await self._check(host, account))
             finally:
                 leave()
-        return outcomes
 
     async def _check(self, host: _Host, account: Account) -> AccountOutcome:
         name = account.name
@@ -163,6 +171,8 @@ class Run:
         check = Check(account, maildir, password, self._around, lambda progress: self._told.progress(name, progress))
         try:
             outcome = await check.run()
+        except CancelledError:  # whoever wanted it does not any more
+            raise
         except Exception:  # noqa: BLE001  the one place: what nobody expected of one account is told as that account's
             failure = Failure()  # type: ignore[no-untyped-call]
             outcome = AccountOutcome(name, account.domain, account.state.value)
@@ -170,3 +180,14 @@ class Run:
         host.heard(check, outcome)
         self._told.ended(outcome)
         return outcome
+
+
+async def _all(works: Iterable[Coroutine[Deferred[Any], Any, None]]) -> None:
+    """To their ends. Where one fails, none goes on."""
+    running = [Deferred.fromCoroutine(work) for work in works]
+    try:
+        await gatherResults(running, consumeErrors=True)
+    except FirstError as error:  # of who is told how far it is: of an account it would be that account's
+        for one in running:
+            one.cancel()
+        raise cast(Exception, error.subFailure.value) from None

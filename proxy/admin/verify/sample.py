@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -23,6 +24,16 @@ class How:
     sample: int = USUAL
     seed: int = 0
     legacy: bool = True
+
+
+def how_for(*, full: bool = False, sample: int | None = None, seed: int | None = None, local: bool = False) -> How:
+    """As an administrator says it. A sample of 0 is none."""
+    return How(
+        "full" if full else "none" if sample == 0 else "sample",
+        USUAL if sample is None else sample,
+        secrets.randbelow(1_000_000) if seed is None else seed,
+        legacy=not local,
+    )
 
 
 def to_fetch(how: How, account: str, matching: Matching) -> tuple[list[Pair], list[Listed]]:

@@ -9,18 +9,17 @@ from typing import Final
 from proxy.admin.moments import spelled
 from proxy.admin.verify.columns import COLUMNS, fold, labelled
 from proxy.admin.verify.kinds import INBOX, Finding, Kind, Weight
-from proxy.admin.verify.outcome import AccountOutcome, Verdict, Verification
+from proxy.admin.verify.outcome import AccountOutcome, Totals, Verdict, Verification
 from proxy.admin.verify.sample import How
 
 NOTES: Final = 100  # of one kind and account that are told one by one
 
-_WORST_FIRST: Final = (Verdict.INCOMPLETE, Verdict.NOT_COMPARED, Verdict.NOTES, Verdict.WHOLE)
 _WORDS: Final = {Weight.FAULT: "FAULT", Weight.NOTE: "note", Weight.FINE: ""}
 
 
 def report(found: Verification) -> Iterator[str]:
     """Its lines."""
-    said = found.circumstances
+    said, totals = found.circumstances, found.totals
     yield f"VERIFICATION OF MOVED MAILBOXES (mailferry {said.version})"
     yield "=" * COLUMNS
     yield ""
@@ -32,14 +31,14 @@ def report(found: Verification) -> Iterator[str]:
         yield from labelled("Legacy server", f"{domain}: {server}")
     yield from labelled("Compared", compared(said.how))
     yield ""
-    yield from labelled("VERDICT", found.verdict + (f": {found.shortcoming}" if found.shortcoming else ""))
+    yield from labelled("VERDICT", totals.verdict + (f": {totals.shortcoming}" if totals.shortcoming else ""))
     yield ""
-    yield from _totals(found)
+    yield from _totals(totals)
     yield ""
-    yield from _kinds(found.counts())
+    yield from _kinds(totals.counts)
     yield "ACCOUNTS"
     yield "-" * COLUMNS
-    for account in sorted(found.accounts, key=lambda account: _WORST_FIRST.index(account.verdict)):
+    for account in found.accounts.worst_first():
         yield from _account(account)
     yield ""
     yield "End of the report. Signed:"
@@ -61,20 +60,16 @@ def compared(how: How) -> str:
     )
 
 
-def _totals(found: Verification) -> Iterator[str]:
-    verdicts = found.verdicts()
-    counted = ", ".join(f"{verdicts[verdict]:,} {verdict}" for verdict in reversed(_WORST_FIRST) if verdicts[verdict])
-    yield from labelled("Accounts", f"{len(found.accounts):,}" + (f": {counted}" if counted else ""))
-    accounts = found.accounts
-    asked = [account for account in accounts if account.listed is not None]
-    listed, octets = sum(a.listed or 0 for a in asked), sum(a.listed_octets for a in asked)
-    yield from labelled("At the legacy", f"{listed:,} messages, {octets:,} octets by LIST, of {_accounts(len(asked))}")
-    ledger, stored = sum(a.ledger for a in accounts), sum(a.stored for a in accounts)
-    yield from labelled("In the ledgers", f"{ledger:,} messages ever listed, of which {stored:,} are here")
-    files, read = sum(a.files for a in accounts), sum(a.file_octets for a in accounts)
-    yield from labelled("Files read", f"{files:,}, {read:,} octets")
-    contents, given = sum(a.contents for a in accounts), sum(a.content_octets for a in accounts)
-    yield from labelled("Fetched again", f"{contents:,} messages, {given:,} octets")
+def _totals(all_: Totals) -> Iterator[str]:
+    best_first = sorted(all_.verdicts, key=lambda verdict: -verdict.rank)
+    counted = ", ".join(f"{all_.verdicts[verdict]:,} {verdict}" for verdict in best_first)
+    yield from labelled("Accounts", f"{all_.accounts:,}" + (f": {counted}" if counted else ""))
+    listed = f"{all_.listed:,} messages, {all_.listed_octets:,} octets by LIST"
+    yield from labelled("At the legacy", f"{listed}, of {_accounts(all_.asked)}")
+    ledger = f"{all_.ledger:,} messages ever listed"
+    yield from labelled("In the ledgers", f"{ledger}, of which {all_.stored:,} are here")
+    yield from labelled("Files read", f"{all_.files:,}, {all_.file_octets:,} octets")
+    yield from labelled("Fetched again", f"{all_.contents:,} messages, {all_.content_octets:,} octets")
 
 
 def _accounts(count: int) -> str:
@@ -130,6 +125,12 @@ def finding_lines(finding: Finding) -> Iterator[str]:
 
 def one_line(finding: Finding) -> str:
     """A finding in words: which message, and what is wrong with it."""
+    where = where_of(finding)
+    return f"{finding.kind.title}{f' ({where})' if where else ''}: {finding.what}"
+
+
+def where_of(finding: Finding) -> str:
+    """Which message; "" where it is about none."""
     parts = []
     if finding.folder != INBOX:
         parts.append(f"in {finding.folder}")
@@ -139,5 +140,4 @@ def one_line(finding: Finding) -> str:
         parts.append(f"UIDL {finding.uidl}")
     if finding.position or finding.uidl:
         parts.append(f"{finding.octets:,} octets")
-    which = f" ({', '.join(parts)})" if parts else ""
-    return f"{finding.kind.title}{which}: {finding.what}"
+    return ", ".join(parts)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from proxy.cli.accounts.looking import choosing, filtered
-from proxy.cli.accounts.store import opened
 from proxy.cli.options import config_option, configuration, give_up
+from proxy.cli.store import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from proxy.cli.filing import Filing
+    from proxy.admin.filing import Filing
 
 
 @click.command()
@@ -35,7 +35,7 @@ def export(
         raise click.UsageError(f"{file}: write .xlsx or .csv")
     from mailstore.people import People  # noqa: PLC0415 - SQLAlchemy takes a third of a second
     from proxy.admin import roster  # noqa: PLC0415
-    from proxy.cli.filing import Filing, NotFiled  # noqa: PLC0415
+    from proxy.admin.filing import Filing, NotFiled  # noqa: PLC0415
 
     wanted = filtered(config, domain, department, state, search)
     with opened(config) as database:

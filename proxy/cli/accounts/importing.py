@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from proxy.cli.accounts.store import key, made, opened
+from proxy.cli import acting
 from proxy.cli.options import config_option, configuration, give_up
+from proxy.cli.store import key, made, opened
 
 if TYPE_CHECKING:
     from mailstore.roster import Comparison
@@ -73,20 +74,9 @@ def import_(
         with opened(config) as database:
             reading.show(reading.compared(database, key(config, make=False)), written=False, whole=True)
         return
-    from mailstore.roster import Roster  # noqa: PLC0415 - SQLAlchemy takes a third of a second
-    from proxy.admin import roster  # noqa: PLC0415
-
+    asking = sys.stdin.isatty() and sys.stdout.isatty() and not yes and not as_json
     with made(config) as database:
-        sealer = key(config, make="password" in listing.fields)
-        if sys.stdin.isatty() and sys.stdout.isatty() and not yes and not as_json:
-            found = reading.compared(database, sealer)
-            if found.new or found.changed:
-                reading.show(found, written=False, whole=True)
-                click.confirm("Write this?", abort=True)
-        try:
-            done = roster.enrol(Roster(database, sealer), listing)
-        except roster.BadList as error:
-            raise reading.refuse(error.mistakes) from None
+        done = reading.enrolled(database, key(config, make="password" in listing.fields), asking=asking)
     reading.show(done, written=True, whole=False)
     _warn_of_readers(file, listing)
 
@@ -133,6 +123,7 @@ class Reading:
         self._domain = None if domain is None else _served(config, domain)
         self._as_json = as_json
         self._listing: Listing | None = None
+        self._begun = False  # is it in the audit log?
 
     def listing(self) -> Listing:
         """Read it; what is wrong ends the command with status 1."""
@@ -167,16 +158,39 @@ class Reading:
 
     def compared(self, database: Any, sealer: Any) -> Comparison:
         """What would happen; what is wrong ends the command with status 1."""
-        from mailstore.roster import Comparison, Roster  # noqa: PLC0415
+        from mailstore.roster import Comparison  # noqa: PLC0415
         from proxy.admin import roster  # noqa: PLC0415
 
         assert self._listing is not None
         if database is None:
             return Comparison(new=list(self._listing.entries.values()))
         try:
-            return roster.compare(Roster(database, sealer), self._listing)
+            return roster.compare(roster.kept(self._config, database, sealer), self._listing)
         except roster.BadList as error:
             raise self.refuse(error.mistakes) from None
+
+    def enrolled(self, database: Any, sealer: Any, *, asking: bool) -> Comparison:
+        """Take it over; with `asking`, just what was shown and agreed to. What is wrong ends the command with status
+        1."""
+        from mailstore.roster import Otherwise  # noqa: PLC0415
+        from proxy.admin import importing, roster  # noqa: PLC0415
+
+        assert self._listing is not None
+        seen = self.compared(database, sealer) if asking else None
+        while True:
+            if seen is not None and (seen.new or seen.changed):
+                self.show(seen, written=False, whole=True)
+                click.confirm("Write this?", abort=True)
+            if not self._begun:
+                acting.begin(self._config, "accounts import", file=self.file.name, count=len(self._listing.entries))
+                self._begun = True
+            try:
+                return roster.enrol(roster.kept(self._config, database, sealer), self._listing, importing.same_as(seen))
+            except roster.BadList as error:
+                raise self.refuse(error.mistakes) from None
+            except Otherwise as error:
+                click.echo("What is here has changed in the meantime, and nothing was written yet. As it is now:")
+                seen = error.found
 
     def show(self, found: Comparison, *, written: bool, whole: bool) -> None:
         """`whole`: each account, and not only how many."""

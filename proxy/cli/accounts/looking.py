@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from proxy.admin.moments import iso_or_none
-from proxy.cli.accounts.store import opened
-from proxy.cli.options import config_option, configuration, give_up
+from proxy.cli.options import Text, config_option, configuration, give_up
+from proxy.cli.store import opened
 
 if TYPE_CHECKING:
     from mailstore.accounts import Account
@@ -31,7 +31,13 @@ def choosing(command: F) -> F:
         click.option("--domain", metavar="DOMAIN", help="Only those of a domain."),
         click.option("--department", metavar="PATH", help='Only those below a department: "Sales/North"; "" is none.'),
         click.option("--state", type=click.Choice(STATES), help="Only those in a state."),
-        click.option("--search", default="", metavar="WORDS", help="Only those that have all of the words somewhere."),
+        click.option(
+            "--search",
+            type=Text(),
+            default="",
+            metavar="WORDS",
+            help="Only those that have all of the words somewhere.",
+        ),
     ):
         command = option(command)
     return command
@@ -102,6 +108,7 @@ def _person_json(person: Person) -> dict[str, Any]:
         "legacy_login": account.legacy_login,
         "password": _password(account)[0],
         "enrolled": iso_or_none(account.enrolled),
+        "trace": account.trace,
     }
 
 
@@ -174,9 +181,10 @@ def _found(config: Config, text: str) -> Person:
 
 
 def _told(config: Config, person: Person) -> Iterable[tuple[str, str]]:
-    from proxy.admin.sizes import size  # noqa: PLC0415
+    from mailstore.accounts import State  # noqa: PLC0415
     from proxy.admin.spreadsheet.values import spelled_quota  # noqa: PLC0415
     from proxy.cli.report import remark  # noqa: PLC0415
+    from proxy.config.sizes import size  # noqa: PLC0415
 
     account = person.account
     yield "account", account.name
@@ -196,6 +204,10 @@ def _told(config: Config, person: Person) -> Iterable[tuple[str, str]]:
     yield "state", account.state.value
     if said := remark(account):
         yield "reason", said
+    if account.trace:
+        yield "in the log", account.trace
+    if account.state is State.FINAL:
+        yield "final since", iso_or_none(account.finalized) or "not known: an earlier version made it final"
     yield "messages", f"{account.messages_done:,} of {account.messages_total:,}"
     yield "mail", f"{size(account.bytes_done)} of {size(account.bytes_total)}"
     yield "password", _password(account)[1]

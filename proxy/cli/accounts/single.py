@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from proxy.cli.accounts.store import key, made
-from proxy.cli.options import config_option, configuration, give_up
+from proxy.cli import acting
+from proxy.cli.options import config_option, configuration, give_up, typed_password
+from proxy.cli.store import key, made
 
 if TYPE_CHECKING:
     from mailstore.roster import Entry
@@ -38,12 +39,12 @@ def add(
     config = configuration()
     entry = _entry(config, account, full_name, department, quota, aliases, legacy_login)
     from mailstore.accounts import Accounts  # noqa: PLC0415 - SQLAlchemy takes a third of a second
-    from mailstore.roster import Roster  # noqa: PLC0415
     from proxy.admin import roster  # noqa: PLC0415
 
     with made(config) as database:
+        acting.begin(config, "accounts add", account=str(entry.name))
         try:
-            roster.add(Roster(database), Accounts(database), entry)
+            roster.add(roster.kept(config, database), Accounts(database), entry)
         except roster.Refused as error:
             raise give_up(str(error)) from None
     click.echo(f"{entry.name}  waiting")
@@ -108,6 +109,7 @@ def passwd(account: str) -> None:
         password = _asked(found.name)
         sealer = key(config, make=True)
         assert sealer is not None
+        acting.begin(config, "accounts passwd", account=found.name)
         try:
             passwords.give(accounts, sealer, found, password)
         except passwords.CannotSet as error:
@@ -125,8 +127,7 @@ def _asked(name: str) -> Secret:
     from proxy.wire.door import Secret  # noqa: PLC0415
 
     if sys.stdin.isatty():
-        typed = click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
-        octets = str(typed).encode()
+        octets = typed_password(f"Password of {name}").encode()
     else:
         octets = sys.stdin.buffer.readline(4 * LONGEST + 2).rstrip(b"\r\n")
     return Secret(octets)

@@ -1,9 +1,12 @@
-"""The checks behind `mailferry check`. Each looks and tells; none changes or contacts anything."""
+"""The checks behind `mailferry check`. Each looks and tells; none changes anything, and only what is asked to contacts
+anybody."""
 
 from __future__ import annotations
 
 from proxy.cli.checks.certificate import certificate_findings
 from proxy.cli.checks.finding import Finding
+from proxy.cli.checks.limits import limit_findings
+from proxy.cli.checks.notices import notice_findings
 from proxy.cli.checks.places import place_findings
 from proxy.cli.checks.ports import port_findings
 from proxy.config import Config, ConfigErrors
@@ -14,9 +17,10 @@ def of_mistakes(error: ConfigErrors) -> list[Finding]:
     return [Finding("configuration", "fail", mistake.key or error.source, mistake.text) for mistake in error.mistakes]
 
 
-def all_findings(config: Config, source: str) -> list[Finding]:
-    """Everything there is to say of a configuration that is right in itself."""
+def all_findings(config: Config, source: str, *, connect: bool = False) -> list[Finding]:
+    """Everything there is to say of a configuration that is right in itself. `connect`: also of the relay."""
     listed = ", ".join(sorted(config.domains))
     found = [Finding("configuration", "ok", source, f"right; serves {listed}")]
     found += [Finding("configuration", "warn", remark.key, remark.text) for remark in config.warnings]
-    return [*found, *certificate_findings(config), *place_findings(config), *port_findings(config)]
+    found += [*certificate_findings(config), *place_findings(config), *port_findings(config), *limit_findings()]
+    return [*found, *notice_findings(config, connect=connect)]

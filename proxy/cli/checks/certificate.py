@@ -10,8 +10,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from proxy.cli.checks.finding import Finding
+from proxy.cli.checks.finding import Finding, unseen
 from proxy.config import Config
+from proxy.config.places import is_unseen
 
 SOON: Final = 14  # days before its end that a certificate is worth a warning
 
@@ -38,7 +39,9 @@ def _read(path: Path) -> tuple[list[x509.Certificate], str]:
 
 def _own(certificate: Path, key: Path, hostname: str, now: datetime) -> Iterator[Finding]:
     chain, problem = _read(certificate)
-    if not chain:
+    if is_unseen(certificate):
+        yield unseen("certificate", certificate)
+    elif not chain:
         yield Finding("certificate", "fail", str(certificate), problem, "tls.certificate: the chain as a PEM file")
     else:
         yield _validity(certificate, chain[0], now)
@@ -98,6 +101,8 @@ def _key(path: Path, leaf: x509.Certificate | None) -> Finding:
         mode = path.stat().st_mode
         private = load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
+        if is_unseen(path):
+            return unseen("certificate", path)
         return Finding("certificate", "fail", str(path), f"cannot be read: {error.strerror}", "give it to this user")
     except TypeError:
         return Finding("certificate", "fail", str(path), "is encrypted", "store it without a passphrase, mode 0600")

@@ -7,14 +7,19 @@ import pwd
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from mailstore.errors import StorageFailed
+from mailstore.rotation import lost
 from mailstore.schema import HEAD
-from mailstore.secrets import KEY_OCTETS
-from proxy.cli.checks.finding import Finding
+from mailstore.secrets import KEY_OCTETS, each, read_keys
+from proxy.admin.sealing import lost_words
+from proxy.cli.checks.finding import Finding, unseen
 from proxy.config import Config
+from proxy.config.places import is_credential, is_unseen
 
 LITTLE: Final = 1 << 30  # octets of free space that are worth a warning
 TOO_LITTLE: Final = 64 << 20
@@ -28,7 +33,7 @@ def place_findings(config: Config) -> Iterator[Finding]:
     if not root.is_relative_to(config.state):
         yield _directory(root, "storage.maildir")
     yield _database(config.accounts_file)
-    yield _sealing_key(config.key_file)
+    yield from _sealing_key(config)
 
 
 def existing(path: Path) -> Path:
@@ -105,17 +110,35 @@ def _database(path: Path) -> Finding:
     )
 
 
-def _sealing_key(path: Path) -> Finding:
+def _sealing_key(config: Config) -> Iterator[Finding]:
+    path = config.key_file
     try:
-        status = path.stat()
-    except FileNotFoundError:
+        keys = read_keys(path)
+    except StorageFailed as error:
+        yield _no_key(path, error)
+        if isinstance(error.__cause__, FileNotFoundError) and not is_unseen(path):
+            yield from _sealed(config.accounts_file, b"")
+        return
+    yield Finding("key", "ok", str(path), "private" if len(keys) == KEY_OCTETS else f"private; {len(each(keys))} keys")
+    if os.access(config.accounts_file, os.R_OK | os.W_OK):
+        yield from _sealed(config.accounts_file, keys)
+
+
+def _no_key(path: Path, error: StorageFailed) -> Finding:
+    cause = error.__cause__
+    text = str(error).removeprefix("the sealing key ")
+    if is_unseen(path):
+        return unseen("key", path)
+    if isinstance(cause, FileNotFoundError) and not is_credential(path):
         return Finding("key", "ok", str(path), "not there yet, will be made at the first start")
-    except OSError as error:
-        return Finding("key", "fail", str(path), f"cannot be read: {error.strerror}", RUN_AS)
-    if status.st_mode & 0o077:
-        return Finding("key", "fail", str(path), "may be read by others", f"chmod 0600 {path}")
-    if status.st_size != KEY_OCTETS:
-        return Finding("key", "fail", str(path), f"is not {KEY_OCTETS} octets long", "restore it from a backup")
-    if not os.access(path, os.R_OK):
-        return Finding("key", "fail", str(path), "cannot be read", RUN_AS)
-    return Finding("key", "ok", str(path), "private")
+    if cause is not None:
+        return Finding("key", "fail", str(path), text, RUN_AS)
+    text, _, remedy = text.partition(": ")
+    return Finding("key", "fail", str(path), text, f"chmod 0600 {path}" if "mode" in remedy else remedy)
+
+
+def _sealed(database: Path, keys: bytes) -> Iterator[Finding]:
+    """Do the keys open what is sealed? A database that cannot be asked now is told of already."""
+    with suppress(sqlite3.Error):
+        if count := lost(database, keys):
+            yield Finding("key", "warn", str(database), *lost_words(count))

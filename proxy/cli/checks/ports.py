@@ -12,6 +12,7 @@ from typing import Final
 
 from proxy.cli.checks.finding import Finding
 from proxy.cli.checks.places import existing
+from proxy.cli.checks.postfix import asked_by_postfix
 from proxy.config import Config
 from proxy.config.endpoints import Endpoint, parse_endpoint
 from proxy.config.model import SERVED
@@ -23,7 +24,10 @@ def port_findings(config: Config) -> Iterator[Finding]:
     """One finding for each endpoint string."""
     for service in SERVED:
         for text in getattr(config.listen, service):
-            yield _endpoint(f"{service} {text}", parse_endpoint(text))
+            endpoint = parse_endpoint(text)
+            yield _endpoint(f"{service} {text}", endpoint)
+            if service == "auth" and endpoint.kind == "unix":
+                yield from asked_by_postfix(f"{service} {text}", endpoint)
 
 
 def _endpoint(subject: str, endpoint: Endpoint) -> Finding:
@@ -72,6 +76,8 @@ def _taken(subject: str, port: int) -> Finding:
         )
     if any(Path(word).name in {"mailferry", "proxy.cli.main"} for word in command):
         return Finding("port", "ok", subject, "mailferry is listening")
+    if Path(command[0]).name in {"systemd", "init"}:
+        return Finding("port", "warn", subject, "systemd has opened it", "fine if it is for mailferry.socket")
     return Finding("port", "fail", subject, f"in use by: {' '.join(command)[:60]}", "stop it, or choose another port")
 
 

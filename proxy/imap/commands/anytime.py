@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from proxy.imap.answers import Bad, Done, No
 from proxy.imap.grammar.syntax import Command, Compress, Enable, Id, NoArguments
 from proxy.imap.manner import REV2
+from proxy.imap.state import State
 
 if TYPE_CHECKING:
     from proxy.imap.session import Session
@@ -33,8 +34,16 @@ async def logout(session: Session, _command: Command, _arguments: NoArguments) -
     return Done(b"Logout completed.")
 
 
-async def identify(session: Session, _command: Command, _arguments: Id) -> Done:
-    """The name only: a version would help nobody but an attacker (RFC 2971 4)."""
+async def identify(session: Session, _command: Command, arguments: Id) -> Done:
+    """The name only: a version would help nobody but an attacker (RFC 2971 4).
+
+    A webmail that is trusted says here whom it speaks for, in the field that Dovecot's proxies have for it."""
+    if session.state is State.NOT_AUTHENTICATED:
+        for name, value in arguments.fields:
+            if name.lower() != b"x-originating-ip" or value is None:
+                continue
+            if not session.connection.speak_for(value.decode("ascii", "replace")):
+                raise No(b"Too many connections from there have not logged in.", b"LIMIT")
     session.untagged(b'ID ("name" "mailferry")')
     return Done(b"ID completed.")
 

@@ -23,6 +23,7 @@ from proxy.imap.manner import CONDSTORE, QRESYNC
 from proxy.imap.outgoing import ClientGone
 from proxy.imap.reading import BATCH_MESSAGES, Answer, Plan, read
 from proxy.imap.view import Spans, View, spans_of
+from proxy.wire.outflow import PIECE
 
 if TYPE_CHECKING:
     from mailstore.message.section import Span
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2_000  # messages answered from the view before others in the reactor get their turn
 BRIEF = 32  # messages that are likely to be answered for in no time
-PIECE = 256 * 1024  # octets of a large message read at a time
+READ = 256 * 1024  # octets of a large message that a thread reads at a time
 
 
 async def fetch(session: Session, command: Command, arguments: Fetch) -> Done:
@@ -196,9 +197,15 @@ def _read(_home: MailHome, content: Content, offset: int, length: int) -> bytes:
 async def _send_large(session: Session, content: Content, span: Span) -> None:
     """A literal whose length was announced: it is sent to its end, or the connection is of no use any more."""
     try:
-        for offset in range(span.offset, span.offset + span.length, PIECE):
-            length = min(PIECE, span.offset + span.length - offset)
-            await session.out.send(await session.run(partial(_read, content=content, offset=offset, length=length)))
+        offset, end = span.offset, span.offset + span.length
+        while offset < end:
+            piece = content.at_hand(offset, min(PIECE, end - offset))
+            if piece is None:
+                piece = await session.run(
+                    partial(_read, content=content, offset=offset, length=min(READ, end - offset))
+                )
+            await session.out.send(piece)
+            offset += len(piece)
     except ClientGone:
         raise
     except BaseException:

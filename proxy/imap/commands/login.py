@@ -102,13 +102,13 @@ def _plain(message: bytes) -> tuple[bytes, Secret]:
 
 async def _admit(session: Session, tag: bytes, username: bytes, password: Secret) -> Done:
     """Ask the gate. Any refusal is answered NO with its code; too many end the connection."""
-    credentials = Credentials(username, password, "imap", session.connection.peer)
+    credentials = Credentials(username, password, "imap", session.connection.peer, session.trace)
     try:
         home = await _held(session, tag, credentials)
     except LoginRefused as refused:
         session.log.info("imap login refused", peer=session.connection.peer, reason=refused.refusal.value)
         session.failed_logins += 1
-        if session.failed_logins >= session.terms.limits.attempts:
+        if refused.ends or session.failed_logins >= session.terms.limits.attempts:
             session.leave(b"Too many failed logins.")
         raise No(refused.text.encode("ascii", "replace"), _CODES[refused.refusal]) from None
     session.logged_in(home)

@@ -1,17 +1,17 @@
 """How guesses at an administrator's password are slowed down: by address, and by name.
 
-An address that failed often is refused for a while; of IPv6 it is the subnet, /64, in which a machine takes what
-addresses it likes (RFC 4862 5.3). A name that was guessed at often, from whatever addresses, is refused as well, but
-for those addresses from which it has logged in before: a stranger cannot lock an administrator out. In memory, and
-bounded.
+A machine that failed often is refused for a while, whichever of its addresses it takes (`proxy.login.origins`). A name
+that was guessed at often, from whatever addresses, is refused as well, but for those addresses from which it has logged
+in before: a stranger cannot lock an administrator out. In memory, and bounded.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
+
+from proxy.login.origins import origin
 
 SPAN: Final = 900.0  # seconds
 OF_AN_ADDRESS: Final = 10  # failures within them
@@ -68,10 +68,4 @@ class Attempts:
 
 def _origin(address: str) -> str:
     """What an address is counted as."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:  # a Unix socket's
-        return "address " + address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return f"address {ipaddress.ip_network((parsed, 64), strict=False)}"
-    return f"address {address}"
+    return "address " + origin(address).machine

@@ -7,7 +7,8 @@ finds them, which then counts as it is when the answer comes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,8 +20,10 @@ from mailstore.queue import Queue
 from proxy.admin.helping import Done, Help, Helping
 from proxy.admin.passwords import CannotSet
 from proxy.web.console.filters import Listing, listing_of, picked_of
-from proxy.web.console.seeing import Seeing, show
+from proxy.web.console.seeing import Seeing
+from proxy.web.console.showing import served, show
 from proxy.web.visit import Visit, Web
+from proxy.wire import trace
 from proxy.wire.door import Secret
 
 _NAMED: Final = 10  # accounts that a confirmation names
@@ -34,20 +37,15 @@ class Changing:
         web: Web,
         seeing: Seeing,
         helping: Helping,
-        remind: Callable[[Visit], Coroutine[Deferred[Any], Any, bytes]],
+        others: Mapping[str, Callable[[Visit], Coroutine[Deferred[Any], Any, bytes]]],
     ) -> None:
-        """`remind` asks about reminders for those who are chosen."""
-        self._remind = remind
+        """`others` ask about what else can be done for those who are chosen, by its name."""
+        self._others = others
         self._web = web
         self._seeing = seeing
         self._overview = Overview(web.database)
         self._queue = Queue(web.database)
         self._helping = helping
-
-    def _note(self, visit: Visit, did: str, **about: Any) -> None:
-        self._seeing.forget()
-        by = visit.session.subject if visit.session is not None else ""
-        self._web.log.info("administrator", did=did, by=by, peer=visit.visitor.address, **about)
 
     # One account
 
@@ -55,9 +53,9 @@ class Changing:
         """The buttons of an account's page. Raises Refused."""
         account = await self._seeing.find(visit, number)
         what = _help(visit)
-        done = await visit.web.in_thread(self._helping.help, what, [account])
+        done = await visit.web.in_thread(partial(self._helping.help, what, [account], trace=trace.current()))
         if done.accounts:
-            self._note(visit, what.value, account=account.name)
+            self._seeing.note(visit, what.value, account=account.name)
             visit.tell(f"console.did.{what.value}", name=account.name)
         else:
             visit.tell("console.not_done", "bad", why=_why(visit, done))
@@ -70,12 +68,12 @@ class Changing:
         if visit.form.get("again", "") != visit.form.get("password", ""):
             return await self._seeing.account_page(visit, account, problem="console.password.differ", status=400)
         try:
-            await visit.web.in_thread(self._helping.set_password, account, password)
+            await visit.web.in_thread(self._helping.set_password, account, password, trace.current())
         except CannotSet as error:
             problem = f"console.password.{error.why.value}"
             return await self._seeing.account_page(visit, account, problem=problem, status=400)
         await visit.web.in_thread(visit.web.sessions.end_all, "portal", account.name)
-        self._note(visit, "password", account=account.name)
+        self._seeing.note(visit, "password", account=account.name)
         visit.tell("console.password.set", name=account.name)
         return visit.go(f"/console/account/{account.id}")
 
@@ -83,30 +81,27 @@ class Changing:
 
     async def ask_domain(self, visit: Visit, domain: str) -> bytes:
         """Is it meant? Raises Refused."""
-        self._served(visit, domain)
+        served(visit, domain)
         what = _help(visit, Help.PAUSE, Help.RESUME)
         visit.back = f"/console/domain/{quote(domain)}"
         return show(visit, "console/confirm_domain.html", domain=domain, what=what.value)
 
     async def pause_domain(self, visit: Visit, domain: str) -> bytes:
         """Raises Refused."""
-        self._served(visit, domain)
+        served(visit, domain)
         what = _help(visit, Help.PAUSE, Help.RESUME)
         await visit.web.in_thread(lambda: self._helping.pause_domain(domain, paused=what is Help.PAUSE))
-        self._note(visit, what.value, domain=domain)
+        self._seeing.note(visit, what.value, domain=domain)
         visit.tell(f"console.did.{what.value}", name=domain)
         return visit.go(f"/console/domain/{quote(domain)}")
-
-    def _served(self, visit: Visit, domain: str) -> None:
-        if domain not in self._web.config.domains:
-            visit.refuse(404, "error.notfound")
 
     # Many accounts
 
     async def ask_many(self, visit: Visit) -> bytes:
         """How many are meant, and who? Raises Refused."""
-        if visit.form.get("what") == "remind":
-            return await self._remind(visit)
+        other = self._others.get(visit.form.get("what", ""))
+        if other is not None:
+            return await other(visit)
         what, listing = _help(visit), listing_of(visit.form)
         picked = picked_of(visit)
         visit.back = "/console/accounts" + listing.query()
@@ -143,9 +138,12 @@ class Changing:
         def chosen() -> Iterator[Account]:
             return self._queue.of(picked) if picked else self._overview.each(listing.wanted)
 
-        done: Done = await visit.web.in_thread(lambda: self._helping.help(what, chosen(), filtered=not picked))
+        act = trace.current()
+        done: Done = await visit.web.in_thread(
+            lambda: self._helping.help(what, chosen(), filtered=not picked, trace=act)
+        )
         about = {"accounts": picked} if picked else {"filter": listing.fields()}
-        self._note(visit, what.value, count=done.accounts, left_out=done.left_out, **about)
+        self._seeing.note(visit, what.value, count=done.accounts, left_out=done.left_out, **about)
         if done.left_out and done.accounts:
             visit.tell(
                 f"console.did_many_but.{what.value}", count=done.accounts, left_out=done.left_out, why=_why(visit, done)

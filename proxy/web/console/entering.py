@@ -67,25 +67,32 @@ class Entering:
         name = visit.form.get("name", "")[:_LONGEST].strip().lower()
         to, address = _target(visit.form.get("to", "")), visit.visitor.address
         if self._attempts.refused(name, address):
-            self._web.log.warning("administrator login refused", name=name[:64], peer=address, why="too many attempts")
+            self._refused(name, address, "too many attempts")
             return visit.page("console/login.html", status=429, problem="console.login.often", name=name, to=to)
         delay = self._attempts.delay(address)
         self._attempts.failed(name, address)
         password = visit.form.get("password", "")[: _LONGEST + 1]
         found = await visit.web.in_thread(self._console.login, name, password)
         if found is None:
-            self._web.log.warning("administrator login refused", name=name[:64], peer=address, why="wrong")
+            self._refused(name, address, "wrong")
             if delay:
                 await deferLater(self._web.reactor, delay)
             return visit.page("console/login.html", status=403, problem="console.login.wrong", name=name, to=to)
         self._attempts.succeeded(name, address)
         await visit.log_in(found.name)
-        self._web.log.info("administrator logged in", name=found.name, peer=address)
+        self._web.log.info("administrator logged in", audit=True, peer=address, name=found.name)
         return visit.go(to)
+
+    def _refused(self, name: str, address: str, why: str) -> None:
+        """The address comes before what a client can choose, as in the gate's lines."""
+        self._web.log.warning(
+            "administrator login refused", audit=True, peer=address, protocol="console", why=why, name=name[:64]
+        )
 
     async def log_out(self, visit: Visit) -> bytes:
         if visit.session is not None:
-            self._web.log.info("administrator logged out", name=visit.session.subject, peer=visit.visitor.address)
+            name, address = visit.session.subject, visit.visitor.address
+            self._web.log.info("administrator logged out", audit=True, peer=address, name=name)
             self._left(visit.session)
         await visit.log_out()
         visit.tell("console.logged_out")

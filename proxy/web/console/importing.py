@@ -1,87 +1,48 @@
 """Importing a list of accounts: sent, looked at, said yes to. What the command line does (`mailferry accounts import`),
 and by the same means: `proxy.admin.importing`.
-
-The list is read and held against the accounts in a thread, one list at a time: a large one takes seconds.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
 from mailstore.people import People
-from mailstore.roster import Difference
 from proxy.admin import importing, roster
-from proxy.admin.importing import Manner, Preview, Unexpected
-from proxy.admin.spreadsheet.chinese import in_chinese
-from proxy.admin.spreadsheet.values import spelled_quota
+from proxy.admin.importing import Manner, Preview
 from proxy.admin.spreadsheet.writing import as_csv
 from proxy.web.console.filters import listing_of
-from proxy.web.console.seeing import Seeing, show
+from proxy.web.console.reading import (
+    CHARSETS,
+    Problem,
+    Reading,
+    changes_of,
+    done_or_told,
+    fields_of,
+    manner_of,
+    quota,
+    said,
+    spelled,
+)
+from proxy.web.console.seeing import Seeing
+from proxy.web.console.showing import show
 from proxy.web.console.uploaded import NotKept, Upload, Uploads, called, discard
 from proxy.web.streaming import stream
-from proxy.web.uploads import read_upload
 from proxy.web.visit import Uploaded, Visit, Web
-from proxy.web.words import HTML
 
 IMPORT: Final = "/console/import"
-_MISTAKES: Final = 200  # that a page names
-_LONGEST: Final = 100  # characters of a field
-_MOST_EXPECTED: Final = 10_000_000
-_OPTION = re.compile(r"--(charset|sheet|domain)\b")
-# What is suggested; any charset that Python knows may be written.
-CHARSETS: Final = ("utf-8", "gb18030", "big5", "utf-16")
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """One mistake, in the visitor's language where it has a translation. `language` is the text's."""
-
-    place: str
-    account: str
-    text: str
-    language: str
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a list is not taken: `said` in a sentence, and each mistake."""
-
-    said: str
-    mistakes: Sequence[Wrong] = ()
-    count: int = 0
-    understood: Sequence[tuple[str, str]] = ()  # with its language
 
 
 class Importing:
     """Of one daemon's console."""
 
-    def __init__(self, web: Web, seeing: Seeing, uploads: Uploads) -> None:
+    def __init__(self, web: Web, seeing: Seeing, uploads: Uploads, reading: Reading) -> None:
         self._web = web
         self._seeing = seeing
         self._uploads = uploads
-        self._reading = False
-
-    async def read_body(self, visit: Visit) -> None:
-        """Of those who are logged in; nobody else's form is looked at. Raises Refused."""
-        if visit.session is None:
-            visit.refuse(403, "error.expired")
-        await read_upload(visit)
-
-    @asynccontextmanager
-    async def _alone(self, visit: Visit) -> AsyncIterator[None]:
-        if self._reading:
-            visit.refuse(503, "error.busy")
-        self._reading = True
-        try:
-            yield
-        finally:
-            self._reading = False
+        self._reading = reading
 
     # Sending a list
 
@@ -96,7 +57,7 @@ class Importing:
             "console/import.html",
             status=200 if problem is None else 400,
             problem=problem,
-            fields={name: fields.get(name, "")[:_LONGEST] for name in ("expect", "charset", "sheet", "domain")},
+            fields=fields_of(fields),
             domains=sorted(self._web.config.domains),
             charsets=CHARSETS,
         )
@@ -107,10 +68,10 @@ class Importing:
         file = visit.files.get("file")
         if file is None or not (file.name or file.stream.read(1)):
             return self._form(visit, visit.form, problem=Problem(visit.say("console.import.none")))
-        manner = self._manner(visit)
+        manner = manner_of(visit)
         if isinstance(manner, Problem):
             return self._form(visit, visit.form, problem=manner)
-        async with self._alone(visit):
+        async with self._reading.alone(visit):
             return await self._take(visit, file, manner)
 
     async def _take(self, visit: Visit, file: Uploaded, manner: Manner) -> bytes:
@@ -138,36 +99,8 @@ class Importing:
         def look() -> Preview:
             return importing.preview(web.config, web.database, web.sealer, path, manner)
 
-        found: Preview | Problem = await self._done_or_told(visit, lambda: web.in_thread(look))
+        found: Preview | Problem = await done_or_told(visit, lambda: web.in_thread(look))
         return found
-
-    async def _done_or_told(self, visit: Visit, work: Callable[[], Awaitable[Any]]) -> Any:
-        """What the work comes to, or what is wrong with the list."""
-        try:
-            return await work()
-        except roster.BadList as error:
-            return _problem(visit, error)
-        except Unexpected as error:
-            said = visit.say("console.import.unexpected", found=error.found, expected=error.expected)
-            return Problem(said, understood=_said(visit, error.understood))
-
-    def _manner(self, visit: Visit) -> Manner | Problem:
-        """As the form has it."""
-        fields = {name: visit.form.get(name, "").strip() for name in ("expect", "charset", "sheet", "domain")}
-        if any(len(value) > _LONGEST for value in fields.values()):
-            visit.refuse(400, "error.malformed")
-        expect = fields["expect"].replace(",", "")
-        if expect and not (expect.isascii() and expect.isdigit() and int(expect) <= _MOST_EXPECTED):
-            return Problem(visit.say("console.import.expect.wrong"))
-        domain = fields["domain"].lower()
-        if domain and domain not in self._web.config.domains:
-            visit.refuse(400, "error.malformed")
-        return Manner(
-            charset=fields["charset"] or None,
-            sheet=fields["sheet"] or None,
-            domain=domain or None,
-            expect=int(expect) if expect else None,
-        )
 
     # Looking at it, and saying yes
 
@@ -192,10 +125,10 @@ class Importing:
             "console/import_preview.html",
             upload=upload,
             seen=seen,
-            understood=_said(visit, seen.understood),
-            changes=[(c.entry, [_difference(visit, d) for d in c.differences]) for c in seen.changed],
-            quota=lambda octets: _quota(visit, octets),
-            spelled=_spelled,
+            understood=said(visit, seen.understood),
+            changes=changes_of(visit, seen),
+            quota=lambda octets: quota(visit, octets),
+            spelled=spelled,
         )
 
     async def answer(self, visit: Visit, token: str) -> bytes:
@@ -210,7 +143,7 @@ class Importing:
         if visit.form.get("mark") != upload.seen.mark:  # the page of another preview
             visit.tell("console.import.changed", "bad")
             return visit.go(f"{IMPORT}/{upload.token}")
-        async with self._alone(visit):
+        async with self._reading.alone(visit):
             return await self._apply(visit, upload, upload.seen)
 
     async def _apply(self, visit: Visit, upload: Upload, seen: Preview) -> bytes:
@@ -219,7 +152,7 @@ class Importing:
         def apply() -> tuple[bool, Preview]:
             return importing.apply(web.config, web.database, web.sealer, upload.path, upload.manner, seen)
 
-        result = await self._done_or_told(visit, lambda: web.in_thread(apply))
+        result = await done_or_told(visit, lambda: web.in_thread(apply))
         if isinstance(result, Problem):  # others have taken names meanwhile
             self._uploads.forget(upload)
             return self._form(visit, {}, problem=result)
@@ -257,49 +190,3 @@ class Importing:
         self._web.log.info("list exported", by=by, peer=visit.visitor.address)
         await stream(request, self._web.in_thread, as_csv(rows, mark=True))
         return b""
-
-
-def _problem(visit: Visit, error: roster.BadList) -> Problem:
-    """In the visitor's language."""
-    some = [
-        Wrong(_in_words(visit, one.place)[0], one.account, *_in_words(visit, one.text))
-        for one in error.mistakes[:_MISTAKES]
-    ]
-    said = visit.say("console.import.mistakes", count=len(error.mistakes))
-    return Problem(said, some, len(error.mistakes), _said(visit, error.understood))
-
-
-def _said(visit: Visit, lines: Sequence[str]) -> list[tuple[str, str]]:
-    return [_in_words(visit, line) for line in lines]
-
-
-def _in_words(visit: Visit, text: str) -> tuple[str, str]:
-    """The text and its language: English where there is no translation. Options of the command line are fields here."""
-    found = in_chinese(text) if visit.language == "zh" else None
-    if found is not None:
-        return found, HTML["zh"]
-    return _OPTION.sub(lambda option: f"“{visit.say(f'console.import.{option[1]}')}”", text), HTML["en"]
-
-
-def _difference(visit: Visit, difference: Difference) -> tuple[str, str, str]:
-    """Field, before and now; of a password nothing but that there is another."""
-    word = visit.say(f"console.import.field.{difference.field}")
-    if difference.field == "password":
-        return word, "", ""
-    return word, _value(visit, difference.field, difference.before), _value(visit, difference.field, difference.now)
-
-
-def _value(visit: Visit, field: str, value: Any) -> str:
-    if field == "quota":
-        return _quota(visit, value)
-    return (_spelled(value) if field == "aliases" else str(value)) or visit.say("console.import.nothing")
-
-
-def _quota(visit: Visit, octets: int | None) -> str:
-    if octets is None:
-        return visit.say("console.import.quota.domain")
-    return spelled_quota(octets) if octets else visit.say("console.import.quota.unlimited")
-
-
-def _spelled(addresses: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(sorted(f"{local}@{domain}" for local, domain in addresses))

@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from proxy.web.console.seeing import show
+from proxy.web.console.showing import show
 from proxy.web.pages import HERE
 from proxy.web.visit import Visit
 from proxy.web.words import Language

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from mailstore.accounts import Account, State
@@ -16,12 +15,15 @@ from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
 from mailstore.queue import Queue
 from proxy.admin.advice import Advice, Kind
 from proxy.admin.helping import Help, Helping, hindrance
-from proxy.admin.noticing.reminding import Reminding, is_newcomer, missing
+from proxy.admin.noticing.dispatch import Dispatch
+from proxy.admin.noticing.planning import is_newcomer, missing
 from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.remedies import about_passwords, advices, kinds_of
 from proxy.admin.spreadsheet.values import spelled_quota
+from proxy.admin.way import Step, Way
 from proxy.web.console.curve import HEIGHT, WIDTH, curve
 from proxy.web.console.filters import STATES, WITHOUT, Listing, listing_of
+from proxy.web.console.showing import show, step_page
 from proxy.web.events import Events
 from proxy.web.visit import Visit, Web
 
@@ -51,18 +53,19 @@ class Row:
 class Seeing:
     """Of one daemon's console."""
 
-    def __init__(self, web: Web, events: Events, helping: Helping, reminding: Reminding) -> None:
+    def __init__(self, web: Web, events: Events, helping: Helping, dispatch: Dispatch) -> None:
         self._web = web
         self._helping = helping
-        self._reminding = reminding
+        self._dispatch = dispatch
         self._events = events
         self._overview = Overview(web.database)
         self._watching = Watching(web.database)
         self._queue = Queue(web.database)
         self._notices = Notices(web.database)
+        self._way = Way(web.database, web.config.state)
         self._seen: dict[tuple[object, ...], tuple[float, Any]] = {}
 
-    def _briefly(self, key: tuple[object, ...], find: Callable[[], Any]) -> Any:
+    def briefly(self, key: tuple[object, ...], find: Callable[[], Any]) -> Any:
         """What several browsers ask for at the same time is added up once. Called in a thread."""
         now = time.monotonic()
         kept = self._seen.get(key)
@@ -76,13 +79,19 @@ class Seeing:
         """Something has been changed here, which the next page has to show."""
         self._seen = {}
 
+    def note(self, visit: Visit, did: str, **about: Any) -> None:
+        """An administrator has done something: for the log, with name and address; and the next page shows it."""
+        self.forget()
+        by = visit.session.subject if visit.session is not None else ""
+        self._web.log.info("administrator", audit=True, peer=visit.visitor.address, by=by, did=did, **about)
+
     # Domains
 
     async def domains(self, visit: Visit) -> bytes:
         """All of them."""
         names = sorted(self._web.config.domains)
         views: list[DomainView] = await visit.web.in_thread(
-            self._briefly, ("domains",), lambda: self._watching.domains(names)
+            self.briefly, ("domains",), lambda: self._watching.domains(names)
         )
         return show(visit, "console/domains.html", views=views)
 
@@ -92,14 +101,22 @@ class Seeing:
         span = span if span in SPANS else "day"
         since = int(time.time()) - SPANS[span]
         view, tops = await visit.web.in_thread(
-            self._briefly, ("domain", domain, span), lambda: self._watching.domain(domain, since=since)
+            self.briefly, ("domain", domain, span), lambda: self._watching.domain(domain, since=since)
         )
-        if domain not in self._web.config.domains and not view.figures.accounts:
+        served = self._web.config.domains.get(domain)
+        if served is None and not view.figures.accounts:
             visit.refuse(404, "error.notfound")
-        return show(
+        way: Sequence[Step] = ()
+        if served is not None:
+            way = await visit.web.in_thread(self.briefly, ("way", domain), lambda: self._way.of(served, view.figures))
+        return step_page(
             visit,
             "console/domain.html",
+            domain,
+            "",
+            back=visit.back,
             view=view,
+            way=way,
             departments=[node for top in tops for node in top.walk()],
             span=span,
             spans=SPANS,
@@ -109,9 +126,10 @@ class Seeing:
             without=WITHOUT,
         )
 
-    async def _departments(self, visit: Visit, domain: str) -> list[Department]:
+    async def departments(self, visit: Visit, domain: str) -> list[Department]:
+        """Of a domain, each before those below it."""
         tops: list[Department] = await visit.web.in_thread(
-            self._briefly, ("departments", domain), lambda: self._watching.departments(domain)
+            self.briefly, ("departments", domain), lambda: self._watching.departments(domain)
         )
         return [node for top in tops for node in top.walk()]
 
@@ -124,7 +142,7 @@ class Seeing:
         if not page.accounts and (listing.behind or listing.before):
             return visit.go("/console/accounts" + listing.first().query())
         domain = listing.wanted.domain
-        departments = await self._departments(visit, domain) if domain else []
+        departments = await self.departments(visit, domain) if domain else []
         rows = [Row(account, _foremost(account, paused=account.domain in paused)) for account in page.accounts]
         return show(
             visit,
@@ -141,13 +159,13 @@ class Seeing:
             helps=[what.value for what in Help],
             previous=listing.ahead_of(page.accounts[0]) if page.before else None,
             following=listing.after(page.accounts[-1]) if page.behind else None,
-            reminding=self._reminding.progress is not None,
+            reminding=self._dispatch.of("reminder") is not None,
         )
 
     def _page(self, listing: Listing) -> tuple[Page, int, frozenset[str]]:
         wanted = listing.wanted
         page = self._overview.page(wanted, PER_PAGE, sort=listing.sort, behind=listing.behind, before=listing.before)
-        count: int = self._briefly(("count", wanted), lambda: self._overview.count(wanted))
+        count: int = self.briefly(("count", wanted), lambda: self._overview.count(wanted))
         return page, count, frozenset(self._queue.paused_domains())
 
     async def account(self, visit: Visit, number: str) -> bytes:
@@ -180,6 +198,7 @@ class Seeing:
             possible={what.value: not hindrance(what, account, domain_paused=domain_paused) for what in Help},
             may_be_given=self._helping.may_be_given(account),
             final=account.state is State.FINAL,
+            may_be_ended=account.domain in visit.web.config.domains,
             quota=spelled_quota(account.quota),
             about_passwords=about_passwords(account),
             under_way=visit.web.mover.moves.of(account.id) is not None,
@@ -233,19 +252,3 @@ class Seeing:
 def _foremost(account: Account, *, paused: bool) -> Advice | None:
     found = [advice for advice in advices(account, domain_paused=paused) if advice.kind is not Kind.DOMAIN_PAUSED]
     return found[0] if found and found[0].kind is not Kind.NEVER else None
-
-
-def when(seconds: int | None) -> str:
-    """By the clock of this machine, which is the administrator's."""
-    return "" if seconds is None else f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M}"
-
-
-def zone() -> str:
-    """Which clock that is."""
-    offset = f"{datetime.now().astimezone():%z}"
-    return f"UTC{offset[:3]}:{offset[3:]}"
-
-
-def show(visit: Visit, template: str, *, status: int = 200, **values: Any) -> bytes:
-    """A page of the console."""
-    return visit.page(template, status=status, when=when, zone=zone(), **values)

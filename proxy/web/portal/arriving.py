@@ -17,9 +17,10 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from mailstore.accounts import Account, State
-from proxy.login.names import Name, parse
+from proxy.login.names import Name, parse, typed
 from proxy.web import security
 from proxy.web.visit import Refused, Visit, Web
+from proxy.wire import trace
 from proxy.wire.arrivals import Arrivals
 from proxy.wire.door import Because, Credentials, Hold, LoginRefused, Refusal, Secret
 from proxy.wire.faults import kind, where
@@ -38,6 +39,7 @@ class Attempt:
     def __init__(self, name: Name, hold: Hold, entering: Deferred[Account], leave: Callable[[], None]) -> None:
         """`leave` is called when it is decided: who waits for mail is not counted any more."""
         self.name = name
+        self.trace = trace.current()
         self.account: Account | None = None
         self.refused: LoginRefused | None = None
         self.dropping: Any = None  # a delayed call, while it is not decided
@@ -76,7 +78,7 @@ class Attempts:
         if leave is None:
             raise Refused(503, "error.busy")
         hold = Hold()
-        credentials = Credentials(str(name).encode(), password, "web", address)
+        credentials = Credentials(str(name).encode(), password, "web", address, trace.current())
         entering = Deferred.fromCoroutine(self._web.gate.admit(credentials, hold))
         attempt = Attempt(name, hold, entering, leave)
 
@@ -89,7 +91,8 @@ class Attempts:
             else:
                 attempt.refused = LoginRefused(Refusal.UNAVAILABLE, "", Because.BROKEN)
                 if not isinstance(result.value, CancelledError):
-                    self._web.log.error("login failed", error=kind(result), where=where(result))
+                    about = {"error": kind(result), "where": where(result), "trace": attempt.trace}
+                    self._web.log.error("login failed", **about)
 
         entering.addBoth(over)
         ticket = secrets.token_urlsafe(24)
@@ -166,16 +169,16 @@ class Arriving:
         """The form was sent."""
         if not may_type_password(visit):
             raise Refused(403, "error.unencrypted")
-        typed = visit.form.get("name", "").strip()
+        written = visit.form.get("name", "").strip()
         password = visit.form.get("password", "").encode()
-        name = parse(typed.encode(), self._web.config.spellings)
+        name = parse(typed(written).encode(), self._web.config.spellings)
         if name is None:
             example = next(iter(self._web.config.domains))
             return login_page(
-                visit, name=typed[:320], problem=visit.say("portal.whole_address", domain=example), status=422
+                visit, name=written[:320], problem=visit.say("portal.whole_address", domain=example), status=422
             )
         if not 0 < len(password) <= LONGEST or any(octet in b"\0\r\n" for octet in password):
-            return login_page(visit, name=typed, refused="wrong", status=403)
+            return login_page(visit, name=written, refused="wrong", status=403)
         ticket, attempt = self._attempts.begin(name, Secret(password), visit.visitor.address)
         return await self._answer(visit, ticket, attempt)
 
@@ -199,9 +202,12 @@ class Arriving:
         security.set_cookie(visit.request, "attempt", "", secure=secure, seconds=0)
         if attempt.account is not None:
             await visit.log_in(attempt.account.name)
+            trace.follow(attempt.trace)  # not that of the page that happens to find out
             self._web.log.info("portal login", account=attempt.account.name, peer=visit.visitor.address)
             return visit.go("/")
         assert attempt.refused is not None
+        if attempt.refused.ends:
+            raise Refused(503, "error.busy")
         why, status = _why_not(attempt.refused)
         return login_page(visit, name=str(attempt.name), refused=why, status=status)
 

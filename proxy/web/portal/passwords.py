@@ -10,6 +10,7 @@ from proxy.admin.passwords import SHORTEST
 from proxy.web.portal.arriving import LONGEST, may_type_password
 from proxy.web.portal.home import account_of
 from proxy.web.visit import Refused, Visit, Web
+from proxy.wire import trace
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Secret
 
 
@@ -67,7 +68,8 @@ class Passwords:
 
     def _prove(self, visit: Visit, account: Account, current: str) -> Deferred[Account]:
         """By way of the gate, which slows guesses down. Raises LoginRefused."""
-        credentials = Credentials(account.name.encode(), Secret(current.encode()), "web", visit.visitor.address)
+        secret, peer = Secret(current.encode()), visit.visitor.address
+        credentials = Credentials(account.name.encode(), secret, "web", peer, trace.current())
         return Deferred.fromCoroutine(self._web.gate.admit(credentials, Hold()))
 
 

@@ -11,7 +11,7 @@ import plistlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -107,19 +107,19 @@ class Setting:
         if name is None or not settings_of(self._web.config, str(name)).profile:
             visit.refuse(404, "error.notfound")
         plain = plistlib.dumps(profile(self._web.config, name, visit.say("portal.profile.about")))
-        data = self._signer.sign(plain) if self._signer is not None else plain
+        shown = self._web.shown()
+        signing = None if shown is None else _signer(*shown)
+        data = plain if signing is None else signing.sign(plain)
         visit.request.setHeader("Content-Type", "application/x-apple-aspen-config")
         visit.request.setHeader("Content-Disposition", 'attachment; filename="mail.mobileconfig"')
         return data
 
-    @cached_property
-    def _signer(self) -> Any:
-        tls = self._web.config.tls
-        if tls.certificate is None or tls.key is None:
-            return None
-        from proxy.web.portal.signing import signer  # noqa: PLC0415
 
-        return signer(tls.certificate.read_bytes(), tls.key.read_bytes())
+@lru_cache(maxsize=1)
+def _signer(certificate: bytes, key: bytes) -> Any:
+    from proxy.web.portal.signing import signer  # noqa: PLC0415
+
+    return signer(certificate, key)
 
 
 def profile(config: Config, name: Name, about: str) -> dict[str, Any]:

@@ -24,3 +24,22 @@
     place = null;
   });
 })();
+
+// A button that copies the text of the field in its section; without a clipboard it is not shown (console.css), and where the browser
+// does not let it the text is selected.
+(() => {
+  "use strict";
+  if (!navigator.clipboard) return;
+  document.documentElement.classList.add("can-copy");
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copies]");
+    if (!button) return;
+    const field = button.closest("section").querySelector("textarea");
+    try {
+      await navigator.clipboard.writeText(field.value);
+      button.parentElement.querySelector("[role=status]").textContent = button.dataset.said;
+    } catch {
+      field.select();
+    }
+  });
+})();

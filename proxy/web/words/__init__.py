@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from proxy.web.words import common, console, lists, portal, reminders
+from proxy.web.words import (
+    common,
+    compare,
+    console,
+    dns,
+    finish,
+    legacy,
+    lists,
+    notices,
+    portal,
+    reminders,
+    steps,
+    verify,
+)
 
 Language = Literal["en", "zh"]
 
 LANGUAGES: Final[dict[Language, str]] = {"en": "English", "zh": "中文"}  # as those who speak it call it
 HTML: Final[dict[Language, str]] = {"en": "en", "zh": "zh-Hans"}  # BCP 47
 
-_SUBJECTS: Final = (common, portal, console, lists, reminders)
+_SUBJECTS: Final = (common, portal, console, lists, reminders, steps, finish, compare, legacy, verify, dns, notices)
 
 WORDS: Final[dict[Language, dict[str, str]]] = {
     "en": {key: text for subject in _SUBJECTS for key, text in subject.EN.items()},

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from proxy import config
 from proxy.admin.probing import maildrop
-from proxy.admin.probing.finding import Probed
+from proxy.admin.probing.finding import Probed, Step
 from proxy.admin.probing.run import Probe
 from proxy.config import Config
 from proxy.login.names import Name
@@ -48,7 +48,7 @@ class ProbeCase(TestCase):
     def setUp(self) -> None:
         self.patch(pop3_client, "PROBE_TIME", 0.2)
         self.patch(maildrop, "SLOWLY", 0.5)
-        self.steps: list[str] = []
+        self.steps: list[tuple[Step, str]] = []
 
     def serve(self, messages: Sequence[bytes] = BOX, **behaviour: Any) -> LegacyServer:
         return self.listening(LegacyServer(messages, Behaviour(password=PASSWORD, **behaviour)))
@@ -63,7 +63,13 @@ class ProbeCase(TestCase):
         return config.parse(CONFIG.format(port=self.server.port, more=more).encode())
 
     async def probed(self, more: str = 'tls = "none"', *, password: bytes = PASSWORD, **how: Any) -> Probed:
-        probe = Probe(self.settings(more), NAME, reactor, self.steps.append, **({"timeout": 0.5} | how))
+        probe = Probe(
+            self.settings(more),
+            NAME,
+            reactor,
+            lambda step, whom: self.steps.append((step, whom)),
+            **({"timeout": 0.5} | how),
+        )
         found = await probe.run(Secret(password))
         self.assertNotIn(PASSWORD.decode(), repr(found))
         self.assertLessEqual(len(found.attempts), 2)

@@ -43,6 +43,7 @@ class Relay:
     taken: list[Taken] = field(default_factory=list)
     connections: int = 0
     greeting: str = "220 relay ready"
+    injects: str = ""  # said in plaintext, in the same segment as the yes to STARTTLS
 
     def __enter__(self) -> Self:
         self.go, self.held = threading.Event(), threading.Event()
@@ -141,7 +142,7 @@ class _Conversation:
 
     def _do_starttls(self, _text: str) -> None:
         assert self._relay.tls is not None
-        self._answer("220 go ahead")
+        self._answer(f"220 go ahead\r\n{self._relay.injects}".removesuffix("\r\n"))
         self._socket = self._relay.tls.wrap_socket(self._socket, server_side=True)
         self._lines, self._encrypted = self._socket.makefile("rb"), True
 

@@ -112,3 +112,19 @@ def reply(query: QueryMessage, *records: str, own: bool = True, rcode: int = dns
         section = answer.authority if record.startswith("!") else answer.answer
         section.append(dns.rrset.from_text(name, int(ttl), rdclass, rdtype, " ".join(rest)))
     return answer
+
+
+class Zone:
+    """What a resolver knows: `records["pop.123.com A"] = "192.0.2.1"`, and nothing else. `dead`: it fails."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, str] = {}
+        self.dead = False
+
+    def __call__(self, query: QueryMessage, _way: str) -> QueryMessage:
+        question = query.question[0]
+        if self.dead:
+            return reply(query, own=False, rcode=dns.rcode.SERVFAIL)
+        name, kind = question.name.to_text(omit_final_dot=True).lower(), question.rdtype.name
+        found = self.records.get(f"{name} {kind}")
+        return reply(query, *([f"{name}. 60 IN {kind} {found}"] if found else []), own=False)

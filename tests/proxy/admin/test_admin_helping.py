@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,13 +24,6 @@ from tests.proxy.config.examples import DESIGN
 
 KEY = b"k" * 32
 CONFIG = parse(DESIGN.encode())
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    made = AccountsDatabase(tmp_path / "accounts.db")
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -169,6 +169,27 @@ def test_a_server_that_knows_no_capa_is_asked_for_stls_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
+    ("greeting", "capa", "heard"),
+    [
+        (b"+ok hi\r\n", b"+ok\r\ntop\r\nstls \r\n.\r\n", ("+ok hi", ("top", "stls"))),  # as some write it
+        (b"+OK\n", b"+OK\nTOP\n.\n", ("+OK", ("TOP",))),
+        (b"+OK hi\r\n", b"+OK\r\n\x01\x02\r\n \r\nTOP\r\n.\r\n", ("+OK hi", ("TOP",))),  # once the end of `discover`
+        (b"+OK " + b"x" * 2_500 + b"\r\n", b"-ERR no\r\n", (f"+OK {'x' * 195}…", ())),
+    ],
+)
+def test_odd_greetings_and_capabilities(greeting: bytes, capa: bytes, heard: tuple[str, tuple[str, ...]]) -> None:
+    said = knocked(lines(greeting, {b"CAPA": capa}))
+    assert (said.greeting, said.capabilities) == heard and said.place.tls == "none" and not said.trouble
+
+
+def test_an_imap_server_that_writes_in_lower_case() -> None:
+    said = {b"a CAPABILITY": b"* capability imap4rev1 starttls\r\na ok done\r\n", b"a STARTTLS": b"a no\r\n"}
+    with ScriptedHost(lines(b"* ok hi\r\n", said)) as host:
+        heard = knock(Place("localhost", host.port, "imap", "starttls"), "127.0.0.1")
+    assert (heard.greeting, heard.capabilities, heard.trouble) == ("* ok hi", ("imap4rev1", "starttls"), "")
+
+
+@pytest.mark.parametrize(
     ("play", "trouble"),
     [
         (lines(b"220 smtp ready\r\n", {}), "answers, but not as a POP3 server does (220 smtp ready)"),
@@ -256,6 +277,16 @@ BEST_FIRST = [
 @given(st.permutations(BEST_FIRST))
 def test_the_best_is_first(found: list[Candidate]) -> None:
     assert sorted(found, key=lambda c: c.order) == BEST_FIRST
+
+
+def test_who_has_chosen_imap_is_not_led_away_from_it() -> None:
+    """All folders come over by IMAP, and only the inbox by POP3."""
+    chosen = [replace(each, preferred="imap") for each in BEST_FIRST]
+    best = sorted(chosen, key=lambda c: c.order)[0]
+    table = ("domain", "123.com", "legacy")
+    assert best.place.host == "imap.123.com" and best.settings("123.com")[(*table, "source")] == "imap"
+    # POP3 where nothing else answers: then all of it is said.
+    assert chosen[0].settings("123.com")[(*table, "source")] == "pop3"
 
 
 def test_settings_as_the_configuration_has_them() -> None:

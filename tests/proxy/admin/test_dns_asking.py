@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 import time
 
 import dns.exception
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from proxy.admin.dns import asking
 from proxy.admin.dns.asking import Limit, answer
-from proxy.admin.dns.records import Answer, Key, Type
+from proxy.admin.dns.records import Answer, Key, Server, Type
 from tests.proxy.admin.scripted_dns import Script, ScriptedDns, reply
 
 RECORDS = {
@@ -183,6 +185,38 @@ def test_a_server_that_breaks_off_over_tcp(monkeypatch: pytest.MonkeyPatch) -> N
         return cut
 
     assert ask(script)[0].trouble.startswith(("answers what is no DNS", "cannot be reached"))
+
+
+def test_a_server_that_cuts_its_answer_and_takes_no_tcp() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+
+        def cut_once() -> None:
+            data, peer = udp.recvfrom(4096)
+            said = dns.message.make_response(dns.message.from_wire(data))
+            said.flags |= dns.flags.TC
+            udp.sendto(said.to_wire(), peer)
+
+        thread = threading.Thread(target=cut_once)
+        thread.start()
+        server = Server("ns1.123.com", "127.0.0.1", udp.getsockname()[1], authority=True)
+        found = answer(server, MX, Limit.after(5))
+        thread.join()
+    assert found.trouble == "cuts its answer short, and by TCP cannot be reached: Connection refused"
+
+
+@pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".com", ".".join(["abcdefg"] * 40), "\\9.com"])
+def test_a_name_of_others_that_is_none_is_asked_of_nobody(name: str) -> None:
+    found, asked = ask(lambda query, _: reply(query), Key(name, "SPF"))
+    assert (found.trouble, asked) == ("was not asked: this is no name", [])
+
+
+def test_nothing_is_asked_when_nobody_waits_any_more() -> None:
+    limit = Limit.after(5)
+    limit.abandoned.set()
+    with ScriptedDns(lambda query, _: reply(query)) as server:
+        assert answer(server.server(authority=True), MX, limit).trouble == "was not asked: the time was over"
+        assert server.asked == []
 
 
 def test_nothing_is_asked_when_the_time_is_over() -> None:

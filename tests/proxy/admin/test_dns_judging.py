@@ -59,6 +59,8 @@ MOVED = (episode("old", gone=-50), episode("new", first=-50, last=0))
         ("new new none", MOVED, "cached", "right right cached"),
         ("new new odd", MOVED, "wrong", "right right wrong"),
         ("new new new", MOVED, "right", "right right right"),
+        ("new new odd", (episode("new", -90_000, 0),), "wrong", "right right wrong"),  # no cache has it for so long
+        ("new new odd", (episode("new", -500, 0),), "cached", "right right cached"),
         # Authorities that differ.
         ("new old old", SEEN, "not changed", "right|not changed|not changed"),
         ("new none new", MOVED, "missing", "right missing right"),
@@ -137,6 +139,16 @@ SPF = Wish(Key("123.com", "SPF"), "permits", ("a:mail.123.com",), (), "")
 def test_what_fits(wish: Wish, values: tuple[str, ...], aliases: tuple[str, ...], right: bool) -> None:
     hosts = {"mail.123.com": ("203.0.113.9",)}
     assert fits(wish, Answer(frozenset(values), 300, aliases), hosts) is right
+
+
+def test_an_alias_in_place_of_a_service_is_no_service() -> None:
+    """As a wildcard has it: `*.123.com CNAME www.123.com`."""
+    there = Answer(frozenset(), 300, ("www.123.com",))
+    seen = (Episode(there.content, 300, NOW - 500, NOW),)
+    assert judge(SERVICE, {NS1: there, R1: there}, seen, NOW).state == "not changed"
+    assert judge(ABSENT, {NS1: there}, seen, NOW).right
+    gone = (Episode(there.content, 300, NOW - 500, NOW - 100, gone=NOW - 100),)
+    assert judge(ABSENT, {NS1: Answer(ttl=60)}, gone, NOW).elsewhere is None, "it was right before, too"
 
 
 def test_what_stays_as_it_is_is_right_whatever_it_is() -> None:

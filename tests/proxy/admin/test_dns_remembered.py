@@ -76,10 +76,15 @@ def test_nothing_is_made_where_the_state_directory_is_not_there(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"version": 2, "records": 5}', '{"version": 1, "records": [7]}']
+    "octets",
+    [
+        *(b"", b"{", b"[]", b"{}", b'{"version": 2, "records": 5}', b'{"version": 1, "records": [7]}', b"\xff\xfe\0"),
+        b'{"version": 1, "records": [{"name": "x", "type": "MX", '
+        b'"episodes": [{"content": [], "ttl": "long", "first": 1, "last": 1, "gone": 1}]}]}',
+    ],
 )
-def test_a_file_that_is_none_is_as_good_as_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / "x.json").write_text(text)
+def test_a_file_that_is_none_is_as_good_as_none(tmp_path: Path, octets: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(octets)
     assert load(tmp_path / "x.json") == {}
 
 

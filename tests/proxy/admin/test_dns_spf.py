@@ -19,6 +19,7 @@ from proxy.admin.dns.spf import is_spf, joined, lookups, mechanisms, merged, per
         ("v=spf1 A:Mail.123.com ~all", ["a:mail.123.com"], "v=spf1 A:Mail.123.com ~all"),
         ("v=spf1 mx ?all exp=why.123.com", ["a:b.c"], "v=spf1 mx a:b.c ?all exp=why.123.com"),
         ("v=spf1 ~all", [], "v=spf1 ~all"),
+        ("v=spf1 mx -all a:m.123.com", ["a:m.123.com"], "v=spf1 mx a:m.123.com -all a:m.123.com"),
     ],
 )
 def test_merged(record: str | None, wanted: list[str], expected: str) -> None:
@@ -45,6 +46,8 @@ def test_several_become_one_with_all_that_they_permitted() -> None:
         ("v=spf1 ip4:192.0.2.7 -all", "ip4:192.0.2.0/24", False),
         ("v=spf1 ip4:nonsense -all", "ip4:192.0.2.7", False),
         ("v=spf1 include:x.net -all", "a:mail.123.com", False),
+        ("v=spf1 -all a:mail.123.com ip4:203.0.113.9", "a:mail.123.com", False),
+        ("v=spf1 ip4:2001:db8::/32 -all", "ip6:2001:db8::1", False),
     ],
 )
 def test_permits(record: str, mechanism: str, yes: bool) -> None:
@@ -53,10 +56,34 @@ def test_permits(record: str, mechanism: str, yes: bool) -> None:
 
 def test_what_is_written_is_understood_or_refused() -> None:
     assert mechanisms(["v=spf1 a:mail.123.com ip4:192.0.2.1 ~all", "mx"]) == ["a:mail.123.com", "ip4:192.0.2.1", "mx"]
-    with pytest.raises(ValueError, match=r'"mail\.123\.com" is no mechanism'):
-        mechanisms(["mail.123.com"])
-    with pytest.raises(ValueError, match=r'"ip4:300\.1\.1\.1" has no network'):
-        mechanisms(["ip4:300.1.1.1"])
+    assert mechanisms(["+a", "include:邮件.net", "a:mail.123.com/28", "exists:%{i}.x.net"]) == [
+        *("+a", "include:xn--5nq051n.net", "a:mail.123.com/28", "exists:%{i}.x.net")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        ("mail.123.com", "is no mechanism"),
+        ("ip4:300.1.1.1", "has no network"),
+        ("ip4:2001:db8::1", "has no network"),
+        ("ip6:192.0.2.1", "has no network"),
+        ("ip4", "has no network"),
+        ("-ip4:192.0.2.1", "permits nobody"),
+        ("?mx", "permits nobody"),
+        ("include", "has no name"),
+        ("include:", "has no name"),
+        ("exists", "has no name"),
+        ("a:", "has no name"),
+        ("a:-x-.com", "has no name"),
+        ("include:a..b", "has no name"),
+        ('a:"x".com', "has no name"),
+        ("exists:%{i}\x07.net", "has no name"),
+    ],
+)
+def test_what_would_permit_nobody_is_refused(term: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        mechanisms([term])
 
 
 def test_lookups_are_counted_with_what_is_included() -> None:

@@ -118,6 +118,12 @@ def test_names_that_users_have_lead_here_and_the_domain_itself_by_addresses() ->
     assert found["123.com address"].lines == ("A 203.0.113.9",)
 
 
+def test_where_an_mx_leads_there_is_no_alias() -> None:
+    found = wanted(Asked(mx=("mx.123.com",), hosts=("mx.123.com", "pop.123.com")))
+    assert found["mx.123.com address"].lines == ("A 203.0.113.9",)
+    assert found["pop.123.com address"].lines == ("CNAME mail.123.com.",)
+
+
 def remarked(now: dict[Key, Answer] | None = None, asked: Asked | None = None, *changes: tuple[str, str]) -> list[str]:
     return [f"{r.weight}: {r.text}" for r in remarks(config(*changes), "123.com", asked or Asked(), now or NOW)]
 
@@ -161,6 +167,8 @@ def test_text_of_a_zone() -> None:
     assert quoted("v=spf1 -all") == '"v=spf1 -all"'
     assert quoted('a"b\\c') == '"a\\"b\\\\c"'
     assert [len(part) for part in quoted("x" * 600).split()] == [252, 252, 102]
+    assert quoted("x" * 249 + '"y') == '"' + "x" * 249 + '\\"" "y"', "no string ends within what is escaped"
+    assert quoted("é" * 126) == '"' + r"\195\169" * 125 + '" "' + r"\195\169" + '"', "octets, not letters"
     assert in_order({"10 b.", "5 c.", "20 a."}) == ["5 c.", "10 b.", "20 a."]
 
 
@@ -181,3 +189,9 @@ def test_text_of_a_zone() -> None:
 def test_hosted_services_are_known_by_their_mail_servers(exchange: str, name: str | None) -> None:
     found = hosted_by(exchange)
     assert (found.name if found else None) == name
+
+
+@pytest.mark.parametrize("region", ["com", "eu", "in", "com.au", "com.cn"])
+def test_a_service_has_hosts_in_each_of_its_regions(region: str) -> None:
+    found = hosted_by(f"mx2.zoho.{region}")
+    assert found is not None and (found.pop3, found.imap) == (f"poppro.zoho.{region}", f"imappro.zoho.{region}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from argon2 import PasswordHasher
@@ -21,12 +20,9 @@ SEALER = Sealer(b"k" * KEY_OCTETS)
 WORD = b"correct horse"
 
 
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountsDatabase]:
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    made = AccountsDatabase(tmp_path / "accounts.db")
-    yield made
-    made.close()
 
 
 def end(database: AccountsDatabase, behind: Sequence[Behind] = ()) -> list[Account]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import getaddresses
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.admin.noticing.facts import When, facts, portal_address, when
+from proxy.admin.noticing.facts import When, facts, plain, portal_address, when
+from proxy.admin.noticing.fields import address, mailbox
 from proxy.admin.noticing.message import body, compose
 from proxy.admin.noticing.relay import _dot_stuffed, split
 from proxy.admin.noticing.texts import Text, Texts, shipped
@@ -69,6 +72,42 @@ def test_any_name_makes_a_mail_to_one_user_and_nothing_else(full_name: str, depa
     assert sorted(found.keys()) == sorted(set(found.keys()))
     assert "li@123.com" in found.get_content()
     assert addressed.recipient == "li@123.com"
+
+
+# What a name may be made of that a header would take for something else.
+awkward = st.lists(
+    st.sampled_from([*'ab ,;:"\\()<>@.[]=?_äé李王א', "=?utf-8?q?x?=", "👨\u200d👩", "\u202e"]), max_size=300
+)
+
+
+@given(awkward.map("".join))
+def test_an_awkward_name_of_any_length_is_one_display_name(full_name: str) -> None:
+    account = replace(MOVED, full_name=full_name)
+    octets = compose(CONFIG, account, [Text("en", "x", "y\n")], NOW).octets()
+    head = octets.partition(b"\r\n\r\n")[0]
+    assert max(map(len, head.split(b"\r\n"))) <= 78
+    value = message_from_bytes(octets)["To"].replace("\r\n", "")
+    ((name, address),) = getaddresses([value])
+    assert address == "li@123.com"
+    assert " ".join(str(make_header(decode_header(name))).split()) == plain(full_name)[:200].strip()
+
+
+def test_names_as_they_are_written() -> None:
+    for name, value in (
+        ("", "li@123.com"),
+        ("Li Wei", "Li Wei <li@123.com>"),
+        ('O\'Neil, J. "Jim"', '"O\'Neil, J. \\"Jim\\"" <li@123.com>'),
+        ("李伟", "=?utf-8?B?5p2O5Lyf?= <li@123.com>"),
+        ("=?x", "=?utf-8?B?PT94?= <li@123.com>"),
+    ):
+        assert mailbox(name, "li@123.com") == value
+    assert mailbox("李伟, Bob", "li@123.com", raw=True) == '"李伟, Bob" <li@123.com>'
+    assert address("a..b", "123.com") == '"a..b"@123.com'
+    assert address("用户", "123.com") == "用户@123.com"
+
+
+def test_joiners_stay_in_a_name_and_what_turns_the_writing_does_not() -> None:
+    assert plain("👨\u200d👩 علی\u200cرضا \u202eevil\u2066 \x07\u3000x") == "👨\u200d👩 علی\u200cرضا evil x"
 
 
 @given(st.lists(st.sampled_from([b"", b".", b"..", b".a", b"a"])))

@@ -6,13 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 
 from proxy import config
 from proxy.admin.probing import maildrop
 from proxy.admin.probing.advice import advice, changes
-from proxy.admin.probing.finding import Probed, Way
+from proxy.admin.probing.finding import Answer, Probed, Way
 from proxy.admin.probing.run import Probe
 from proxy.admin.probing.ways import ways
 from proxy.wire.door import Secret
@@ -190,6 +191,66 @@ class Abilities(ProbeCase):
         self.assertEqual((self.box(found).messages, self.box(found).newest), (30, 1_700_000_000))
         self.assertIn("closed by the server while it owed the answer to LAST", found.trouble)
         self.assertEqual(server.passwords, 1)
+
+    @from_coroutine
+    async def test_uidl_that_names_nothing_does_not_work(self) -> None:
+        self.serve(answers={b"UIDL": b"+OK\r\n.\r\n"})
+        found = await self.probed()
+        uidl = self.drop(found).uidl
+        self.assertEqual((uidl.announced, uidl.works, uidl.words), (True, False, "it names none of 30 messages"))
+        self.assertEqual((self.box(found).messages, found.trouble), (30, ""))
+
+    @from_coroutine
+    async def test_no_message_that_is_asked_for_is_given(self) -> None:
+        """A move would put all of it in quarantine."""
+        self.serve(answers={b"RETR": b"-ERR message is corrupt\r\n"})
+        found = await self.probed()
+        self.assertEqual(found.trouble, "it gave none of 30 messages that were asked for: message is corrupt")
+        self.assertEqual((self.box(found).messages, found.speed), (30, None))
+
+    @from_coroutine
+    async def test_what_only_a_probe_asks_comes_behind_what_a_move_asks(self) -> None:
+        class Touchy(LegacyProtocol):
+            def do_CAPA(self, rest: bytes) -> None:
+                if self.server.asked(b"CAPA") > 1:
+                    self.drop()
+                else:
+                    super().do_CAPA(rest)
+
+        class TouchyServer(LegacyServer):
+            def connection(self) -> LegacyProtocol:
+                return Touchy(self)
+
+        hanging_up = LegacyServer(BOX, Behaviour(password=PASSWORD, hang_up_at=frozenset({b"NOOP"})))
+        for server, verb in ((hanging_up, "NOOP"), (TouchyServer(BOX, Behaviour(password=PASSWORD)), "CAPA")):
+            self.listening(server)
+            found = await self.probed()
+            self.assertIn(f"while it owed the answer to {verb}", found.trouble)
+            self.assertEqual((self.box(found).messages, self.box(found).newest), (30, 1_700_000_000))
+
+    @from_coroutine
+    async def test_pipelining_that_is_announced_and_drops_what_comes_together(self) -> None:
+        """Also where the sample's time is over before the server's."""
+        self.patch(maildrop, "TIME", 0.3)
+        self.serve(pipelining="drops")
+        found = await self.probed(timeout=10)
+        pipelining = self.drop(found).pipelining
+        self.assertEqual((pipelining.announced, pipelining.works), (True, False))
+        self.assertIn("of 30 messages that were asked for together one came", pipelining.words)
+
+    @from_coroutine
+    async def test_whoever_interrupts_it_knows_of_the_login_that_was_under_way(self) -> None:
+        server = self.serve(silent_at=frozenset({b"PASS"}))
+        probe = Probe(self.settings(), NAME, reactor, timeout=30)
+        running = Deferred.fromCoroutine(probe.run(Secret(PASSWORD)))
+        while not server.asked(b"PASS"):
+            await deferLater(reactor, 0.01)
+        running.cancel()
+        with self.assertRaises(CancelledError):
+            await running
+        (attempt,) = probe.found.attempts
+        self.assertEqual((attempt.answer, attempt.words), (Answer.BROKEN, "its answer was not waited for"))
+        await server.emptied()
 
     @from_coroutine
     async def test_listings_that_are_refused_or_nonsense(self) -> None:

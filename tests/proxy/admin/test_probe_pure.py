@@ -17,6 +17,7 @@ from proxy.admin.probing.finding import (
     Probed,
     Speed,
 )
+from proxy.admin.probing.refused import SPAN, Refused
 from proxy.admin.probing.sampling import SAMPLE, choose
 from proxy.admin.probing.software import software
 from tests.proxy.admin.probe_rig import CONFIG
@@ -112,3 +113,15 @@ def test_a_domain_with_limits_and_one_that_is_done() -> None:
     assert found.domain.fastest == 3_600
     done = estimate(probed(10, 1_000, speed, DomainFigures(6, 6, 60, 6_000)), domain())
     assert done is not None and done.domain is None
+
+
+def test_who_was_refused_just_now() -> None:
+    now = 1000.0
+    refused = Refused(lambda: now)
+    refused.note("li@123.com")
+    assert refused.lately("li@123.com") and not refused.lately("wang@123.com")
+    now += SPAN
+    assert not refused.lately("li@123.com")
+    for number in range(5_000):
+        refused.note(f"user{number}@123.com")
+    assert refused.lately("user4999@123.com") and not refused.lately("user0@123.com")

@@ -1,4 +1,4 @@
-"""The corpus of `roster_files`, each read as `mailferry accounts import` reads it."""
+"""The corpus of `roster_files` and `roster_programs`, each read as `mailferry accounts import` reads it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from proxy.admin.roster import BadList, read
 from proxy.admin.spreadsheet.chinese import in_chinese
 from proxy.config import Config, parse
 from tests.proxy.admin.roster_files import CASES, Case
+from tests.proxy.admin.roster_programs import PROGRAMS
 
 
 def config(*domains: str) -> Config:
@@ -30,7 +31,7 @@ def spelled(entry: Entry) -> str:
     return " ".join(parts).rstrip()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *PROGRAMS], ids=lambda case: case.name)
 def test_corpus(case: Case) -> None:
     options = dict(case.options)
     settings = config(*options.pop("domains", ("123.com",)))

@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 
 from proxy.admin import settings_file
-from proxy.admin.settings_file import Keys, change
+from proxy.admin.settings_file import Keys, edit, may_write
 from proxy.config import ConfigErrors, load
 
 LEGACY = ("domain", "123.com", "legacy")
 TOP = 'hostname = "mail.123.com"\n[listen]\nimap = ["tcp:143"]\n'
+WANTED: dict[Keys, Any] = {(*LEGACY, "host"): "a", (*LEGACY, "port"): 995}
 SHIPPED = Path(__file__).parents[3] / "conf" / "mailferry.toml"
+
+
+def change(path: Path, changes: dict[Keys, Any], remarks: dict[Keys, str] | None = None) -> None:
+    edit(path, changes, remarks).write()
 
 
 def written(tmp_path: Path, text: str | bytes) -> Path:
@@ -149,3 +154,24 @@ def test_what_somebody_else_wrote_meanwhile_is_not_lost(tmp_path: Path, monkeypa
 def test_a_missing_file_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         change(tmp_path / "none.toml", {(*LEGACY, "port"): 995})
+
+
+def test_a_change_is_known_before_it_is_made(tmp_path: Path) -> None:
+    path = written(tmp_path, f'{TOP}[domain."123.com".legacy]\nhost = "b" # old\n')
+    before = path.read_bytes()
+    found = edit(path, WANTED)
+    assert found.lines == ['-host = "b" # old', '+host = "a" # old', "+port = 995"]
+    assert path.read_bytes() == before and found.digest == edit(path, WANTED).digest
+    assert found.digest != edit(path, {(*LEGACY, "host"): "a"}).digest
+    path.write_bytes(before + b"# theirs\n")
+    assert found.digest != edit(path, WANTED).digest
+    with pytest.raises(OSError, match="changed by somebody else"):
+        found.write()
+    assert path.read_bytes() == before + b"# theirs\n"
+
+
+def test_whether_the_file_may_be_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, TOP)
+    assert may_write(path)
+    monkeypatch.setattr(settings_file.os, "access", lambda place, _mode: place != tmp_path.resolve())
+    assert not may_write(path)

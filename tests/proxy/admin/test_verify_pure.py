@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import pairwise
 
@@ -16,7 +17,7 @@ from proxy.admin.verify.exported import accounts_table, as_json, harmless, messa
 from proxy.admin.verify.kinds import Finding, Kind
 from proxy.admin.verify.matching import by_content, match
 from proxy.admin.verify.order import out_of_order
-from proxy.admin.verify.outcome import AccountOutcome, Circumstances, Verdict, Verification
+from proxy.admin.verify.outcome import AccountOutcome, Circumstances, Verdict, Verification, verification
 from proxy.admin.verify.sample import How, to_fetch
 from proxy.admin.verify.text import NOTES, report
 
@@ -100,20 +101,20 @@ def test_status_fields_are_no_part_of_the_essence() -> None:
 # Forms
 
 
-def verification(*findings: Finding, accounts: int = 1) -> Verification:
+def found(*findings: Finding, accounts: int = 1) -> Verification:
     outcomes = []
     for number in range(accounts):
         outcome = AccountOutcome(f"用户{number}@123.com", "123.com", "moved", listed=3)
         for finding in findings:
             outcome.found(finding)
         outcomes.append(outcome)
-    said = Circumstances("1.0", "mail", ["123.com"], How("sample", 20, 7), [("123.com", "old")], 0.0, 1.5)
-    return Verification(said, outcomes)
+    said = Circumstances("1.0", "mail", ["123.com"], [("123.com", "old")], 0.0, 1.5, How("sample", 20, 7))
+    return verification(said, outcomes)
 
 
 def test_no_line_of_a_report_is_longer_than_a_page_is_wide() -> None:
     finding = Finding(Kind.MISSING, "话" * 300 + " x" * 80, 1_000_000, "u" * 255, 10**12)
-    lines = list(report(verification(finding, Finding(Kind.FILE_ALTERED, "\x1b[2J\u202e", 1, "\x00\n", 3))))
+    lines = list(report(found(finding, Finding(Kind.FILE_ALTERED, "\x1b[2J\u202e", 1, "\x00\n", 3))))
     assert max(map(width, lines)) <= 100
     assert all(line.isprintable() for line in lines)
     assert "\\x1b[2J" in "\n".join(lines)
@@ -122,7 +123,7 @@ def test_no_line_of_a_report_is_longer_than_a_page_is_wide() -> None:
 def test_many_notes_of_a_kind_are_summed_up_and_every_fault_is_told() -> None:
     notes = [Finding(Kind.OCTETS_DIFFER, "n", n, f"n{n}", 5) for n in range(1, 1001)]
     faults = [Finding(Kind.MISSING, "f", n, f"n{n}", 5) for n in range(1, 301)]
-    lines = list(report(verification(*notes, *faults)))
+    lines = list(report(found(*notes, *faults)))
     assert sum(line.startswith("    note  octets differ (") for line in lines) == NOTES
     assert sum(line.startswith("    FAULT missing here (") for line in lines) == 300
     assert any(line.startswith("    note  and 900 more: octets differ") for line in lines)
@@ -137,13 +138,12 @@ def test_the_worst_verdict_is_that_of_all() -> None:
     noted.found(Finding(Kind.OCTETS_DIFFER, ""))
     missing.found(Finding(Kind.MISSING, ""))
     away = AccountOutcome("e", "d", "moved", not_compared="no")
-    said = verification().circumstances
-    verdicts = [
-        Verification(said, some).verdict for some in ([], [whole], [whole, noted], [noted, away], [away, missing])
-    ]
+    said = found().circumstances
+    some = ([], [whole], [whole, noted], [noted, away], [away, missing])
+    verdicts = [verification(said, one).totals.verdict for one in some]
     assert verdicts == ["whole", "whole", "whole with notes", "not compared", "incomplete"]
-    assert Verification(said, [whole, noted]).shortcoming == ""
-    assert Verification(said, [away, missing, whole]).shortcoming == (
+    assert verification(said, [whole, noted]).totals.shortcoming == ""
+    assert verification(said, [away, missing, whole]).totals.shortcoming == (
         "of 3 accounts, 1 incomplete and 1 not compared with the legacy server"
     )
     assert away.verdict is Verdict.NOT_COMPARED
@@ -153,15 +153,15 @@ def test_no_cell_is_a_formula() -> None:
     for cell in ("=1+1", "+1", "-1", "@sum(a1)", "\t=1", "\r=1", "\n=1"):
         assert harmless(cell) == f"'{cell}"
     assert [harmless(cell) for cell in ("a=1", "", -5, None)] == ["a=1", "", -5, None]
-    found = verification(Finding(Kind.MISSING, "-what", 1, "@x", -1, None, "=Old"))
-    rows = list(messages_table(found))
+    made = found(Finding(Kind.MISSING, "-what", 1, "@x", -1, None, "=Old"))
+    rows = list(messages_table(made))
     assert rows[1][1:9] == ["'=Old", 1, "'@x", -1, None, "missing", "fault", "'-what"]
-    heading, first = accounts_table(found)
+    heading, first = accounts_table(made)
     assert dict(zip(heading, first, strict=True))["missing"] == 1
 
 
 def test_json_tells_all_of_a_finding() -> None:
-    told = as_json(verification(Finding(Kind.QUARANTINED, "why", 4, "u4", 100)))
+    told = json.loads("".join(as_json(found(Finding(Kind.QUARANTINED, "why", 4, "u4", 100), accounts=2))))
     (finding,) = told["accounts"][0]["findings"]
     assert finding == {
         "folder": "INBOX",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from mailstore.accounts import State
-from mailstore.database import MailboxEngine
 from mailstore.entries import Listed
 from mailstore.index.opening import open_index
 from mailstore.landing import Landing
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from proxy.admin.verify.account import Surroundings
 from proxy.admin.verify.kinds import Kind
@@ -79,6 +79,18 @@ class TheLegacyServer(VerifyCase):
         self.accounts._change(account.id, state=State.FINAL)
         await self.not_compared("the account is final")
         self.assertEqual(server.connections, 1)
+
+    @from_coroutine
+    async def test_a_paused_account_is_not_asked_for_whoever_gives_its_password(self) -> None:
+        server = await self.carried(SMALL)
+        before = server.passwords
+        account = self.accounts.find("user", "123.com")
+        assert account is not None
+        self.accounts._change(account.id, paused=1)
+        await self.not_compared("it is paused")
+        outcome = await self.verified(given={"user@123.com": Secret(PASSWORD)})
+        self.assertIn("`mailferry resume` ends that", outcome.not_compared)
+        self.assertEqual(server.passwords, before)
 
     @from_coroutine
     async def test_in_use_is_tried_again_and_then_said(self) -> None:
@@ -327,6 +339,26 @@ class Many(VerifyCase):
         self.assertEqual([text.endswith("this one was not tried)") for text in told], [False] * 3 + [True] * 5)
         self.assertTrue(all("refuses connections" in text for text in told))
         self.assertTrue(all(outcome.verdict is Verdict.INCOMPLETE for outcome in outcomes))  # nothing is here
+
+    @from_coroutine
+    async def test_who_does_not_wait_any_longer_ends_it(self) -> None:
+        await self.serve([])
+        waiting: list[Deferred[Source]] = []
+
+        class Slow:
+            async def open(self, _name: Name, _password: Secret) -> Source:
+                waiting.append(Deferred())
+                return await waiting[-1]
+
+        for number in range(8):
+            self.accounts.admit(f"u{number}", "123.com", self.sealed(f"u{number}@123.com"), "hash")
+        around = Surroundings(FULL, Slow(), reactor, direct, False)
+        run = Run(self.settings, Passwords({}, self.sealer), around, self.told, connections={"123.com": 3})
+        running = Deferred.fromCoroutine(run.run(list(self.accounts.list())))
+        self.assertEqual(len(waiting), 3)
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        self.assertEqual((len(waiting), self.told.outcomes), (3, []))
 
     @property
     def sealer(self) -> Any:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from mailstore import secrets
-from mailstore.database import MailboxEngine
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.secrets import Sealer
 from proxy import config

@@ -184,6 +184,23 @@ def test_where_nobody_is_known_yet(file: Path, command: str) -> None:
     assert "no accounts are known here yet: `mailferry accounts import FILE` takes a list over" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("accounts", "list", "--search", "\udcff"), 2),
+        (("accounts", "export", "-", "--search", "\udcff"), 2),
+        (("accounts", "show", "\udcff"), 1),
+        (("accounts", "add", "w\udcff@123.com"), 2),
+        (("status", "--accounts", "--search", "\udcff"), 2),
+        (("pause", "\udcff"), 1),
+    ],
+)
+def test_what_is_no_text_in_the_terminal_s_charset(file: Path, arguments: tuple[str, ...], status: int) -> None:
+    assert mailferry("accounts", "add", "li@123.com", "--config", file).exit_code == 0
+    result = mailferry(*arguments, "--config", file)
+    assert (result.exit_code, result.exception.__class__) == (status, SystemExit)
+
+
 def test_list(tmp_path: Path, file: Path) -> None:
     assert mailferry("accounts", "list", "--config", file).stdout == ""
     assert json.loads(mailferry("accounts", "list", "--json", "--config", file).stdout) == {"accounts": []}
@@ -382,12 +399,36 @@ def test_a_terminal_is_asked_before_anything_is_written(tmp_path: Path, file: Pa
     assert (status, "nothing changes" in shown, "Write this?" in shown) == (0, True, False)
 
 
+def test_a_terminal_is_asked_again_where_something_else_would_be_written(tmp_path: Path, file: Path) -> None:
+    """What was shown is what is done, whoever is at work meanwhile."""
+    command = ("accounts", "import", str(write(tmp_path, LIST)), "--config", str(file))
+
+    def somebody_else() -> str:
+        assert mailferry("accounts", "add", "li@123.com", "--name", "李 娜", "--config", file).exit_code == 0
+        return "y"
+
+    status, shown = on_a_terminal(*command, answers=(somebody_else, "n"))
+    assert (status, shown.count("Write this?")) == (1, 2)
+    assert "changed in the meantime" in shown and "李 娜 → 李娜" in shown.partition("meantime")[2]
+    assert list(accounts_of(tmp_path)) == ["li@123.com"]
+    status, shown = on_a_terminal(*command, answers=("y",))
+    assert (status, "2 added, 1 changed" in shown) == (0, True)
+
+
 def test_a_terminal_types_a_password_twice(tmp_path: Path, file: Path) -> None:
     mailferry("accounts", "add", "li@123.com", "--config", file)
     status, shown = on_a_terminal(
         "accounts", "passwd", "li@123.com", "--config", str(file), answers=("geheim", "geheim")
     )
     assert (status, "geheim" in shown, "tried at the legacy server" in shown) == (0, False, True)
+
+
+def test_a_password_that_is_no_text_in_the_terminal_s_charset(file: Path) -> None:
+    mailferry("accounts", "add", "li@123.com", "--config", file)
+    for command in (("accounts", "passwd", "li@123.com"), ("admin", "add", "anna")):
+        answers = ("\udcff\udcfe", "geheim geheim", "geheim geheim")
+        status, shown = on_a_terminal(*command, "--config", str(file), answers=answers)
+        assert (status, "this is no text in this terminal's character set" in shown) == (0, True)
 
 
 # With an old server

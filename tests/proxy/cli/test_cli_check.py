@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,9 @@ from mailstore.schema import HEAD
 from proxy.cli.checks import ports
 from proxy.cli.checks.certificate import certificate_findings
 from proxy.cli.checks.finding import Finding
+from proxy.cli.checks.limits import limit_findings
 from proxy.config import Config, load
+from tests.proxy.admin.relay import Relay
 from tests.proxy.cli.command import configuration, mailferry, with_accounts
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -132,6 +135,19 @@ def findings(file: Path, check: str) -> list[dict[str, str]]:
     return [row for row in rows if row["check"] == check]
 
 
+def test_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hard(limit: int) -> None:
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (256, limit))
+
+    hard(1024)
+    (finding,) = limit_findings()
+    assert (finding.result, finding.subject) == ("warn", "open files")
+    assert "1024" in finding.text and "256 sessions" in finding.text and "LimitNOFILE" in finding.remedy
+    for enough in (4096, 262_144, resource.RLIM_INFINITY):
+        hard(enough)
+        assert limit_findings() == []
+
+
 def test_before_the_first_start_all_is_well_and_nothing_is_made(tmp_path: Path) -> None:
     file = configuration(tmp_path)
     result = mailferry("check", "--config", file)
@@ -205,6 +221,8 @@ def test_a_port_that_somebody_else_has(tmp_path: Path, taken: int, monkeypatch: 
     assert found.result == "fail" and found.text.startswith("in use by: ")  # this very process
     monkeypatch.setattr(ports, "listener", lambda port: ["/usr/bin/python3", "/usr/bin/mailferry", "serve"])
     assert port_finding(tmp_path, endpoint).text == "mailferry is listening"
+    monkeypatch.setattr(ports, "listener", lambda port: ["/lib/systemd/systemd", "--system"])
+    assert port_finding(tmp_path, endpoint).text == "systemd has opened it"
     monkeypatch.setattr(ports, "listener", lambda port: None)
     assert port_finding(tmp_path, endpoint).result == "warn"
 
@@ -212,6 +230,16 @@ def test_a_port_that_somebody_else_has(tmp_path: Path, taken: int, monkeypatch: 
 def test_an_address_of_another_machine(tmp_path: Path) -> None:
     found = port_finding(tmp_path, "tcp:10143:interface=192.0.2.1")
     assert (found.result, found.text) == ("fail", "192.0.2.1 is not an address of this machine")
+
+
+def test_the_socket_that_mail_is_handed_in_at(tmp_path: Path) -> None:
+    file = configuration(tmp_path)
+    file.write_text(file.read_text().replace("[listen]", f'[listen]\nlmtp = ["unix:{tmp_path}/run/lmtp"]', 1))
+    (finding,) = [each for each in findings(file, "port") if each["subject"].startswith("lmtp ")]
+    assert (finding["result"], finding["text"]) == ("fail", f"{tmp_path}/run is not there")
+    (tmp_path / "run").mkdir()
+    (finding,) = [each for each in findings(file, "port") if each["subject"].startswith("lmtp ")]
+    assert (finding["result"], finding["text"]) == ("ok", "free")
 
 
 def test_unix_sockets(tmp_path: Path) -> None:
@@ -238,3 +266,101 @@ def test_mistakes_as_json(tmp_path: Path) -> None:
         "text": "must be text in quotes, not 5",
         "remedy": "",
     }
+
+
+# What users are to be told
+
+
+def with_notices(directory: Path, notices: str = "", contact: str = 'contact = "IT"') -> Path:
+    both = f'[domain."123.com"]\n{contact}\n[domain."456.com"]\n{contact}'
+    return configuration(directory, more=f"{notices}\n{both}")
+
+
+def told_of_notices(file: Path, *arguments: str) -> list[tuple[str, str, str]]:
+    rows = json.loads(mailferry("check", "--json", *arguments, "--config", file).stdout)["checks"]
+    return [(row["result"], row["subject"], row["text"]) for row in rows if row["check"] == "notices"]
+
+
+def test_notices_that_nobody_has_thought_of_yet(tmp_path: Path) -> None:
+    found = told_of_notices(configuration(tmp_path))
+    later = "not said yet; needed before users are told by mail"
+    assert found == [
+        ("ok", "notices.sender", later),
+        ("ok", 'domain."123.com".contact', later),
+        ("ok", 'domain."456.com".contact', later),
+        ("ok", "the texts that mailferry brings", "notice and reminder can be filled in, in Chinese and English"),
+    ]
+
+
+def test_what_notices_lack_once_they_are_meant(tmp_path: Path) -> None:
+    file = with_notices(tmp_path, '[notices]\nsender = "IT <it@123.com>"', contact="")
+    missing = "is missing: users cannot be told by mail"
+    assert told_of_notices(file)[:3] == [
+        ("ok", "notices.sender", "IT <it@123.com>"),
+        ("warn", 'domain."123.com".contact', missing),
+        ("warn", 'domain."456.com".contact', missing),
+    ]
+    result = mailferry("check", "--config", file)
+    assert result.exit_code == 0
+    assert '(add contact = "the IT help desk, it@456.com, telephone …")' in result.stdout
+    assert told_of_notices(with_notices(tmp_path, "[notices]\nrate = 5"))[0] == ("warn", "notices.sender", missing)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("notice.zh.txt", "Subject: x\n\n{{ usr }}", "line 3: 'usr' is undefined"),
+        ("reminder.en.txt", "no subject", "line 1: must be the subject"),
+        (
+            "notice.en.txt",
+            "Subject: x\n\n{% if not same_names %}{{ date[99] }}{% endif %}{{ user.name[0].x }}",
+            "line 3: ",
+        ),
+        ("reminder.zh.txt", "Subject: x\n\n{% if user.moved %}{{ 1 / 0 }}{% endif %}x", "line 3: division by zero"),
+    ],
+)
+def test_texts_that_cannot_be_filled_in(tmp_path: Path, name: str, text: str, words: str) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / name).write_text(text)
+    file = with_notices(tmp_path, f'[notices]\nsender = "it@123.com"\ntemplates = "{own}"')
+    (found,) = [one for one in told_of_notices(file) if one[0] == "fail"]
+    assert found[1] == str(own) and f"{own}/{name}" in found[2] and words in found[2]
+    assert mailferry("check", "--config", file).exit_code == 1
+
+
+def test_what_the_way_to_the_relay_needs(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    secret.chmod(0o644)
+    login = f'user = "bot"\npassword_file = "{secret}"'
+    file = with_notices(tmp_path, f'[notices]\nsender = "it@123.com"\n{login}')
+    assert told_of_notices(file)[-1] == (
+        "fail",
+        "notices.relay",
+        f"{secret} may be read by others: give it mode 0600",
+    )
+    file = with_notices(tmp_path, f'[notices]\nsender = "it@123.com"\ntls = "starttls"\nca = "{tmp_path}/none.pem"')
+    assert "No such file" in told_of_notices(file)[-1][2]
+
+
+def test_the_relay_is_asked_only_when_that_is_wanted(tmp_path: Path) -> None:
+    with Relay() as relay:
+        file = with_notices(tmp_path, f'[notices]\nsender = "IT <it@123.com>"\nrelay = "{relay.address}"')
+        assert told_of_notices(file)[-1][1] == "the texts that mailferry brings" and relay.connections == 0
+        assert told_of_notices(file, "--connect")[-1] == (
+            "ok",
+            relay.address,
+            "answers, not encrypted, and takes mail from it@123.com",
+        )
+        relay.say("MAIL", "451 later", "553 not yours")
+        assert told_of_notices(file, "--connect")[-1][0] == "warn"
+        assert told_of_notices(file, "--connect")[-1] == (
+            "fail",
+            relay.address,
+            "the relay refuses the sender it@123.com: 553 not yours",
+        )
+        assert relay.taken == []
+    assert "Connection refused" in told_of_notices(file, "--connect")[-1][2]
+    assert mailferry("check", "--connect", "--config", file).exit_code == 1
+    assert told_of_notices(configuration(tmp_path), "--connect")[-1][2].startswith("not tried")

@@ -18,6 +18,7 @@ from mailstore.accounts import Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.finishing import Finish, Finishing
 from mailstore.secrets import Sealer, load_key
+from proxy.admin.reports import Reports
 from tests.proxy.cli.command import configuration, mailferry, with_accounts
 from tests.proxy.cli.company import PASSWORD, CompanyTestCase
 from tests.proxy.migration.scripted import mail
@@ -114,6 +115,13 @@ class WithoutDaemon(FinalizeCase):
             text = report.read_text()
             self.assertIn("RESULT           final, and nothing is left behind", text)
             self.assertIn("li@123.com  final, was moved; 6 messages", text)
+            (kept,) = Reports(self.state).of("123.com")
+            self.assertEqual((kept.kind, kept.forms), ("final", (".txt", ".csv", ".json")))
+            self.assertEqual((self.state / "reports" / "123.com" / f"{kept.name}.txt").read_text(), text)
+            shown = await self.mailferry("accounts", "show", "li@123.com")
+            self.assertRegex(shown.out, r"final since +20\d\d-\d\d-\d\dT")
+            listed = await self.mailferry("status", "--json", "--accounts")
+            self.assertTrue(all(account["finalized"] for account in json.loads(listed.out)["accounts"]))
 
         return self.run_async(test())
 
@@ -132,6 +140,7 @@ class WithoutDaemon(FinalizeCase):
                 "--leave-behind does it all the same\n",
             )
             self.assertIn("left behind: 1 account, never logged in, so that nothing was carried over", ran.out)
+            self.assertIn("→ remind them: `mailferry notify 123.com --to chen@123.com --reminder --send`; or", ran.out)
             self.assertIn("    chen@123.com  what it has at the old server is not known", ran.out)
             self.assertIn("left behind: 1 account, the old server does not take the password", ran.out)
             self.assertEqual(self.states(), {"anna": "moved", "li": "waiting", "chen": "waiting"})
@@ -174,6 +183,7 @@ class WithoutDaemon(FinalizeCase):
             self.assertIn("rehearsed: all would be well: 0 of 2 accounts final", ran.out)
             self.assertEqual(self.accounts(), before)
             self.assertEqual(server.asked(b"RETR"), 10)
+            self.assertFalse((self.state / "reports").exists())
 
         return self.run_async(test())
 

@@ -123,6 +123,19 @@ def test_a_directory_that_may_not_be_written(tmp_path: Path) -> None:
     assert (result.exit_code, "file: cannot be made: File exists" in result.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("name", ["", "conf", ".."])
+def test_a_directory_is_no_configuration(tmp_path: Path, name: str) -> None:
+    (tmp_path / "conf").mkdir()
+    result = mailferry("init", *NEEDED, "--force", "--config", f"{tmp_path}/{name}")
+    assert (result.exit_code, "is a directory: name the file" in result.stderr) == (1, True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["conf"]
+
+
+def test_what_comes_next_can_be_copied_into_a_shell(tmp_path: Path) -> None:
+    result = mailferry("init", *NEEDED, "--config", tmp_path / "the first" / "mailferry.toml")
+    assert f"  mailferry serve --config '{tmp_path}/the first/mailferry.toml'" in result.stdout
+
+
 def test_strange_texts_stay_what_they_are() -> None:
     contact = 'quote " backslash \\ bell \a delete \x7f 中文 # no comment'
     config = parse(compose(Answers("mail.123.com", "123.com", "old.123.com", contact=contact)).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Coroutine
 from typing import Any
 
@@ -36,6 +37,9 @@ class WithoutDaemon(MigrateCase):
             self.assertEqual(ran.lines[-1], "2 of 2 accounts are here")
             self.assertEqual(sorted(ran.lines[:-1])[0], "anna@123.com  here  messages 10  bytes 692 B")
             self.assertEqual({name: a.state for name, a in self.accounts().items()}["li@123.com"], State.MOVED)
+            act, end = (json.loads(line) for line in (self.state / "audit.log").read_text().splitlines())
+            self.assertEqual((act["did"], act["passwords"], end["status"]), ("migrate", 2, 0))
+            self.assertEqual({act["trace"], end["trace"]}, {a.trace for a in self.accounts().values()})
             self.assertEqual((server.passwords, server.deletions), (2, 0))
             server.mailboxes[b"li"].append(mail(11))
             ran = await self.mailferry("migrate", "--all", "--force", "--json")

@@ -394,7 +394,8 @@ def test_tls_and_a_login(company: Company, tmp_path: Path) -> None:
     secret = tmp_path / "relay-password"
     secret.write_text("s3cret\n")
     login = f'user = "bot"\npassword_file = "{secret}"\n'
-    with Relay(tls=context, login=("bot", "s3cret")) as relay:
+    injected = "250-evil\r\n250 SIZE 1\r\n235 welcome\r\n250 ok\r\n550 nobody wants this"  # none of it is an answer
+    with Relay(tls=context, login=("bot", "s3cret"), injects=injected) as relay:
         secret.chmod(0o644)
         company.configure(f'{login}tls = "starttls"')
         assert "may be read by others: give it mode 0600" in company.send(relay).stderr

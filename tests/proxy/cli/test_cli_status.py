@@ -11,9 +11,9 @@ from rich.console import Console
 
 from mailstore.accounts import Accounts
 from mailstore.overview import Wanted
-from proxy.admin.sizes import size
 from proxy.cli.report import report
 from proxy.cli.tables import render
+from proxy.config.sizes import size
 from tests.proxy.cli.command import configuration, mailferry, with_accounts
 
 ZERO = {"accounts": 0, "waiting": 0, "moving": 0, "moved": 0, "final": 0, "blocked": 0, "messages": 0, "bytes": 0}
@@ -44,6 +44,7 @@ LI = {
     "bytes_done": 1_000_000,
     "bytes_total": 2_500_000,
     "last_login": None,
+    "finalized": None,
     "paused": False,
     "next_try": "2023-11-14T22:15:20Z",
     "full_name": "",

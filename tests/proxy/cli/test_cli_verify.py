@@ -17,6 +17,7 @@ from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from mailstore.queue import Queue
 from proxy.admin.verify.columns import width
 from tests.proxy.admin.test_verify_found import from_coroutine
 from tests.proxy.admin.verify_rig import VerifyCase, reactor
@@ -147,6 +148,16 @@ class Commands(VerifyCase):
             "End of the report. Signed:",
         ):
             self.assertTrue(any(line.startswith(part) for line in lines), f"{part!r} is not in\n{text}")
+
+    @from_coroutine
+    async def test_a_paused_domain_is_not_asked_for(self) -> None:
+        server = await self.carried(SMALL)
+        before = server.connections
+        Queue(self.accounts._database).pause_domain("123.com", paused=True)
+        ran = await self.ran("123.com")
+        self.assertEqual(ran.status, 1)
+        self.assertIn("it is paused, so the legacy server is not asked; `mailferry resume` ends that", ran.lines[1])
+        self.assertEqual(server.connections, before)
 
     @from_coroutine
     async def test_a_table_of_accounts_on_standard_output(self) -> None:

@@ -263,3 +263,30 @@ def test_a_public_portal_without_a_certificate() -> None:
     text = SMALLEST.replace("[listen]", '[listen]\nweb = ["tcp:10080"]')
     (warning,) = accepted(text).warnings
     assert "only clients on this machine can log in through tcp:10080" in warning.text
+
+
+def test_metrics_that_everybody_can_read() -> None:
+    text = SMALLEST.replace("[listen]", '[listen]\nmetrics = ["tcp:9143:interface=127.0.0.1"]')
+    assert accepted(text).warnings == ()
+    (warning,) = accepted(text.replace("9143:interface=127.0.0.1", "9143")).warnings
+    assert warning.key == "listen.metrics"
+    assert "tcp:9143 shows the figures to everybody" in warning.text
+
+
+def test_password_checks_that_everybody_can_ask_for() -> None:
+    text = SMALLEST.replace(
+        "[listen]", '[listen]\nauth = ["unix:/run/mailferry/auth", "tcp:12345:interface=127.0.0.1"]'
+    )
+    assert accepted(text).warnings == ()
+    (warning,) = accepted(text.replace("12345:interface=127.0.0.1", "12345")).warnings
+    assert warning.key == "listen.auth"
+    assert "tcp:12345 takes passwords unencrypted" in warning.text
+
+
+def test_metrics_serve_nobody_and_have_a_port_of_their_own() -> None:
+    line = 'imap = ["tcp:10143:interface=127.0.0.1"]'
+    assert line in SMALLEST
+    alone = refused(SMALLEST.replace(line, 'metrics = ["tcp:9143"]'))
+    assert alone["listen"].startswith("nothing to listen on")
+    twice = refused(SMALLEST.replace(line, line + '\nmetrics = ["tcp:10143:interface=127.0.0.1"]'))
+    assert "listen.metrics[0]" in twice

@@ -50,6 +50,30 @@ def test_a_round_that_is_too_long() -> None:
     assert "is not between" in refused(changed(('refresh = "5m"', 'round = "31d"')))["migration.round"]
 
 
+def test_how_large_a_message_may_be() -> None:
+    assert accepted(changed()).lmtp.message_size == 50 * 2**20
+    assert accepted(changed() + '[lmtp]\nmessage_size = "64K"\n').lmtp.message_size == 65_536
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("50000000", "a number needs its unit"), ('"63K"', "at least 65536"), ('"3G"', "at most"), ('"x"', "is no size")],
+)
+def test_what_no_message_may_be(value: str, said: str) -> None:
+    assert said in refused(changed() + f"[lmtp]\nmessage_size = {value}\n")["lmtp.message_size"]
+
+
+def test_mail_that_everybody_can_hand_in_is_warned_of() -> None:
+    def listening(text: str) -> str:
+        return changed(('imap = ["tcp:143"]', f'imap = ["tcp:143"]\nlmtp = ["{text}"]'))
+
+    assert accepted(listening("unix:/run/mailferry/lmtp")).warnings == ()
+    assert accepted(listening("tcp:24:interface=127.0.0.1")).warnings == ()
+    (warning,) = accepted(listening("tcp:24")).warnings
+    assert warning.key == "listen.lmtp"
+    assert "takes mail for every user from everybody who can reach it" in str(warning)
+
+
 def test_domains_that_share_a_server_and_disagree_are_told_so() -> None:
     assert accepted(changed() + SECOND).warnings == ()
     assert accepted(changed() + SECOND + "port = 995\ntls = 'implicit'\nconnections = 5\n").warnings == ()

@@ -54,9 +54,11 @@ def test_the_file_in_conf_is_valid_and_has_every_default() -> None:
 
 def test_every_key_of_the_model_is_explained_in_conf() -> None:
     text = (ROOT / "conf" / "mailferry.toml").read_text()
-    from proxy.config import Config, Domain, LegacyServer, Listen, Migration, Storage, Tls
+    from proxy.config import Config, Domain, LegacyServer, Listen, Lmtp, Migration, Storage, Tls
 
-    keys = [key for table in (Listen, Tls, Storage, Migration, Domain, LegacyServer) for key in table.model_fields]
+    keys = [
+        key for table in (Listen, Lmtp, Tls, Storage, Migration, Domain, LegacyServer) for key in table.model_fields
+    ]
     keys += [key for key in Config.model_fields if key in {"hostname", "state"}]
     lines = [line.lstrip("# ") for line in text.splitlines()]
     missing = [key for key in keys if not any(line.startswith(f"{key} = ") for line in lines) and key != "legacy"]
@@ -112,12 +114,6 @@ def test_each_line_of_the_error_names_the_file() -> None:
     lines = str(caught.value).splitlines()
     assert len(lines) == len(caught.value.mistakes) >= 3
     assert all(line.startswith("/etc/mailferry/mailferry.toml: ") for line in lines)
-
-
-@pytest.mark.parametrize("key", ["lmtp", "auth", "metrics"])
-def test_services_that_do_not_exist_yet(key: str) -> None:
-    found = refused(changed(('imaps = ["tcp:993"]', f'imaps = ["tcp:993"]\n{key} = ["tcp:9143"]')))
-    assert found == {f"listen.{key}": "not in this version: leave it out"}
 
 
 def test_settings_that_do_not_exist_yet() -> None:

@@ -99,3 +99,30 @@ def test_domains_may_not_share_maildirs() -> None:
     assert accepted(text).maildir_for("x", "123.com") == Path("/var/lib/mailferry/mail/x")
     found = refused(text + '[domain."456.com".legacy]\nhost = "x"\n')
     assert "accounts of 2 domains the same place" in found["storage.maildir"]
+
+
+def test_what_stands_for_a_directory_at_the_start_of_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = changed(
+        ('certificate = "/etc/mailferry/fullchain.pem"', 'certificate = "{credentials}/fullchain.pem"'),
+        ('key = "/etc/mailferry/privkey.pem"', 'key = "{state}/privkey.pem"'),
+        ('state = "/var/lib/mailferry"', 'state = "/srv/state"\nsealing_key = "{credentials}/sealing.key"'),
+        ("verify = true", 'ca = "{credentials}/ca.pem"'),
+    )
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/other.service")
+    config = accepted(text)
+    assert config.tls.certificate == Path("/run/credentials/other.service/fullchain.pem")
+    assert config.tls.key == Path("/srv/state/privkey.pem")
+    assert config.key_file == Path("/run/credentials/other.service/sealing.key")
+    assert config.domains["123.com"].legacy.ca == Path("/run/credentials/other.service/ca.pem")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert accepted(text).key_file == Path("/run/credentials/mailferry.service/sealing.key")
+    assert CONFIG.key_file == Path("/var/lib/mailferry/sealing.key")
+
+
+@pytest.mark.parametrize("path", ["{credential}/x", "{state}x", "{}", "sealing.key", "/etc/{state}/key\0"])
+def test_a_key_file_that_is_nowhere(path: str) -> None:
+    written = path.replace("\0", "\\u0000")
+    mistakes = refused(f'sealing_key = "{written}"\n{DESIGN}')
+    assert list(mistakes) == ["sealing_key"]
+    if path.startswith("{"):
+        assert 'start with "/", "{state}/" or "{credentials}/"' in mistakes["sealing_key"]

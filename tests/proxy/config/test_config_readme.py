@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from proxy.config import Config, Domain, LegacyServer, Listen, Migration, Notices, Storage, Tls
+from proxy.config import Config, Domain, LegacyServer, Listen, Lmtp, Migration, Notices, Storage, Tls
 from proxy.config.model import SERVED
 from tests.proxy.config.examples import accepted
 
@@ -20,7 +20,7 @@ def test_the_smallest_configuration_works() -> None:
 def test_every_key_is_in_the_table() -> None:
     rows = [line.partition("|")[2].partition("|")[0] for line in README.splitlines() if line.startswith("| `")]
     named = set(re.findall(r"`([^`]+)`", "".join(rows)))
-    tables = {"tls.": Tls, "storage.": Storage, "migration.": Migration, "notices.": Notices}
+    tables = {"lmtp.": Lmtp, "tls.": Tls, "storage.": Storage, "migration.": Migration, "notices.": Notices}
     keys = {prefix + key for prefix, table in tables.items() for key in table.model_fields}
     keys |= {f'domain."…".legacy.{key}' for key in LegacyServer.model_fields}
     keys |= {f'domain."…".{key}' for key in Domain.model_fields if key != "legacy"}

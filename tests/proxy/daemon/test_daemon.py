@@ -22,6 +22,8 @@ from proxy.config import Config, Listen
 from proxy.daemon.alone import NotAlone
 from proxy.daemon.listeners import PLAIN, CannotListen
 from proxy.daemon.service import Daemon
+from proxy.login import throttle
+from proxy.login.throttle import FAILURES
 from proxy.migration import pauses
 from tests.legacy.server import Behaviour, LegacyServer
 from tests.proxy.login.login_rig import CHEAP, CONFIG, PASSWORD
@@ -154,6 +156,36 @@ class Logins(DaemonTestCase):
             await pop3.ask(b"USER user@123.com", b"+OK")
             await pop3.ask(b"PASS " + PASSWORD, b"+OK")
             self.assertTrue((await pop3.ask(b"STAT", b"+OK")).startswith(b"+OK 20 "))
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
+    def test_guesses_are_counted_together_over_which_connection_they_ever_come(self) -> Deferred[None]:
+        async def test() -> None:
+            self.patch(throttle, "SLOWEST", 0.0)
+            legacy = self.legacy()
+            daemon = await self.daemon(legacy.port)
+            for number in range(FAILURES):
+                imap, pop3 = await self.imap(daemon), await self.pop3(daemon)
+                await imap.ask(b"a LOGIN USER@123.com imap%d" % number, b"a NO")
+                await pop3.ask(b"USER user", b"+OK")
+                await pop3.ask(b"PASS pop3%d" % number, b"-ERR")
+            self.assertEqual(legacy.passwords, FAILURES)
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
+    def test_where_too_many_refusals_are_held_back_the_next_ends_its_connection(self) -> Deferred[None]:
+        async def test() -> None:
+            self.patch(throttle, "HELD_EACH", 0)
+            self.patch(throttle, "SLOW_AFTER", -1)
+            daemon = await self.daemon(self.legacy().port)
+            imap, pop3 = await self.imap(daemon), await self.pop3(daemon)
+            await imap.ask(b"a LOGIN user guess", b"* BYE")
+            await imap.gone
+            await pop3.ask(b"USER user", b"+OK")
+            await pop3.ask(b"PASS guess", b"-ERR [AUTH]")
+            await pop3.gone
             await self.stop(daemon)
 
         return self.run_async(test())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from socket import IPPROTO_TCP, TCP_INFO
 from socket import socket as Socket
+from struct import unpack_from
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -42,6 +44,21 @@ class ListeningTest(TestCase):
             self.assertRegex(opened[0], r"^imap 127\.0\.0\.1:\d+$")
             self.assertEqual(opened[1], f"imap {socket}")
             self.assertRegex(opened[2], r"^pop3 \[::1\]:\d+$")
+
+        return Deferred.fromCoroutine(test())
+
+    def test_a_crowd_that_comes_at_once_waits_with_the_kernel(self) -> Deferred[None]:
+        """As long as the configuration does not say how many may."""
+
+        most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+
+        async def test() -> None:
+            await self.open(imap=["tcp:0:interface=127.0.0.1"], pop3=["tcp:0:interface=127.0.0.1:backlog=9"])
+            rooms = [
+                unpack_from("=I", each.socket.getsockopt(IPPROTO_TCP, TCP_INFO, 104), 28)[0]  # tcpi_sacked (tcp(7))
+                for each in self.listening.opened
+            ]
+            self.assertEqual(rooms, [min(4_096, most), 9])
 
         return Deferred.fromCoroutine(test())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,6 @@ from mailstore.errors import StorageFailed
 from mailstore.samples import Samples
 from proxy.daemon.sampling import LOOK, Sampling
 from tests.proxy.recording import RecordingLog
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    made = AccountsDatabase(tmp_path / "accounts.db")
-    yield made
-    made.close()
 
 
 def at_once(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:

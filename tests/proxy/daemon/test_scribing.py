@@ -20,7 +20,7 @@ class ScribeTestCase(DaemonTestCase):
         self.patch(os, "sched_getaffinity", lambda _pid: {0, 1})
 
     def process(self, daemon: Daemon) -> int:
-        transport = daemon._moving._scribe.transport
+        transport = daemon._moving.scribe.transport
         return 0 if transport is None else transport.pid or 0
 
     async def log_in(self, daemon: Daemon, count: int) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 
 from proxy import config
 from proxy.config import Config, Listen
 from proxy.daemon import crew
-from proxy.daemon.crew import WorkerFailed
+from proxy.daemon.crew import Crew, WorkerFailed
+from proxy.daemon.employed import Employed
 from proxy.daemon.service import Daemon
 from tests.proxy.daemon import test_daemon
 from tests.proxy.daemon.test_daemon import LOGIN, MESSAGES, Client, DaemonTestCase, reactor
@@ -111,6 +114,80 @@ class BetweenWorkers(WithWorkers):
             await first.ask(b"c STORE 3 +FLAGS (\\Flagged)", b"c OK")
             os.kill(pid, signal.SIGCONT)
             await second.ask(b"d IDLE", b"* 3 FETCH")  # what it is told waits with the command, in whichever order
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
+    def test_a_worker_that_never_answers_is_replaced_and_the_other_goes_on(self) -> Deferred[None]:
+        async def test() -> None:
+            daemon = await self.daemon(self.legacy().port)
+            sessions = [await self.imap(daemon) for _ in range(2)]
+            one, other = self.workers(daemon)
+            self.assertEqual(daemon.status(), "1 domain, 2 sessions, 0 moves")
+            assert other.transport is not None
+            os.kill(other.transport.pid, signal.SIGSTOP)  # type: ignore[attr-defined]
+            for _ in range(crew.PATIENCE + 1):
+                self.assertEqual(self.log.events("error"), [])
+                self.assertTrue(daemon.lives())
+                daemon._crew.look_after()  # type: ignore[union-attr]
+                await self.until(lambda: one.owing == 0)
+            await self.until(lambda: other not in self.workers(daemon))
+            self.assertEqual(daemon.status(), "1 domain, 1 session, 0 moves, 1 of 2 workers")
+            self.assertEqual(self.log.events("error"), ["worker does not answer", "worker died"])
+            await self.until_ready(daemon, 2)
+            gone = [session for session in sessions if session.gone.called]
+            self.assertEqual(len(gone), 1)
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
+    def test_one_that_does_not_answer_is_given_no_more_clients(self) -> Deferred[None]:
+        async def test() -> None:
+            daemon = await self.daemon(self.legacy().port)
+            one, other = self.workers(daemon)
+            other.owing = 2
+            for _ in range(3):
+                await self.imap(daemon)
+            self.assertEqual([one.connections, other.connections], [3, 0])
+            other.owing = 0
+            await self.imap(daemon)
+            self.assertEqual([one.connections, other.connections], [3, 1])
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
+    def test_a_daemon_that_halts_keeps_no_command_waiting_for_long(self) -> Deferred[None]:
+        """Nobody can be told of the change: whoever made it is answered all the same."""
+
+        async def test() -> None:
+            daemon = await self.daemon(self.legacy().port)
+            first, second = await self.both_in_the_inbox(daemon)
+            self.patch(Crew, "_pass_on", lambda *_: None)
+            await first.ask(b"c STORE 3 +FLAGS (\\Flagged)", b"c OK")
+            await first.ask(b"d NOOP", b"d OK")
+            await second.ask(b"c NOOP", b"c OK")
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
+    def test_where_none_can_be_started_for_now_it_is_tried_again(self) -> Deferred[None]:
+        async def test() -> None:
+            daemon = await self.daemon(self.legacy().port)
+            start = Employed.start
+            left = [2]
+
+            def refused(worker: Employed, reactor: Any) -> None:
+                if left[0]:
+                    left[0] -= 1
+                    raise OSError(errno.EMFILE, "Too many open files")
+                start(worker, reactor)
+
+            self.patch(Employed, "start", refused)
+            _, other = self.workers(daemon)
+            os.kill(cast(int, other.pid), signal.SIGKILL)
+            await self.until(lambda: left == [0])
+            await self.until_ready(daemon, 2)
+            self.assertEqual(self.log.events("error"), ["worker died", "worker not started", "worker not started"])
             await self.stop(daemon)
 
         return self.run_async(test())

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 
 from proxy.imap.server import ImapFactory
 from proxy.wire.door import Limits, Terms
+from proxy.wire.trusted import Trusted
 from tests.dialogues import fixtures
 from tests.dialogues.gate import ScriptedGate
 from tests.dialogues.memory import MemoryChannel
@@ -18,14 +19,14 @@ from tests.proxy.recording import RecordingLog
 class Rig:
     """One factory on one mailbox, and the clients that connect to it."""
 
-    def __init__(self, path: Path, setup: str = "letters", **limits: Any) -> None:
+    def __init__(self, path: Path, setup: str = "letters", trusted: tuple[str, ...] = (), **limits: Any) -> None:
         self.clock = Clock()
         self.log = RecordingLog()
         announced: list[int] = []
         self.mail = fixtures.open_home(path, setup, announced.append)
         announced.clear()
         self.gate = ScriptedGate(self.mail, self.clock, announced)
-        terms = Terms(hostname="mail.123.com", tls=object(), limits=Limits(**limits))
+        terms = Terms(hostname="mail.123.com", tls=object(), limits=Limits(**limits), trusted=Trusted(trusted))
         self.factory = ImapFactory(self.gate, terms, self.log, self.clock)
 
     def connect(self, *, slow: bool = False) -> MemoryChannel:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from mailstore.database import MailboxEngine
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from proxy.imap.grammar.parse import ARGUMENTS, parse
 from proxy.imap.grammar.syntax import Command
@@ -29,6 +29,7 @@ from tests.dialogues import fixtures
 from tests.dialogues.gate import ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 from tests.dialogues.store import NOW
+from tests.mailstore.store_rig import put_in_place
 from tests.proxy.imap.examples import EXAMPLES
 from tests.proxy.migration.scripted import in_memory
 from tests.proxy.mutations import mutated
@@ -51,7 +52,7 @@ class World:
 
     def __init__(self, template: Path, engine: MailboxEngine) -> None:
         self.path = Path(tempfile.mkdtemp(dir=in_memory()))
-        shutil.copytree(template, self.path / "account")
+        put_in_place(template, self.path / "account")
         announced: list[int] = []
         path = self.path / "account" / "Maildir"
         self.mail = MailHome(engine, 1, path, announce=announced.append, clock=lambda: NOW)

@@ -103,7 +103,9 @@ def test_who_connects_during_a_drain_is_told(rig: Rig) -> None:
     assert channel.server_has_closed()
 
 
-def test_a_large_message_is_sent_as_it_is_read(rig: Rig) -> None:
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_large_message_is_sent_as_it_is_read(rig: Rig, monkeypatch: pytest.MonkeyPatch, *, in_memory: bool) -> None:
+    monkeypatch.setattr(Content, "at_hand", lambda self, *where: self.read(*where) if in_memory else None)
     body = bytes(range(1, 251)) * 20_000
     rig.mail.append("INBOX", io.BytesIO(b"Subject: big\r\n\r\n" + body), (), None)
     channel = rig.logged_in(select=True, slow=True)
@@ -239,6 +241,7 @@ def test_a_message_damaged_while_it_is_sent_ends_the_connection_without_a_word(
         raise MessageLost("cut")
 
     monkeypatch.setattr(Content, "read", cut)
+    monkeypatch.setattr(Content, "at_hand", lambda *_: None)
     channel.transport.slow = False
     channel.settle()
     assert channel.server_has_closed()

@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailstore import secrets
 from mailstore.accounts import Account, Accounts, State
-from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.database import AccountsDatabase
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer
@@ -31,6 +32,7 @@ from proxy.migration.pop3_source import source_error
 from proxy.migration.schedule import Errand
 from proxy.migration.source import Reopen, Source
 from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secret
+from proxy.wire.tally import Tally
 from tests.proxy.migration.scripted import OldMailbox, ScriptedSource, direct, folder
 from tests.proxy.recording import RecordingLog
 
@@ -71,6 +73,7 @@ class ScriptedLegacy:
         self.trouble: Exception | None = None  # what every opening fails with
         self.answers: deque[Deferred[None]] = deque()  # each opening waits for the next of these
         self.asked: list[tuple[str, bytes]] = []
+        self.same: dict[str, str] = {}  # accounts that are another one's mailbox there
         self.hosts: list[Any] = []
         self.hastened: list[Errand] = []
 
@@ -89,6 +92,9 @@ class ScriptedLegacy:
 
     def host_of(self, _domain: str) -> Any:
         return self.hosts[0]
+
+    def mailbox_of(self, name: Name) -> str:
+        return self.same.get(str(name), str(name))
 
     def hasten(self, errand: Errand) -> None:
         self.hastened.append(errand)
@@ -137,6 +143,7 @@ class LoginTestCase(SynchronousTestCase):
 
     def start(self) -> None:
         self.clock = Clock()
+        self.tally = Tally()
         database = AccountsDatabase(self.config.accounts_file)
         self.addCleanup(database.close)
         self.accounts = Accounts(database, clock=self.time)
@@ -175,6 +182,7 @@ class LoginTestCase(SynchronousTestCase):
             reactor=self.clock,
             in_thread=direct,
             log=self.log,
+            tally=self.tally,
         )
 
     def time(self) -> float:
@@ -199,7 +207,7 @@ class LoginTestCase(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(self.rounds.stop()))
         self.assertEqual(self.homes._open, {})
         self.assertEqual(self.mover._errands, {})
-        self.assertEqual(self.mover.turns._locks, {})
+        self.assertEqual(self.mover.turns._places, {})
         self.assertEqual(self.mover._refreshing, set())
         self.assertEqual(self.clock.getDelayedCalls(), [])
         for mailbox in self.legacy.mailboxes.values():

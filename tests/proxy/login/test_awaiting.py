@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailstore.database import MailboxEngine
 from mailstore.entries import Entry, Listed
 from mailstore.errors import StillAway
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import NO_FLAGS, SEEN, StoreMode
 from mailstore.landing import Landing
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from proxy.login import awaiting
 from proxy.login.awaiting import PATIENCE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstore.database import MailboxEngine
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome, opened
 from mailstore.quota import Limits
 from proxy.config import parse

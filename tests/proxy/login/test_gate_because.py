@@ -8,13 +8,29 @@ from mailstore.accounts import State
 from mailstore.errors import StorageFailed
 from proxy.legacy.errors import LegacyBusy, LegacyTimeout, LegacyUnreachable, LoginNotPossible, MaildropInUse, TlsFailed
 from proxy.login.throttle import FAILURES
-from proxy.wire.door import Because, Home, LoginRefused
+from proxy.wire.door import Because, Home, LoginRefused, Refusal
 from tests.proxy.login.login_rig import LoginTestCase
+
+# What mail programs show, which know nothing but a text.
+SAID = {
+    Because.DOWN: "the old mail server does not answer, so the password cannot be checked; try again later",
+    Because.BUSY: "the old mail server is busy; try again later",
+    Because.NOT_POSSIBLE: "the old mail server does not let this account in; ask the administrator",
+    Because.PAUSED: "the administrator has paused the move of this mailbox; try again later",
+    Because.TOO_MANY: "too many wrong passwords for this account, try again later",
+    Because.HELD: "your old mail is still being carried over",
+    Because.BROKEN: "this mailbox cannot be stored here at the moment, which the administrator sees; try again later",
+}
 
 
 class WhatIsBehind(LoginTestCase):
     def because(self, login: Deferred[Home]) -> Because | None:
+        """Which is what the text says, too."""
         refused: LoginRefused = self.failureResultOf(login, LoginRefused).value
+        if refused.because is not None:
+            self.assertIs(refused.refusal, Refusal.UNAVAILABLE)
+            self.assertEqual(refused.text.partition(", 0 of")[0], SAID[refused.because])
+            self.assertTrue(refused.text.isascii())
         return refused.because
 
     def test_the_legacy_server(self) -> None:

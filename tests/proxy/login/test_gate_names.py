@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy import update
+
 from mailstore.accounts import State
 from mailstore.roster import Entry, Roster
+from mailstore.schema import accounts
 from proxy.login.known_as import FRESH
 from proxy.wire.door import Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
@@ -13,7 +16,9 @@ USER = Entry("user", "123.com", aliases=(("boss", "123.com"), ("b.user", "123.co
 
 class NamesCase(LoginTestCase):
     def enrol(self, *entries: Entry) -> None:
-        Roster(self.accounts._database).enrol({entry.address: entry for entry in entries}, ("aliases", "legacy_login"))
+        Roster(self.accounts._database, lambda local, _domain: local).enrol(
+            {entry.address: entry for entry in entries}, ("aliases", "legacy_login")
+        )
 
 
 class Aliases(NamesCase):
@@ -60,7 +65,9 @@ class LegacyLogins(NamesCase):
         self.assertEqual(len(list(self.accounts.list())), 1)
 
     def test_one_that_is_two_accounts_is_neither(self) -> None:
-        self.enrol(Entry("a", "123.com", legacy_login="same"), Entry("b", "123.com", legacy_login="SAME"))
+        self.enrol(Entry("a", "123.com", legacy_login="same"), Entry("b", "123.com", legacy_login="other"))
+        with self.accounts._database.write() as connection:  # as an import of an earlier version let it be
+            connection.execute(update(accounts).where(accounts.c.local == "b").values(legacy_login="SAME"))
         self.assert_refused(Refusal.WRONG, self.log_in(b"same"))
         self.assertEqual(self.legacy.asked, [("same@123.com", PASSWORD)])
 

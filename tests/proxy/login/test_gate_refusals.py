@@ -17,8 +17,18 @@ from proxy.legacy.errors import (
     ServerRefused,
     TlsFailed,
 )
-from proxy.login.throttle import FAILURE_SECONDS, FAILURES, SLOW_AFTER, WRONG_SECONDS
-from proxy.wire.door import Home, Refusal
+from proxy.login.throttle import (
+    ACCOUNT_SLOW_AFTER,
+    FAILURE_SECONDS,
+    FAILURES,
+    HELD_EACH,
+    NETWORK_SLOW_AFTER,
+    SLOW_AFTER,
+    SLOWEST,
+    WRONG_SECONDS,
+)
+from proxy.wire.door import Home, LoginRefused, Refusal
+from proxy.wire.tally import THROTTLED
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
 
 UNAVAILABLE = [
@@ -57,7 +67,7 @@ class WhatTheLegacyServerSays(LoginTestCase):
         self.assertIn("POP3 is switched off", repr(self.log.lines))
 
     def test_trouble_is_over_when_it_is_over(self) -> None:
-        for trouble in (*UNAVAILABLE * 2, MaildropInUse("locked")):  # none of these counts as a guess
+        for trouble in (*UNAVAILABLE, MaildropInUse("locked")):  # none of these counts as a guess
             self.legacy.trouble = trouble
             self.refused(self.log_in())
         self.legacy.trouble = None
@@ -182,6 +192,7 @@ class Guesses(LoginTestCase):
         answer = self.legacy.hold_answer()
         guesses = [self.guess(number) for number in range(3 * FAILURES)]
         answer.callback(None)
+        self.clock.advance(SLOWEST)
         refused = [self.refused(guess)[0] for guess in guesses]
         self.assertEqual(refused.count(Refusal.WRONG), FAILURES)
         self.assertEqual(refused.count(Refusal.UNAVAILABLE), 2 * FAILURES)
@@ -224,8 +235,72 @@ class Guesses(LoginTestCase):
 
     def test_trouble_slows_nobody_down(self) -> None:
         self.legacy.trouble = LegacyUnreachable("down")
-        for _ in range(20):
+        for number in range(ACCOUNT_SLOW_AFTER):
             self.assert_refused(Refusal.UNAVAILABLE, self.log_in())
+            self.assert_refused(Refusal.UNAVAILABLE, self.log_in(b"user%d" % number))
+
+    def test_trouble_gives_no_free_guesses_at_what_is_known_here(self) -> None:
+        self.moved()
+        self.legacy.trouble = LegacyUnreachable("down")
+        for number in range(ACCOUNT_SLOW_AFTER + 1):
+            self.assert_refused(Refusal.UNAVAILABLE, self.guess(number, f"10.{number}.0.1"))
+        slow = self.guess(50, "10.50.0.1")
+        self.assertNoResult(slow)
+        self.admitted()
+        self.clock.advance(1)
+        self.assert_refused(Refusal.UNAVAILABLE, slow)
+
+    def test_nor_does_the_end_of_the_questions(self) -> None:
+        self.moved()
+        for number in range(ACCOUNT_SLOW_AFTER + 1):
+            self.refused(self.guess(number, f"10.{number}.0.1"))
+        self.assertEqual(len(self.legacy.asked), FAILURES)
+        slow = self.guess(50, "10.50.0.1")
+        self.assertNoResult(slow)
+        self.clock.advance(1)
+        self.assert_refused(Refusal.UNAVAILABLE, slow)
+
+    def test_many_addresses_of_one_network_are_slowed_as_one(self) -> None:
+        self.moved()
+        for number in range(NETWORK_SLOW_AFTER + 1):
+            self.assert_refused(Refusal.WRONG, self.log_in(b"user%d" % number, b"guess", peer=f"198.51.100.{number}"))
+        slow = self.log_in(b"user99", b"guess", peer="198.51.100.99")
+        self.assertNoResult(slow)
+        self.admitted(self.log_in(peer="198.51.100.100"))  # a right password is not to blame
+        self.legacy.passwords["new@123.com"] = PASSWORD
+        self.admitted(self.log_in(b"new", peer="198.51.100.101"))  # nor is one that is not known yet
+        self.assertNoResult(slow)
+        self.clock.advance(1)
+        self.assert_refused(Refusal.WRONG, slow)
+
+    def test_so_many_refusals_are_held_back_at_once_and_the_next_end_their_connections(self) -> None:
+        self.moved()
+        logins = [
+            self.log_in(b"user%d" % (number // FAILURES), b"guess %d" % number, peer="192.0.2.9")
+            for number in range(SLOW_AFTER + 1 + HELD_EACH + 5)
+        ]
+        held = [login for login in logins if not login.called]
+        self.assertEqual(len(held), HELD_EACH)
+        self.assertEqual(len(self.clock.getDelayedCalls()), HELD_EACH)
+        self.admitted(self.log_in(peer="192.0.2.9"))
+        logins.remove(held[-1])
+        held[-1].cancel()
+        self.failureResultOf(held[-1], CancelledError)
+        another = self.log_in(b"another", b"guess", peer="192.0.2.9")  # in the place of who has left
+        self.assertNoResult(another)
+        self.clock.advance(SLOWEST)
+        self.assert_refused(Refusal.WRONG, another)
+        refused = [self.failureResultOf(login, LoginRefused).value for login in logins]
+        self.assertEqual({each.refusal for each in refused}, {Refusal.WRONG})
+        self.assertEqual(sum(each.ends for each in refused), 5)
+        self.assertEqual(self.tally.counts[THROTTLED, "delayed"], HELD_EACH + 1)
+        self.assertEqual(self.tally.counts[THROTTLED, "closed"], 5)
+
+    def test_accounts_that_are_one_mailbox_there_have_its_questions_together(self) -> None:
+        for number in range(3 * FAILURES):
+            self.legacy.same[f"user{number}@123.com"] = "the same"
+            self.refused(self.log_in(b"user%d" % number, b"guess %d" % number, peer=f"10.{number}.0.1"))
+        self.assertEqual(len(self.legacy.asked), FAILURES)
 
     def test_a_password_is_hashed_once_in_ten_minutes(self) -> None:
         self.moved()

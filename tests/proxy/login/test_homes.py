@@ -9,10 +9,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailstore.database import MailboxEngine
 from mailstore.errors import StorageCorrupt, StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import SEEN, StoreMode
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from proxy.login import homes as opening
 from proxy.login.homes import Handle, Homes

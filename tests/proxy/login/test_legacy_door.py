@@ -100,6 +100,15 @@ class LegacyDoorTest(DoorCase):
             Deferred.fromCoroutine(door.open(name, Secret(b"secret")))
         self.assertEqual([made.user for made in self.connections], [b"CORP\\w.zhang", b"li%123.com"])
 
+    def test_names_that_are_one_mailbox_there_are_known_as_one(self) -> None:
+        called = {("user", "123.com"): "W.Zhang", ("li", "123.com"): "w.zhang", ("wu", "123.com"): "wu%123.com"}
+        door = LegacyDoor(
+            config.parse(CONFIG), self.clock, logins=lambda local, domain: called.get((local, domain), "")
+        )
+        user, li, wu, other = (door.mailbox_of(Name(local, "123.com")) for local in ("user", "li", "wu", "other"))
+        self.assertEqual(user, li)
+        self.assertEqual(len({user, wu, other}), 3)
+
     def test_a_slot_is_held_until_the_source_is_left(self) -> None:
         opening = self.open()
         self.connections[0].login_result.callback(None)

@@ -13,8 +13,9 @@ from twisted.trial.unittest import TestCase
 
 from mailstore import secrets
 from mailstore.accounts import Accounts, State
-from mailstore.database import AccountsDatabase, MailboxEngine
+from mailstore.database import AccountsDatabase
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer

@@ -254,6 +254,23 @@ class Asked(Background):
         self.admitted()
         self.assertEqual(len(self.legacy.asked), 1)
 
+    def test_a_wrong_password_that_is_sealed_anew_meanwhile_is_tried_once_as_well(self) -> None:
+        self.seal("user@123.com", b"wrong")
+        look = self.accounts.get
+
+        def and_seal_anew(account_id: int) -> Account:
+            account = look(account_id)
+            sealed = self.sealer.seal(account.name, b"wrong")
+            self.accounts._change(account_id, sealed_password=sealed)
+            return account
+
+        self.patch(self.accounts, "get", and_seal_anew)
+        self.background()
+        self.ask("user@123.com")
+        self.pass_time(3600, 10)
+        self.assertIs(self.account().password_state, PasswordState.REJECTED)
+        self.assertEqual(len(self.legacy.asked), 1)
+
     def test_a_password_that_is_wrong_is_tried_once(self) -> None:
         self.seal("user@123.com", b"wrong")
         self.background()
@@ -369,7 +386,7 @@ class Asked(Background):
         self.mover._sealer = Sealer(b"z" * secrets.KEY_OCTETS)
         self.ask("user@123.com")
         self.pass_time(1)
-        self.assertIn("does not open with this key", self.account().reason)
+        self.assertIn("the sealed password does not open", self.account().reason)
         self.assertEqual(self.legacy.asked, [])
 
 

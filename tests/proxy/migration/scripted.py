@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from mailstore.database import MailboxEngine
 from mailstore.entries import Entry, Listed, Sums
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
 from mailstore.old_folders import OldFolder

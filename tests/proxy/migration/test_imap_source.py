@@ -9,8 +9,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from mailstore.database import MailboxEngine
 from mailstore.entries import Sums
+from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from proxy.imap.client import connection as imap_client
 from proxy.legacy.settings import Legacy

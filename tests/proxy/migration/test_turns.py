@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -32,18 +32,27 @@ class TurnsTest(SynchronousTestCase):
         work["b"].callback("B")
         work["c"].callback("C")
         self.assertEqual((self.successResultOf(b), self.successResultOf(c)), ("B", "C"))
-        self.assertEqual(self.turns._locks, {})
+        self.assertEqual(self.turns._places, {})
 
     def test_work_that_fails_makes_way(self) -> None:
         first = self.take("k", "a", fail(ValueError()))
         self.failureResultOf(first, ValueError)
-        self.assertEqual(self.turns._locks, {})
+        self.assertEqual(self.turns._places, {})
         work: Deferred[str] = Deferred()
         second, third = self.take("k", "b", work), self.take("k", "c", Deferred())
         work.errback(ValueError())
         self.failureResultOf(second, ValueError)
         self.assertEqual(self.begun, ["a", "b", "c"])
         self.assertNoResult(third)
+
+    def test_however_many_wait_for_what_takes_no_time(self) -> None:
+        first: Deferred[str] = Deferred()
+        self.take("k", "first", first)
+        others = [self.take("k", str(number), succeed(str(number))) for number in range(1_000)]
+        first.callback("first")
+        self.assertEqual([self.successResultOf(other) for other in others], [str(number) for number in range(1_000)])
+        self.assertEqual(self.begun, ["first", *(str(number) for number in range(1_000))])
+        self.assertEqual(self.turns._places, {})
 
     def test_who_leaves_before_the_turn_comes_is_never_begun_for(self) -> None:
         work: Deferred[str] = Deferred()
@@ -79,7 +88,7 @@ class TurnsTest(SynchronousTestCase):
             self.failureResultOf(left, CancelledError)
         work.callback("A")
         self.successResultOf(first)
-        self.assertEqual(self.turns._locks, {})
+        self.assertEqual(self.turns._places, {})
 
 
 class SharedTest(SynchronousTestCase):

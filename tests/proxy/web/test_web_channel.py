@@ -76,6 +76,13 @@ def test_a_head_that_trickles(site: WebSite, clock: Clock) -> None:
     assert talk.ended
 
 
+def test_two_hosts(site: WebSite) -> None:
+    """RFC 9112 3.2: it cannot be told which of them is meant."""
+    talk = Talk(site)
+    assert talk.say(HEAD + b"Host: other\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert talk.ended
+
+
 def test_a_head_in_time(site: WebSite, clock: Clock) -> None:
     talk = Talk(site)
     clock.advance(HEADER_SECONDS - 1)

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from proxy.legacy.errors import MaildropInUse
 from tests.browser.administrators import administrator, enrol
 from tests.browser.company import PASSWORD, Company
 from tests.browser.visitor import Answer, Visitor
+from tests.legacy.dovecot import select_nothing
 
 MARKUP = '"><script>alert(1)</script> & <b>李</b>'
 
@@ -39,7 +39,7 @@ def until(company: Company, account: Account, holds: Callable[[Account], bool]) 
         found = now(company, account)
         if holds(found):
             return found
-        time.sleep(0.05)
+        select_nothing(0.05)
     raise AssertionError(f"{account.name} is {found.state}: {found.reason}\n{company.daemon.log[-3000:]}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.browser.company import Company
 from tests.browser.visitor import Answer, Visitor
 
 AWAY = "192.0.2.7"  # an address that is not this machine's
+FILTER = Path(__file__).parents[3] / "conf/fail2ban/filter.d/mailferry.conf"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,13 @@ def log_in(visitor: Visitor, name: str, password: str = PASSWORD, to: str = "") 
 def logged(company: Company, event: str) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in company.daemon.log.splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == event]
+
+
+def found_by_fail2ban(company: Company) -> list[str]:
+    """The addresses of refused administrators that the filter's patterns find; fail2ban itself reads the daemon's log
+    in `tests/peers`."""
+    pattern = next(line for line in FILTER.read_text().splitlines() if "administrator login refused" in line).strip()
+    return re.findall(pattern.replace("<ADDR>", '([^"]+)'), company.daemon.log, re.MULTILINE)
 
 
 def test_before_and_after_the_first_administrator(young: Company) -> None:
@@ -109,6 +118,7 @@ def test_a_wrong_password_and_an_unknown_name_are_told_the_same(company: Company
         assert PASSWORD not in answer.text
     refused = logged(company, "administrator login refused")
     assert {"name": name, "peer": "192.0.2.100", "why": "wrong"}.items() <= refused[-5].items()
+    assert [f"192.0.2.{100 + number}" for number in range(5)] == found_by_fail2ban(company)[-5:]
     assert PASSWORD not in company.daemon.log
 
 

@@ -15,16 +15,20 @@ from mailstore.overview import Sort, Wanted
 from mailstore.roster import FIELDS
 from mailstore.samples import Sample
 from proxy.admin.advice import Action
+from proxy.admin.dns.asked import FIELDS as FIELDS_OF_DNS
+from proxy.admin.dns.asked import Wrong
 from proxy.admin.helping import Help, Hindrance
 from proxy.admin.noticing.texts import Kind
 from proxy.admin.passwords import NotSet
 from proxy.web.console.attempts import OF_A_NAME, OF_AN_ADDRESS, SPAN, Attempts
 from proxy.web.console.curve import HEIGHT, ROWS, WIDTH, curve
+from proxy.web.console.dns import LOOKS
 from proxy.web.console.filters import STATES, Listing, listing_of
 from proxy.web.console.reminders import LANGUAGES as SPOKEN
 from proxy.web.console.reminders import SINCE
 from proxy.web.console.runbook import rendered, runbook
 from proxy.web.console.seeing import SPANS
+from proxy.web.console.showing import STEPS
 from proxy.web.streaming import stream
 from proxy.web.words import WORDS
 from proxy.wire.door import Because, Refusal
@@ -49,6 +53,10 @@ MADE = {
     *(f"console.remind.outcome.{outcome}" for outcome in ("refused", "unknown")),
     *(f"console.told.kind.{kind}" for kind in get_args(Kind)),
     *(f"console.refused.{why.value}" for why in (*Because, *Refusal)),
+    *(f"console.step.{step}" for step in STEPS if step),
+    *(f"console.dns.{field}{more}" for field in FIELDS_OF_DNS for more in ("", ".hint")),
+    *(f"console.dns.state.{state}" for state in LOOKS),
+    *(f"console.dns.wrong.{why}" for why in get_args(Wrong)),
 }
 
 

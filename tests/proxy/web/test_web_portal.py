@@ -49,6 +49,14 @@ def test_the_name_may_be_short_and_in_any_case(company: Company, visitor: Visito
     assert "Your one message is here" in visitor.when_here().words
 
 
+def test_the_name_may_be_as_an_input_method_writes_it(company: Company, visitor: Visitor) -> None:
+    """With full-width characters, or with those that have no width and come along from a web page."""
+    local, _, domain = company.hire(1).partition("@")
+    full_width = "".join(chr(ord(character) + 0xFEE0) for character in f"{local}@")
+    visitor.log_in(f"\u3000{full_width}\u200b{domain}\ufeff", PASSWORD)
+    assert "Your one message is here" in visitor.when_here().words
+
+
 def test_an_empty_mailbox(company: Company, visitor: Visitor) -> None:
     visitor.log_in(company.hire(0), PASSWORD)
     assert "There was no old mail, and your mailbox is ready" in visitor.when_here().words

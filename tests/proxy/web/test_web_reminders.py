@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
@@ -16,21 +15,6 @@ from tests.proxy.admin.relay import Relay
 
 MARKUP = "<b>Mark</b>\r\nBcc: x@example.com"
 LIST = "/console/accounts"
-
-
-@pytest.fixture(scope="module")
-def relay() -> Iterator[Relay]:
-    with Relay() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def telling(tmp_path_factory: pytest.TempPathFactory, relay: Relay) -> Iterator[Company]:
-    """A company that can send notices."""
-    notices = f'sender = "IT help desk <it@123.com>"\nrelay = "{relay.address}"\nrate = 100000'
-    made = Company(tmp_path_factory.mktemp("telling"), notices=notices)
-    yield made.start()
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,9 @@ from typing import get_args
 import pytest
 
 from proxy.admin.offered import Security, Service
+from proxy.admin.verify.account import Step
+from proxy.admin.verify.kinds import Kind, Weight
+from proxy.admin.verify.outcome import Verdict
 from proxy.web.pages import HERE, Pages, duration
 from proxy.web.portal.standing import Stage
 from proxy.web.words import LANGUAGES, WORDS, say
@@ -95,3 +98,13 @@ def test_numbers() -> None:
         "3 days",
     ]
     assert set(LANGUAGES) == {"en", "zh"}
+
+
+def test_all_that_verify_can_find_has_words() -> None:
+    kinds = {
+        f"console.verify.kind.{kind.value}{more}" for kind in Kind for more in ("", ".do") if kind.remedy or not more
+    }
+    verdicts = {f"console.verify.verdict.{verdict.name.lower()}{more}" for verdict in Verdict for more in ("", ".what")}
+    weights = {f"console.verify.weight.{weight.name.lower()}" for weight in Weight}
+    steps = {f"console.verify.step.{step.name.lower()}" for step in Step}
+    assert kinds | verdicts | weights | steps <= set(WORDS["en"])

@@ -122,6 +122,26 @@ class mailferry_login extends rcube_imap_generic
         return !$domain || strpos($user, '@') !== false ? $user : "$user@$domain";
     }
 
+    protected function authenticate($user, $pass, $type = 'PLAIN')
+    {
+        $this->say_whose_it_is();
+        return parent::authenticate($user, $pass, $type);
+    }
+
+    protected function login($user, $password)
+    {
+        $this->say_whose_it_is();
+        return parent::login($user, $password);
+    }
+
+    /** Where `trusted` names this machine, guesses count for the browser's address and not for the webmail's. */
+    private function say_whose_it_is(): void
+    {
+        if ($this->getCapability('ID')) {
+            $this->id(['x-originating-ip' => rcube_utils::remote_addr()]);
+        }
+    }
+
     /** A line from the server, waited for as long as there is time. */
     protected function readLine($size = 1024)
     {

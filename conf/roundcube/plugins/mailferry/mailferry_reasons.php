@@ -5,11 +5,15 @@ class mailferry_reasons
 {
     /** How its texts begin. What is not among them is shown as it stands. */
     private const TEXTS = [
-        'the mailbox cannot be reached'             => 'unreachable',
-        'the old mailbox is in use'                 => 'inuse',
-        'too many wrong passwords'                  => 'toomany',
-        'your old mail is still being carried over' => 'stillmoving',
-        'Server is shutting down'                   => 'restarting',
+        'the old mail server does not answer'          => 'unreachable',
+        'the old mail server is busy'                  => 'busy',
+        'the old mail server does not let this'        => 'notpossible',
+        'the administrator has paused'                 => 'paused',
+        'this mailbox cannot be stored'                => 'broken',
+        'the old mailbox is in use'                    => 'inuse',
+        'too many wrong passwords'                     => 'toomany',
+        'your old mail is still being carried over'    => 'stillmoving',
+        'Server is shutting down'                      => 'restarting',
     ];
 
     private const CODES = [

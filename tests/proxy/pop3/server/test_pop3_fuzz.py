@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailstore.database import MailboxEngine
+from mailstore.mailbox_database import MailboxEngine
 from proxy.pop3.commands import COMMANDS
 from tests.dialogues import fixtures
+from tests.mailstore.store_rig import put_in_place
 from tests.proxy.migration.scripted import in_memory
 from tests.proxy.mutations import mutated
 from tests.proxy.pop3.server.desk import LOGIN, Desk
@@ -81,7 +82,7 @@ def one_engine() -> Callable[[], None]:
 def talk(template: Path, state: str, data: bytes, *, bytewise: bool) -> bytes:
     """All that is said once the state is reached."""
     path = Path(tempfile.mkdtemp(dir=in_memory()))
-    shutil.copytree(template, path / "account")
+    put_in_place(template, path / "account")
     desk = Desk(path / "account", "empty", line_before_login=LONGEST)
     try:
         channel = desk.connect()

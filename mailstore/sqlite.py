@@ -1,0 +1,161 @@
+"""SQLite as it is used here: connections, what it refuses, and the tables of a new file.
+
+Every writing transaction starts with BEGIN IMMEDIATE, so that two writers wait for each other and never lose an update;
+WAL with synchronous=FULL, so that what was committed is on stable storage. For `mailstore.database` (all accounts) and
+`mailstore.mailbox_database` (one beside each Maildir); others need `storage_errors` alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, exc
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed
+from mailstore.schema import HEAD
+
+BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one
+BEGIN_WRITE = "BEGIN IMMEDIATE"
+_BUSY_PAUSE: Final = 0.01
+
+
+def prepare(connection: sqlite3.Connection, _record: object = None) -> None:
+    connection.isolation_level = None  # transactions are begun here, not guessed by the driver
+    _write_ahead(connection)
+    connection.execute("PRAGMA synchronous=FULL").close()
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Give the database its log. Where several open a new file at the same moment SQLite may refuse that to one of them
+    at once, since two that waited for each other would wait for ever."""
+    until = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_BUSY_PAUSE)
+        else:
+            return
+
+
+def _only_readable(path: Path) -> bool:
+    """Is the database on a disk that may not be written, and was it closed? SQLite would want to make a log for it."""
+    if not os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        return False
+    return not path.with_name(path.name + "-wal").exists()
+
+
+def connect(
+    path: Path, *, create: bool = True, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    """`create`: False for a file that must be there, and is not to come into being behind somebody's back."""
+    mode = "immutable=1" if _only_readable(path) else f"mode={'rwc' if create else 'rw'}"
+    return sqlite3.connect(
+        f"file:{quote(os.fspath(path))}?{mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        check_same_thread=False,
+        cached_statements=128,
+        factory=factory,
+    )
+
+
+def sqlite_engine(**options: Any) -> Engine:
+    engine = create_engine("sqlite+pysqlite://", **options)
+    event.listen(engine, "connect", prepare)
+    return engine
+
+
+def _is_damage(error: object) -> bool:
+    """Does SQLite say that the file itself is broken, not that it cannot be used now?"""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is the extended code
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return True
+    return "Could not decode to UTF-8" in str(error)  # the driver's own: all text that went in was UTF-8
+
+
+def translated(error: BaseException) -> MailstoreError | None:
+    """What a refusal of the database or the disk is called here, in words without paths or values; None for others."""
+    if isinstance(error, exc.DBAPIError):
+        error = error.orig or error
+    if isinstance(error, sqlite3.Error):
+        if _is_damage(error):
+            return StorageCorrupt(f"the database is damaged: {error}")
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            return DiskFull(f"the database refused: {error}")
+        return StorageFailed(f"the database refused: {error}")
+    if isinstance(error, exc.DBAPIError):
+        return StorageFailed(f"the database refused: {error}")
+    if isinstance(error, exc.TimeoutError):
+        return StorageFailed("the database is in use by too many at once")
+    if isinstance(error, UnicodeDecodeError):  # SQLite's own words are of what it read
+        return StorageCorrupt("the database is damaged: what should be text is none")
+    if isinstance(error, OSError):
+        kind = DiskFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageFailed
+        return kind(f"the disk refused: {error.strerror or type(error).__name__}")
+    return None
+
+
+class storage_errors:
+    """Turn what the database and the disk refuse into StorageFailed."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is not None and (failed := translated(error)) is not None:
+            raise failed from error
+
+
+def contradicts_itself(failed: StorageFailed) -> bool:
+    """Was it a row that should not be there? We look before we write: then an index of the database is damaged."""
+    cause = failed.__cause__
+    return isinstance(getattr(cause, "orig", cause), sqlite3.IntegrityError)
+
+
+def make_private(path: Path) -> None:
+    """Make an empty database that only its owner may read. SQLite gives `-wal` and `-shm` the mode of the file
+    that it finds, so it must be right before the first connection."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def statements(metadata: MetaData, engine: Engine) -> list[str]:
+    made = []
+    for table in metadata.sorted_tables:
+        made.append(str(CreateTable(table).compile(engine)))
+        made += [str(CreateIndex(index).compile(engine)) for index in sorted(table.indexes, key=lambda i: str(i.name))]
+    made.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    made.append(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608 - a constant of ours
+    return made
+
+
+def bring_to_head(connection: Connection, metadata: MetaData) -> None:
+    """Make the tables of a new file, or carry those of an old one forward."""
+    known = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").first()
+    if known is None:
+        for statement in statements(metadata, connection.engine):
+            connection.exec_driver_sql(statement)
+        return
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    if row is None or not str(row[0]).isdigit():
+        raise StorageCorrupt("the database is damaged: it does not say which version it is")
+    if row[0] != HEAD:
+        from mailstore.migrations.carry import carry_forward  # noqa: PLC0415 - alembic costs half a second
+
+        carry_forward(connection, metadata)

@@ -1,0 +1,88 @@
+"""The accounts database for the length of a command."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from proxy.cli.options import give_up
+
+if TYPE_CHECKING:
+    from mailstore.database import AccountsDatabase
+    from mailstore.secrets import Sealer
+    from proxy.config import Config
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[AccountsDatabase | None]:
+    """To be read; None where there is none yet. What goes wrong ends the command with status 1."""
+    if not _is_there(config):
+        yield None
+        return
+    with made(config) as database:
+        yield database
+
+
+def _is_there(config: Config) -> bool:
+    try:
+        return config.accounts_file.exists()
+    except PermissionError as error:
+        raise give_up(f"{config.accounts_file}: {error.strerror}; run it as the user of serve") from None
+
+
+@contextmanager
+def made(config: Config) -> Iterator[AccountsDatabase]:
+    """To be written, made where there is none. What goes wrong ends the command with status 1."""
+    from mailstore.database import AccountsDatabase  # noqa: PLC0415 - SQLAlchemy takes a third of a second
+    from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from proxy.daemon.alone import NotAlone, see_to_restoring  # noqa: PLC0415
+
+    try:
+        see_to_restoring(config.state)
+    except NotAlone as error:
+        raise give_up(str(error)) from None
+    if not _is_there(config):
+        see_to_the_owner(config)
+    try:
+        database = AccountsDatabase(config.accounts_file)
+    except (MailstoreError, OSError) as error:
+        raise give_up(f"{config.accounts_file}: {error}; run it as the user of serve") from None
+    try:
+        yield database
+    except MailstoreError as error:
+        raise give_up(f"{config.accounts_file}: {error}") from None
+    finally:
+        database.close()
+
+
+def see_to_the_owner(config: Config) -> None:
+    """What root makes in the daemon's directory the daemon could not open."""
+    if not config.state.exists() or os.geteuid() != 0:
+        return
+    owner = config.state.stat().st_uid
+    if owner != 0:
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise give_up(f"{config.state} belongs to {name}, and what is made in it must, too: run it as {name}")
+
+
+def key(config: Config, *, make: bool) -> Sealer | None:
+    """What seals passwords; None where there is no key yet, and none is to be made."""
+    from mailstore.errors import StorageFailed  # noqa: PLC0415
+    from proxy.admin import sealing  # noqa: PLC0415
+
+    try:
+        if not config.key_file.exists():
+            if not make:
+                return None
+            see_to_the_owner(config)
+        return sealing.sealer(config)
+    except StorageFailed as error:
+        raise give_up(f"{error}; run it as the user of serve") from None
+    except PermissionError as error:
+        raise give_up(f"{config.key_file}: {error.strerror}; run it as the user of serve") from None
