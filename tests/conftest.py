@@ -25,6 +25,8 @@ settings.load_profile("new" if os.environ.get("MAILFERRY_EXAMPLES") else "same")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background: what is started here would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+PATIENCE: Final = 600.0  # seconds
+
 # What begins first, since it takes longest; else one process would still be at it when the others have nothing to do.
 LONG: Final = (
     "faults/test_faults_killed.py",
@@ -43,6 +45,15 @@ LONG: Final = (
     "mailstore/test_store_crashes.py",
     "sessions/",
 )
+
+
+def pytest_configure() -> None:
+    """Trial's time-outs are there to end what hangs. What is only slow, on a machine that does other things beside it,
+    is no mistake."""
+    from twisted.trial.unittest import TestCase
+
+    usual = TestCase.getTimeout
+    TestCase.getTimeout = lambda case: max(usual(case) or 0, PATIENCE)  # type: ignore[method-assign]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
