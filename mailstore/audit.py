@@ -30,7 +30,7 @@ from mailstore.maildir import Maildir, open_file, unique_of
 from mailstore.mailhome import index_path
 from mailstore.message.rewritten import Essence
 from mailstore.onlooking import column_of, look
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 _PIECE: Final = 1024 * 1024
 _ROWS: Final = 5_000  # fetched from the database at a time

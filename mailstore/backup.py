@@ -41,9 +41,9 @@ from mailstore.copying import copy_database, copy_raw, make_all, read_only, sha2
 from mailstore.errors import StorageFailed
 from mailstore.mailbox_copy import Copied, copy_mailbox
 from mailstore.mailhome import index_path
+from mailstore.refusals import storage_errors
 from mailstore.schema import HEAD
 from mailstore.secrets import KEY_OCTETS, each
-from mailstore.sqlite import storage_errors
 
 _UNFINISHED: Final = "unfinished"
 _NAME: Final = "%Y%m%dT%H%M%SZ"

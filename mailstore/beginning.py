@@ -36,8 +36,8 @@ from mailstore.noting import KEPT
 from mailstore.prepared import Prepared
 from mailstore.rebuilding import rebuild
 from mailstore.record import Record, record_path
+from mailstore.refusals import storage_errors
 from mailstore.replaying import Replayed, replay
-from mailstore.sqlite import storage_errors
 
 Report = Callable[..., None]
 

@@ -23,7 +23,8 @@ from urllib.parse import quote
 from mailstore.barrier import sync_file_system
 from mailstore.errors import MessageLost
 from mailstore.maildir import TMP, open_file, sync_files
-from mailstore.sqlite import BUSY_TIMEOUT, storage_errors
+from mailstore.refusals import storage_errors
+from mailstore.sqlite import BUSY_TIMEOUT
 
 _PIECE: Final = 1024 * 1024
 _BATCH_FILES: Final = 500  # written between two barriers, at most

@@ -14,8 +14,9 @@ from sqlalchemy.pool import QueuePool
 
 from mailstore.errors import StorageFailed
 from mailstore.prepared import Prepared
+from mailstore.refusals import storage_errors
 from mailstore.schema import accounts_metadata
-from mailstore.sqlite import BEGIN_WRITE, bring_to_head, connect, make_private, prepare, sqlite_engine, storage_errors
+from mailstore.sqlite import BEGIN_WRITE, bring_to_head, connect, make_private, prepare, sqlite_engine
 
 _SCRUB_TRIES: Final = 3
 

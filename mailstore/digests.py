@@ -21,7 +21,7 @@ from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir
 from mailstore.message.arrival import header_end
 from mailstore.message.likeness import likeness
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from mailstore.writing import HEADER_LIMIT
 
 _PIECE: Final = 1024 * 1024

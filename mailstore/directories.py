@@ -18,7 +18,7 @@ from mailstore.index.marks import Mark
 from mailstore.intake import Report
 from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir, folder_directory, folder_name
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 
 class Directories:

@@ -23,7 +23,7 @@ from mailstore.adoption import made_at
 from mailstore.index import awaited, folders, mailbox
 from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir, NotAFile, flags_of, ledger_of, open_file, unique_of
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 _m, _l = schema.messages.c, schema.ledger.c
 _FILES: Final = select(_m.uid, _m.file).where(

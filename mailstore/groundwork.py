@@ -22,7 +22,7 @@ from mailstore.index.rows import Row
 from mailstore.intake import Report
 from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 
 class Groundwork:

@@ -43,8 +43,8 @@ from mailstore.maildir import ARRIVED, sync_directories
 from mailstore.messages import Messages
 from mailstore.quota import Usage
 from mailstore.reconciling import Reconciler
+from mailstore.refusals import storage_errors
 from mailstore.spool import Spooled
-from mailstore.sqlite import storage_errors
 
 SHOWN: Final = "arrivals-shown"  # an annotation of the account that no client can name: those begin with "/"
 _STEPS: Final = 10_000  # of a second: what names of arrivals differ by, at the least

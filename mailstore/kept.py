@@ -24,7 +24,7 @@ from mailstore.index.rows import Row
 from mailstore.mailbox_database import BRIEF_FILES, BRIEF_OCTETS, MailboxDatabase
 from mailstore.maildir import Maildir
 from mailstore.message.facts import Facts, computed
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 PORTION = 64  # messages read between two transactions
 PORTION_OCTETS = 8 * 1024 * 1024

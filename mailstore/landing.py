@@ -25,7 +25,7 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import NO_FLAGS, shared_flags
 from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files
 from mailstore.message.arrival import arrival, header_end
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from mailstore.writing import HEADER_LIMIT, Given, Marked, OpenWriter, Writer, Writes, flags_by, passing_name
 
 CURS: Final = 64  # directories that are kept open

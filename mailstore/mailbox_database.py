@@ -26,18 +26,9 @@ from mailstore.barrier import Barriers
 from mailstore.errors import TakesLonger
 from mailstore.noting import Noting, listen
 from mailstore.record import Record
+from mailstore.refusals import storage_errors, translated
 from mailstore.schema import mailbox_metadata
-from mailstore.sqlite import (
-    BEGIN_WRITE,
-    BUSY_TIMEOUT,
-    bring_to_head,
-    connect,
-    make_private,
-    sqlite_engine,
-    statements,
-    storage_errors,
-    translated,
-)
+from mailstore.sqlite import BEGIN_WRITE, BUSY_TIMEOUT, bring_to_head, connect, make_private, sqlite_engine, statements
 
 # How much a brief operation may take on: a few milliseconds each.
 BRIEF_ROWS = 2_000

@@ -43,8 +43,8 @@ from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.recognition import Recognition
 from mailstore.reconciling import Reconciler
+from mailstore.refusals import contradicts_itself, storage_errors
 from mailstore.renaming import Names
-from mailstore.sqlite import contradicts_itself, storage_errors
 
 T = TypeVar("T")
 

@@ -38,7 +38,7 @@ from mailstore.index.rows import (
 from mailstore.mailbox_database import BRIEF_FILES, BRIEF_ROWS
 from mailstore.maildir import info
 from mailstore.quota import Limits, Usage
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 
 class Messages(Groundwork):

@@ -25,8 +25,9 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import DefaultClause
 
 from mailstore.errors import StorageCorrupt, StorageFailed
+from mailstore.refusals import storage_errors
 from mailstore.schema import HEAD
-from mailstore.sqlite import BUSY_TIMEOUT, storage_errors
+from mailstore.sqlite import BUSY_TIMEOUT
 
 T = TypeVar("T")
 

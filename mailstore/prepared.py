@@ -26,7 +26,7 @@ Parameters = Mapping[str, Any]
 
 
 class Prepared:
-    """One statement. What the driver raises is for `mailstore.sqlite.storage_errors`."""
+    """One statement. What the driver raises is for `mailstore.refusals.storage_errors`."""
 
     __slots__ = ("_defaults", "_sql", "_statement")
 
@@ -114,7 +114,7 @@ class Bulk:
         self._sql = str(compiled)
 
     def run(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-        """What the driver raises is for `mailstore.sqlite.storage_errors`; ValueError for names that do not fit."""
+        """What the driver raises is for `mailstore.refusals.storage_errors`; ValueError for names that do not fit."""
         driver = connection.connection.driver_connection
         if not isinstance(driver, sqlite3.Connection):
             values = [dict(zip(self._names, row, strict=True)) for row in rows]

@@ -21,7 +21,7 @@ from mailstore.maildir import NotAFile
 from mailstore.message.facts import Facts
 from mailstore.quota import Usage
 from mailstore.reconciling import Reconciler
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from mailstore.standing import FolderStanding, MessageChanges, Standing, changes_since, standing
 
 

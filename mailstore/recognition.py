@@ -28,7 +28,7 @@ from mailstore.index.mailbox import EXACT, chunks
 from mailstore.index.special import ACCOUNT
 from mailstore.mailbox_database import MailboxDatabase
 from mailstore.maildir import Maildir
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 LOSS: Final = "ledger-lost"  # an annotation of the account that no client can name: those begin with "/"
 

@@ -39,7 +39,7 @@ from mailstore.intake import Intake, Look, Report
 from mailstore.mailbox_database import BRIEF_OCTETS, BRIEF_ROWS, MailboxDatabase
 from mailstore.maildir import ARRIVED, Maildir, flags_now, info, unique_of
 from mailstore.prepared import Prepared
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 LARGE: Final = 1_000  # messages from which on it pays to keep a folder's mark in the index
 _READINGS: Final = 5  # of a directory that others change all the time

@@ -27,7 +27,7 @@ from mailstore.index.ahead import look_ahead
 from mailstore.mailbox_copy import bring_back
 from mailstore.mailhome import index_path
 from mailstore.record import record_path
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 RESTORING: Final = ".restoring"
 _READY: Final = "ready.json"  # with the marker of the backup

@@ -24,9 +24,9 @@ from mailstore.copying import read_only
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError, SecretUnreadable
 from mailstore.keys import KeyFile
+from mailstore.refusals import storage_errors
 from mailstore.schema import accounts
 from mailstore.secrets import ID_OCTETS, KEY_OCTETS, NAMED, UNNAMED, Sealer, each, key_id
-from mailstore.sqlite import storage_errors
 
 PORTION: Final = 200  # passwords in one transaction: some milliseconds
 

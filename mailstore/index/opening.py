@@ -24,7 +24,7 @@ from mailstore.index import salvage
 from mailstore.mailbox_database import MailboxDatabase, MailboxEngine, new_mailbox
 from mailstore.prepared import Prepared
 from mailstore.record import State
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 _BESIDE = ("-wal", "-shm")  # SQLite's own files of a database
 _HEADER = 100  # octets

@@ -34,8 +34,8 @@ from mailstore.accounts import Account, Accounts
 from mailstore.errors import DiskFull, MailstoreError, OverQuota
 from mailstore.incoming import Arrival, Outcome
 from mailstore.maildir import sync_directories
+from mailstore.refusals import storage_errors
 from mailstore.spool import Spooled, settle_together
-from mailstore.sqlite import storage_errors
 from proxy.config import Config
 from proxy.lmtp.counter import Recipient
 from proxy.lmtp.errors import Refused

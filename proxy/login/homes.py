@@ -23,7 +23,7 @@ from mailstore.errors import NotArrived, StorageCorrupt, TakesLonger
 from mailstore.index.folders import INBOX_ID
 from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from proxy.login.attention import Attention, Watcher
 from proxy.login.awaiting import Awaiting, Wait
 from proxy.login.lane import Lane
