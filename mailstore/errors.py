@@ -75,6 +75,10 @@ class StorageFailed(MailstoreError):
     """The disk or the database refused: full, read-only, locked or broken. Nothing half done is left visible."""
 
 
+class Overtaken(StorageFailed):
+    """Others changed what this was about to change, and nothing was changed by it: it is done again."""
+
+
 class DiskFull(StorageFailed):
     """There is no room, on the disk or within a quota of its owner. It goes on when there is."""
 

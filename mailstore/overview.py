@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, tuple_
 
-from mailstore.accounts import Account, PasswordState, State, account_of
+from mailstore.accounts import Account, PasswordState, State, account_of, storable, total
 from mailstore.database import AccountsDatabase
 from mailstore.schema import accounts, aliases
 
@@ -99,13 +99,13 @@ def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 _LISTED = or_(_a.messages_total > 0, _a.refreshed.is_not(None))
-_FIGURES = [
+_FIGURES: Final[Sequence[ColumnElement[Any]]] = [
     func.count().label("accounts"),
     *(_count(_a.state == state.value).label(state.value) for state in State),
     _count(_ATTENTION).label("attention"),
     _count(_LISTED).label("known"),
     *(
-        func.coalesce(func.sum(_a[column]), 0).label(name)
+        total(_a[column]).label(name)
         for name, column in (
             ("messages_done", "messages_done"),
             ("messages_listed", "messages_total"),
@@ -253,8 +253,8 @@ def conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.department is not None:
         found += _below(wanted.department)
     if wanted.text:
-        found.append(_contains(wanted.text))
-    found += [_has(word) for word in wanted.words.split()]
+        found.append(_contains(storable(wanted.text)))
+    found += [_has(storable(word)) for word in wanted.words.split()]
     return found
 
 
@@ -285,4 +285,4 @@ def _contains(text: str) -> ColumnElement[bool]:
     in_name = _a.local.contains(local, autoescape=True)
     if at:
         return or_(and_(in_name, _a.domain.startswith(domain, autoescape=True)), as_alias)
-    return or_(in_name, _a.full_name.contains(text, autoescape=True), as_alias)
+    return or_(in_name, _a.full_name.icontains(text, autoescape=True), as_alias)

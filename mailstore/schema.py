@@ -330,3 +330,17 @@ ledger = Table(
     Index("ledger_unlisted_bytes", "account_id", "sha256", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
     Index("ledger_unlisted_likeness", "account_id", "likeness", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
 )
+
+
+def _by_octets() -> None:
+    """Text is compared octet by octet, in PostgreSQL as in SQLite, whatever language the server speaks: pages, ranges
+    and names are cut by it."""
+    for group in (accounts_metadata, mailbox_metadata):
+        for table in group.tables.values():
+            for column in table.columns:
+                kind = column.type
+                if isinstance(kind, String):
+                    column.type = kind.with_variant(type(kind)(kind.length, collation="C"), "postgresql")
+
+
+_by_octets()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from proxy.cli.options import Text, config_option, configuration, give_up
+from proxy.cli.store import cannot_open
 
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
@@ -77,9 +78,9 @@ def status(
     except CannotWrite as error:
         raise give_up(str(error)) from None
     except MailstoreError as error:
-        raise give_up(f"{config.accounts_file}: {error}") from None
+        raise give_up(f"{config.accounts_place}: {error}") from None
     except PermissionError as error:
-        raise give_up(f"{config.accounts_file}: {error.strerror}; run status as the user of serve") from None
+        raise cannot_open(config, error, "status") from None
     except KeyboardInterrupt:
         click.echo()
     finally:
@@ -132,10 +133,10 @@ class _Looker:
     @property
     def database(self) -> AccountsDatabase | None:
         """Raises MailstoreError, PermissionError."""
-        from mailstore.database import AccountsDatabase  # noqa: PLC0415
+        from proxy.admin import databases  # noqa: PLC0415
 
-        if self._database is None and self._config.accounts_file.exists():
-            self._database = AccountsDatabase(self._config.accounts_file)
+        if self._database is None and (self._config.storage.server or self._config.accounts_file.exists()):
+            self._database = databases.accounts(self._config)
         return self._database
 
     def look(self) -> Report:

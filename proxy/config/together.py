@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from proxy.config.database import SQLITE, has_password
 from proxy.config.encryption import level
 from proxy.config.endpoints import Endpoint, parse_endpoint
 from proxy.config.mistakes import Mistake, Unfit, key_path, quoted_key
@@ -26,7 +27,15 @@ def table(raw: _Raw, name: str) -> _Raw:
 
 def contradictions(raw: _Raw) -> list[Mistake]:
     """All that does not fit together."""
-    return [*_nothing_to_do(raw), *_twice(raw), *_certificate(raw), *_domains(raw), *_maildir(raw), *_notices(raw)]
+    return [
+        *_nothing_to_do(raw),
+        *_twice(raw),
+        *_certificate(raw),
+        *_domains(raw),
+        *_maildir(raw),
+        *_storage(raw),
+        *_notices(raw),
+    ]
 
 
 def _nothing_to_do(raw: _Raw) -> Iterator[Mistake]:
@@ -109,6 +118,23 @@ def _encryption(legacy: _Raw, place: str) -> Iterator[Mistake]:
         yield Mistake(f"{place}.ciphers", f'tls_minimum = "{minimum}" needs @SECLEVEL=0, not {level(ciphers)}')
     if minimum == "1.3" and ciphers:
         yield Mistake(f"{place}.ciphers", 'is of no use with tls_minimum = "1.3", whose suites are all good')
+
+
+def _storage(raw: _Raw) -> Iterator[Mistake]:
+    """What only a server has."""
+    storage = table(raw, "storage")
+    database = storage.get("database", SQLITE)
+    if database == SQLITE:
+        for key in ("password_file", "connections"):
+            if key in storage:
+                yield Mistake(f"storage.{key}", f'is of no use with database = "{SQLITE}": leave it out')
+        return
+    try:
+        twice = "password_file" in storage and isinstance(database, str) and has_password(database)
+    except Unfit:
+        return  # the model has said so
+    if twice:
+        yield Mistake("storage.password_file", "storage.database has a password already: take it out there")
 
 
 def _notices(raw: _Raw) -> Iterator[Mistake]:

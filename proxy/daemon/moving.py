@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, cast
 
 from twisted.internet import reactor as _installed_reactor
@@ -19,11 +20,10 @@ from twisted.python.failure import Failure
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.mailbox_database import MailboxEngine
 from mailstore.queue import Queue
 from mailstore.rehearsal import rehearse
 from mailstore.rotation import standing
-from proxy.admin import sealing
+from proxy.admin import databases, sealing
 from proxy.config import Config
 from proxy.daemon import logs, process
 from proxy.daemon.sampling import Sampling
@@ -31,6 +31,7 @@ from proxy.daemon.scribing import Scribe
 from proxy.daemon.threads import THREADS, Threads
 from proxy.daemon.watching import DirectoryWatcher
 from proxy.login import hashing, reasons
+from proxy.login.asking import ask
 from proxy.login.furnishing import Furnishing
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
@@ -66,7 +67,7 @@ class Moving:
         self.accounts = Accounts(database)
         self.sealer = sealing.sealer(config)
         self._watcher = DirectoryWatcher(reactor)
-        self._engine = MailboxEngine()
+        self._engine = databases.mailboxes(config, database)
         self.homes = Homes(
             self._engine,
             in_thread=self.threads.run,
@@ -77,7 +78,8 @@ class Moving:
         )
         self.homes.furnish = Furnishing(config, self.accounts.quota)
         self.homes.expect = Whereabouts(self.accounts.find)
-        self.door = LegacyDoor(config, reactor, log.warning, self.accounts.legacy_login, tally)
+        logins = partial(ask, self.accounts, self.threads.run, self.accounts.legacy_login)
+        self.door = LegacyDoor(config, reactor, log.warning, logins, tally)
         self.scribe = Scribe(reactor, log.warning)
         self._sampling = Sampling(database, reactor, self.threads.run, log)
         self.mover = Mover(

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import reactor as _installed_reactor
 
-from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
+from proxy.admin import databases
 from proxy.config import Config
 from proxy.daemon import logs, process, succession
 from proxy.daemon.alone import Alone, NotAlone, see_to_restoring
@@ -72,7 +72,7 @@ class Daemon:
         self._stopping = False
         see_to_restoring(config.state)
         self._handed = handed
-        self._database = AccountsDatabase(config.accounts_file)
+        self._database = databases.accounts(config)
         self._alone = Alone(config.state, None if handed is None else handed["lock"])
         self._tally = tally = Tally()
         self._moving = moving = Moving(config, self._database, reactor, log, tally=tally)

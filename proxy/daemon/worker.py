@@ -21,9 +21,8 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from mailstore.accounts import Accounts
-from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.mailbox_database import MailboxEngine
+from proxy.admin import databases
 from proxy.config import Config, parse
 from proxy.daemon import logs, process
 from proxy.daemon.channel import Channel, Message, octets_of
@@ -61,15 +60,15 @@ class Worker:
         self._log = log
         self._threads = Threads(THREADS, reactor.callFromThread)
         self._watcher = DirectoryWatcher(reactor)
+        self._database = databases.accounts(config, check=False)  # the daemon has looked
         self._homes = Homes(
-            MailboxEngine(),
+            databases.mailboxes(config, self._database),
             in_thread=self._threads.run,
             from_thread=reactor.callFromThread,
             clock=reactor,
             watcher=self._watcher,
             report=log.warning,
         )
-        self._database = AccountsDatabase(config.accounts_file)
         accounts = Accounts(self._database)
         self._homes.furnish = Furnishing(config, accounts.quota)
         self._homes.expect = Whereabouts(accounts.find)

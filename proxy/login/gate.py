@@ -45,6 +45,7 @@ from mailstore.errors import MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
 from proxy.login import reasons
+from proxy.login.asking import ask
 from proxy.login.hashes import Hashes, Patience
 from proxy.login.hashing import Hashing
 from proxy.login.homes import Homes
@@ -96,11 +97,12 @@ class LoginGate:
         self._mover = mover
         self._reactor = reactor
         self._in_thread = in_thread
+        self._ask = partial(ask, accounts, in_thread)
         self._log = log
         self._tally = tally or Tally()
         self.throttle = self._throttle = Throttle(reactor.seconds)
         self._hashing = hashing or Hashing(in_thread)
-        self._questions = Questions(accounts, legacy, self._throttle, reactor, log, self._tally)
+        self._questions = Questions(accounts, legacy, self._throttle, reactor, log, self._tally, in_thread)
         self._known_as = KnownAs(accounts, frozenset(config.domains), reactor, in_thread)
         mover.rejected = self._throttle.changed
         self._notes = notes or LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log, together=0.0)
@@ -277,9 +279,9 @@ class LoginGate:
         self, name: Name, password: Secret, patience: Patience, unfit: str | None = None
     ) -> tuple[Account | None, bool]:
         """The account, and whether the password fits its stored hash, which was tried before if it is `unfit`."""
-        account = self._accounts.find(name.local, name.domain)  # one row by its key: quicker than the way to a thread
+        account = await self._ask(self._accounts.find, name.local, name.domain)
         if account is None:
-            if self._is_closed(name.domain) and not self._accounts.any_asked_for(name.domain):
+            if self._is_closed(name.domain) and not await self._ask(self._accounts.any_asked_for, name.domain):
                 await self._hashes.in_vain(password, patience)
                 raise wrong()
             return None, False
@@ -339,7 +341,8 @@ class LoginGate:
             finally:  # whatever comes of the move, the password is the user's
                 stored = await hashing
                 await self._in_thread(self._accounts.password_hashed, account.id, stored)
-                self._throttle.legacy_said_yes(account.name, password, stored, self._legacy.mailbox_of(name))
+                mailbox = await self._legacy.mailbox_of(name)
+                self._throttle.legacy_said_yes(account.name, password, stored, mailbox)
         except BaseException:
             source.abort()
             raise

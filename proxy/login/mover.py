@@ -21,6 +21,7 @@ from mailstore.writing import OpenWriter, Writer
 from proxy.config import Config
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login import reasons
+from proxy.login.asking import ask
 from proxy.login.carried import Carried
 from proxy.login.homes import Homes
 from proxy.login.legacy import HostBusy, LegacyDoor, name_of
@@ -377,7 +378,8 @@ class Mover:
         ):
             return None  # another password has come up: that one counts
         able = fresh.movable or (password is not None and _opened_again(fresh))
-        if self._stopping or not able or self._accounts.is_paused(fresh.local, fresh.domain):
+        paused = await ask(self._accounts, self._in_thread, self._accounts.is_paused, fresh.local, fresh.domain)
+        if self._stopping or not able or paused:
             if password is None:
                 await self._in_thread(self._accounts.gave_way, account.id)
             return None

@@ -16,11 +16,13 @@ from twisted.internet.task import deferLater
 
 from mailstore.accounts import Accounts
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
+from proxy.login.asking import ask
 from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.login.outcomes import Log
 from proxy.login.refusing import unavailable, wrong
 from proxy.login.throttle import Throttle
+from proxy.migration.pull import InThread
 from proxy.migration.source import Source
 from proxy.wire.door import Because, LoginRefused, Refusal, Secret
 from proxy.wire.tally import THROTTLED, Tally
@@ -50,9 +52,17 @@ class Questions:
     """For one gate. `clock` is the reactor."""
 
     def __init__(
-        self, accounts: Accounts, legacy: LegacyDoor, throttle: Throttle, clock: Any, log: Log, tally: Tally
+        self,
+        accounts: Accounts,
+        legacy: LegacyDoor,
+        throttle: Throttle,
+        clock: Any,
+        log: Log,
+        tally: Tally,
+        in_thread: InThread,
     ) -> None:
         self._accounts = accounts
+        self._in_thread = in_thread
         self._legacy = legacy
         self._throttle = throttle
         self._clock = clock
@@ -63,8 +73,8 @@ class Questions:
 
     async def ask(self, name: Name, password: Secret, own: str | None) -> Source:
         """`own` is the account's hash if the password fits it. Raises LoginRefused."""
-        who, mailbox = str(name), self._legacy.mailbox_of(name)
-        self._require_worth_asking(name, who, mailbox, password)
+        who, mailbox = str(name), await self._legacy.mailbox_of(name)
+        await self._require_worth_asking(name, who, mailbox, password)
         answers = self._answers.setdefault(name.domain, _Answers())
         asked = self._clock.seconds()
         try:
@@ -94,7 +104,7 @@ class Questions:
         """… who is not to be asked about. It takes its time even if the client leaves, as a real question does. What is
         remembered does not count once there is such an account. Raises LoginRefused."""
         who = f"stranger {name}"
-        self._require_worth_asking(name, who, who, password)
+        await self._require_worth_asking(name, who, who, password)
         answers = self._answers.setdefault(name.domain, _Answers())
         trouble, seconds = answers.trouble, answers.seconds()
         if self._strangers >= MOST:
@@ -110,13 +120,13 @@ class Questions:
         self._throttle.legacy_said_no(who, password, who)
         raise wrong()
 
-    def _require_worth_asking(self, name: Name, who: str, mailbox: str, password: Secret) -> None:
+    async def _require_worth_asking(self, name: Name, who: str, mailbox: str, password: Secret) -> None:
         if self._throttle.known_wrong(who, password):
             self._tally.count(THROTTLED, "repeated")
             raise wrong()
         if not self._throttle.may_ask(mailbox):
             self._tally.count(THROTTLED, "too-many")
             raise unavailable(Because.TOO_MANY)
-        if self._accounts.is_paused(name.local, name.domain):
+        if await ask(self._accounts, self._in_thread, self._accounts.is_paused, name.local, name.domain):
             self._log.warning("legacy server not asked", account=str(name), reason="paused by the administrator")
             raise unavailable(Because.PAUSED)

@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from mailstore.accounts import Account
 from mailstore.errors import MailstoreError
 from mailstore.queue import Queue
+from proxy.login.asking import ask
 from proxy.login.legacy import LegacyHost
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
@@ -66,6 +67,7 @@ class Rounds:
         self._version = -1
         self._timer: IDelayedCall | None = None
         self._looking = self._again = self._stopped = False
+        self._asking = False  # is it being asked whether there is news?
         self._looked: Deferred[None] | None = None  # for the end of a look, at the end
         for host in self._hosts:
             host.schedule.spare_place = self._room
@@ -87,11 +89,18 @@ class Rounds:
 
     def _tick(self) -> None:
         self._timer = self._clock.callLater(LOOK, self._tick)
+        if not self._asking:
+            self._asking = True
+            self._mover.apart(self._look_for_news())
+
+    async def _look_for_news(self) -> None:
         try:
-            version = self._queue.version()
+            version = await ask(self._queue, self._in_thread, self._queue.version)
         except MailstoreError as error:
             self._log.error("store failed", reason=str(error))
             return
+        finally:
+            self._asking = False
         if version != self._version or any(self._wanted(host) for host in self._hosts):
             self._version = version
             self.look()

@@ -68,7 +68,7 @@ class Sites:
             request.parseCookies()
             token = security.cookie(request, "console", secure=security.visitor(request).secure)
             try:
-                return token is not None and self._web.sessions.find("console", token) is not None
+                return token is not None and self._web.sessions.was_found("console", token)
             except MailstoreError:
                 return False
 

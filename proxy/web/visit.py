@@ -16,7 +16,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Final, Literal, NoReturn
+from typing import IO, Any, Final, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
 from mailstore.accounts import Accounts
@@ -26,6 +26,7 @@ from mailstore.web_sessions import IDLE, Place, WebSession, WebSessions
 from proxy.admin.tasks import Tasks
 from proxy.config import Config
 from proxy.config.sizes import size
+from proxy.login.asking import Store, ask
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
@@ -52,6 +53,9 @@ class Refused(Exception):
         self.key = key
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
 class Web:
     """What pages stand on. One in a daemon."""
@@ -72,6 +76,10 @@ class Web:
     in_thread: InThread
     reactor: Any
     log: Log
+
+    async def ask(self, store: Store, question: Callable[..., T], *about: Any) -> T:
+        """See `proxy.login.asking`."""
+        return await ask(store, self.in_thread, question, *about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +128,10 @@ class Visit:
 
     # Sessions
 
-    def find_session(self) -> None:
+    async def find_session(self) -> None:
         """See who it is. Raises StorageFailed."""
-        token = security.cookie(self.request, self.place, secure=self.visitor.secure)
-        self.session = self.web.sessions.find(self.place, token) if token is not None else None
+        token, sessions = security.cookie(self.request, self.place, secure=self.visitor.secure), self.web.sessions
+        self.session = None if token is None else await self.web.ask(sessions, sessions.find, self.place, token)
 
     async def log_in(self, subject: str) -> None:
         """Let the visitor be somebody from here on, under a new token. Raises StorageFailed."""

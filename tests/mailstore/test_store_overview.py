@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +13,9 @@ from mailstore.accounts import Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Figures, Overview, Sort, Wanted, is_key, key_of, page_statement
 from mailstore.schema import accounts, aliases
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 PEOPLE: list[dict[str, Any]] = [
     {"local": "anna", "full_name": "Anna Berg", "department": "Sales", "state": "moved", "last_login": 50},
@@ -27,8 +28,7 @@ PEOPLE: list[dict[str, Any]] = [
 ]
 
 
-def filled(directory: Path, rows: list[dict[str, Any]], domain: str = "123.com") -> AccountsDatabase:
-    database = AccountsDatabase(directory / "accounts.db")
+def filled(database: AccountsDatabase, rows: list[dict[str, Any]], domain: str = "123.com") -> AccountsDatabase:
     with database.write() as connection:
         for row in rows:
             connection.execute(insert(accounts).values(domain=domain, created=1, **row))
@@ -36,15 +36,8 @@ def filled(directory: Path, rows: list[dict[str, Any]], domain: str = "123.com")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    made = filled(tmp_path, PEOPLE)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def overview(database: AccountsDatabase) -> Overview:
-    return Overview(database)
+    return Overview(filled(database, PEOPLE))
 
 
 def names(overview: Overview, **wanted: Any) -> list[str]:
@@ -125,14 +118,13 @@ def test_orders(overview: Overview) -> None:
     assert order(Sort.SIZE)[:2] == ["dora", "fu"]
 
 
-def test_everybody_of_several_domains(tmp_path: Path) -> None:
-    database = filled(tmp_path, [{"local": name, "state": "waiting"} for name in "ab"], "b.com")
+def test_everybody_of_several_domains(database: AccountsDatabase) -> None:
+    filled(database, [{"local": name, "state": "waiting"} for name in "ab"], "b.com")
     with database.write() as connection:
         connection.execute(insert(accounts).values(domain="a.com", local="c", state="waiting", created=1))
     overview = Overview(database)
     assert [account.name for account in overview.each(Wanted())] == ["c@a.com", "a@b.com", "b@b.com"]
     assert overview.count(Wanted()) == 3
-    database.close()
 
 
 def test_a_page_stays_where_it_is_while_accounts_come_and_go(database: AccountsDatabase, overview: Overview) -> None:
@@ -168,6 +160,7 @@ def test_page_by_page_to_the_end_and_back_is_the_whole_list(overview: Overview, 
     assert [name for each in back for name in each] == whole
 
 
+@pytest.mark.parametrize("database", ["file"], indirect=True)
 @pytest.mark.parametrize(
     ("wanted", "sort", "index"),
     [

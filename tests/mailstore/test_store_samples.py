@@ -11,6 +11,9 @@ from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.samples import DAY, OLDEST, Samples
 from mailstore.schema import samples as table
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 NOW = 1_700_000_000
 

@@ -70,7 +70,11 @@ async def compare_each(
 def own_door(config: Config, accounts: Sequence[Account], reactor: Any) -> LegacyDoor:
     """Of a process that has none yet."""
     logins = {(account.local, account.domain): account.legacy_login for account in accounts}
-    return LegacyDoor(config, reactor, logins=lambda local, domain: logins.get((local, domain), ""))
+
+    async def login(local: str, domain: str) -> str:
+        return logins.get((local, domain), "")
+
+    return LegacyDoor(config, reactor, logins=login)
 
 
 class DaemonsDoor:

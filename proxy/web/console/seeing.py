@@ -236,17 +236,20 @@ class Seeing:
         return await self._events.send(visit, self._news(visit))
 
     async def _news(self, visit: Visit) -> AsyncIterator[tuple[str, str]]:
-        version, quiet = self._web.database.version(), 0
+        version, quiet = await self._version(), 0
         while visit.session is not None:
             await self._events.pause(LOOK)
-            visit.find_session()
-            now, quiet = self._web.database.version(), quiet + 1
+            await visit.find_session()
+            now, quiet = await self._version(), quiet + 1
             if now != version:
                 version, quiet = now, 0
                 yield "changed", ""
             elif quiet >= KEEP_ALIVE:
                 quiet = 0
                 yield "quiet", ""
+
+    async def _version(self) -> int:
+        return await self._web.ask(self._web.database, self._web.database.version)
 
 
 def _foremost(account: Account, *, paused: bool) -> Advice | None:
