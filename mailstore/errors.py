@@ -75,6 +75,11 @@ class StorageFailed(MailstoreError):
     """The disk or the database refused: full, read-only, locked or broken. Nothing half done is left visible."""
 
 
+class OutcomeUnknown(StorageFailed):
+    """The database was lost while it was making a change durable, and has not come back to say whether it did. Files
+    that belong to the change stay where they are."""
+
+
 class DiskFull(StorageFailed):
     """There is no room, on the disk or within a quota of its owner. It goes on when there is."""
 

@@ -11,7 +11,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    update,
+)
 
 from mailstore import schema
 from mailstore.index import contents
@@ -29,6 +42,12 @@ _m = schema.messages.c
 _e = schema.expunged.c
 _l = schema.ledger.c
 _w = schema.awaited.c
+
+
+def added_up(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Added up; PostgreSQL makes numbers of another kind of that."""
+    return cast(func.coalesce(func.sum(column), 0), BigInteger)
+
 
 _HERE = (_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 _COLUMNS = (
@@ -80,14 +99,14 @@ _UNWANTED = Prepared(
 _STATUS = Prepared(
     select(
         func.count(),
-        func.coalesce(func.sum(_m.size), 0),
+        added_up(_m.size),
         func.coalesce(func.sum(case((_m.uid >= bindparam("recent"), 1), else_=0)), 0),
         func.coalesce(func.sum(case((_m.flags.contains(SEEN, autoescape=True), 0), else_=1)), 0),
         func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), 1), else_=0)), 0),
-        func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), _m.size), else_=0)), 0),
+        added_up(case((_m.flags.contains(DELETED, autoescape=True), _m.size), else_=0)),
     ).where(*_HERE)
 )
-_USAGE = Prepared(select(func.coalesce(func.sum(_m.size), 0), func.count()).where(_m.account_id == bindparam("a")))
+_USAGE = Prepared(select(added_up(_m.size), func.count()).where(_m.account_id == bindparam("a")))
 
 _CHUNK = 500  # names in one IN list
 
