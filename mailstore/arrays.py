@@ -12,10 +12,10 @@ counts, and it is not said which. For `mailstore.prepared`, and the driver psyco
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-_PARAMETER: Final = re.compile(r"%\((\w+)\)s(?:::(\w+))?")
+_PARAMETER: Final = re.compile(r"%\((\w+)\)s(?:::\w+)?")
 _WHERE: Final = " WHERE "
 _VALUES: Final = re.compile(r" VALUES \((.*)\)\s*$", re.DOTALL)
 
@@ -24,9 +24,9 @@ class Arrays:
     """A statement, compiled for psycopg, over rows that have values for `names`, in that order. `constants` are those
     of its other parameters."""
 
-    def __init__(self, sql: str, names: Sequence[str], constants: dict[str, Any]) -> None:
-        """Raises ValueError for a statement that takes other values, or is of another kind."""
-        kinds = {name: kind for name, kind in _PARAMETER.findall(sql) if kind}
+    def __init__(self, sql: str, names: Sequence[str], kinds: Mapping[str, str], constants: dict[str, Any]) -> None:
+        """`kinds`: BIGINT, TEXT or BYTEA, by name. Raises ValueError for a statement that takes other values, or is of
+        another kind."""
         if not set(names) <= kinds.keys() or not kinds.keys() <= {*names, *constants}:
             raise ValueError(f"{tuple(names)} are not what the statement takes: {sorted(kinds)}")
         self.names = tuple(names)
@@ -78,8 +78,6 @@ def _octets(values: Sequence[bytes | None]) -> str:
 
 _WRITERS: Final[dict[str, Callable[[Any], str]]] = {
     "BIGINT": _numbers,
-    "INTEGER": _numbers,
-    "VARCHAR": _texts,
     "TEXT": _texts,
     "BYTEA": _octets,
 }

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Executable, Integer, LargeBinary
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeEngine
 
 from mailstore.arrays import Arrays
 from mailstore.noting import Noting, note
@@ -159,14 +160,22 @@ class _Told:
 
     sql: str
     constants: dict[str, Any]
+    kinds: dict[str, str]  # of all its parameters
 
     @staticmethod
     def of(statement: Executable, connection: Connection) -> _Told:
         compiled = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
         constants = {str(name): value for name, value in compiled.params.items() if value is not None}
-        return _Told(str(compiled), constants)
+        kinds = {str(name): _kind(bound.type) for bound, name in compiled.bind_names.items()}
+        return _Told(str(compiled), constants, kinds)
+
+
+def _kind(of: TypeEngine[Any]) -> str:
+    if isinstance(of, LargeBinary):
+        return "BYTEA"
+    return "BIGINT" if isinstance(of, Integer) else "TEXT"
 
 
 def _arrays_of(statement: Executable, connection: Connection, names: tuple[str, ...]) -> Arrays:
     told = _Told.of(statement, connection)
-    return Arrays(told.sql, names, told.constants)
+    return Arrays(told.sql, names, told.kinds, told.constants)

@@ -16,6 +16,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
+    from tests.postgres.kept import Kept
+    from tests.postgres.server import PostgresServer
 
 # No deadline: how long an example takes on a machine that does other things beside it says nothing.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -69,3 +71,23 @@ def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
     made = AccountsDatabase(tmp_path / "accounts.db")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for all tests of this process, without a database of ours."""
+    from tests.postgres.server import PostgresServer
+
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def kept_in_postgres(postgres: PostgresServer) -> Iterator[Kept]:
+    """A database with the tables of mailboxes. Whoever uses it empties it before."""
+    from tests.postgres.kept import Kept
+
+    kept = Kept(postgres)
+    yield kept
+    kept.close()

@@ -7,6 +7,7 @@ beginning of trigrams: each text ends with two line ends, so every character beg
 
 A text is entered when it is first searched, in the transaction that keeps it. When no message has it any more,
 `sweep` takes it out, some at a time. Contents of which only the beginning is kept (`text_limit`) are never ruled out.
+PostgreSQL has no such index of its own: there the kept texts are looked through (`mailstore.index.plaintext`).
 
 Functions over an open transaction. The index is made when it is first used: most accounts never search.
 """
@@ -21,6 +22,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, text
 
 from mailstore import schema
+from mailstore.index import plaintext
 from mailstore.message import text as message_text
 from mailstore.message.walker import Part
 
@@ -107,7 +109,7 @@ def _joined(values: Iterable[str], limit: int) -> tuple[bytes, bool]:
 
 
 def make(connection: Connection) -> None:
-    if connection.scalar(_MADE) < 2:
+    if not plaintext.is_for(connection) and connection.scalar(_MADE) < 2:
         for statement in _MAKE:
             connection.exec_driver_sql(statement)
 
@@ -119,11 +121,14 @@ def enter(connection: Connection, account_id: int, content_id: int, found: Texts
     row = {
         "account_id": account_id,
         "content_id": content_id,
-        "header": zlib.compress(found.header, 6),
-        "body": zlib.compress(found.body, 6),
         "partial": int(found.partial),
     }
-    connection.execute(insert(schema.texts), row)
+    if plaintext.is_for(connection):
+        texts = {"header": plaintext.kept(found.header), "body": plaintext.kept(found.body)}
+        connection.execute(insert(schema.texts), row | texts)
+        return
+    texts = {"header": zlib.compress(found.header, 6), "body": zlib.compress(found.body, 6)}
+    connection.execute(insert(schema.texts), row | texts)
     connection.execute(_ENTER, {"id": content_id, "content": _indexed(found.header, found.body)})
 
 
@@ -134,6 +139,12 @@ def _indexed(header: bytes, body: bytes) -> str:
 
 def sweep(connection: Connection, account_id: int) -> None:
     """Take out what no message has any more, a bounded number."""
+    if plaintext.is_for(connection):
+        orphans = _ORPHANS.with_only_columns(_t.content_id)
+        connection.execute(
+            delete(schema.texts).where(_t.account_id == account_id, _t.content_id.in_(orphans)), {"a": account_id}
+        )
+        return
     for content_id, header, body in connection.execute(_ORPHANS, {"a": account_id}).all():
         content = _indexed(zlib.decompress(header), zlib.decompress(body))
         connection.execute(_TAKE_OUT, {"id": content_id, "content": content})
@@ -150,10 +161,14 @@ def search(connection: Connection, account_id: int, folder_id: int, needle: str,
     key: dict[str, Any] = {"a": account_id, "f": folder_id}
     unclear = set(connection.scalars(_LONG, key))
     matching: set[int] = set()
-    if connection.scalar(_MADE) == 2:
+    plain = plaintext.is_for(connection)
+    if plain or connection.scalar(_MADE) == 2:
         for column in columns:
             wanted = message_text.spaced(needle) if column == "header" else needle
-            matching |= _containing(connection, key, wanted, column)
+            if plain:
+                matching |= plaintext.containing(connection, key, wanted.encode(), column)
+            else:
+                matching |= _containing(connection, key, wanted, column)
     return Found(frozenset(matching), frozenset(unclear - matching))
 
 
