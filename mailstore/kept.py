@@ -155,10 +155,10 @@ class Kept:
             indexing = any(texts is not None for _, _, texts in done)
             if indexing:
                 fulltext.make(connection)
-            for row, facts, texts in done:
-                kept = contents.keep(connection, self._account_id, folder_id, row.uid, row.file, facts)
-                if kept is not None and texts is not None:
-                    fulltext.enter(connection, self._account_id, kept, texts)
+            known = [(row.uid, row.file, facts) for row, facts, _ in done]
+            kept = contents.keep(connection, self._account_id, folder_id, known)
+            found = {kept[row.uid]: texts for row, _, texts in done if row.uid in kept and texts is not None}
+            fulltext.enter(connection, self._account_id, found)
             if indexing:
                 fulltext.sweep(connection, self._account_id)
 

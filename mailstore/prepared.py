@@ -26,6 +26,8 @@ from mailstore.noting import Noting, note
 _DIALECT = sqlite.dialect(paramstyle="named")
 _BY_POSITION = sqlite.dialect(paramstyle="qmark")
 
+_CURSOR = "mailferry cursor"  # psycopg's, in what SQLAlchemy keeps beside a connection
+
 Parameters = Mapping[str, Any]
 
 
@@ -56,8 +58,11 @@ class Prepared:
         told = self._told
         if told is None:
             told = self._told = _Told.of(self._statement, connection)
-        driver: Any = connection.connection.driver_connection
-        return driver.execute(told.sql, {**told.constants, **parameters}, binary=True)
+        cursor = connection.info.get(_CURSOR)
+        if cursor is None:  # to make one costs as much as to use it
+            driver: Any = connection.connection.driver_connection
+            cursor = connection.info[_CURSOR] = driver.cursor(binary=True)
+        return cursor.execute(told.sql, {**told.constants, **parameters} if told.constants else parameters)
 
     def all(self, connection: Connection, parameters: Parameters) -> list[Any]:
         """Every row, as a tuple."""

@@ -15,8 +15,9 @@ Functions over an open transaction. The index is made when it is first used: mos
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, text
@@ -25,6 +26,7 @@ from mailstore import schema
 from mailstore.index import plaintext
 from mailstore.message import text as message_text
 from mailstore.message.walker import Part
+from mailstore.prepared import Prepared
 
 TEXT_LIMIT: Final = 256 * 1024  # characters of a body that are kept
 HEADER_LIMIT: Final = 32 * 1024  # … and of a header
@@ -62,7 +64,10 @@ _KNOWN = (
     .join_from(schema.messages, schema.texts, (_t.account_id == _m.account_id) & (_t.content_id == _m.content_id))
     .where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 )
-_HAS = select(_t.content_id).where(_t.account_id == bindparam("a"), _t.content_id == bindparam("i"))
+_HAVE = select(_t.content_id).where(
+    _t.account_id == bindparam("a"), _t.content_id.in_(bindparam("ids", expanding=True))
+)
+_KEEP = Prepared(insert(schema.texts))
 _ORPHANS = (
     select(_t.content_id, _t.header, _t.body)
     .where(
@@ -114,22 +119,28 @@ def make(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
-def enter(connection: Connection, account_id: int, content_id: int, found: Texts) -> None:
-    """Keep and index the texts of a content, if they are not."""
-    if connection.scalar(_HAS, {"a": account_id, "i": content_id}) is not None:
+def enter(connection: Connection, account_id: int, found: Mapping[int, Texts]) -> None:
+    """Keep and index the texts of contents, by their ids, if they are not: some hundreds at the most."""
+    if not found:
         return
-    row = {
-        "account_id": account_id,
-        "content_id": content_id,
-        "partial": int(found.partial),
-    }
-    if plaintext.is_for(connection):
-        texts = {"header": plaintext.kept(found.header), "body": plaintext.kept(found.body)}
-        connection.execute(insert(schema.texts), row | texts)
-        return
-    texts = {"header": zlib.compress(found.header, 6), "body": zlib.compress(found.body, 6)}
-    connection.execute(insert(schema.texts), row | texts)
-    connection.execute(_ENTER, {"id": content_id, "content": _indexed(found.header, found.body)})
+    there = set(connection.scalars(_HAVE, {"a": account_id, "ids": list(found)}))
+    new = {content_id: texts for content_id, texts in found.items() if content_id not in there}
+    plain = plaintext.is_for(connection)
+    kept = plaintext.kept if plain else partial(zlib.compress, level=6)
+    rows = [
+        {
+            "account_id": account_id,
+            "content_id": content_id,
+            "header": kept(texts.header),
+            "body": kept(texts.body),
+            "partial": int(texts.partial),
+        }
+        for content_id, texts in new.items()
+    ]
+    _KEEP.many(connection, rows)
+    if not plain and new:
+        indexed = [{"id": each, "content": _indexed(texts.header, texts.body)} for each, texts in new.items()]
+        connection.execute(_ENTER, indexed)
 
 
 def _indexed(header: bytes, body: bytes) -> str:

@@ -77,7 +77,6 @@ _SET_FLAGS = Prepared(
     .values(flags=bindparam("new_flags"), modseq=bindparam("new_modseq"))
 )
 _DELETE = Prepared(delete(schema.messages).where(*_HERE, _m.uid == bindparam("u")))
-_CONTENT_OF = Prepared(select(_m.content_id, _m.file).where(*_HERE, _m.uid == bindparam("u")))
 _WAS_HERE = Prepared(select(_e.uid).where(_e.account_id == bindparam("a"), _e.file == bindparam("n")).limit(1))
 _IS_HERE = Prepared(select(_m.uid).where(_m.account_id == bindparam("a"), _m.file == bindparam("n")).limit(1))
 _ADD_EXPUNGED = Prepared(insert(schema.expunged))
@@ -252,24 +251,23 @@ def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Seq
     """Forget messages under one new modseq; the ledger remembers those that a move brought as deleted by the
     user, so that no later one brings them back (invariant 8). The caller saves the folder."""
     folder.highestmodseq += 1
-    keys = [{"a": account_id, "f": folder.id, "u": uid} for uid in uids]
-    found = [(uid, *row) for uid, key in zip(uids, keys, strict=True) if (row := _CONTENT_OF.first(connection, key))]
-    _DELETE.many(connection, keys)
-    contents.let_go(connection, account_id, [content_id for _, content_id, _ in found if content_id is not None])
+    found = rows(connection, account_id, folder.id, uids)
+    _DELETE.many(connection, [{"a": account_id, "f": folder.id, "u": row.uid} for row in found])
+    contents.let_go(connection, account_id, {row.content_id for row in found if row.content_id is not None})
     _LEDGER_DELETED.many(connection, [{"a": account_id, "f": folder.id, "u": uid, "now": now} for uid in uids])
     if folder.id == INBOX_ID:
-        _UNWANTED.many(connection, [{"a": account_id, "u": uid} for uid, _, file in found if not file])
+        _UNWANTED.many(connection, [{"a": account_id, "u": row.uid} for row in found if row.away])
     _ADD_EXPUNGED.many(
         connection,
         [
             {
                 "account_id": account_id,
                 "folder_id": folder.id,
-                "uid": uid,
+                "uid": row.uid,
                 "modseq": folder.highestmodseq,
-                "file": file,
+                "file": row.file,
             }
-            for uid, _, file in found
+            for row in found
         ],
     )
 
