@@ -16,7 +16,7 @@ from mailstore.index import folders, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
 from mailstore.intake import Report
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir, folder_directory, folder_name
 from mailstore.refusals import storage_errors
 
@@ -24,7 +24,7 @@ from mailstore.refusals import storage_errors
 class Directories:
     """One account's."""
 
-    def __init__(self, maildir: Maildir, database: MailboxDatabase, account_id: int, report: Report) -> None:
+    def __init__(self, maildir: Maildir, database: Mailbox, account_id: int, report: Report) -> None:
         self._maildir = maildir
         self._database = database
         self._account_id = account_id

@@ -79,6 +79,11 @@ class Overtaken(StorageFailed):
     """Others changed what this was about to change, and nothing was changed by it: it is done again."""
 
 
+class OutcomeUnknown(StorageFailed):
+    """The database was lost while it was making a change durable, and has not come back to say whether it did. Files
+    that belong to the change stay where they are."""
+
+
 class DiskFull(StorageFailed):
     """There is no room, on the disk or within a quota of its owner. It goes on when there is."""
 

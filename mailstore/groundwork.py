@@ -20,7 +20,7 @@ from mailstore.index.awaited import Away
 from mailstore.index.folders import INBOX_ID, FolderRow, Pending
 from mailstore.index.rows import Row
 from mailstore.intake import Report
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir
 from mailstore.refusals import storage_errors
 
@@ -32,7 +32,7 @@ class Groundwork:
 
     def __init__(
         self,
-        database: MailboxDatabase,
+        database: Mailbox,
         account_id: int,
         maildir: Maildir,
         *,

@@ -33,7 +33,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 from mailstore import schema
 from mailstore.delivery import Place
-from mailstore.errors import OverQuota, TakesLonger
+from mailstore.errors import OutcomeUnknown, OverQuota, TakesLonger
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import NO_FLAGS
@@ -154,6 +154,9 @@ class Incoming(Messages):
                     mailbox.add(connection, self.account_id, folder, new)
                     folders.save(connection, self.account_id, folder)
         except TakesLonger:
+            raise
+        except OutcomeUnknown:
+            self._no_longer_on_the_way(laid)
             raise
         except BaseException:
             self.take_back(laid)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mailstore.annotations import Annotations
-from mailstore.beginning import Beginning, keep_record, tidy_record
+from mailstore.beginning import Beginning
 from mailstore.digests import learn
 from mailstore.doubts import Doubts
 from mailstore.entries import Here, Landed, Sums
@@ -30,15 +30,15 @@ from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
 from mailstore.incoming import Incoming
 from mailstore.index import folders, special
 from mailstore.index.folders import INBOX_ID
-from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.rows import Flags
 from mailstore.intake import Report
 from mailstore.kept import Kept
 from mailstore.ledger import Ledger
-from mailstore.mailbox_database import MailboxEngine
+from mailstore.mailbox_database import index_path as index_path  # noqa: PLC0414 - known by this module's name, too
 from mailstore.maildir import Maildir
 from mailstore.old_folders import OldFolders
 from mailstore.oncoming import Oncoming
+from mailstore.opening import Mailboxes, is_known, open_mailbox
 from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.recognition import Recognition
@@ -51,11 +51,6 @@ T = TypeVar("T")
 
 def _unreported(_event: str, **_figures: object) -> None:
     """Nobody listens: commands and tests."""
-
-
-def index_path(maildir: Path) -> Path:
-    """Where the index and ledger of a Maildir are: beside it."""
-    return maildir.with_name(maildir.name + ".db")
 
 
 def maildrop_lock(maildir: Path) -> int | None:
@@ -76,7 +71,7 @@ class MailHome(OldFolders, Incoming, Reading):
 
     def __init__(
         self,
-        engine: MailboxEngine,
+        engine: Mailboxes,
         account_id: int,
         maildir: Path,
         *,
@@ -93,10 +88,11 @@ class MailHome(OldFolders, Incoming, Reading):
         """
         files = Maildir(maildir)
         with storage_errors():
-            if index_path(maildir).exists() and not ((maildir / "cur").is_dir() and (maildir / "new").is_dir()):
+            there = (maildir / "cur").is_dir() and (maildir / "new").is_dir()
+            if not there and is_known(engine, account_id, maildir):
                 report("maildir directories were missing", folder=INBOX_ID)
             files.make()
-        database = open_index(engine, index_path(maildir), report)
+        database = open_mailbox(engine, account_id, maildir, report)
         super().__init__(database, account_id, files, announce=announce, clock=clock, report=report)
         self._maildrop_lock: int | None = None
         self.made_anew = False  # was the index missing or damaged, with mail in the Maildir, or a copy?
@@ -111,7 +107,7 @@ class MailHome(OldFolders, Incoming, Reading):
         try:
             begun = Beginning(database, account_id, files, now=self._now(), report=report).begin()
             self.token, self.made_anew = begun.token, begun.in_doubt
-            keep_record(database, self.token, report)
+            database.keep_record(self.token, report)
             self._put_in_order()
             if begun.in_doubt and not self._behind:
                 Doubts(database, account_id, files, self.token, self._now()).settle(report)
@@ -130,7 +126,7 @@ class MailHome(OldFolders, Incoming, Reading):
         except BaseException as error:
             contradictory = isinstance(error, StorageFailed) and contradicts_itself(error)
             if contradictory or isinstance(error, StorageCorrupt):
-                mark_damaged(index_path(maildir))
+                database.suspect()
             self._database.close()
             if contradictory:
                 raise StorageCorrupt("the database is damaged: it contradicts itself") from error
@@ -163,7 +159,7 @@ class MailHome(OldFolders, Incoming, Reading):
     def rest(self) -> None:
         """Give up what costs memory and can be had again at once: nobody is asking for anything at the moment."""
         with suppress(MailstoreError):
-            tidy_record(self._database, self._report)
+            self._database.tidy(self._report)
         self._database.close()
 
     def lock_maildrop(self) -> bool:
@@ -210,8 +206,7 @@ class MailHome(OldFolders, Incoming, Reading):
 
     def paid(self) -> None:
         """It has been. Raises StorageFailed."""
-        self._database.owed = False
-        self._database.write_record()
+        self._database.paid()
         going, self._going = self._going, []
         if going:
             self._take_away(going)
@@ -219,7 +214,7 @@ class MailHome(OldFolders, Incoming, Reading):
     def suspect(self) -> None:
         """The index turned out to be damaged: the next opening is to look at the whole of it."""
         self.damaged = True
-        mark_damaged(index_path(self._maildir.root))
+        self._database.suspect()
 
     # What a move does
 
@@ -319,7 +314,7 @@ class MailHome(OldFolders, Incoming, Reading):
 
 
 @contextmanager
-def opened(engine: MailboxEngine, account_id: int, maildir: Path) -> Iterator[MailHome]:
+def opened(engine: Mailboxes, account_id: int, maildir: Path) -> Iterator[MailHome]:
     """A home for the length of a block: for commands that need no daemon, and for tests."""
     home = MailHome(engine, account_id, maildir)
     try:

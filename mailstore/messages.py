@@ -35,7 +35,7 @@ from mailstore.index.rows import (
     named_once,
     shared_flags,
 )
-from mailstore.mailbox_database import BRIEF_FILES, BRIEF_ROWS
+from mailstore.mailbox import BRIEF_FILES, BRIEF_ROWS
 from mailstore.maildir import info
 from mailstore.quota import Limits, Usage
 from mailstore.refusals import storage_errors

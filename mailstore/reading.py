@@ -16,7 +16,7 @@ from mailstore.index import folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import Changes, Folder, Row, Snapshot, Status
 from mailstore.kept import Kept
-from mailstore.mailbox_database import BRIEF_OCTETS, BRIEF_ROWS
+from mailstore.mailbox import BRIEF_OCTETS, BRIEF_ROWS
 from mailstore.maildir import NotAFile
 from mailstore.message.facts import Facts
 from mailstore.quota import Usage

@@ -26,7 +26,7 @@ from mailstore.errors import MessageLost
 from mailstore.index.flagtext import from_text
 from mailstore.index.mailbox import EXACT, chunks
 from mailstore.index.special import ACCOUNT
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir
 from mailstore.refusals import storage_errors
 
@@ -84,7 +84,7 @@ class _Candidate:
 class Recognition:
     """One account's. Not for several threads at a time."""
 
-    def __init__(self, database: MailboxDatabase, account_id: int, maildir: Maildir) -> None:
+    def __init__(self, database: Mailbox, account_id: int, maildir: Maildir) -> None:
         self._database = database
         self._account_id = account_id
         self._maildir = maildir

@@ -31,12 +31,11 @@ from mailstore.directories import Directories
 from mailstore.index import folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
-from mailstore.index.opening import check
 from mailstore.index.reconcile import Difference, Lying, Renamed, compare
 from mailstore.index.rows import Flags
 from mailstore.index.special import ACCOUNT
 from mailstore.intake import Intake, Look, Report
-from mailstore.mailbox_database import BRIEF_OCTETS, BRIEF_ROWS, MailboxDatabase
+from mailstore.mailbox import BRIEF_OCTETS, BRIEF_ROWS, Mailbox
 from mailstore.maildir import ARRIVED, Maildir, flags_now, info, unique_of
 from mailstore.prepared import Prepared
 from mailstore.refusals import storage_errors
@@ -65,7 +64,7 @@ class Reconciler:
     def __init__(
         self,
         maildir: Maildir,
-        database: MailboxDatabase,
+        database: Mailbox,
         account_id: int,
         token: str,
         *,
@@ -165,7 +164,7 @@ class Reconciler:
             look.replaced = replaced & {row[0] for row in rows}
             found.unknown = [each for each in found.unknown if not self._intake.on_its_way(connection, each)]
             if not self._checked and (found.missing or any(map(_of_this_store, found.unknown))):
-                check(connection)
+                self._database.check(connection)
                 self._checked = True
             if found or look.replaced:
                 self._carry_out(connection, look, found)

@@ -121,7 +121,7 @@ def _look_ahead(index: Path) -> None:
     with closing(sqlite3.connect(index, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("BEGIN IMMEDIATE")
-        look_ahead(connection)
+        look_ahead(connection.execute)
         if "inode" in {row[1] for row in connection.execute("PRAGMA table_info(mailboxes)")}:
             connection.execute("UPDATE mailboxes SET inode = NULL")  # a copy, but one that was looked ahead for
         if _has(connection, "looked"):

@@ -17,6 +17,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
     from tests.postgres.accounts import Emptied
+    from tests.postgres.kept import Kept
     from tests.postgres.server import PostgresServer
 
 # No deadline: how long an example takes on a machine that does other things beside it says nothing.
@@ -115,3 +116,13 @@ def another(database: AccountsDatabase, request: pytest.FixtureRequest, tmp_path
         made = request.getfixturevalue("of_accounts").opened_again()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def kept_in_postgres(postgres: PostgresServer) -> Iterator[Kept]:
+    """A database with the tables of mailboxes. Whoever uses it empties it before."""
+    from tests.postgres.kept import Kept
+
+    kept = Kept(postgres)
+    yield kept
+    kept.close()

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mailstore import opening
 from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
-from mailstore.mailbox_database import MailboxEngine
+from mailstore.opening import Mailboxes
 from proxy.admin.secret_file import SecretUnusable, read_secret
 from proxy.config import Config, Storage
 
@@ -43,7 +44,6 @@ def server(storage: Storage, name: str = SELF) -> Engine:
     return postgres_engine(address(storage.database, password), connections=storage.connections, name=name)
 
 
-def mailboxes(_config: Config, _accounts: AccountsDatabase) -> MailboxEngine:
-    """What opens the mailboxes of these accounts. Those that are in PostgreSQL share the connections of `accounts`
-    (`AccountsDatabase.engine`)."""
-    return MailboxEngine()
+def mailboxes(accounts: AccountsDatabase) -> Mailboxes:
+    """What opens the mailboxes of these accounts. Those that are in PostgreSQL share the connections of `accounts`."""
+    return opening.mailboxes(accounts.engine)

@@ -67,7 +67,7 @@ class Moving:
         self.accounts = Accounts(database)
         self.sealer = sealing.sealer(config)
         self._watcher = DirectoryWatcher(reactor)
-        self._engine = databases.mailboxes(config, database)
+        self._engine = databases.mailboxes(database)
         self.homes = Homes(
             self._engine,
             in_thread=self.threads.run,

@@ -62,7 +62,7 @@ class Worker:
         self._watcher = DirectoryWatcher(reactor)
         self._database = databases.accounts(config, check=False)  # the daemon has looked
         self._homes = Homes(
-            databases.mailboxes(config, self._database),
+            databases.mailboxes(self._database),
             in_thread=self._threads.run,
             from_thread=reactor.callFromThread,
             clock=reactor,

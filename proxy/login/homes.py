@@ -21,8 +21,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstore.errors import NotArrived, StorageCorrupt, TakesLonger
 from mailstore.index.folders import INBOX_ID
-from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
+from mailstore.opening import Mailboxes
 from mailstore.refusals import storage_errors
 from proxy.login.attention import Attention, Watcher
 from proxy.login.awaiting import Awaiting, Wait
@@ -252,7 +252,7 @@ class Homes:
 
     def __init__(
         self,
-        engine: MailboxEngine,
+        engine: Mailboxes,
         *,
         in_thread: InThread,
         from_thread: FromThread,

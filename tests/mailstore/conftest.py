@@ -8,7 +8,20 @@ from pathlib import Path
 import pytest
 
 from mailstore.mailhome import MailHome
-from tests.mailstore.store_rig import open_home
+from tests.mailstore.store_rig import kept_in, open_home
+from tests.postgres.kept import Kept
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def either(request: pytest.FixtureRequest) -> Iterator[str]:
+    """For tests that hold wherever mailboxes are kept; gives back where this one's are."""
+    if request.param == "sqlite":
+        yield "sqlite"
+        return
+    server: Kept = request.getfixturevalue("kept_in_postgres")
+    server.empty()
+    with kept_in(server):
+        yield "postgres"
 
 
 @pytest.fixture

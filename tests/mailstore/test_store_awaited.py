@@ -24,6 +24,8 @@ from mailstore.writing import flags_by
 from tests.mailstore.index_damage import without_record
 from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, check_whole, debris, files, open_home, read, rows
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 COUNT = 5
 SENT = 1_700_000_000  # Tue, 14 Nov 2023 22:13:20 +0000
 

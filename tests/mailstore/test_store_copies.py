@@ -31,6 +31,8 @@ from tests.mailstore.store_rig import (
     rows,
 )
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 # Copies
 
 

@@ -33,6 +33,8 @@ from tests.mailstore.store_rig import (
     rows,
 )
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 OLD = [(b"old 1", "u1", (), NOW), (b"old 2", "u2", (), NOW)]
 
 

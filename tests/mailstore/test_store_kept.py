@@ -21,6 +21,8 @@ from mailstore.message.text import fold
 from tests.dialogues.fixtures import ATTACHMENT, GB18030
 from tests.mailstore.store_rig import append, cur, folder_id, open_home, rows
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 
 def count(home: MailHome, table: str) -> int:
     with home._database.read() as connection:

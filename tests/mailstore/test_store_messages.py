@@ -32,6 +32,8 @@ from tests.mailstore.store_rig import (
     rows,
 )
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 
 def flags(home: MailHome, name: str = "INBOX") -> list[set[str]]:
     return [set(row.flags) for row in rows(home, name)]

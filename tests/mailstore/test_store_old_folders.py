@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from mailstore.entries import Entry, Listed, Marks, Outcome, Sums
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import StoreMode
@@ -13,6 +15,8 @@ from mailstore.mailhome import MailHome
 from mailstore.old_folders import OldFolder
 from tests.mailstore import index_damage
 from tests.mailstore.store_rig import NOW, append, bodies, check_whole, cur, debris, folder_id, names, open_home, rows
+
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 SPECIAL = {"\\Sent": "Gesendet", "\\Trash": "Papierkorb"}
 
