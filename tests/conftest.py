@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import settings
 
+from tests import forked
+
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
     from tests.postgres.accounts import Emptied
@@ -27,6 +29,8 @@ settings.load_profile("new" if os.environ.get("MAILFERRY_EXAMPLES") else "same")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background: what is started here would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+PATIENCE: Final = 600.0  # seconds
 
 # What begins first, since it takes longest; else one process would still be at it when the others have nothing to do.
 LONG: Final = (
@@ -46,6 +50,30 @@ LONG: Final = (
     "mailstore/test_store_crashes.py",
     "sessions/",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Commands are begun hundreds of times."""
+    from tests import forked_twisted
+
+    forked.begin()
+    forked_twisted.begin()
+    _be_patient()
+    if config.getoption("numprocesses", None):  # for all of them
+        forked.prepare()
+
+
+def _be_patient() -> None:
+    """Trial's time-outs are there to end what hangs. What is only slow, on a machine that does other things beside it,
+    is no mistake."""
+    from twisted.trial.unittest import TestCase
+
+    usual = TestCase.getTimeout
+    TestCase.getTimeout = lambda case: max(usual(case) or 0, PATIENCE)  # type: ignore[method-assign]
+
+
+def pytest_unconfigure() -> None:
+    forked.end()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, cast
 
-from twisted.internet import reactor as _installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
@@ -151,7 +150,9 @@ def move_asked(
     Gives back whether it was; not, where the process was told to stop: the moves then stand at their last barriers.
     Call once in a process. Raises MailstoreError.
     """
-    reactor: Any = _installed_reactor
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - each process has one of its own
+
+    reactor: Any = installed
     log = logs.start(logging.ERROR)
     process.prepare(reactor)
     moving = Moving(config, database, reactor, log, asked_only=True)

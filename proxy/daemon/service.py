@@ -18,8 +18,6 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import reactor as _installed_reactor
-
 from mailstore.errors import MailstoreError
 from proxy.admin import databases
 from proxy.config import Config
@@ -335,7 +333,9 @@ def _counted(count: int, what: str) -> str:
 def serve(config: Config, sockets: Sequence[Passed] = (), handed: Handed | None = None) -> int:
     """Run the daemon until it is told to stop; gives back the exit status. `sockets` are those that systemd has passed,
     `handed` what an earlier daemon in this process has handed on. Call once in a process."""
-    reactor: Any = _installed_reactor
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - each process has one of its own
+
+    reactor: Any = installed
     log = logs.start()
     process.prepare(reactor)
     made_of = succession.stamps()

@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet import reactor as _installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
@@ -212,7 +211,9 @@ def _pair_in(message: Message, names: tuple[Path, Path]) -> Pair:
 
 def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the daemon tells what there is to be renewed
-    reactor: Any = _installed_reactor
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - each process has one of its own
+
+    reactor: Any = installed
     number = int(sys.argv[1])
     log = logs.start(worker=number)
     process.prepare(reactor)

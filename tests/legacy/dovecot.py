@@ -33,7 +33,7 @@ def free_port() -> int:
     return port
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 120.0) -> None:
     """Wait until somebody listens. Raises TimeoutError when the process ended or the time is over."""
     end = time.monotonic() + seconds
     while True:

@@ -32,6 +32,7 @@ class Daemon:
     hostname: str = "localhost"
     encrypted: bool = True
     program: tuple[str, ...] = ("proxy.cli.main",)  # a module, and what it is told before its command
+    forked: bool = True  # with -P it is begun as ever (`tests.forked`)
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,8 @@ class Daemon:
         return self.root / "state" / "mail" / "123.com" / user / "Maildir"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", *self.program, "serve", "--config", str(self.config)]
+        how = [] if self.forked else ["-P"]
+        command = [sys.executable, *how, "-m", *self.program, "serve", "--config", str(self.config)]
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         try:

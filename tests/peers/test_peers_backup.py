@@ -32,6 +32,9 @@ def run(daemon: Daemon, *arguments: str | Path, status: int = 0) -> subprocess.C
 
 @contextmanager
 def client(daemon: Daemon, user: str) -> Iterator[IMAP4]:
+    """Logged in; by and by, where the machine is so busy that a move takes longer than a login is held."""
+    while daemon.ask("imap", f"a LOGIN {user}@123.com pass".encode())[1].startswith(b"a NO [UNAVAILABLE]"):
+        pass
     with IMAP4(*daemon.imap) as imap:
         imap.login(f"{user}@123.com", "pass")
         yield imap
