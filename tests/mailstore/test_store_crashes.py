@@ -16,6 +16,8 @@ from mailstore.mailhome import MailHome
 from tests.mailstore.killing import every_crash
 from tests.mailstore.store_rig import NOW, append, bodies, check_whole, debris, files, folder_id, names, open_home, rows
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 Contents = dict[str, list[bytes]]
 
 
