@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import make_url, select, update
 
 from mailstore import postgres_mailbox, schema
+from mailstore.audit import Audit
 from mailstore.entries import Listed, Outcome
-from mailstore.errors import OutcomeUnknown, StorageCorrupt, StorageFailed, TakesLonger
+from mailstore.errors import MaildirGone, OutcomeUnknown, StorageCorrupt, StorageFailed, TakesLonger
 from mailstore.index.ahead import AHEAD
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, SEEN, StoreMode
@@ -24,7 +25,7 @@ from mailstore.mailhome import MailHome
 from mailstore.postgres import postgres_engine
 from mailstore.postgres_mailbox import PostgresMailbox, PostgresMailboxes, driver_of
 from mailstore.prepared import Prepared
-from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, check_whole, debris, open_home, rows
+from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, check_whole, debris, open_home, read, rows
 from tests.postgres.kept import Kept
 
 MAILS = [b"Subject: %d\r\n\r\n" % n + b"z" * n for n in range(1, 31)]
@@ -328,6 +329,64 @@ def test_a_role_without_rights_of_its_own_will_do(tmp_path: Path, in_postgres: K
     assert append(home, b"x") == 1
     home.close()
     engine.dispose()
+
+
+# A Maildir that is not there
+
+
+def test_a_disk_that_is_not_mounted_is_no_empty_mailbox(tmp_path: Path, in_postgres: Kept) -> None:
+    """The index is elsewhere: it says that there was mail."""
+    away, maildir = tmp_path / "away", tmp_path / "Maildir"
+    home = open_home(tmp_path)
+    append(home, b"one")
+    home.create("a")
+    append(home, b"two", "a")
+    assert not home.reconcile()
+    maildir.rename(away)
+    assert not home.reconcile()  # it is said, and nothing follows
+    assert not maildir.exists()
+    home.close()
+    with pytest.raises(MaildirGone):
+        open_home(tmp_path)
+    assert not maildir.exists()
+    away.rename(maildir)
+    home = open_home(tmp_path)
+    home.reconcile()
+    assert (bodies(home), bodies(home, "a")) == ({1: b"one"}, {1: b"two"})
+    check_whole(home)
+    home.close()
+
+
+def test_a_mailbox_whose_rows_are_lost_is_taken_in(tmp_path: Path, in_postgres: Kept) -> None:
+    """The database is a new one, or of before the account. What the old server lists is known again by its bytes."""
+    home = open_home(tmp_path)
+    home.ledger.record_listing([Listed(n, f"u{n}", len(data)) for n, data in enumerate(MAILS, 1)], (), hold_uids=True)
+    move(home, 3)
+    append(home, b"mine", flags=[FLAGGED])
+    home.close()
+    in_postgres.delete_all()
+    home = open_home(tmp_path)
+    assert home.made_anew
+    assert sorted(bodies(home).values()) == sorted([*MAILS, b"mine"])
+    assert {row.flags for row in rows(home) if read(home, row.uid) == b"mine"} == {frozenset({FLAGGED})}
+    home.ledger.record_listing([Listed(n, f"u{n}", len(data)) for n, data in enumerate(MAILS, 1)], (), hold_uids=False)
+    move(home, 3)
+    home.carried_over()
+    assert len(rows(home)) == len(MAILS) + 1
+    assert {row.uidl for row in home.maildrop()} >= {f"u{n}" for n in range(1, len(MAILS) + 1)}
+    check_whole(home)
+    assert debris(home) == []
+    home.close()
+
+
+def test_who_looks_sees_the_ledger_and_the_index(home: MailHome, in_postgres: Kept, tmp_path: Path) -> None:
+    home.ledger.record_listing([Listed(n, f"u{n}", len(data)) for n, data in enumerate(MAILS, 1)], (), hold_uids=True)
+    move(home, 1)
+    engine = PostgresMailboxes(in_postgres.engine)
+    picture = Audit(tmp_path / "Maildir", ACCOUNT, engine).picture()
+    assert [row.kept is not None for row in picture.rows] == [True] * 10 + [False] * 20
+    with pytest.raises(FileNotFoundError):
+        Audit(tmp_path / "Maildir", ACCOUNT + 1, engine).picture()
 
 
 # Statements for many rows
