@@ -3,7 +3,7 @@
 A statement that is written for one row becomes one that takes its values from a table of rows:
 
     UPDATE ledger SET uid=%(u)s::BIGINT WHERE ledger.id = %(i)s::BIGINT
-    UPDATE ledger SET uid=v.u FROM unnest(%(u)s::BIGINT[], %(i)s::BIGINT[]) AS v(u, i) WHERE ledger.id = v.i
+    UPDATE ledger SET uid=v."u" FROM unnest(%(u)s::BIGINT[], %(i)s::BIGINT[]) AS v("u", "i") WHERE ledger.id = v."i"
 
 So thousands of rows cost one way to the server and one plan. Of rows that change the same row of a table one alone
 counts, and it is not said which. For `mailstore.prepared`, and the driver psycopg.
@@ -33,11 +33,11 @@ class Arrays:
         self._constants = constants
         self._write = tuple(_WRITERS[kinds[name]] for name in names)
         given = ", ".join(f"%({name})s::{kinds[name]}[]" for name in names)
-        table = f"unnest({given}) AS v({', '.join(names)})"
+        table = f"unnest({given}) AS v({', '.join(map(_named, names))})"
         self._sql = _over(_PARAMETER.sub(self._of_a_row, sql), table)
 
     def _of_a_row(self, found: re.Match[str]) -> str:
-        return f"v.{found[1]}" if found[1] in self.names else found[0]
+        return f"v.{_named(found[1])}" if found[1] in self.names else found[0]
 
     def run(self, driver: Any, rows: Sequence[Sequence[Any]]) -> int:
         """How many it touched."""
@@ -45,6 +45,11 @@ class Arrays:
         arrays = {name: write(column) for name, write, column in zip(self.names, self._write, columns, strict=True)}
         count: int = driver.execute(self._sql, {**self._constants, **arrays}).rowcount
         return count
+
+
+def _named(name: str) -> str:
+    """As a column: it may be a word of SQL."""
+    return f'"{name}"'
 
 
 def _over(sql: str, table: str) -> str:

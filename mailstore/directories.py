@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from mailstore.errors import BadFolderName
+from mailstore.errors import BadFolderName, MaildirGone
 from mailstore.index import folders, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
@@ -36,6 +36,8 @@ class Directories:
         root = self._maildir.root
         with storage_errors():
             if not root.is_dir():
+                if self._database.shared:
+                    raise MaildirGone
                 self._maildir.make()
                 self._report("maildir directories were missing", folder=INBOX_ID)
             moment = time.time_ns()

@@ -79,6 +79,14 @@ class Overtaken(StorageFailed):
     """Others changed what this was about to change, and nothing was changed by it: it is done again."""
 
 
+class MaildirGone(StorageFailed):
+    """The index, which is elsewhere, has mail, and there is no Maildir: nothing is concluded from that, and no new one
+    is made."""
+
+    def __init__(self) -> None:
+        super().__init__("the mailbox is not there any more: is its disk mounted?")
+
+
 class OutcomeUnknown(StorageFailed):
     """The database was lost while it was making a change durable, and has not come back to say whether it did. Files
     that belong to the change stay where they are."""

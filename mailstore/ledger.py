@@ -25,7 +25,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, case, func, insert, null, select, union_all, update
 
 from mailstore import renaming, schema
-from mailstore.entries import Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
+from mailstore.entries import NUL, Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
 from mailstore.mailbox import Mailbox
@@ -363,11 +363,12 @@ class Ledger:
     def count_attempt(self, entry_id: int, reason: str) -> None:
         """A message could not be fetched this time; the next move tries again."""
         with self._database.write() as connection:
-            values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
+            values = {"a": self._account_id, "i": entry_id, "why": _words(reason), "now": self._now()}
             connection.execute(_ATTEMPT, values)
 
     def quarantine(self, entry_id: int, reason: str) -> None:
         """A message could not be fetched or stored this time either: its row keeps its place and says why."""
+        reason = _words(reason)
         with self._database.write() as connection:
             values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
             connection.execute(_ATTEMPT, values)
@@ -395,6 +396,11 @@ class Ledger:
 
     def _add_up(self, connection: Connection) -> Sums:
         return Sums(*connection.execute(_SUMS, {"a": self._account_id}).one())
+
+
+def _words(reason: str) -> str:
+    """A reason, which may have words of the legacy server in it."""
+    return reason.replace("\0", NUL)
 
 
 def _shown(entry: Entry) -> str:

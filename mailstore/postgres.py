@@ -26,6 +26,7 @@ _SESSION: Final = " ".join(
     for name, value in {
         "statement_timeout": STATEMENT_TIMEOUT,
         "lock_timeout": LOCK_TIMEOUT,
+        "synchronous_commit": "on",  # or more is lost than what was written lightly
         "idle_in_transaction_session_timeout": _IDLE_TIMEOUT,
         "timezone": "UTC",
         "client_min_messages": "warning",

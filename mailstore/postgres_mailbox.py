@@ -61,6 +61,11 @@ _WHICH: Final = (
 _DONE: Final = frozenset({0, 1, 2})
 _IDENTITY: Final = "mailferry identity"  # in what SQLAlchemy keeps beside a connection
 _IS_KNOWN: Final = Prepared(select(schema.mailboxes.c.token).where(schema.mailboxes.c.account_id == bindparam("a")))
+_HAS_MAIL: Final = Prepared(
+    select(schema.messages.c.uid)
+    .where(schema.messages.c.account_id == bindparam("a"), schema.messages.c.file != "")
+    .limit(1)
+)
 
 
 def commit(driver: psycopg.Connection[Any]) -> PGresult:
@@ -84,6 +89,11 @@ class PostgresMailboxes:
         """Has the account a mailbox? Raises StorageFailed."""
         with self.open(account_id).read() as connection:
             return _IS_KNOWN.first(connection, {"a": account_id}) is not None
+
+    def has_mail(self, account_id: int) -> bool:
+        """Are there to be files of messages? Raises StorageFailed."""
+        with self.open(account_id).read() as connection:
+            return _HAS_MAIL.first(connection, {"a": account_id}) is not None
 
 
 class _Transaction:

@@ -28,6 +28,7 @@ from sqlalchemy import Connection, bindparam, select
 from mailstore import schema
 from mailstore.adoption import token_of
 from mailstore.directories import Directories
+from mailstore.errors import MaildirGone
 from mailstore.index import folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
@@ -105,6 +106,8 @@ class Reconciler:
             try:
                 seen = marks.times(path)
             except FileNotFoundError:
+                if self._database.shared and not self._maildir.root.is_dir():
+                    raise MaildirGone from None
                 if folder.id != INBOX_ID and not path.is_dir():
                     return self.folders()
                 self._maildir.make(folder.directory)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailstore.accounts import Account
-from mailstore.errors import StorageFailed
+from mailstore.errors import MaildirGone
 from mailstore.mailhome import index_path
 
 Find = Callable[[str, str], Account | None]  # `Accounts.find`
@@ -21,10 +21,10 @@ class Whereabouts:
         self._find = find
 
     def __call__(self, account: str, maildir: Path) -> None:
-        """Raises StorageFailed where mail was carried over and there is neither a Maildir nor an index now."""
+        """Raises MaildirGone where mail was carried over and there is neither a Maildir nor an index now."""
         if maildir.is_dir() or index_path(maildir).exists():
             return
         local, _, domain = account.rpartition("@")
         known = self._find(local, domain)
         if known is not None and known.messages_done:
-            raise StorageFailed("the mailbox is not there any more: is its disk mounted?")
+            raise MaildirGone

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import pytest
 from sqlalchemy import select
 
 from mailstore import schema
@@ -44,6 +45,9 @@ HARD_MESSAGES: Final = {
 }
 
 
+# Of a test of a file whose tests hold wherever mailboxes are kept: it is about files beside the Maildir.
+files_alone = pytest.mark.parametrize("either", ["sqlite"], indirect=True)
+
 _server: Kept | None = None
 
 
@@ -61,6 +65,14 @@ def kept_in(server: Kept | None) -> Iterator[None]:
 def mailboxes() -> Mailboxes:
     """What opens mailboxes in this test."""
     return MailboxEngine() if _server is None else PostgresMailboxes(_server.engine)
+
+
+def lose_index(path: Path) -> None:
+    """All that the index of the store there had, and whatever tells of it."""
+    for file in path.glob("Maildir.db*"):
+        file.unlink()
+    if _server is not None:
+        _server.delete_all()
 
 
 def after_a_fork() -> None:

@@ -31,16 +31,16 @@ class Kept:
     def empty(self) -> None:
         self._templates.clear()
         self._places.clear()
-        self._delete_all()
+        self.delete_all()
 
     def begin(self, place: Path) -> None:
         """A store is opened there: if it is the first time, and it is a new one, it has no rows."""
         if place not in self._places:
             self._places.add(place)
             if not (place / "Maildir").exists():
-                self._delete_all()
+                self.delete_all()
 
-    def _delete_all(self) -> None:
+    def delete_all(self) -> None:
         with self.engine.begin() as connection:
             self._driver(connection).execute("; ".join(f"DELETE FROM {table}" for table in self._tables))
 

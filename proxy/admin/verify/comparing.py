@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from mailstore.accounts import Account
 from mailstore.entries import Entry, Listed
+from mailstore.opening import Mailboxes
+from mailstore.opening import mailboxes as beside_the_maildirs
 from proxy.admin.verify.account import Surroundings
 from proxy.admin.verify.asking import Door
 from proxy.admin.verify.outcome import AccountOutcome
@@ -40,9 +42,11 @@ async def compare(
     reactor: Any,
     daemon: bool,
     connections: int | None = None,
+    mailboxes: Mailboxes | None = None,
 ) -> list[AccountOutcome]:
-    """By name. `daemon`: is one at work, whose logins come first? `connections`: the administrator's own number."""
-    around = Surroundings(how, door, reactor, in_thread, daemon)
+    """By name. `daemon`: is one at work, whose logins come first? `connections`: the administrator's own number.
+    `mailboxes`: where the indexes are, if not beside the Maildirs."""
+    around = Surroundings(how, door, reactor, in_thread, daemon, mailboxes or beside_the_maildirs())
     domains = {account.domain for account in accounts}
     most = {name: connections_for(config.domains[name], connections, daemon=daemon) for name in domains}
     return await Run(config, passwords, around, told, connections=most).run(accounts)
@@ -60,9 +64,10 @@ async def compare_each(
     door: Door,
     in_thread: InThread,
     reactor: Any,
+    mailboxes: Mailboxes | None = None,
 ) -> None:
     """In a daemon, accounts of one domain, however many: as `more` gives them, and `keep` takes what is found."""
-    around = Surroundings(how, door, reactor, in_thread, daemon=True)
+    around = Surroundings(how, door, reactor, in_thread, True, mailboxes or beside_the_maildirs())
     most = {domain: connections_for(config.domains[domain], None, daemon=True)}
     await Run(config, passwords, around, told, connections=most).through(domain, more, keep)
 
