@@ -8,9 +8,10 @@ away is used again as soon as it is back.
 
 from __future__ import annotations
 
+import select
 from typing import Final
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
@@ -69,5 +70,13 @@ def postgres_engine(url: URL, *, connections: int, name: str = "mailferry") -> E
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         connection.prepare_threshold = 2  # what is said again is planned once
+
+    @event.listens_for(engine, "checkout")
+    def see_that_it_lives(connection: DBAPIConnection, _record: ConnectionPoolEntry, _proxy: object) -> None:
+        """A server that has ended an idle connection has said so on it: another one is made, and nobody is refused."""
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+        if waiting.poll(0):
+            raise exc.DisconnectionError
 
     return engine
