@@ -112,6 +112,12 @@ def _cause(failed: MailstoreError) -> object:
     return getattr(cause, "orig", None) or cause
 
 
+def of_a_server(failed: MailstoreError) -> bool:
+    """Was it PostgreSQL, or the way to it, and no disk of this machine?"""
+    cause = _cause(failed)
+    return isinstance(cause, exc.TimeoutError) or _state(cause) is not None
+
+
 def passes(failed: MailstoreError) -> bool:
     """Is a server away, or busy, so that it is worth waiting for? Not, where it is spoken to and says no."""
     cause = _cause(failed)

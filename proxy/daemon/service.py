@@ -73,6 +73,7 @@ class Daemon:
         self._stopping = False
         see_to_restoring(config.state)
         self._handed = handed
+        config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._database = databases.accounts(config)
         self._alone = Alone(config.state, None if handed is None else handed["lock"])
         self._tally = tally = Tally()
