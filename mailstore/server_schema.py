@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mailstore.errors import StorageCorrupt, StorageFailed
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
+from mailstore.silence import patience
 from mailstore.turns import SPACE, Turn
 
 OLDEST: Final = 150_000  # the server: its version as `server_version_num` has it
@@ -71,9 +72,11 @@ def bring_up(engine: Engine, *, serve: bool = True) -> None:
             )
     if found == HEAD or (found is not None and not _older(found)):
         return
-    with engine.begin() as connection:
+    with engine.begin() as connection, patience(connection.connection.driver_connection):
+        # A table of millions may get an index; and others wait for that.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text(f"SELECT pg_advisory_xact_lock({SPACE}, {Turn.SCHEMA.value})"))
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a table of millions may get an index
         found = version(connection)  # another node may have been quicker
         if found is None:
             _see_that_it_is_free(connection)

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, Table
 from mailstore.errors import MailstoreError
 from mailstore.refusals import storage_errors
 from mailstore.server_schema import UNFINISHED, bring_up
+from mailstore.silence import Bounded
 from mailstore.transfer.rows import ACCOUNTS, MAILBOX, Proof, key_of, names_of
 
 _WHOSE: Final = 0  # accounts begin at 1
@@ -36,7 +37,8 @@ class Target:
         with storage_errors():
             self._held = engine.raw_connection()
             driver = self._held.driver_connection
-            assert isinstance(driver, psycopg.Connection)
+            assert isinstance(driver, Bounded)
+            driver.patient = True
         self._connection: psycopg.Connection[tuple[Any, ...]] = driver
         self._connection.autocommit = True
         self._run("SET bytea_output = hex")

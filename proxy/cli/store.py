@@ -48,6 +48,14 @@ def cannot_open(config: Config, error: Exception, command: str = "it") -> Exit:
     return give_up(f"{config.accounts_place}: {why}; run {command} as the user of serve")
 
 
+def of_a_server(config: Config, what: str) -> Exit:
+    """What ends `backup` and `restore` where the database is not ours to copy."""
+    return give_up(
+        f"{config.storage.shown} is {what} by its server's own means (pg_dump and pg_restore, or a backup of the "
+        f"server), and {config.state} and the Maildirs by yours: see Backup and restore in the README for the order"
+    )
+
+
 @contextmanager
 def made(config: Config) -> Iterator[AccountsDatabase]:
     """To be written, made where there is none. What goes wrong ends the command with status 1."""
