@@ -22,6 +22,7 @@ from mailstore.errors import Overtaken, StorageFailed
 from mailstore.prepared import Prepared
 from mailstore.refusals import storage_errors
 from mailstore.server_schema import SEQUENCE, bring_up
+from mailstore.silence import patience
 from mailstore.turns import SPACE, Turn
 
 T = TypeVar("T")
@@ -94,8 +95,12 @@ class AccountsServer:
     def scrub(self) -> None:
         """Rows that are gone stay in the server's files until VACUUM, in its log for archives, and in what was copied:
         the files are the server's administrator's, and so is what is left in them."""
-        with storage_errors(), self._alone.connect() as connection:
-            connection.execute(text("VACUUM accounts"))
+        with storage_errors(), self._alone.connect() as connection, patience(connection.connection.driver_connection):
+            connection.execute(text("SET statement_timeout = 0"))
+            try:
+                connection.execute(text("VACUUM accounts"))
+            finally:
+                connection.execute(text("RESET statement_timeout"))
 
     def close(self) -> None:
         self._engine.dispose()

@@ -8,17 +8,21 @@ away is used again as soon as it is back.
 
 from __future__ import annotations
 
-from typing import Final
+import select
+from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from mailstore.silence import Bounded, Watch
 
 CONNECT_TIMEOUT: Final = 5  # seconds
 POOL_TIMEOUT: Final = 10.0  # seconds that an operation waits for a connection
 STATEMENT_TIMEOUT: Final = 30_000  # milliseconds; LOCK_TIMEOUT as long as a writer waits for another one in SQLite
 LOCK_TIMEOUT: Final = 30_000
 _IDLE_TIMEOUT: Final = 60_000  # … in a transaction
+UNHEARD: Final = 45.0  # seconds: longer than any statement may take
 SILENT: Final = 20  # seconds after which a server that does not even acknowledge is taken for gone
 
 _SESSION: Final = " ".join(
@@ -55,8 +59,9 @@ def connecting(name: str) -> dict[str, str | int]:
     }
 
 
-def postgres_engine(url: URL, *, connections: int, name: str = "mailferry") -> Engine:
-    """At most so many connections, the ones used last first. Nothing is connected yet."""
+def postgres_engine(url: URL, *, connections: int, name: str = "mailferry", silence: float = UNHEARD) -> Engine:
+    """At most so many connections, the ones used last first; one that has heard nothing for `silence` seconds while it
+    waits is given up. Nothing is connected yet."""
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -67,8 +72,24 @@ def postgres_engine(url: URL, *, connections: int, name: str = "mailferry") -> E
         connect_args=connecting(name),
     )
 
+    watch = Watch(silence)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, arguments: Any, named: Any) -> Bounded:
+        made = Bounded.connect(*arguments, **named)
+        watch.over(made)
+        return made
+
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         connection.prepare_threshold = 2  # what is said again is planned once
+
+    @event.listens_for(engine, "checkout")
+    def see_that_it_lives(connection: DBAPIConnection, _record: ConnectionPoolEntry, _proxy: object) -> None:
+        """A server that has ended an idle connection has said so on it: another one is made, and nobody is refused."""
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+        if waiting.poll(0):
+            raise exc.DisconnectionError
 
     return engine

@@ -6,6 +6,7 @@ Their own words name paths and values; what is said here is fit for a client.
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 from types import TracebackType
 from typing import Final
@@ -30,13 +31,27 @@ _MEANINGS: Final = {
 }
 _DISK_FULL: Final = "53100"
 
+# A server that does not let a connection come about says why in words alone: libpq gives no SQLSTATE of it.
+_AT_THE_DOOR: Final = (
+    (re.compile(r"authentication failed|no password supplied|no pg_hba\.conf entry|role .* does not exist"), "28000"),
+    (re.compile(r"database .* does not exist|permission denied for database"), "3D000"),
+    (re.compile(r"too many (clients|connections)|remaining connection slots"), "53300"),
+    (re.compile(r"is (starting up|shutting down)|not (yet )?accepting connections|in recovery mode"), "57P03"),
+)
+_BROKEN: Final = "08006"
+# It may be otherwise in a moment, with nobody doing anything about it here.
+_PASSES: Final = ("08", "25006", "40", "53", "55P03", "57")
+
 
 def _state(error: object) -> str | None:
     """The SQLSTATE of what PostgreSQL's driver raised, "08006" where the connection went without one; None for what is
     not its. The driver is not imported for that: where SQLite is in use it is not there."""
     if not any(kind.__module__ in {"psycopg", "psycopg.errors"} for kind in type(error).__mro__):
         return None
-    return str(getattr(error, "sqlstate", None) or "08006")
+    if said := getattr(error, "sqlstate", None):
+        return str(said)
+    words = str(error)
+    return next((state for pattern, state in _AT_THE_DOOR if pattern.search(words)), _BROKEN)
 
 
 def _said(state: str) -> MailstoreError:
@@ -90,6 +105,34 @@ class storage_errors:
     ) -> None:
         if error is not None and (failed := translated(error)) is not None:
             raise failed from error
+
+
+def _cause(failed: MailstoreError) -> object:
+    cause = failed.__cause__
+    return getattr(cause, "orig", None) or cause
+
+
+def of_a_server(failed: MailstoreError) -> bool:
+    """Was it PostgreSQL, or the way to it, and no disk of this machine?"""
+    cause = _cause(failed)
+    return isinstance(cause, exc.TimeoutError) or _state(cause) is not None
+
+
+def passes(failed: MailstoreError) -> bool:
+    """Is a server away, or busy, so that it is worth waiting for? Not, where it is spoken to and says no."""
+    cause = _cause(failed)
+    if isinstance(cause, exc.TimeoutError):
+        return True
+    state = _state(cause)
+    return state is not None and state.startswith(_PASSES)
+
+
+def in_detail(failed: MailstoreError) -> str:
+    """The same for the administrator, with what the server or its driver said. It names hosts and users, and never a
+    password."""
+    said = _cause(failed)
+    words = " ".join(str(said).split()) if _state(said) is not None else ""
+    return f"{failed} ({words})" if words else str(failed)
 
 
 def contradicts_itself(failed: StorageFailed) -> bool:

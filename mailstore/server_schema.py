@@ -15,10 +15,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mailstore.errors import StorageCorrupt, StorageFailed
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
+from mailstore.silence import patience
 from mailstore.turns import SPACE, Turn
 
 OLDEST: Final = 150_000  # the server: its version as `server_version_num` has it
 SEQUENCE: Final = "accounts_changes"
+UNFINISHED: Final = "storage_copy"  # the table that is there while an installation is copied into the database
 APART: Final = 1  # revisions by which a node may be older than the tables: see `mailstore.migrations`
 
 _FUNCTION: Final = "accounts_changed"
@@ -58,17 +60,23 @@ def statements(engine: Engine) -> list[str]:
     return [*made, *_COUNTING]
 
 
-def bring_up(engine: Engine) -> None:
+def bring_up(engine: Engine, *, serve: bool = True) -> None:
     """See that the server will do, and that its tables are there and are ours. Raises StorageFailed, and what the
     driver raises (for `mailstore.refusals`)."""
     with engine.connect() as connection:
         _see_to_the_server(connection)
         found = version(connection)
+        if serve and connection.execute(text(f"SELECT to_regclass('{UNFINISHED}')")).scalar() is not None:
+            raise StorageFailed(
+                "the copy of an installation into it is not finished: run mailferry storage copy again, to its end"
+            )
     if found == HEAD or (found is not None and not _older(found)):
         return
-    with engine.begin() as connection:
+    with engine.begin() as connection, patience(connection.connection.driver_connection):
+        # A table of millions may get an index; and others wait for that.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text(f"SELECT pg_advisory_xact_lock({SPACE}, {Turn.SCHEMA.value})"))
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a table of millions may get an index
         found = version(connection)  # another node may have been quicker
         if found is None:
             _see_that_it_is_free(connection)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from mailstore import opening
 from mailstore.database import AccountsDatabase
-from mailstore.errors import StorageFailed
+from mailstore.errors import MailstoreError, StorageFailed
 from mailstore.opening import Mailboxes
+from mailstore.refusals import in_detail
 from proxy.admin.secret_file import SecretUnusable, read_secret
 from proxy.config import Config, Storage
 
@@ -28,6 +29,11 @@ def accounts(config: Config, *, check: bool = True) -> AccountsDatabase:
     from mailstore.accounts_server import AccountsServer  # noqa: PLC0415 - its driver is for those who use it
 
     return AccountsDatabase(AccountsServer(server(config.storage), check=check))
+
+
+def reason(config: Config, error: MailstoreError) -> str:
+    """What the administrator is told of it."""
+    return f"{config.storage.shown}: {in_detail(error)}" if config.storage.server else str(error)
 
 
 def server(storage: Storage, name: str = SELF) -> Engine:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from click.exceptions import Exit
 
+from mailstore.errors import MailstoreError
 from proxy.cli.options import give_up
 
 if TYPE_CHECKING:
@@ -39,9 +40,20 @@ def is_there(config: Config) -> bool:
 
 def cannot_open(config: Config, error: Exception, command: str = "it") -> Exit:
     """What ends a command that has no database. A file is the daemon's: whoever else may not open it is told so."""
+    from proxy.admin import databases  # noqa: PLC0415
+
+    if config.storage.server and isinstance(error, MailstoreError):
+        return give_up(databases.reason(config, error))
     why = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
-    hint = "" if config.storage.server else f"; run {command} as the user of serve"
-    return give_up(f"{config.accounts_place}: {why}{hint}")
+    return give_up(f"{config.accounts_place}: {why}; run {command} as the user of serve")
+
+
+def of_a_server(config: Config, what: str) -> Exit:
+    """What ends `backup` and `restore` where the database is not ours to copy."""
+    return give_up(
+        f"{config.storage.shown} is {what} by its server's own means (pg_dump and pg_restore, or a backup of the "
+        f"server), and {config.state} and the Maildirs by yours: see Backup and restore in the README for the order"
+    )
 
 
 @contextmanager

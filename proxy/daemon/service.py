@@ -18,7 +18,7 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mailstore.errors import MailstoreError
+from mailstore.errors import MailstoreError, StorageFailed
 from proxy.admin import databases
 from proxy.config import Config
 from proxy.daemon import logs, process, succession
@@ -33,6 +33,7 @@ from proxy.daemon.serving import Serving
 from proxy.daemon.succession import Handed
 from proxy.daemon.systemd import Systemd
 from proxy.daemon.tls import Pair, server_tls
+from proxy.daemon.waiting import wait_for_database
 from proxy.lmtp.server import LmtpFactory
 from proxy.lmtp.session import Limits
 from proxy.login.delivering import Delivering
@@ -70,6 +71,7 @@ class Daemon:
         self._stopping = False
         see_to_restoring(config.state)
         self._handed = handed
+        config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._database = databases.accounts(config)
         self._alone = Alone(config.state, None if handed is None else handed["lock"])
         self._tally = tally = Tally()
@@ -343,9 +345,12 @@ def serve(config: Config, sockets: Sequence[Passed] = (), handed: Handed | None 
     if handed is not None:
         sockets = succession.sockets_in(handed)
     try:
+        if config.storage.server:
+            wait_for_database(config, systemd.waiting, log)
         daemon = Daemon(config, reactor, log, handed=handed, sockets=sockets)
     except (MailstoreError, NotAlone, OSError, ValueError) as error:
-        log.error("cannot start", reason=str(error))  # noqa: TRY400 - a line, no traceback
+        why = databases.reason(config, error) if isinstance(error, StorageFailed) else str(error)
+        log.error("cannot start", reason=why)  # noqa: TRY400 - a line, no traceback
         return 1
     process.collect_less()
     return Life(daemon, systemd, made_of, reactor, log).run()

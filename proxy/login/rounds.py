@@ -67,16 +67,27 @@ class Rounds:
         self._version = -1
         self._timer: IDelayedCall | None = None
         self._looking = self._again = self._stopped = False
+        self._begun = asked_only
         self._asking = False  # is it being asked whether there is news?
         self._looked: Deferred[None] | None = None  # for the end of a look, at the end
         for host in self._hosts:
             host.schedule.spare_place = self._room
 
     async def start(self) -> None:
-        """Go on with what was interrupted, and go on looking. Raises MailstoreError."""
-        if not self._asked_only:
-            await self._in_thread(self._queue.begin, self._every)
+        """Go on with what was interrupted, and go on looking. Raises MailstoreError; a server that is away is asked
+        again."""
+        try:
+            await self._begin()
+        except MailstoreError as error:
+            if self._queue.instant:
+                raise
+            self._log.error("store failed", reason=str(error))
         self._tick()
+
+    async def _begin(self) -> None:
+        if not self._begun:
+            await self._in_thread(self._queue.begin, self._every)
+            self._begun = True
 
     async def stop(self) -> None:
         """Begin nothing more. Moves that are under way are the mover's to end."""
@@ -95,6 +106,7 @@ class Rounds:
 
     async def _look_for_news(self) -> None:
         try:
+            await self._begin()
             version = await ask(self._queue, self._in_thread, self._queue.version)
         except MailstoreError as error:
             self._log.error("store failed", reason=str(error))
