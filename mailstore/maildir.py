@@ -26,7 +26,7 @@ from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import Final
 
-from mailstore.barrier import sync_file_system
+from mailstore.barrier import sync_each, sync_file_system
 from mailstore.errors import BadFolderName, MessageLost
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags, shared_flags
 
@@ -117,6 +117,9 @@ def sync_directory(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # fsync(2): it has nothing to sync; a server has had the entries at once
+            raise
     finally:
         os.close(fd)
 
@@ -124,19 +127,21 @@ def sync_directory(path: Path) -> None:
 def sync_directories(paths: Collection[Path]) -> None:
     """The same for several of one file system: at once where they are not few, and where that can be."""
     different = dict.fromkeys(paths)
-    if len(different) > FEW_DIRECTORIES:
-        fd = os.open(next(iter(different)), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            if sync_file_system(fd):
-                return
-        finally:
-            os.close(fd)
-    for path in different:
-        sync_directory(path)
+    if len(different) < 2:
+        for path in different:
+            sync_directory(path)
+        return
+    fd = os.open(next(iter(different)), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if len(different) <= FEW_DIRECTORIES or not sync_file_system(fd):
+            sync_each(lambda path: sync_directory(path), different, fd)
+    finally:
+        os.close(fd)
 
 
 def sync_files(directory: int, names: Sequence[str]) -> None:
-    """Bring the bytes of files to stable storage: one `syncfs` for many where there is one, else an `fsync` each.
+    """Bring the bytes of files to stable storage: one `syncfs` for many where there is one that says something, else an
+    `fsync` each, several at a time where they go to another machine.
 
     A few are synced one by one all the same: syncfs writes out everybody else's files as well.
     Raises OSError: since Linux 5.8 syncfs reports what could not be written. It tells each descriptor only of what
@@ -144,12 +149,15 @@ def sync_files(directory: int, names: Sequence[str]) -> None:
     """
     if len(names) > FEW_FILES and sync_file_system(directory):
         return
-    for name in names:
-        file = os.open(name, os.O_RDONLY, dir_fd=directory)
+
+    def sync(name: str) -> None:
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
         try:
             os.fsync(file)
         finally:
             os.close(file)
+
+    sync_each(sync, names, directory)
 
 
 def folder_directory(name: str) -> str:
