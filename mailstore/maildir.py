@@ -134,7 +134,7 @@ def sync_directories(paths: Collection[Path]) -> None:
     fd = os.open(next(iter(different)), os.O_RDONLY | os.O_DIRECTORY)
     try:
         if len(different) <= FEW_DIRECTORIES or not sync_file_system(fd):
-            sync_each(lambda path: sync_directory(path), different, fd)
+            sync_each(sync_directory, different, fd)
     finally:
         os.close(fd)
 
@@ -219,11 +219,18 @@ def open_file(path: str | Path) -> int:
     return fd
 
 
+def _anywhere() -> None:
+    """Nothing is known of the disk."""
+
+
 class Maildir:
     """One Maildir tree. Paths only: what is in it is the index's business."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, there: Callable[[], None] = _anywhere) -> None:
+        """`there` raises StorageFailed where the disk with the Maildirs is not mounted now. It is asked before anything
+        that is missing counts as gone."""
         self.root = root
+        self.there = there
         self._at = os.fspath(root)
         self._made = False
 
@@ -243,6 +250,7 @@ class Maildir:
         path = self.root / directory if directory else self.root
         if all(os.path.isdir(f"{self._at}/{directory}/{name}") for name in SUBDIRECTORIES):  # noqa: PTH112 - hot
             return []
+        self.there()
         missing = [p for p in (path, *path.parents) if not p.is_dir()]
         for made in reversed(missing):  # mkdir's own `parents` would leave those above open to others
             made.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
@@ -277,7 +285,8 @@ class Maildir:
         return None
 
     def open(self, directory: str, unique: str, flags: Iterable[str]) -> int:
-        """A file descriptor of a message. Raises MessageLost, and NotAFile for what only has its name."""
+        """A file descriptor of a message. Raises MessageLost, NotAFile for what only has its name, and StorageFailed
+        where all of the mail is away."""
         try:
             return open_file(self._file(directory, unique, flags))
         except FileNotFoundError:
@@ -288,6 +297,7 @@ class Maildir:
                 return open_file(found)
         except FileNotFoundError:
             pass
+        self.there()
         raise MessageLost("the message's file is missing")
 
     def rename_flags(self, directory: str, unique: str, old: Flags, change: Callable[[Flags], Flags]) -> Flags:

@@ -53,6 +53,10 @@ def _unreported(_event: str, **_figures: object) -> None:
     """Nobody listens: commands and tests."""
 
 
+def _anywhere() -> None:
+    """Commands and tests: whoever opens the home knows that the disk is there."""
+
+
 def index_path(maildir: Path) -> Path:
     """Where the index and ledger of a Maildir are: beside it."""
     return maildir.with_name(maildir.name + ".db")
@@ -83,15 +87,17 @@ class MailHome(OldFolders, Incoming, Reading):
         announce: Callable[[int], None] = lambda _folder_id: None,
         clock: Callable[[], float] = time.time,
         report: Report = _unreported,
+        there: Callable[[], None] = _anywhere,
     ) -> None:
         """Open the account's Maildir and index, made where missing. Raises StorageFailed.
 
         `announce(folder_id)` is called after each change to a folder's messages, and with `special.ACCOUNT` after
         each to which folders, subscriptions and annotations there are, in the thread that made it;
         `report(event, **figures)` is told what other programs did to the Maildir, and what was lost. An index that is
-        damaged is set aside, and a new one made: see `mailstore.beginning`.
+        damaged is set aside, and a new one made: see `mailstore.beginning`. `there` raises StorageFailed where the disk
+        with the Maildirs is not mounted now (`mailstore.mooring`).
         """
-        files = Maildir(maildir)
+        files = Maildir(maildir, there)
         with storage_errors():
             if index_path(maildir).exists() and not ((maildir / "cur").is_dir() and (maildir / "new").is_dir()):
                 report("maildir directories were missing", folder=INBOX_ID)

@@ -28,6 +28,7 @@ from proxy.cli.restore import restore
 from proxy.cli.rotate_key import rotate_key
 from proxy.cli.serve import serve
 from proxy.cli.status import status
+from proxy.cli.storage import storage
 from proxy.cli.verify import verify
 
 
@@ -40,7 +41,7 @@ def main() -> None:
 
 for command in (
     *(init, serve, check, accounts, discover, probe, dns, notify, status, migrate, pause, resume, retry, verify),
-    *(finalize, unfinalize, backup, restore, rotate_key, doctor, admin, demo),
+    *(finalize, unfinalize, backup, restore, storage, rotate_key, doctor, admin, demo),
 ):
     main.add_command(command)
 
