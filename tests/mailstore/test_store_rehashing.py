@@ -71,7 +71,7 @@ class Tree:
             maildir = place_of(top, layout)(local, "123.com")
             reports: list[str] = []
             home = MailHome(
-                MailboxEngine(), number + 1, maildir, report=lambda event, **_figures: reports.append(event)
+                MailboxEngine(), number + 1, maildir, report=lambda event, reports=reports, **_: reports.append(event)
             )
             assert bodies(home) == {1: f"Subject: of {local}\r\n\r\n".encode()}
             home.close()
