@@ -13,10 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from proxy.cli.checks.storage.onlooker import Answer, Onlooker, Question
+from proxy.cli.checks.storage.onlooker import BEGUN, Answer, Onlooker, Question
 from proxy.cli.checks.storage.trial import Trial, write
 
-RACED: Final = 40  # names
+RACED: Final = 100  # names
+BEGIN_SECONDS: Final = 5.0
 LATE: Final = 1.5  # seconds
 NOT_SEEN: Final = 90.0  # … NFS keeps a directory's time for 60 at most, if not told otherwise
 END_SECONDS: Final = 10.0
@@ -87,7 +88,7 @@ def held_together(trial: Trial, place: Path, other: Other, who: str) -> None:
             with trial.tried(f"{kind} lock against {who}", follows):
                 _lock(trial, mine, other, kind, who)
         with trial.tried(f"O_EXCL against {who}", "two deliveries could take one name: do not use it"):
-            _race(trial, mine, other, who)
+            _race(trial, place, mine, other, who)
     finally:
         mine.close()
 
@@ -169,12 +170,15 @@ def _lock(trial: Trial, mine: Onlooker, other: Other, kind: str, who: str) -> No
         f"{kind} lock against {who}",
         (first, refused, then, back) == (True, False, True, False),
         so="one at a time",
-        otherwise=f"both have it at once, or it does not come free; {_LOCKS[kind]} (NFS: not with nolock or local_lock)",
+        otherwise=f"both have it at once, or it does not come free; {_LOCKS[kind]} (NFS: not with nolock, local_lock)",
     )
 
 
-def _race(trial: Trial, mine: Onlooker, other: Other, who: str) -> None:
+def _race(trial: Trial, place: Path, mine: Onlooker, other: Other, who: str) -> None:
     other.ask({"do": "race", "count": RACED})
+    until = time.monotonic() + BEGIN_SECONDS
+    while BEGUN not in os.listdir(place) and time.monotonic() < until:  # noqa: PTH208 - names only
+        time.sleep(0.001)
     won = mine.race(RACED, backwards=False)
     lost = other.hear().get("won", [])
     trial.holds(

@@ -116,7 +116,7 @@ def _until_told_to_end() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def as_often_as(seconds: float, step: Callable[[int], None], most: int) -> tuple[int, float]:
+def as_often_as(seconds: float, step: Callable[[int], object], most: int) -> tuple[int, float]:
     """Do it for so long, or so often; gives back how often and how long it took."""
     begun = time.perf_counter()
     count = 0
