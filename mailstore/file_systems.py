@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from typing import Final
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ROOM: Final = 256  # octets; struct statfs has some 120
+
+
+# What a file system says whose server, or program, is gone: nothing of one file.
+GONE: Final = frozenset(
+    {errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNABORTED}
+)
 
 
 class Kind(enum.StrEnum):
@@ -89,6 +96,16 @@ def at_once(descriptor: int) -> bool:
     if kind is Kind.UNKNOWN:
         return os.major(os.fstat(descriptor).st_dev) != 0  # none of a disk has a number from the kernel's pool
     return kind in _BY_THIS_KERNEL
+
+
+def of_the_server(error: OSError, descriptor: int) -> bool:
+    """Is it the server, or the program, of an open file's file system that fails, and not the disk at one place?"""
+    if error.errno in GONE:
+        return True
+    try:
+        return error.errno == errno.EIO and not at_once(descriptor)
+    except OSError:
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from mailstore.content import content_of
 from mailstore.errors import StorageFailed
 from mailstore.file_systems import Kind, file_system
 from mailstore.index.folders import INBOX_ID
 from mailstore.mailbox_database import MailboxEngine
-from mailstore.maildir import FEW_FILES, sync_directories, sync_files
+from mailstore.maildir import FEW_FILES, open_file, sync_directories, sync_files
 from mailstore.mailhome import MailHome
 from mailstore.mooring import Mooring
+from mailstore.writing import Writer
 from tests.faults import fusing, loops
 from tests.faults.ferrying import Ferry, Nursery
 from tests.faults.standing import StandingServer
@@ -128,6 +130,23 @@ def test_a_server_that_is_gone_is_a_disk_that_fails(shared: fusing.Fused, moorin
     assert append(home, BODY) > uid
     check_whole(home)
     home.close()
+
+
+@pytest.mark.parametrize("code", fusing.GONE, ids=errno.errorcode.get)
+def test_no_message_is_held_to_be_spoilt_for_it(shared: fusing.Fused, tmp_path: Path, code: int) -> None:
+    """Neither one that comes, nor one that is read."""
+    place = shared.place / tmp_path.name
+    place.mkdir()
+    writer = Writer(place, "0123456789ab", "headers")
+    with shared.refusing(code, "write"), pytest.raises(OSError, match=os.strerror(code)):
+        writer.write([(1, None, BODY, True)], 1.0)
+    ((found,), spoilt) = writer.write([(1, None, BODY, True)], 1.0)
+    assert (found[1], spoilt) == (len(BODY), [])
+    writer.close()
+    (path,) = place.iterdir()
+    with shared.refusing(code, "read"), content_of(open_file(path), len(BODY), native=False) as content:
+        with pytest.raises(StorageFailed, match=os.strerror(code)):
+            content.read(0, 10)
 
 
 def test_a_program_that_has_died_and_is_begun_again(shared: fusing.Fused, mooring: Mooring) -> None:

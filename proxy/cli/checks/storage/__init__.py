@@ -7,6 +7,7 @@
     sqlite_files  whether SQLite's indexes may lie there
     second      another process of this machine sees the same, and locks hold against it; what that runs is `onlooker`
     across      … and another node, which is at the same directory at the same moment (`--with`)
+    brief       what `mailferry check` says without it, of the configured directory; nothing is written
     mounted     what can be told without trying: type, options, room
 
 `whole` has them in order. Nothing is imported here: a second process is to begin quickly.
