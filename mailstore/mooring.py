@@ -25,7 +25,7 @@ from typing import Final
 
 from mailstore.errors import StorageFailed
 from mailstore.maildir import DIRECTORY_MODE, sync_directory
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 MARKER: Final = ".mailferry"  # at the top of the tree
 NOTE: Final = "maildirs.json"  # in the state directory

@@ -19,7 +19,7 @@ from typing import Final
 from mailstore.copying import make_all
 from mailstore.errors import StorageFailed
 from mailstore.maildir import sync_directories
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 _BESIDE: Final = re.compile(r"\.pop3|\.db([-.].*)?", re.DOTALL)  # behind the Maildir's name
 

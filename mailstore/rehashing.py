@@ -19,7 +19,7 @@ from mailstore.barrier import sync_file_system
 from mailstore.errors import MailstoreError, StorageFailed
 from mailstore.mooring import MARKER, Mooring, Tree
 from mailstore.placing import Carried, Carrier, parts
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 BATCH: Final = 500  # mailboxes between two barriers
 

@@ -11,7 +11,7 @@ from mailstore.accounts import Account, Accounts
 from mailstore.errors import StorageFailed
 from mailstore.mailhome import index_path
 from mailstore.mooring import Mooring
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from proxy.config import Config
 
 Find = Callable[[str, str], Account | None]  # `Accounts.find`

@@ -13,7 +13,7 @@ from mailstore.errors import MailstoreError
 from mailstore.notices import Notices
 from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
 from mailstore.queue import Queue
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from proxy.admin.advice import Advice, Kind
 from proxy.admin.helping import Help, Helping, hindrance
 from proxy.admin.noticing.dispatch import Dispatch
