@@ -30,16 +30,18 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Try in DIR what is asked of the file system below the Maildirs, and nothing else. Leaves nothing behind.",
 )
-@click.option("--with", "token", metavar="TOKEN", help="With --storage: together with another node that runs the same.")
+@click.option(
+    "--with", "meeting", metavar="TOKEN", help="With --storage: together with another node that runs the same."
+)
 @config_option
-def check(*, as_json: bool, connect: bool, directory: Path | None, token: str | None) -> None:
+def check(*, as_json: bool, connect: bool, directory: Path | None, meeting: str | None) -> None:
     """Say whether configuration, certificate, database, directories, ports and the users' notices are usable.
 
     The legacy servers are not contacted. Status 1 if something would keep the daemon from its work, 2 if the
     configuration has mistakes.
     """
-    if directory is not None or token is not None:
-        _storage(directory, token, as_json=as_json)
+    if directory is not None or meeting is not None:
+        _storage(directory, meeting, as_json=as_json)
         return
     from proxy.cli.checks import all_findings, of_mistakes  # noqa: PLC0415 - loads cryptography and SQLAlchemy
     from proxy.config import ConfigErrors, load  # noqa: PLC0415
