@@ -429,6 +429,14 @@ class Accounts:
             rows = [dict(row._mapping) for row in connection.execute(statement)]
         return {row.pop("domain"): Totals(**row) for row in rows}
 
+    def any_mail(self) -> bool:
+        """Has any account had mail carried over?"""
+        with self._database.read() as connection:
+            return (
+                connection.execute(select(accounts.c.id).where(accounts.c.messages_done > 0).limit(1)).first()
+                is not None
+            )
+
     def list(self, domain: str | None = None) -> Iterator[Account]:
         """The accounts by name, a thousand at a time: a long list never holds the database."""
         after = ("", "")

@@ -55,7 +55,10 @@ class Directories:
                 return []
             known = {row.directory: row for row in folders.every(connection, self._account_id)}
             lying = {name for name in os.listdir(root) if _is_folder(root / name)}  # noqa: PTH208 - names only
-            for directory in sorted(known.keys() - lying - {""}):
+            missing = sorted(known.keys() - lying - {""})
+            if missing:
+                self._maildir.there()
+            for directory in missing:
                 if not (root / directory).is_dir():
                     folders.drop(connection, self._account_id, known[directory].id)
                     changed.append(known[directory].id)

@@ -53,6 +53,10 @@ def _unreported(_event: str, **_figures: object) -> None:
     """Nobody listens: commands and tests."""
 
 
+def _anywhere() -> None:
+    """Commands and tests: whoever opens the home knows that the disk is there."""
+
+
 def maildrop_lock(maildir: Path) -> int | None:
     """The descriptor of a Maildir's POP3 lock, None where somebody has it. Raises OSError."""
     descriptor = os.open(maildir.with_name(maildir.name + ".pop3"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -78,18 +82,20 @@ class MailHome(OldFolders, Incoming, Reading):
         announce: Callable[[int], None] = lambda _folder_id: None,
         clock: Callable[[], float] = time.time,
         report: Report = _unreported,
+        there: Callable[[], None] = _anywhere,
     ) -> None:
         """Open the account's Maildir and index, made where missing. Raises StorageFailed.
 
         `announce(folder_id)` is called after each change to a folder's messages, and with `special.ACCOUNT` after
         each to which folders, subscriptions and annotations there are, in the thread that made it;
         `report(event, **figures)` is told what other programs did to the Maildir, and what was lost. An index that is
-        damaged is set aside, and a new one made: see `mailstore.beginning`.
+        damaged is set aside, and a new one made: see `mailstore.beginning`. `there` raises StorageFailed where the disk
+        with the Maildirs is not mounted now (`mailstore.mooring`).
         """
-        files = Maildir(maildir)
+        files = Maildir(maildir, there)
         with storage_errors():
-            there = (maildir / "cur").is_dir() and (maildir / "new").is_dir()
-            if not there and is_known(engine, account_id, maildir):
+            whole = (maildir / "cur").is_dir() and (maildir / "new").is_dir()
+            if not whole and is_known(engine, account_id, maildir):
                 report("maildir directories were missing", folder=INBOX_ID)
             files.make()
         database = open_mailbox(engine, account_id, maildir, report)

@@ -207,6 +207,7 @@ class Reconciler:
     def _carry_out(self, connection: Connection, look: Look, found: Difference) -> None:
         gone = [*found.missing, *look.replaced]
         if gone:
+            self._maildir.there()
             self._expunge(connection, look, sorted(gone))
         extra = [pair[1] for pair in found.duplicates if self._distinct(look.path, *pair)]
         self._rename(connection, look, found.renamed)

@@ -72,6 +72,7 @@ def _make(config: Config, directory: Path, keep: int | None, *, as_json: bool) -
 
 def _source(config: Config) -> Source:
     from mailstore.backup import Source  # noqa: PLC0415
+    from proxy.cli.moored import mooring_of  # noqa: PLC0415
     from proxy.config.places import component  # noqa: PLC0415
 
     return Source(
@@ -79,6 +80,7 @@ def _source(config: Config) -> Source:
         place_of=lambda local, domain: Path(component(domain), component(local)),
         maildir_of=config.maildir_for,
         version=version("mailferry"),
+        there=mooring_of(config).look,
     )
 
 

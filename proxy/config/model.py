@@ -283,8 +283,14 @@ class Config(_Table):
         """The directory that all Maildirs are below."""
         return places.maildir_root(self.storage.maildir, self.state)
 
+    @property
+    def maildir_layout(self) -> str:
+        """How accounts' places are made, below `maildir_root`."""
+        return places.maildir_layout(self.storage.maildir)
+
     def maildir_for(self, local: str, domain: str) -> Path:
-        """Where the account's Maildir is; always below `maildir_root`, whatever the names are."""
+        """Where the account's Maildir is; always below `maildir_root`, whatever the names are. Whoever wants to know an
+        account's place asks here."""
         return places.maildir(self.storage.maildir, self.state, local, domain)
 
 

@@ -36,7 +36,7 @@ from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.rounds import Rounds
-from proxy.login.whereabouts import Whereabouts
+from proxy.login.whereabouts import Whereabouts, mooring_of
 from proxy.wire.faults import kind, where
 from proxy.wire.tally import Tally
 
@@ -76,7 +76,8 @@ class Moving:
             report=log.warning,
         )
         self.homes.furnish = Furnishing(config, self.accounts.quota)
-        self.homes.expect = Whereabouts(self.accounts.find)
+        self.homes.there = mooring_of(config, self.accounts).hold
+        self.homes.expect = Whereabouts(self.accounts.find, self.homes.there)
         logins = partial(ask, self.accounts, self.threads.run, self.accounts.legacy_login)
         self.door = LegacyDoor(config, reactor, log.warning, logins, tally)
         self.scribe = Scribe(reactor, log.warning)
@@ -109,6 +110,7 @@ class Moving:
         self.scribe.start()
         self._sampling.start()
         for rehearsing in (
+            self.threads.run(self.homes.there),
             self.threads.run(self.accounts.rehearse),
             self.threads.run(rehearse, self._engine, self._state, self.scribe.writer),
         ):

@@ -34,7 +34,7 @@ from proxy.daemon.tls import Pair, ServerTls
 from proxy.daemon.watching import DirectoryWatcher
 from proxy.login.furnishing import Furnishing
 from proxy.login.homes import Homes
-from proxy.login.whereabouts import Whereabouts
+from proxy.login.whereabouts import Whereabouts, mooring_of
 from proxy.wire.faults import kind, where
 from proxy.wire.tally import Tally
 
@@ -70,7 +70,8 @@ class Worker:
         )
         accounts = Accounts(self._database)
         self._homes.furnish = Furnishing(config, accounts.quota)
-        self._homes.expect = Whereabouts(accounts.find)
+        self._homes.there = mooring_of(config, accounts).hold
+        self._homes.expect = Whereabouts(accounts.find, self._homes.there)
         self.gate = DistantGate(channel, self._homes, reactor, log)
         self.tls = None if pair is None else ServerTls(pair)
         self._tally = Tally()

@@ -243,6 +243,10 @@ def _anywhere(_account: str, _maildir: Path) -> None:
     """Nothing is known of it."""
 
 
+def _somewhere() -> None:
+    """Nothing is known of the disk."""
+
+
 def _as_it_is(_account: str, _home: MailHome) -> None:
     """A home without anything of its own."""
 
@@ -278,6 +282,7 @@ class Homes:
             _anywhere  # … before it is: raises StorageFailed where it is not there
         )
         self.also_tell: Callable[[int, int], None] = _unnoticed  # called with each change made here: account, folder
+        self.there: Callable[[], None] = _somewhere  # raises StorageFailed where the disk with all Maildirs is away
         # What fires when other processes know of all changes made here to an account; None where they do.
         self.others_know: Callable[[int], Deferred[None] | None] = _nobody_else
         # Called with an account, UIDs and whether the whole messages are needed: they are to be fetched next.
@@ -345,6 +350,7 @@ class Homes:
                 maildir,
                 announce=lambda folder: self._announce(opened, folder),
                 report=lambda event, **figures: self._report(event, account=opened.account, **figures),
+                there=self.there,
             )
             try:
                 self.furnish(opened.account, home)

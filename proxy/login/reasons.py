@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mailstore.entries import Sums
 from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed
+from mailstore.mooring import OtherLayout
 from mailstore.refusals import of_a_server
 from mailstore.room import free_octets
 from proxy.config.sizes import size
@@ -21,7 +22,7 @@ def of(error: Exception | None, state: Path) -> str:
 
 def of_the_store(error: MailstoreError, sums: Sums | None, place: Path) -> str:
     """`sums`: how far the move was, if it came to a listing; `place`: the directory that it writes to."""
-    if not isinstance(error, StorageFailed):
+    if not isinstance(error, StorageFailed) or isinstance(error, OtherLayout):
         return str(error)
     if isinstance(error, StorageCorrupt):
         return f"{error}; the next login makes it anew"

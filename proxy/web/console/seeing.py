@@ -13,6 +13,7 @@ from mailstore.errors import MailstoreError
 from mailstore.notices import Notices
 from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
 from mailstore.queue import Queue
+from mailstore.refusals import storage_errors
 from proxy.admin.advice import Advice, Kind
 from proxy.admin.helping import Help, Helping, hindrance
 from proxy.admin.noticing.dispatch import Dispatch
@@ -216,9 +217,12 @@ class Seeing:
         may be some."""
         incomplete = account.messages_done < account.messages_total
         maildir = visit.web.config.maildir_for(account.local, account.domain)
-        if not (incomplete or Kind.QUARANTINE in kinds_of(account.reason)) or not maildir.exists():
+        if not (incomplete or Kind.QUARANTINE in kinds_of(account.reason)):
             return ()
         try:
+            with storage_errors():
+                if not maildir.exists():
+                    return ()
             home = await visit.web.homes.open(account.id, account.name, maildir)
             try:
                 found: list[Quarantined] = await home.run(lambda mail: mail.ledger.quarantined())
