@@ -19,13 +19,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import reactor as _installed_reactor
+from twisted.internet.interfaces import IProtocolFactory
 
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
 from proxy.config import Config
+from proxy.config.endpoints import PROXIED
 from proxy.daemon import logs, process, succession
 from proxy.daemon.alone import Alone, NotAlone, see_to_restoring
 from proxy.daemon.crew import Crew
+from proxy.daemon.fronted import Fronts
 from proxy.daemon.life import Life
 from proxy.daemon.listeners import ASKED, MAIL, PLAIN, WEB, WITH_TLS, Listening
 from proxy.daemon.moving import Moving
@@ -98,6 +101,7 @@ class Daemon:
         self._tls = server_tls(config.tls)
         self._renewing = self._renewer()
         self._sites = self._web(gate) if config.listen.web or config.listen.console else None
+        self._fronts = Fronts(config.listen.proxied, reactor=reactor, log=log)  # of the web
         trusted = Trusted(config.trusted)
         terms = Terms(config.hostname, plaintext_login=config.tls.plaintext_login, trusted=trusted)
         self._asked = SaslFactory(gate.vouch, terms, log, reactor)
@@ -203,7 +207,7 @@ class Daemon:
             listening += await self._listening.open(ends, lambda _service: lmtp)
         if self._sites is not None:
             pages = {name: getattr(self._config.listen, name) for name in WEB}
-            listening += await self._listening.open(pages, self._sites.factory)
+            listening += await self._listening.open(pages, self._page_factory)
             self._sites.begin()
         if self._metrics is not None:
             listening += await self._listening.open({"metrics": self._config.listen.metrics}, self._metrics.factory)
@@ -219,6 +223,10 @@ class Daemon:
         if self._handed is not None:
             self._log.info("reloaded")
             self._handed = None
+
+    def _page_factory(self, listener: str) -> IProtocolFactory:
+        assert self._sites is not None
+        return self._fronts.before(listener, self._sites.factory(listener.removeprefix(PROXIED)))
 
     def _take_waiting(self) -> None:
         for descriptor, service in () if self._handed is None else self._handed["waiting"]:
@@ -280,6 +288,7 @@ class Daemon:
         if self._lmtp is not None:
             await self._lmtp.drain()
         await self._asked.drain()
+        self._fronts.end()
         if self._sites is not None:
             self._sites.end()
         await self._moving.end_moves()
