@@ -116,6 +116,7 @@ class Fronted(_Wrapper):  # type: ignore[misc]
         self._reader = HeaderReader()
         self._header = Header()
         self._late: Any = None
+        self._handed_on = False  # its end is somebody else's to tell
 
     def logPrefix(self) -> str:
         return type(self).__name__
@@ -159,6 +160,7 @@ class Fronted(_Wrapper):  # type: ignore[misc]
         """Hand it to its protocol, which may send it away."""
         self._wait_no_more()
         self._header = header
+        self._handed_on = True
         protocol = self.factory.factory.buildProtocol(self.getPeer())
         if protocol is None:
             self.transport.abortConnection()
@@ -169,7 +171,7 @@ class Fronted(_Wrapper):  # type: ignore[misc]
             alsoProvides(self, IHalfCloseableProtocol)
         self.wrappedProtocol = protocol
         protocol.makeConnection(self)
-        if self._reader.rest and not self.disconnecting:
+        if self._reader.rest and not self.transport.disconnecting:
             protocol.dataReceived(self._reader.rest)
 
     # As the protocol's transport
@@ -201,7 +203,7 @@ class Fronted(_Wrapper):  # type: ignore[misc]
             self._wait_no_more()
         if protocol is not None:
             protocol.connectionLost(reason)
-        else:
+        if not self._handed_on:
             self._fronts.closed()
 
 

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IProtocolFactory
 
 from proxy.config import Config
 from proxy.config.endpoints import PROXIED
+from proxy.daemon.easing import Easing
 from proxy.daemon.fronted import Fronts
 from proxy.daemon.listeners import PLAIN, WITH_TLS
 from proxy.daemon.tls import ServerTls
@@ -56,6 +57,7 @@ class Serving:
         )
         self._imap = ImapFactory(gate, terms, log, reactor, self._spool, closed)
         self._pop3 = Pop3Factory(gate, terms, log, reactor, closed)
+        self._easing = Easing(lambda: [*self._imap.connections, *self._pop3.connections], reactor, log)
         self._fronts = Fronts(config.listen.proxied, reactor=reactor, log=log, closed=closed)
         plain: dict[str, Any] = {"imap": self._imap, "pop3": self._pop3}
         self._factories = {service: plain[service] for service in PLAIN}
@@ -82,9 +84,18 @@ class Serving:
         """How many connections there are, by protocol."""
         return {"imap": len(self._imap.connections), "pop3": len(self._pop3.connections)}
 
+    def ease(self, within: float | None) -> None:
+        """Have every session end when it suits it, within so many seconds; None: not any more. Who connects meanwhile
+        is served."""
+        if within is None:
+            self._easing.end()
+        else:
+            self._easing.begin(within)
+
     def drain(self) -> Deferred[Any]:
         """Have every session answer its current command, and end. Fires when all have."""
         self._fronts.end()
+        self._easing.end()
         return gatherResults([self._imap.drain(), self._pop3.drain()])
 
     def hasten(self) -> None:

@@ -33,8 +33,11 @@ class Pop3Protocol(CarryingRun):
         self._arrived = arrived
         self._stranger = True
         self._tls_started = False
+        self._heard = factory.clock.seconds()  # when the client last said something
         self.peer = ""
         self.loopback = False
+
+    _session: Session
 
     def connectionMade(self) -> None:
         self.peer, self.loopback = peer_of(self.transport.getPeer(), UNIX)
@@ -47,6 +50,18 @@ class Pop3Protocol(CarryingRun):
         self._arrived()
         self._factory.closed()
         super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._heard = self._factory.clock.seconds()
+        super().dataReceived(data)
+
+    # For a node that goes out of service (`proxy.daemon.easing`)
+
+    def quiet_for(self) -> float:
+        return self._factory.clock.seconds() - self._heard if self._session.waits else 0.0
+
+    def leave(self) -> None:
+        self.drain()
 
     # For the session
 

@@ -246,6 +246,11 @@ class Session:
             self.log_end("left while held")
         self._end()
 
+    @property
+    def waits(self) -> bool:
+        """Has somebody logged in, and is nothing of what they have asked for to be answered?"""
+        return self._waiting is not None and self.state is State.TRANSACTION
+
     def drain(self) -> None:
         """Close, but not before the command in progress is answered. Nothing is removed but by a QUIT in progress."""
         self._draining = True

@@ -99,6 +99,11 @@ class WebChannel(_Channel):  # type: ignore[misc]
             self._expect(HEADER_SECONDS)
         super().dataReceived(data)
 
+    @property
+    def idle(self) -> bool:
+        """Is no request here or on its way?"""
+        return self._deadline is None and not self._handlingRequest
+
     def _expect(self, seconds: float | None) -> None:
         """What is under way has to be here by then."""
         if self._deadline is not None and self._deadline.active():
@@ -195,6 +200,12 @@ class WebSite(_Site):  # type: ignore[misc]
 
     def log(self, request: Any) -> None:
         """What is worth it is logged where it happens: addresses and account names are in paths."""
+
+    def ease(self) -> None:
+        """Close the connections on which nothing is asked for."""
+        for channel in list(self.channels):
+            if channel.idle:
+                channel.loseConnection()
 
     def end(self) -> None:
         """Close every connection."""

@@ -75,7 +75,7 @@ class HeaderReader:
 
     def _version_1(self) -> Header | None:
         line, end, rest = self._seen.partition(b"\r\n")
-        if len(line) + 2 > LONGEST_LINE:
+        if len(line) + 2 > LONGEST_LINE if end else len(line) >= LONGEST_LINE:
             raise Malformed("the line of its PROXY header is too long")
         if not end:
             return None
