@@ -67,6 +67,7 @@ class ImapConnection(Protocol):
         self._stranger = True
         self._paused = False
         self._closing = False
+        self._eased = False  # told to go by a node that goes out of service
         self._timer: IDelayedCall | None = None
         self._address = ""  # what the transport has, whoever speaks
         self._heard = factory.clock.seconds()  # when the client last said something
@@ -133,6 +134,7 @@ class ImapConnection(Protocol):
         return self._factory.clock.seconds() - self._heard
 
     def leave(self) -> None:
+        self._eased = True
         self.session.leave(MOVE_ON)
 
     # For the session
@@ -187,7 +189,7 @@ class ImapConnection(Protocol):
         self.transport.loseConnection()
         # The goodbye may be waiting behind what the client does not read, or for the end of a TLS handshake.
         limits = self._factory.terms.limits
-        hurried = self._factory.draining or self._stranger
+        hurried = self._factory.draining or self._stranger or self._eased
         patience = limits.farewell_timeout if hurried else limits.stalled_timeout
         self._timer = self._factory.clock.callLater(patience, self._abort)
 

@@ -32,6 +32,7 @@ class Pop3Protocol(CarryingRun):
         self._factory = factory
         self._arrived = arrived
         self._stranger = True
+        self._eased = False  # told to go by a node that goes out of service
         self._tls_started = False
         self._heard = factory.clock.seconds()  # when the client last said something
         self.peer = ""
@@ -61,6 +62,7 @@ class Pop3Protocol(CarryingRun):
         return self._factory.clock.seconds() - self._heard if self._session.waits else 0.0
 
     def leave(self) -> None:
+        self._eased = True
         self.drain()
 
     # For the session
@@ -86,7 +88,7 @@ class Pop3Protocol(CarryingRun):
     def _patience(self) -> float:
         """Little for one that has not logged in: it may never end its TLS handshake."""
         limits = self._factory.terms.limits
-        hurried = self._factory.draining or self._stranger
+        hurried = self._factory.draining or self._stranger or self._eased
         return limits.farewell_timeout if hurried else limits.stalled_timeout
 
     def _gone(self) -> None:
