@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +101,15 @@ class Front:
             text = text.replace("check port 9143", "check")
             text = text.replace(f"10.0.0.{number}:9143", f"127.0.0.1:{node.ports['metrics']}")
             for port, service in zip(PORTS, ("pop3", "imap", "pop3s", "imaps", "web"), strict=True):
-                text = text.replace(f"10.0.0.{number}:{port} ", f"127.0.0.1:{node.behind.get(service, 9)} ")
+                behind = node.behind.get(service) or nodes[0].behind.get(service, 9)
+                text = text.replace(f"10.0.0.{number}:{port} ", f"127.0.0.1:{behind} ")
         for port, free in self.ports.items():
             text = text.replace(f"bind :{port}", f"bind 127.0.0.1:{free}")
         assert "10.0.0" not in re.sub("#.*", "", text)
         return text
 
     def stands(self, node: int) -> str:
-        """UP or DOWN, as HAProxy has it of node 1 or 2."""
+        """UP or DOWN, as HAProxy has it of node 1 or 2. Raises OSError while it has just begun."""
         with socket.socket(socket.AF_UNIX) as asking:
             asking.settimeout(60)
             asking.connect(str(self.root / "admin"))
@@ -119,11 +121,14 @@ class Front:
 
     def until(self, node: int, status: str) -> None:
         """Wait for it."""
+        stands = ""
         for _ in range(6_000):
-            if self.stands(node) == status:
+            with suppress(OSError):
+                stands = self.stands(node)
+            if stands == status or stands.startswith(f"{status} "):
                 return
             select_nothing(0.05)
-        raise AssertionError(f"node{node} is {self.stands(node)}:\n{(self.root / 'log').read_text()}")
+        raise AssertionError(f"node{node} is {stands}:\n{(self.root / 'log').read_text()}")
 
     def end(self) -> None:
         end_process(self.process)
