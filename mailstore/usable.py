@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from mailstore.database import AccountsDatabase
+from mailstore.refusals import storage_errors
 from mailstore.room import leave_room
-from mailstore.sqlite import storage_errors
 
 _PROBE: Final = ".usable"
 
