@@ -8,19 +8,22 @@ import os
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import select
+
 from mailstore.database import AccountsDatabase
 from mailstore.refusals import storage_errors
 from mailstore.room import leave_room
+from mailstore.schema import accounts
 
 _PROBE: Final = ".usable"
+_SOMEBODY: Final = select(accounts.c.id).limit(1)
 
 
 def check_usable(database: AccountsDatabase, state: Path, maildirs: Path) -> None:
     """Look whether the database of accounts can be read and written, whether files can be made in the directory
     `state`, and whether there is room there and where Maildirs are. Raises MailstoreError with what is wrong."""
-    database.version()
-    with database.write():
-        pass  # nothing is written; the right to write was had
+    with database.write() as connection:  # nothing is written, but could be
+        connection.execute(_SOMEBODY).first()
     with storage_errors():
         _write(state)
         for directory in (state, maildirs):

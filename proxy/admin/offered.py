@@ -24,7 +24,7 @@ _LISTENERS: Final[tuple[tuple[Service, str, Security], ...]] = (
     ("pop3", "pop3s", "tls"),
     ("pop3", "pop3", "starttls"),
 )
-_USUAL: Final = {"imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}  # of a listener that does not tell its port
+USUAL: Final = {"imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}  # of a listener that does not tell its port
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def offered(config: Config) -> list[Server]:
                 continue  # for neighbours on this machine
             else:
                 encrypted: Security = security if config.tls.certificate is not None else "none"
-                servers = [Server(service, config.hostname, endpoint.port or _USUAL[listener], encrypted)]
+                servers = [Server(service, config.hostname, endpoint.port or USUAL[listener], encrypted)]
             found += [server for server in servers if server not in found]
     if config.submission is not None:
         host, _, port = config.submission.rpartition(":")
@@ -60,9 +60,9 @@ def offered(config: Config) -> list[Server]:
 def _at_the_proxy(config: Config, service: Service, listener: str, security: Security) -> list[Server]:
     found = []
     if listener == service and not getattr(config.listen, f"{service}s"):
-        found.append(Server(service, config.hostname, _USUAL[f"{service}s"], "tls"))
+        found.append(Server(service, config.hostname, USUAL[f"{service}s"], "tls"))
     if config.tls.certificate is not None:
-        found.append(Server(service, config.hostname, _USUAL[listener], security))
+        found.append(Server(service, config.hostname, USUAL[listener], security))
     return found
 
 

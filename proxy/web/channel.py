@@ -76,6 +76,7 @@ class WebChannel(_Channel):  # type: ignore[misc]
     length: int | None
     _deadline: Any = None
     _refused = False
+    _eased = False
     _leave: Callable[[], None] | None = None
 
     def connectionMade(self) -> None:
@@ -99,10 +100,11 @@ class WebChannel(_Channel):  # type: ignore[misc]
             self._expect(HEADER_SECONDS)
         super().dataReceived(data)
 
-    @property
-    def idle(self) -> bool:
-        """Is no request here or on its way?"""
-        return self._deadline is None and not self._handlingRequest
+    def ease(self) -> None:
+        """Close, if no request is here or on its way."""
+        if self._deadline is None and not self._handlingRequest and not self._eased:
+            self._eased = True
+            self.loseConnection()
 
     def _expect(self, seconds: float | None) -> None:
         """What is under way has to be here by then."""
@@ -204,8 +206,7 @@ class WebSite(_Site):  # type: ignore[misc]
     def ease(self) -> None:
         """Close the connections on which nothing is asked for."""
         for channel in list(self.channels):
-            if channel.idle:
-                channel.loseConnection()
+            channel.ease()
 
     def end(self) -> None:
         """Close every connection."""

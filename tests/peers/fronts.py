@@ -82,8 +82,12 @@ class Front:
             self.process = subprocess.Popen(
                 [needed("haproxy"), "-db", "-f", str(self.config)], stdout=log, stderr=log, cwd=root
             )
-        for port in self.ports.values():
-            wait_for_port(port, self.process, 60)
+        try:
+            for port in self.ports.values():
+                wait_for_port(port, self.process, 60)
+        except TimeoutError as error:
+            self.end()
+            raise AssertionError(f"{error}:\n{(root / 'log').read_text()}") from None
 
     def _settings(self, text: str, nodes: Sequence[Node], ended: Path | None, version: int) -> str:
         if ended is not None:

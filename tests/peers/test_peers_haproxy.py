@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,15 @@ def company(ground: Path) -> Iterator[Company]:
     """Two nodes, the first with two workers, and the pages for both; TLS passes through."""
     nodes = Node(ground / "node1", (*MAIL, "web"), workers=2), Node(ground / "node2", MAIL)
     nodes[1].share(nodes[0])
-    for node in nodes:
-        node.start()
-    front = Front(ground / "front", nodes)
-    for number in (1, 2):
-        front.until(number, "UP")
-    yield Company(front, nodes, nodes[0].trust())
-    front.end()
-    for node in nodes:
-        node.stop()
+    with ExitStack() as running:
+        for node in nodes:
+            node.start()
+            running.callback(node.stop)
+        front = Front(ground / "front", nodes)
+        running.callback(front.end)
+        for number in (1, 2):
+            front.until(number, "UP")
+        yield Company(front, nodes, nodes[0].trust())
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,7 @@ def test_a_defect_is_no_silence(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> No
     def defect() -> None:
         raise ValueError("/srv/secret")
 
-    monkeypatch.setattr(rig.database, "version", defect)
+    monkeypatch.setattr(rig.database, "write", defect)
     assert rig.ask() == (503, ["store"]) and rig.said["wrong"][0]["why"] == "unexpected: ValueError"
 
 
