@@ -129,7 +129,8 @@ class ImapConnection(Protocol):
 
     def quiet_for(self) -> float:
         session = self.session
-        if session.state is State.NOT_AUTHENTICATED or (session.running and not session.idling):
+        busy = (session.running and not session.idling) or session.intake.reader.unfinished
+        if busy or session.state is State.NOT_AUTHENTICATED:
             return 0.0
         return self._factory.clock.seconds() - self._heard
 
