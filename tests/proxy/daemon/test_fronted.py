@@ -13,11 +13,16 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from proxy import config
 from proxy.config import Config, Listen
 from proxy.daemon.fronted import HEADER_SECONDS, QUIET, Fronts
+from proxy.login.origins import origin
+from proxy.web import security
+from proxy.web.channel import WebSite
+from proxy.web.security import Visitor
 from tests.proxy.daemon.test_daemon import LOGIN, Client, DaemonTestCase
 from tests.proxy.daemon.test_workers import WithWorkers
 from tests.proxy.login.login_rig import CONFIG, PASSWORD
@@ -207,6 +212,38 @@ def test_at_the_end_nobody_waits_for_a_header(rig: Rig) -> None:
     assert rig.clock.getDelayedCalls() == []
 
 
+LIES = b"X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
+
+
+class Who(Resource):
+    isLeaf = True
+
+    def render_GET(self, request: Any) -> bytes:
+        return repr(security.visitor(request)).encode()
+
+
+@pytest.mark.parametrize(
+    ("header", "visitor"),
+    [
+        (ENCRYPTED, Visitor("192.0.2.7", secure=True, loopback=False)),
+        (V1, Visitor("192.0.2.7", secure=False, loopback=False)),
+        (V1.replace(b"192.0.2.7", b"127.0.0.1"), Visitor("10.0.0.5", secure=False, loopback=False)),
+        (OF_THE_PROXY_ITSELF, Visitor("10.0.0.5", secure=False, loopback=False)),
+    ],
+)
+def test_a_visitor_of_the_web_is_who_the_header_says_and_not_who_a_browser_says(
+    rig: Rig, header: bytes, visitor: Visitor
+) -> None:
+    site = WebSite(Who(), reactor=rig.clock, dress=lambda _request: None, too_large=lambda _request: b"")
+    rig.factory = rig.fronts.before("haproxy:web", site)
+    connection, transport = rig.connect()
+    connection.dataReceived(
+        header + b"GET / HTTP/1.0\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n\r\n"
+    )
+    assert repr(visitor).encode() in transport.value()
+    connection.connectionLost(Failure(connectionDone.value))
+
+
 # A daemon
 
 
@@ -248,6 +285,9 @@ class Fronted(DaemonTestCase):
             await client.ask(b"PASS " + PASSWORD, b"+OK")
             told = [("login refused", "192.0.2.7"), ("login", "192.0.2.7"), ("login", "192.0.2.7")]
             await self.until(lambda: self.audit() == told)
+            counted = repr(daemon._gate.throttle.remembered())
+            self.assertIn(origin("192.0.2.7").machine, counted)
+            self.assertNotIn(origin("127.0.0.1").machine, counted)
             waiting = await self.come(daemon, imap, V1[:10])
             await self.stop(daemon)
             self.assertEqual(waiting.seen, b"")
