@@ -39,6 +39,7 @@ class Node(Daemon):
             listen=f'{listen}\nproxied = ["127.0.0.1"]',
             workers=workers,
             encrypted=encrypted,
+            patience=600,
         )
         text = self.config.read_text()
         table = "[tls]\n" if encrypted else "[migration]\n"
@@ -84,7 +85,7 @@ class Front:
             )
         try:
             for port in self.ports.values():
-                wait_for_port(port, self.process, 60)
+                wait_for_port(port, self.process, 300)
         except TimeoutError as error:
             self.end()
             raise AssertionError(f"{error}:\n{(root / 'log').read_text()}") from None
@@ -143,7 +144,7 @@ class Client:
 
     def __init__(self, front: Front, port: int, address: str, tls: Any = None) -> None:
         self.connection = socket.create_connection(
-            ("127.0.0.1", front.ports[port]), timeout=60, source_address=(address, 0)
+            ("127.0.0.1", front.ports[port]), timeout=300, source_address=(address, 0)
         )
         if tls is not None:
             self.connection = tls.wrap_socket(self.connection, server_hostname="localhost")

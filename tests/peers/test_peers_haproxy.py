@@ -75,7 +75,7 @@ def pem(bare: Node) -> Path:
 
 def came(nodes: tuple[Node, ...], address: str) -> list[str]:
     """The protocols of all logins from an address, as the audit has them."""
-    for _ in range(600):
+    for _ in range(6_000):
         if found := [line["protocol"] for node in nodes for line in node.lines("login") if line["peer"] == address]:
             return found
         select_nothing(0.05)
@@ -199,7 +199,7 @@ class Callers:
     def more(self, count: int) -> None:
         """Wait for so many more."""
         wanted = len(self.answers) + count
-        for _ in range(6_000):
+        for _ in range(15_000):
             if len(self.answers) >= wanted:
                 return
             select_nothing(0.02)
@@ -212,7 +212,7 @@ class Callers:
 
 def mailferry(node: Node, *arguments: str) -> Any:
     command = [sys.executable, "-m", "proxy.cli.main", *arguments, "--config", str(node.config), "--json"]
-    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -206,6 +206,8 @@ def test_a_client_that_comes_when_the_time_is_over_is_ended_too_and_none_behind_
 
 
 class Drained(DaemonTestCase):
+    timeout = 300
+
     def test_sessions_end_when_they_idle_and_who_comes_is_served(self) -> Deferred[None]:
         async def test() -> None:
             self.patch(easing, "IDLE_SECONDS", 0.0)  # and workers wait for theirs
@@ -235,10 +237,12 @@ class Drained(DaemonTestCase):
 
 
 class DrainedWithWorkers(WithWorkers, Drained):
-    pass
+    timeout = 300
 
 
 class MovesDrained(DaemonTestCase):
+    timeout = 300
+
     def test_a_first_login_under_way_is_not_refused(self) -> Deferred[None]:
         async def test() -> None:
             legacy = self.legacy(pieces=300)

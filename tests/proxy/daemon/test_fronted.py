@@ -296,5 +296,6 @@ class Fronted(DaemonTestCase):
 
 
 class FrontedWithWorkers(WithWorkers, Fronted):
+    timeout = 300
     workers = 2
     settings = Fronted.settings

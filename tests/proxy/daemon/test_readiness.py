@@ -161,6 +161,8 @@ def test_a_defect_is_no_silence(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 class OverHttp(DaemonTestCase):
+    timeout = 300
+
     def settings(self, port: int) -> Config:
         text = CONFIG.format(state=self.state, accounts="open", port=port, connections=5)
         listen = Listen.model_construct(imap=FREE, web=FREE, metrics=FREE)
