@@ -17,6 +17,7 @@ from proxy.cli.demo import demo
 from proxy.cli.discover import discover
 from proxy.cli.dns import dns
 from proxy.cli.doctor import doctor
+from proxy.cli.drain import drain
 from proxy.cli.finalize import finalize, unfinalize
 from proxy.cli.init import init
 from proxy.cli.migrate import migrate, retry
@@ -41,7 +42,7 @@ def main() -> None:
 
 for command in (
     *(init, serve, check, accounts, discover, probe, dns, notify, status, migrate, pause, resume, retry, verify),
-    *(finalize, unfinalize, backup, restore, rotate_key, storage, doctor, admin, demo),
+    *(finalize, unfinalize, backup, restore, rotate_key, storage, drain, doctor, admin, demo),
 ):
     main.add_command(command)
 

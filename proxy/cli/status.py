@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -143,12 +144,14 @@ class _Looker:
         """Raises MailstoreError, PermissionError."""
         from mailstore.proofs import Proofs  # noqa: PLC0415
         from proxy.admin.proving import standings  # noqa: PLC0415
+        from proxy.cli.drained import drain_of  # noqa: PLC0415
         from proxy.cli.report import report  # noqa: PLC0415
 
         since = None if self._since is None else int(time.time()) - self._since
         database = self.database
         stands = standings(self._config, Proofs(database) if database is not None else None)
-        return report(sorted(self._config.domains), database, self._only, self._listed, since, stands)
+        found = report(sorted(self._config.domains), database, self._only, self._listed, since, stands)
+        return replace(found, drain=drain_of(self._config.state))
 
     def close(self) -> None:
         if self._database is not None:

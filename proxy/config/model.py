@@ -25,6 +25,7 @@ from proxy.config.sizes import parse_size
 
 DEFAULT_STATE: Final = Path("/var/lib/mailferry")
 SERVED: Final = ("pop3", "pop3s", "imap", "imaps", "web", "console", "lmtp", "auth", "metrics")
+BEHIND_A_PROXY: Final = ("pop3", "pop3s", "imap", "imaps", "web", "console")  # what endpoints with "haproxy:" may be of
 
 
 class _Table(BaseModel):
@@ -78,7 +79,8 @@ Seconds = Annotated[int, BeforeValidator(parse_duration)]
 
 
 class Listen(_Table):
-    """Where to listen: Twisted endpoint strings. A key left out or empty: that service is not offered."""
+    """Where to listen: Twisted endpoint strings. A key left out or empty: that service is not offered. `proxied`: the
+    machines whose PROXY headers are taken, by the endpoints that begin with "haproxy:"."""
 
     pop3: Endpoints = ()
     pop3s: Endpoints = ()
@@ -89,6 +91,7 @@ class Listen(_Table):
     lmtp: Endpoints = ()
     auth: Endpoints = ()
     metrics: Endpoints = ()
+    proxied: Networks = ()
 
 
 class Lmtp(_Table):

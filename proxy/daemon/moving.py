@@ -80,6 +80,8 @@ class Moving:
         self.homes.expect = Whereabouts(self.accounts.find, self.homes.there)
         logins = partial(ask, self.accounts, self.threads.run, self.accounts.legacy_login)
         self.door = LegacyDoor(config, reactor, log.warning, logins, tally)
+        # Is somebody logged in to an account, in another process?
+        self.has_sessions: Callable[[int], bool] = lambda _account_id: False
         self.scribe = Scribe(reactor, log.warning)
         self._sampling = Sampling(database, reactor, self.threads.run, log)
         self.mover = Mover(
@@ -127,6 +129,26 @@ class Moving:
         """Moves may go well all the same: mailboxes can be on other disks."""
         failure.trap(MailstoreError)  # type: ignore[no-untyped-call]
         self._log.warning("no mail can be stored", reason=reasons.of(cast(MailstoreError, failure.value), self._state))
+
+    # A node that goes out of service (`proxy.daemon.draining`)
+
+    @property
+    def running(self) -> int:
+        """How many moves are under way."""
+        return len(self.mover.moves.accounts())
+
+    def rest(self) -> None:
+        """Begin nothing that nobody has logged in for."""
+        self.rounds.rest()
+
+    def hand_on(self, *, all_: bool) -> None:
+        """End the moves that nobody here waits for, or all, at their last barriers."""
+        mover, has_sessions = self.mover, self.has_sessions
+        self.mover.hand_on(lambda number: not all_ and (mover.awaited(number) or has_sessions(number)))
+
+    def go_on(self) -> None:
+        """As before."""
+        self.rounds.go_on()
 
     async def end_moves(self) -> None:
         """Begin nothing more, and end all moves at their last barriers."""

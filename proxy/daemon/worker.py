@@ -104,6 +104,10 @@ class Worker:
         """Do not wait for clients any more."""
         self._serving.hasten()
 
+    def ease(self, within: float | None) -> None:
+        """See `Serving.ease`."""
+        self._serving.ease(within)
+
     async def stop(self) -> None:
         """Take no more, and answer what is under way."""
         self._receiver.stop()
@@ -150,6 +154,8 @@ class _Life:
             self._resume()
         elif said == "stop":
             self._end()
+        elif said == "ease":
+            self._ease(message)
         elif said == "hasten":
             self._hasten()
         elif self._worker is None or not self._worker.gate.told(said, message):
@@ -176,6 +182,10 @@ class _Life:
         self._channel.resume(but={"login", "cancel"})
         if self._worker is not None:
             self._worker.gate.ask_again()
+
+    def _ease(self, message: Message) -> None:
+        if self._worker is not None and not self._stopping:
+            self._worker.ease(message["within"])
 
     def _hasten(self) -> None:
         self._end()

@@ -430,6 +430,19 @@ class Mover:
             self._log.info("move gives way", account=account.name)
             running.move.stop(GaveWay("a user waited for the connection"))
 
+    def hand_on(self, spared: Callable[[int], bool]) -> None:
+        """End moves at their last barriers, but for those of accounts that are `spared`: whoever looks next goes on
+        with them, another node or this one."""
+        for number in self.moves.accounts():
+            running = self.moves.of(number)
+            if running is not None and not spared(number):
+                running.move.stop(Stopped("this node is drained"))
+
+    def awaited(self, account_id: int) -> bool:
+        """Does somebody wait for an account's move?"""
+        running = self.moves.of(account_id)
+        return account_id in self._going_on or (running is not None and running.awaited)
+
     async def stop(self) -> None:
         """End all moves at their last barriers; they go on at the next start or login. Nobody gets a connection any
         more."""

@@ -66,7 +66,7 @@ class Rounds:
         self._earliest: dict[str, int] = {}  # by domain: when somebody is due there
         self._version = -1
         self._timer: IDelayedCall | None = None
-        self._looking = self._again = self._stopped = False
+        self._looking = self._again = self._stopped = self._resting = False
         self._begun = asked_only
         self._asking = False  # is it being asked whether there is news?
         self._looked: Deferred[None] | None = None  # for the end of a look, at the end
@@ -98,6 +98,15 @@ class Rounds:
             self._looked = Deferred()
             await self._looked
 
+    def rest(self) -> None:
+        """Begin nothing until `go_on`."""
+        self._resting = True
+
+    def go_on(self) -> None:
+        """… and as before."""
+        self._resting = False
+        self._version = -1  # whatever came up meanwhile
+
     def _tick(self) -> None:
         self._timer = self._clock.callLater(LOOK, self._tick)
         if not self._asking:
@@ -119,7 +128,7 @@ class Rounds:
 
     def _wanted(self, host: LegacyHost) -> bool:
         """Is somebody due there, and is there room?"""
-        if not host.schedule.spare:
+        if self._resting or not host.schedule.spare:
             return False
         now = self._now()
         return any(self._earliest.get(domain, now + 1) <= now for domain in host.domains)

@@ -55,6 +55,11 @@ class Running:
         await self._concluded(sums)
         return sums
 
+    @property
+    def awaited(self) -> bool:
+        """Is a login held for it?"""
+        return bool(self._holds)
+
     def _is_listed(self, why_not: str) -> None:
         self._said = why_not
         for listener in self._listeners:

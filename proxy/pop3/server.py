@@ -32,9 +32,13 @@ class Pop3Protocol(CarryingRun):
         self._factory = factory
         self._arrived = arrived
         self._stranger = True
+        self._eased = False  # told to go by a node that goes out of service
         self._tls_started = False
+        self._heard = factory.clock.seconds()  # when the client last said something
         self.peer = ""
         self.loopback = False
+
+    _session: Session
 
     def connectionMade(self) -> None:
         self.peer, self.loopback = peer_of(self.transport.getPeer(), UNIX)
@@ -47,6 +51,19 @@ class Pop3Protocol(CarryingRun):
         self._arrived()
         self._factory.closed()
         super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._heard = self._factory.clock.seconds()
+        super().dataReceived(data)
+
+    # For a node that goes out of service (`proxy.daemon.easing`)
+
+    def quiet_for(self) -> float:
+        return self._factory.clock.seconds() - self._heard if self._session.waits else 0.0
+
+    def leave(self) -> None:
+        self._eased = True
+        self.drain()
 
     # For the session
 
@@ -71,7 +88,7 @@ class Pop3Protocol(CarryingRun):
     def _patience(self) -> float:
         """Little for one that has not logged in: it may never end its TLS handshake."""
         limits = self._factory.terms.limits
-        hurried = self._factory.draining or self._stranger
+        hurried = self._factory.draining or self._stranger or self._eased
         return limits.farewell_timeout if hurried else limits.stalled_timeout
 
     def _gone(self) -> None:

@@ -246,6 +246,12 @@ class Session:
             self.log_end("left while held")
         self._end()
 
+    @property
+    def waits(self) -> bool:
+        """Has somebody logged in, and is nothing of what they have asked for to be answered, or to be done by QUIT?"""
+        whole = self.maildrop.count == len(self.maildrop)
+        return self._waiting is not None and self.state is State.TRANSACTION and whole
+
     def drain(self) -> None:
         """Close, but not before the command in progress is answered. Nothing is removed but by a QUIT in progress."""
         self._draining = True

@@ -52,6 +52,8 @@ class Sites:
         routes.get("/static/<digest>/<name>", _static)
         routes.get("/language/<language>", _language)
         routes.program("/robots.txt", ("GET", "HEAD"), _robots)
+        routes.program("/healthz", ("GET", "HEAD"), _health)
+        routes.program("/readyz", ("GET", "HEAD"), _health)
         if place == "console" or not self._web.config.listen.console:
             add_console(self._web, Routes(self._web, app, "console"), self.events, self._dispatch)
         if place == "console":
@@ -98,6 +100,12 @@ class Sites:
         """Behind `end`: when nothing of ours writes any more, or not in time."""
         await self._web.in_thread(self._dispatch.ended)
 
+    def ease(self) -> None:
+        """This node goes out of service: end what only waits for news, so that browsers connect again, elsewhere."""
+        self.events.end()
+        for site in self._sites.values():
+            site.ease()
+
     def end(self) -> None:
         """Close every connection; what pages have begun goes on."""
         self._dispatch.end()
@@ -131,6 +139,14 @@ async def _language(visit: Visit, language: str) -> bytes:
     visit.choose_language(language)
     back = visit.query.get("back", "/")
     return visit.go(back if is_ours(back) else "/")
+
+
+async def _health(visit: Visit) -> bytes:
+    """For a load balancer, which is nobody."""
+    status, body = await visit.web.health(visit.request.path)
+    visit.request.setResponseCode(status)
+    visit.request.setHeader("Content-Type", "application/json")
+    return body
 
 
 async def _to_console(visit: Visit) -> bytes:

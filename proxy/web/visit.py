@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import IO, Any, Final, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
+from twisted.internet.defer import Deferred
+
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.secrets import Sealer
@@ -72,6 +74,7 @@ class Web:
     tasks: Tasks
     pages: Pages
     shown: Callable[[], tuple[bytes, bytes] | None]  # certificate and key that clients are shown just now, in PEM
+    health: Callable[[bytes], Deferred[tuple[int, bytes]]]  # HTTP's status and JSON, of /healthz or /readyz
     forms_key: bytes  # makes the tokens of forms of those who are not logged in
     in_thread: InThread
     reactor: Any

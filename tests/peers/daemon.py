@@ -31,6 +31,7 @@ class Daemon:
     domain: str = ""  # lines of [domain."123.com"]
     hostname: str = "localhost"
     encrypted: bool = True
+    patience: int = 90  # seconds until it listens
     program: tuple[str, ...] = ("proxy.cli.main",)  # a module, and what it is told before its command
     forked: bool = True  # with -P it is begun as ever (`tests.forked`)
 
@@ -85,7 +86,7 @@ class Daemon:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             for port in self.ports.values():
-                wait_for_port(port, self.process, 90)
+                wait_for_port(port, self.process, self.patience)
         except TimeoutError as error:
             self.kill()
             raise AssertionError(f"{error}:\n{self.log}") from None
