@@ -20,10 +20,24 @@ def mooring_of(config: Config) -> Mooring:
 
 def _has_mail(config: Config) -> bool:
     """Has any account had mail carried over? A database that cannot be asked is told of elsewhere."""
+    if config.storage.server:
+        return _has_mail_by_the_server(config)
     from mailstore.copying import read_only  # noqa: PLC0415
 
     try:
         with closing(read_only(config.accounts_file)) as connection:
             return connection.execute("SELECT 1 FROM accounts WHERE messages_done > 0 LIMIT 1").fetchone() is not None
     except sqlite3.Error:
+        return False
+
+
+def _has_mail_by_the_server(config: Config) -> bool:
+    from mailstore.accounts import Accounts  # noqa: PLC0415 - SQLAlchemy takes a third of a second
+    from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from proxy.admin import databases  # noqa: PLC0415
+
+    try:
+        with closing(databases.accounts(config, check=False)) as database:
+            return Accounts(database).any_mail()
+    except MailstoreError:
         return False
