@@ -98,7 +98,7 @@ class Daemon:
             return 0
         process.terminate()
         try:
-            return process.wait(20)
+            return process.wait(self.patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
