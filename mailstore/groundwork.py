@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from mailstore import delivery
-from mailstore.errors import MailstoreError, NoSuchFolder, NotArrived, NotCarriedOver, StillAway
+from mailstore.errors import MaildirGone, MailstoreError, NoSuchFolder, NotArrived, NotCarriedOver, StillAway
 from mailstore.index import awaited, folders
 from mailstore.index.awaited import Away
 from mailstore.index.folders import INBOX_ID, FolderRow, Pending
@@ -105,7 +105,9 @@ class Groundwork:
 
     def _catch_up(self) -> None:
         """Before files or folders are put in place: the directories must be where the index has them, or what is
-        put there now is taken for what was there before."""
+        put there now is taken for what was there before. Raises MaildirGone where there is nothing to put them into."""
+        if self._database.shared and not self._maildir.root.is_dir():
+            raise MaildirGone
         if self._behind:
             self._database.at_most(1, 0)
             self._work_off_pending()

@@ -344,6 +344,8 @@ def test_a_disk_that_is_not_mounted_is_no_empty_mailbox(tmp_path: Path, in_postg
     assert not home.reconcile()
     maildir.rename(away)
     assert not home.reconcile()  # it is said, and nothing follows
+    with pytest.raises(MaildirGone):
+        append(home, b"three")
     assert not maildir.exists()
     home.close()
     with pytest.raises(MaildirGone):
