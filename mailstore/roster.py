@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, String, Table, bindparam, column, delete, or_, select, update, values
 from sqlalchemy.dialects.postgresql import insert
 
 from mailstore.accounts import PasswordState, State
@@ -404,7 +404,10 @@ def _among(connection: Connection, statement: Any, table: Table, addresses: Iter
         by_domain.setdefault(domain, []).append(local)
     for domain, locals_ in by_domain.items():
         for some in _batches(locals_, 500):
-            yield from connection.execute(statement.where(table.c.domain == domain, table.c.local.in_(some)))
+            # As a table of its own: each is looked up by the key, whatever the server knows of the other one so far.
+            named = values(column("wanted", String), name="named").data([(local,) for local in some]).cte("wanted")
+            joined = statement.where(table.c.domain == domain, table.c.local == named.c.wanted)
+            yield from connection.execute(joined)
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -69,7 +69,7 @@ class TakingTime(LoginTestCase):
         ticket, attempt = self.begin()
         self.clock.advance(FORGOTTEN)
         self.assertIsNone(self.attempts.find(ticket))
-        self.assertTrue(attempt.look(self.web))
+        self.assertTrue(self.successResultOf(Deferred.fromCoroutine(attempt.look(self.web))))
         answer.errback(LegacyUnreachable("reset"))  # the question itself had been asked
         self.assertIsNone(self.accounts.find("user", "123.com"))
 
@@ -99,6 +99,6 @@ class TakingTime(LoginTestCase):
         self.old.held = {"u1": Deferred()}
         for _ in range(EACH + 5):
             ticket, attempt = self.begin()
-            self.assertTrue(attempt.look(self.web))
+            self.assertTrue(self.successResultOf(Deferred.fromCoroutine(attempt.look(self.web))))
             self.attempts.done(ticket)
         self.old.held["u1"].callback(None)
