@@ -37,6 +37,13 @@ def open_mailbox(engine: Mailboxes, account_id: int, maildir: Path, report: Repo
     return open_index(engine, index_path(maildir), report)
 
 
+def forget(engine: Mailboxes, account_id: int) -> None:
+    """Have nothing left in the database of a mailbox whose Maildir goes, with what is beside it. Raises
+    StorageFailed."""
+    if isinstance(engine, PostgresMailboxes):
+        engine.forget(account_id)
+
+
 def is_known(engine: Mailboxes, account_id: int, maildir: Path) -> bool:
     """Has the account had a mailbox? Asked where its Maildir is not there, or not whole. Raises MaildirGone where an
     index that did not go with it says that there is to be mail in it; StorageFailed."""

@@ -21,7 +21,7 @@ CONNECT_TIMEOUT: Final = 5  # seconds
 POOL_TIMEOUT: Final = 10.0  # seconds that an operation waits for a connection
 STATEMENT_TIMEOUT: Final = 30_000  # milliseconds; LOCK_TIMEOUT as long as a writer waits for another one in SQLite
 LOCK_TIMEOUT: Final = 30_000
-_IDLE_TIMEOUT: Final = 60_000  # … in a transaction
+_IDLE_TIMEOUT: Final = 25_000  # … in a transaction: a node that is stopped in one keeps others waiting no longer
 UNHEARD: Final = 45.0  # seconds: longer than any statement may take
 SILENT: Final = 20  # seconds after which a server that does not even acknowledge is taken for gone
 

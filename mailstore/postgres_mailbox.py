@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Engine, bindparam, select
+from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from mailstore import schema
 from mailstore.barrier import Barriers
@@ -94,6 +94,12 @@ class PostgresMailboxes:
         """Are there to be files of messages? Raises StorageFailed."""
         with self.open(account_id).read() as connection:
             return _HAS_MAIL.first(connection, {"a": account_id}) is not None
+
+    def forget(self, account_id: int) -> None:
+        """Remove every row of an account. Raises StorageFailed."""
+        with self.open(account_id).write() as connection:
+            for table in schema.mailbox_metadata.sorted_tables:
+                connection.execute(delete(table).where(table.c.account_id == account_id))
 
 
 class _Transaction:

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, LargeBinary, String, Table
 
-from mailstore.errors import StorageFailed
+from mailstore.entries import NUL
 from mailstore.onlooking import column_of
 from mailstore.schema import accounts_metadata, mailbox_metadata
 
@@ -35,15 +35,13 @@ def names_of(table: Table) -> str:
 
 
 def lines_of(connection: Connection, table: Table, account_id: int | None = None) -> Iterator[bytes]:
-    """The rows of a table of SQLite, or those of one account. Raises StorageFailed for text that PostgreSQL does not
-    take, and what the driver raises (for `mailstore.refusals`)."""
+    """The rows of a table of SQLite, or those of one account. A NUL, which PostgreSQL does not take, is what
+    stands for it there (`mailstore.entries.NUL`). Raises what the driver raises (for `mailstore.refusals`)."""
     parts = [_expression(connection, table, column.name) for column in table.columns]
     where = "" if account_id is None else f" WHERE account_id = {account_id}"
     statement = f'SELECT {" || char(9) || ".join(parts)} FROM "{table.name}"{where} ORDER BY {key_of(table)}'  # noqa: S608
     for (line,) in connection.exec_driver_sql(statement):
-        if "\0" in line:
-            raise StorageFailed(f"{table.name} has text with a NUL in it, which PostgreSQL does not take")
-        yield line.encode() + b"\n"
+        yield line.replace("\0", NUL).encode() + b"\n"
 
 
 def _expression(connection: Connection, table: Table, name: str) -> str:

@@ -147,10 +147,14 @@ def _alone(config: Config) -> Iterator[None]:
         try:
             held = Alone(config.state)
         except NotAlone:
-            time.sleep(_LOOK)
+            _wait()
         else:
             break
     try:
         yield
     finally:
         held.end()
+
+
+def _wait() -> None:
+    time.sleep(_LOOK)

@@ -143,17 +143,27 @@ def test_all_of_it_is_there_and_is_found_to_be_the_same(place: Place) -> None:
     assert (again.exit_code, "give it an empty one" in again.output) == (1, True)
 
 
+def test_a_nul_is_what_stands_for_it_there(place: Place) -> None:
+    with closing(sqlite3.connect(index_path(place.maildir("li")))) as connection, connection:
+        connection.execute("UPDATE messages SET uidl = 'a' || char(0) || 'b' WHERE uid = 1")
+    result = place.run()
+    assert result.exit_code == 0, result.output
+    with psycopg.connect(place.server.dsn(place.name)) as connection:
+        kept = connection.execute("SELECT uidl FROM messages WHERE account_id = 1 AND uid = 1").fetchall()
+    assert kept == [("a\N{SYMBOL FOR NULL}b",)]
+
+
 def test_a_daemon_serves_meanwhile_and_its_changes_come_along(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon is a lock here: it ends when the command has told so, and has changed something until then."""
     daemon = Alone(place.state)
 
-    def stopped(_seconds: float) -> None:
+    def stopped() -> None:
         place.deliver("li", b"late")
         place.deliver("zhao", b"first")
         index_path(place.maildir("wang")).unlink()
         daemon.end()
 
-    monkeypatch.setattr("proxy.cli.storage.time.sleep", stopped)
+    monkeypatch.setattr("proxy.cli.storage_copy._wait", stopped)
     result = place.run("--json")
     assert result.exit_code == 0, result.output
     assert "now stop the daemon" in result.output

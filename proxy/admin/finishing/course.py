@@ -22,6 +22,7 @@ from mailstore.database import AccountsDatabase
 from mailstore.finishing import Finishing
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer
+from proxy.admin import databases
 from proxy.admin.filing import NotFiled
 from proxy.admin.finishing import filed
 from proxy.admin.finishing.run import QUICK, Judged, Made, Run, said
@@ -154,6 +155,7 @@ class Course:
             in_thread=self._few.run,
             reactor=self._reactor,
             daemon=True,
+            mailboxes=databases.mailboxes(self._database),
         )
         run.compared(accounts, found)
 

@@ -21,6 +21,7 @@ from mailstore.errors import MailstoreError
 from mailstore.proofs import Proof, Proofs
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer
+from proxy.admin import databases
 from proxy.admin.circumstances import origin
 from proxy.admin.filing import NotFiled
 from proxy.admin.proving import settle
@@ -58,6 +59,7 @@ class Verifying:
         self._accounts = accounts
         self._queue = Queue(database)
         self._proofs = Proofs(database)
+        self._mailboxes = databases.mailboxes(database)
         self._passwords = Passwords({}, sealer, lambda account: accounts.is_paused(account.local, account.domain))
         self._door = DaemonsDoor(door)
         self._in_thread = in_thread
@@ -128,6 +130,7 @@ class Verifying:
             door=self._door,
             in_thread=self._threads.run,
             reactor=self._reactor,
+            mailboxes=self._mailboxes,
         )
 
     def _fresh(self, numbers: Sequence[int]) -> list[Account]:
