@@ -11,7 +11,7 @@ import hashlib
 from sqlalchemy import select
 
 from mailstore import schema
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 
 _l = schema.ledger.c
 
@@ -19,7 +19,7 @@ _l = schema.ledger.c
 class CameByLegacy:
     """What an account's ledger knows."""
 
-    def __init__(self, database: MailboxDatabase, account_id: int) -> None:
+    def __init__(self, database: Mailbox, account_id: int) -> None:
         rows = select(_l.folder_id, _l.uid, _l.sha256).where(_l.account_id == account_id)
         with database.read() as connection:
             found = connection.execute(rows).all()

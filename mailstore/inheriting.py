@@ -33,7 +33,7 @@ from mailstore.index.mailbox import NewMessage, own_uidl
 from mailstore.index.rows import Flags, Row, shared_flags
 from mailstore.inheritance.dovecot import HIGHEST_UID, key_of
 from mailstore.inheritance.values import Found, FoundFolder, Inheritance, Remark
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir, flags_of, folder_directory, unique_of
 from mailstore.refusals import storage_errors
 
@@ -78,7 +78,7 @@ class Inheriting:
 
     def __init__(
         self,
-        database: MailboxDatabase,
+        database: Mailbox,
         account_id: int,
         maildir: Maildir,
         clock: Callable[[], float],

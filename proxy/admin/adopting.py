@@ -37,9 +37,9 @@ from mailstore.inheritance.dovecot import key_of
 from mailstore.inheritance.tree import Manner, NoMaildir, read_tree
 from mailstore.inheritance.values import FoundFolder, Inheritance
 from mailstore.inheriting import Inherited
-from mailstore.mailbox_database import MailboxEngine
 from mailstore.maildir import DIRECTORY_MODE, folder_directory, sync_directory, sync_files
 from mailstore.mailhome import MailHome
+from mailstore.opening import Mailboxes
 from mailstore.secrets import hash_password
 from proxy.admin.handing.run import give_away, said
 from proxy.config import Config
@@ -80,7 +80,7 @@ class Adopting:
         config: Config,
         accounts: Accounts,
         custody: Custody,
-        engine: MailboxEngine,
+        engine: Mailboxes,
         *,
         manner: Manner,
         in_place: bool,

@@ -81,14 +81,14 @@ def adopt(
     with made(config) as database:
         from mailstore.accounts import Accounts  # noqa: PLC0415
         from mailstore.custody import Custody  # noqa: PLC0415
-        from mailstore.mailbox_database import MailboxEngine  # noqa: PLC0415
         from proxy.admin.adopting import Adopting  # noqa: PLC0415
+        from proxy.admin.databases import mailboxes  # noqa: PLC0415
 
         adopting = Adopting(
             config,
             Accounts(database),
             Custody(database),
-            MailboxEngine(),
+            mailboxes(database),
             manner=Manner(names, escape, uidl_format),
             in_place=in_place,
             passwords=known.hashes,

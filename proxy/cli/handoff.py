@@ -154,10 +154,10 @@ def _chosen(config: Config, accounts: Accounts, named: tuple[str, ...]) -> list[
 
 def _handing(config: Config, database: Any, accounts: Accounts, order: _Order) -> Handing:
     from mailstore.custody import Custody  # noqa: PLC0415
-    from mailstore.mailbox_database import MailboxEngine  # noqa: PLC0415
+    from proxy.admin.databases import mailboxes  # noqa: PLC0415
     from proxy.admin.handing.run import Handing  # noqa: PLC0415
 
-    return Handing(config, accounts, Custody(database), MailboxEngine(), owner=order.owner, wait=order.wait)
+    return Handing(config, accounts, Custody(database), mailboxes(database), owner=order.owner, wait=order.wait)
 
 
 class _Errand:

@@ -63,7 +63,7 @@ def restore_legacy(
         found = _account(config, database, account)
         settings, name = _server(config, found, host, port, tls, user)
         try:
-            with _home(config, found) as (home, record):
+            with _home(config, database, found) as (home, record):
                 if dry_run:
                     from proxy.admin.giving_back.run import rehearse  # noqa: PLC0415
 
@@ -118,14 +118,14 @@ def _server(
 class _home:
     """The account's home, and its record for a server."""
 
-    def __init__(self, config: Config, account: Account) -> None:
-        from mailstore.mailbox_database import MailboxEngine  # noqa: PLC0415
+    def __init__(self, config: Config, database: Any, account: Account) -> None:
         from mailstore.mailhome import MailHome  # noqa: PLC0415
+        from proxy.admin.databases import mailboxes  # noqa: PLC0415
 
         self._maildir = config.maildir_for(account.local, account.domain)
         if not self._maildir.is_dir():
             raise give_up(f"{account.name} has no mail here")
-        self._home = MailHome(MailboxEngine(), account.id, self._maildir)
+        self._home = MailHome(mailboxes(database), account.id, self._maildir)
 
     def _record(self, settings: Legacy, user: str) -> Record:
         from proxy.admin.giving_back.record import Record  # noqa: PLC0415

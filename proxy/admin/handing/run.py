@@ -25,9 +25,9 @@ from mailstore.errors import MailstoreError
 from mailstore.handover import MANNER, HandedOver, Handover, come_back, hand_to
 from mailstore.inheritance.tree import read_tree
 from mailstore.inheriting import Inherited
-from mailstore.mailbox_database import MailboxEngine
 from mailstore.maildir import DIRECTORY_MODE
 from mailstore.mailhome import MailHome
+from mailstore.opening import Mailboxes
 from proxy.admin.handing.choosing import HANDED, Candidate
 from proxy.admin.handing.users import below_home
 from proxy.config import Config
@@ -60,7 +60,7 @@ class Handing:
         config: Config,
         accounts: Accounts,
         custody: Custody,
-        engine: MailboxEngine,
+        engine: Mailboxes,
         *,
         owner: tuple[int, int] | None = None,
         wait: float = 90.0,
