@@ -1,7 +1,7 @@
 """In whose hands a mailbox is: this store's, or another program's.
 
-Whoever opens a mailbox here holds its Maildir's directory locked, together with all others who do. Who takes it out of
-use (to hand it over to Dovecot, to take it back, to adopt one) holds that lock alone, so that no session, move or
+Whoever opens a mailbox here holds a file beside its Maildir locked, together with all others who do. Who takes it out
+of use (to hand it over to Dovecot, to take it back, to adopt one) holds that lock alone, so that no session, move or
 delivery of any process, on any node, is in it meanwhile. A lock goes with the process that has it.
 
 What outlives the process is a note beside the Maildir. As long as it is there the store opens the mailbox for nobody
@@ -154,9 +154,13 @@ def see_that_it_is_ours(maildir: Path) -> None:
 
 
 def make_use_of(maildir: Path) -> int | None:
-    """A descriptor that keeps the mailbox in use until it is closed; None where the file system has no locks. Raises
-    InOtherHands where it was taken out of use, OSError."""
-    descriptor = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """A descriptor that keeps the mailbox in use until it is closed; None where the file system has no locks, or takes
+    no new file: that keeps nobody from the mail that is there. Raises InOtherHands where it was taken out of use."""
+    try:
+        descriptor = _lock_file(maildir)
+    except OSError:
+        see_that_it_is_ours(maildir)
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         see_that_it_is_ours(maildir)  # the note may have been written a moment ago, before the lock was let go of
@@ -171,6 +175,16 @@ def make_use_of(maildir: Path) -> int | None:
     return descriptor
 
 
+def _lock_file(maildir: Path) -> int:
+    """A file and not the directory: other nodes see locks of files alone (NFS), and only of those that are open for
+    writing. Raises OSError."""
+    path = maildir.with_name(maildir.name + ".use")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
+        give_to_owner(path, maildir.parent)
+    return descriptor
+
+
 class InUse(InOtherHands):
     """Somebody has a session or a move."""
 
@@ -178,7 +192,7 @@ class InUse(InOtherHands):
 @contextmanager
 def alone_with(maildir: Path) -> Iterator[None]:
     """Nobody opens the mailbox within the block. Raises InUse where somebody has it open, OSError."""
-    descriptor = os.open(maildir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = _lock_file(maildir)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
