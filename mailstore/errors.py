@@ -96,6 +96,10 @@ class DiskFull(StorageFailed):
     """There is no room, on the disk or within a quota of its owner. It goes on when there is."""
 
 
+class InOtherHands(StorageFailed):
+    """The mailbox is another program's for now, or somebody is handing it over: `mailstore.custody`."""
+
+
 class StorageCorrupt(StorageFailed):
     """A database file is damaged. An index is set aside and made anew at the next opening."""
 

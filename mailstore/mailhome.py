@@ -23,14 +23,18 @@ from typing import TypeVar
 
 from mailstore.annotations import Annotations
 from mailstore.beginning import Beginning
+from mailstore.custody import make_use_of, see_that_it_is_ours
 from mailstore.digests import learn
 from mailstore.doubts import Doubts
 from mailstore.entries import Here, Landed, Sums
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
+from mailstore.giving import CameByLegacy
 from mailstore.incoming import Incoming
 from mailstore.index import folders, special
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import Flags
+from mailstore.inheritance.values import Inheritance
+from mailstore.inheriting import Inherited, Inheriting
 from mailstore.intake import Report
 from mailstore.kept import Kept
 from mailstore.ledger import Ledger
@@ -83,8 +87,10 @@ class MailHome(OldFolders, Incoming, Reading):
         clock: Callable[[], float] = time.time,
         report: Report = _unreported,
         there: Callable[[], None] = _anywhere,
+        custodian: bool = False,
     ) -> None:
-        """Open the account's Maildir and index, made where missing. Raises StorageFailed.
+        """Open the account's Maildir and index, made where missing. Raises StorageFailed; InOtherHands where another
+        program has the mailbox, but for the `custodian`, who has it alone (`mailstore.custody`).
 
         `announce(folder_id)` is called after each change to a folder's messages, and with `special.ACCOUNT` after
         each to which folders, subscriptions and annotations there are, in the thread that made it;
@@ -93,12 +99,21 @@ class MailHome(OldFolders, Incoming, Reading):
         with the Maildirs is not mounted now (`mailstore.mooring`).
         """
         files = Maildir(maildir, there)
+        self._use: int | None = None
         with storage_errors():
+            if not custodian:
+                see_that_it_is_ours(maildir)
             whole = (maildir / "cur").is_dir() and (maildir / "new").is_dir()
             if not whole and is_known(engine, account_id, maildir):
                 report("maildir directories were missing", folder=INBOX_ID)
             files.make()
-        database = open_mailbox(engine, account_id, maildir, report)
+            if not custodian:
+                self._use = make_use_of(maildir)
+        try:
+            database = open_mailbox(engine, account_id, maildir, report)
+        except BaseException:
+            self._end_use()
+            raise
         super().__init__(database, account_id, files, announce=announce, clock=clock, report=report)
         self._maildrop_lock: int | None = None
         self.made_anew = False  # was the index missing or damaged, with mail in the Maildir, or a copy?
@@ -134,6 +149,7 @@ class MailHome(OldFolders, Incoming, Reading):
             if contradictory or isinstance(error, StorageCorrupt):
                 database.suspect()
             self._database.close()
+            self._end_use()
             if contradictory:
                 raise StorageCorrupt("the database is damaged: it contradicts itself") from error
             raise
@@ -161,6 +177,13 @@ class MailHome(OldFolders, Incoming, Reading):
             with suppress(MailstoreError), self._database.write_lightly() as connection:
                 self._tick_off(connection)
         self.rest()
+        self._end_use()
+
+    def _end_use(self) -> None:
+        """Harmless where there is none. It goes with the process, too."""
+        if self._use is not None:
+            os.close(self._use)
+            self._use = None
 
     def rest(self) -> None:
         """Give up what costs memory and can be had again at once: nobody is asking for anything at the moment."""
@@ -243,6 +266,10 @@ class MailHome(OldFolders, Incoming, Reading):
             self._report("messages known again after a loss of the index", messages=len(here))
         return sums
 
+    def came_by_legacy(self) -> CameByLegacy:
+        """What the ledger knows of, as of now: the rest has arrived here. Raises StorageFailed."""
+        return CameByLegacy(self._database, self.account_id)
+
     def list_early(self, flags: Flags) -> None:
         """List to the user whatever is owed, before it is here (`Ledger.show`), and what has arrived meanwhile."""
         self.ledger.show(flags)
@@ -263,6 +290,13 @@ class MailHome(OldFolders, Incoming, Reading):
         return sums
 
     # What other programs do
+
+    def inherit(self, inheritance: Inheritance, *, whole: bool) -> Inherited:
+        """Take over what another mail server knew of the Maildir: for the custodian, who has it reconciled then.
+        `whole`: what that server does not have any more goes here, too. Raises StorageFailed."""
+        self._catch_up()
+        inheriting = Inheriting(self._database, self.account_id, self._maildir, self._clock, whole=whole)
+        return inheriting.take(inheritance)
 
     def reconcile(self, folder_id: int | None = None) -> bool:
         """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back

@@ -24,7 +24,7 @@ from mailstore.backups import ACCOUNTS, KEPT, MARKER, STATE, Backup, BackupRefus
 from mailstore.copying import copy_raw, make_all, sync_all
 from mailstore.errors import StorageFailed
 from mailstore.index.ahead import look_ahead
-from mailstore.mailbox_copy import bring_back
+from mailstore.mailbox_copy import beside, bring_back
 from mailstore.mailhome import index_path
 from mailstore.record import record_path
 from mailstore.refusals import storage_errors
@@ -158,6 +158,8 @@ def _put_mailbox(ready: Path, target: Target, mailbox: Mailbox) -> None:
     make_all(maildir.parent)
     _put(ready, maildir)
     _put(index_path(ready), index_path(maildir))
+    for source, place in zip(beside(ready), beside(maildir), strict=True):
+        _put(source, place)
 
 
 def _put(ready: Path, place: Path) -> None:

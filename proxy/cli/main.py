@@ -11,6 +11,7 @@ import click
 
 from proxy.cli.accounts import accounts
 from proxy.cli.admin import admin
+from proxy.cli.adopt import adopt
 from proxy.cli.backup import backup
 from proxy.cli.check import check
 from proxy.cli.demo import demo
@@ -19,6 +20,7 @@ from proxy.cli.dns import dns
 from proxy.cli.doctor import doctor
 from proxy.cli.drain import drain
 from proxy.cli.finalize import finalize, unfinalize
+from proxy.cli.handoff import handoff
 from proxy.cli.init import init
 from proxy.cli.migrate import migrate, retry
 from proxy.cli.notify import notify
@@ -26,6 +28,7 @@ from proxy.cli.options import config_option
 from proxy.cli.pause import pause, resume
 from proxy.cli.probe import probe
 from proxy.cli.restore import restore
+from proxy.cli.restore_legacy import restore_legacy
 from proxy.cli.rotate_key import rotate_key
 from proxy.cli.serve import serve
 from proxy.cli.status import status
@@ -42,7 +45,8 @@ def main() -> None:
 
 for command in (
     *(init, serve, check, accounts, discover, probe, dns, notify, status, migrate, pause, resume, retry, verify),
-    *(finalize, unfinalize, backup, restore, rotate_key, storage, drain, doctor, admin, demo),
+    *(finalize, unfinalize, handoff, adopt, restore_legacy, backup, restore, rotate_key, storage, drain, doctor),
+    *(admin, demo),
 ):
     main.add_command(command)
 

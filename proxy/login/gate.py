@@ -32,6 +32,7 @@ legacy server it has the one name that it has there.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import deferLater
 
 from mailstore.accounts import Account, Accounts, PasswordState, State
-from mailstore.errors import MailstoreError
+from mailstore.custody import see_that_it_is_ours
+from mailstore.errors import InOtherHands, MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
 from proxy.login import reasons
@@ -286,13 +288,23 @@ class LoginGate:
                 raise wrong()
             return None, False
         if account.state is State.BLOCKED:
-            raise LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
+            raise self._blocked(account)
         fits = account.password_hash != unfit and await self._hashes.fits(account, password, patience)
         if account.state is State.FINAL and not fits:
             if account.password_hash is None:
                 await self._hashes.in_vain(password, patience)
             raise wrong()
         return account, fits
+
+    def _blocked(self, account: Account) -> LoginRefused:
+        """Who looks for a mailbox that another server has is not to be told that something is wrong with it."""
+        maildir = self._config.maildir_for(account.local, account.domain)
+        with suppress(OSError):
+            try:
+                see_that_it_is_ours(maildir)
+            except InOtherHands as error:
+                return LoginRefused(Refusal.UNAVAILABLE, str(error))
+        return LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
 
     def _is_closed(self, domain: str) -> bool:
         """May only accounts of a list come in?"""

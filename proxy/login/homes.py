@@ -34,7 +34,7 @@ from proxy.migration.pull import InThread
 T = TypeVar("T")
 
 KEPT_SECONDS: Final = 60.0  # a home that nobody uses stays open so long
-KEPT_MOST: Final = 200  # … if there are no more of them: each is three open files and some 100 KiB
+KEPT_MOST: Final = 200  # … if there are no more of them: each is four open files and some 100 KiB
 
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
 

@@ -99,13 +99,14 @@ def _killed(steps: int, operation: Callable[[], object]) -> bool:
     return code == _KILLED
 
 
-def every_crash(template: Path, operation: Callable[[Path], object]) -> Iterator[Path]:
-    """Crash an operation at each of its steps in turn: the store's directory after each crash, and at last after none.
+def every_crash(template: Path, operation: Callable[[Path], object], *, stride: int = 1) -> Iterator[Path]:
+    """Crash an operation at each of its steps in turn, or at each so many: the store's directory after each crash, and
+    at last after none.
 
     Each begins with a copy of `template`; `operation` opens the store that is in the directory it is given, and
     no store is open here meanwhile.
     """
-    for steps in range(1, _MOST_STEPS):
+    for steps in range(1, _MOST_STEPS, stride):
         path = template.with_name(f"{template.name}-{steps}")
         put_in_place(template, path)
         killed = _killed(steps, lambda path=path: operation(path))  # type: ignore[misc]

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-PATIENCE = 60  # seconds that any of them may take
+PATIENCE = 240  # seconds that any of them may take
 
 
 def run(*command: str | Path, home: Path, allowed: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[bytes]:

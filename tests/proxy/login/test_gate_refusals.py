@@ -6,6 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from mailstore import secrets
 from mailstore.accounts import State
+from mailstore.custody import Note, Step, write_note
 from mailstore.errors import StorageFailed
 from proxy.legacy.errors import (
     LegacyBusy,
@@ -138,6 +139,17 @@ class States(LoginTestCase):
         for password in (PASSWORD, b"a guess"):
             self.assert_refused(Refusal.BLOCKED, self.log_in(password=password))
         self.assertEqual(self.legacy.asked, [])
+
+    def test_one_that_another_server_has_is_told_so(self) -> None:
+        self.moved()
+        self.set_state(State.BLOCKED)
+        maildir = self.config.maildir_for("user", "123.com")
+        write_note(maildir, Note(Step.GONE, 1, "final", ""))
+        refusal, text = self.refused(self.log_in())
+        self.assertIs(refusal, Refusal.UNAVAILABLE)
+        self.assertEqual(text, "the mailbox has been handed over to another mail server")
+        self.set_state(State.FINAL)  # whatever the database says
+        self.assert_refused(Refusal.UNAVAILABLE, self.log_in())
 
     def test_an_account_blocked_while_its_login_waited_is_refused(self) -> None:
         answer = self.legacy.hold_answer()
