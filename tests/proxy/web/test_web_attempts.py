@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred
 
 from mailstore.accounts import State
 from proxy.legacy.errors import LegacyUnreachable
+from proxy.login.asking import ask
 from proxy.login.names import Name
 from proxy.web.portal.arriving import EACH, FORGOTTEN, PATIENCE, Attempt, Attempts
 from proxy.web.visit import Refused
 from proxy.wire.door import Refusal, Secret
-from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
+from tests.proxy.login.login_rig import PASSWORD, LoginTestCase, direct
 
 USER = Name("user", "123.com")
 
@@ -22,6 +23,7 @@ class TakingTime(LoginTestCase):
     def setUp(self) -> None:
         super().setUp()
         web: Any = SimpleNamespace(accounts=self.accounts, gate=self.gate, reactor=self.clock, log=self.log)
+        web.ask = lambda store, question, *about: ask(store, direct, question, *about)
         self.web = web
         self.attempts = Attempts(web)
 
