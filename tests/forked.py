@@ -29,11 +29,12 @@ UNDERSTOOD: Final = {
 INTERPRETERS: Final = ("PYTHON", "LC_", "LANG", "LISTEN_", "LD_")  # variables that count before the first module
 
 
-class _Source:
+class Source:
     """A connection to the process to fork from."""
 
     def __init__(self, address: str) -> None:
         self._lock = Lock()
+        self._by = os.getpid()
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1_000_000)
         self._connection.connect(address)
@@ -46,11 +47,17 @@ class _Source:
             raise RuntimeError("the process that commands are forked from has ended")
         return int(said)
 
+    @property
+    def usable(self) -> bool:
+        """Not after the tests' end, nor in a process that was forked from the one whose it is."""
+        return self._connection.fileno() != -1 and self._by == os.getpid()
+
     def close(self) -> None:
+        """What was begun by it is told to end."""
         self._connection.close()
 
 
-_sources: dict[int, _Source] = {}  # by the process id of who asks
+_sources: dict[int, Source] = {}  # by the process id of who asks
 _processes: list[subprocess.Popen[bytes]] = []  # what this process has begun itself, one at most
 
 
@@ -61,16 +68,16 @@ def prepare() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(address)
         listening.listen(100)
-        _sources[os.getpid()] = _Source(address)
+        _sources[os.getpid()] = Source(address)
         command = [sys.executable, "-m", "tests.forking", "." * 500]  # its place is for what they show as theirs
         _processes.append(subprocess.Popen(command, stdin=listening, cwd=ROOT))
     os.environ[VARIABLE] = address[1:]
 
 
-def source() -> _Source:
+def source() -> Source:
     mine = os.getpid()
     if mine not in _sources and VARIABLE in os.environ:
-        _sources[mine] = _Source("\0" + os.environ[VARIABLE])
+        _sources[mine] = Source("\0" + os.environ[VARIABLE])
     elif mine not in _sources:
         prepare()
     return _sources[mine]
@@ -95,7 +102,8 @@ class Popen(subprocess.Popen[Any]):
         variables = dict(os.environ if environment is None else environment)
         where = os.fspath(directory or Path.cwd())
         words = [os.fspath(each) for each in args]
-        self.pid = source().ask([words, variables, where, self._session], *given)
+        self._source = source()
+        self.pid = self._source.ask([words, variables, where, self._session], *given)
         self._gone = os.pidfd_open(self.pid)
         self._child_created = True
         self._close_pipe_fds(*ends)  # type: ignore[attr-defined]
@@ -124,7 +132,9 @@ class Popen(subprocess.Popen[Any]):
     def _reap(self) -> None:
         gone, self._gone = self._gone, -1
         os.close(gone)
-        self.returncode = os.waitstatus_to_exitcode(source().ask(self.pid))
+        # Where nobody knows how it ended: as `subprocess` has it where there is no such child.
+        status = self._source.ask(self.pid) if self._source.usable else 0
+        self.returncode = os.waitstatus_to_exitcode(status)
 
 
 def _plain(args: Any) -> bool:

@@ -22,8 +22,9 @@ WORKERS: Final = (sys.executable, "-P", "-m", "proxy.daemon.worker")  # a daemon
 class _Ended:
     """Hears of the end of a process, which is no child of this one, and tells what Twisted knows it as."""
 
-    def __init__(self, process: Any) -> None:
+    def __init__(self, process: Any, begun_by: Any) -> None:
         self._process = process
+        self._begun_by = begun_by
         self._gone = os.pidfd_open(process.pid)
 
     def fileno(self) -> int:
@@ -36,7 +37,7 @@ class _Ended:
         process = self._process
         process._reactor.removeReader(self)
         os.close(self._gone)
-        status = source().ask(process.pid)
+        status = self._begun_by.ask(process.pid)
         process.processEnded(status)
 
     def connectionLost(self, reason: Any) -> None:
@@ -72,10 +73,11 @@ def begin() -> None:
             return
         variables = dict(os.environ if environment is None else environment)
         given = [descriptors[number] for number in range(len(descriptors))]
-        self.pid = source().ask([words, variables, path or str(Path.cwd()), False], *given)
+        asked = source()
+        self.pid = asked.ask([words, variables, path or str(Path.cwd()), False], *given)
         self.status = -1
         forked.add(self.pid)
-        self._reactor.addReader(_Ended(self))
+        self._reactor.addReader(_Ended(self, asked))
 
     Process._fork = fork
     twisted.internet.process.registerReapProcessHandler = register_children

@@ -6,8 +6,9 @@ exception. A worker is one as it is as `python -P -m proxy.daemon.worker N`.
 
 Its standard input is a listening socket. Each connection to it carries requests, `[words, environment, directory,
 session]` in JSON with the new process's first descriptors, which are answered with its process id; or a process id,
-once that process has ended, which is answered with the status that waitpid(2) gives. It ends when the first of them is
-closed.
+once that process has ended, which is answered with the status that waitpid(2) gives. What was begun for a connection
+and still runs when that is closed, is ended: tests that are interrupted, or killed, leave nothing behind. It ends
+itself when the first connection is closed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import Any, NoReturn
 
 REACTOR = "twisted.internet.reactor"
 MODULE = "proxy.cli.main"
+PATIENCE = 30.0  # seconds that what is told to end may take
 forking_workers: Any
 
 
@@ -60,26 +62,55 @@ def load() -> None:
     gc.freeze()
 
 
-def answer(asked: socket.socket) -> bool:
-    """One request. False where there are no more."""
-    try:
-        request, given, _, _ = socket.recv_fds(asked, 1_000_000, 10)
-    except ConnectionError:
-        return False
-    if not request:
-        return False
-    wanted: Any = json.loads(request)
-    if isinstance(wanted, int):
-        _, status = os.waitpid(wanted, 0)
-        asked.send(str(status).encode())
+class Asking:
+    """A connection, and what was begun for it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.running = set[int]()
+
+    def answer(self) -> bool:
+        """One request. False where there are no more: whoever asked may have been killed."""
+        try:
+            request, given, _, _ = socket.recv_fds(self.connection, 1_000_000, 10)
+            if not request:
+                return False
+            self.connection.send(str(self._done(json.loads(request), given)).encode())
+        except ConnectionError:
+            return False
         return True
-    child = os.fork()
-    if child == 0:
-        begin(given, *wanted)
-    for each in given:
-        os.close(each)
-    asked.send(str(child).encode())
-    return True
+
+    def _done(self, wanted: Any, given: list[int]) -> int:
+        if isinstance(wanted, int):
+            if wanted not in self.running:
+                return 0  # as `subprocess` has it where there is no such child
+            self.running.discard(wanted)
+            return os.waitpid(wanted, 0)[1]
+        child = os.fork()
+        if child == 0:
+            begin(given, *wanted)
+        self.running.add(child)
+        for each in given:
+            os.close(each)
+        return child
+
+    def close(self) -> set[int]:
+        """Gives back what was still running, and is told to end."""
+        self.connection.close()
+        for each in self.running:
+            os.kill(each, signal.SIGTERM)
+        return self.running
+
+
+def end(running: set[int]) -> None:
+    """Wait for them, and not for ever."""
+    until = time.monotonic() + PATIENCE
+    for each in running:
+        ended = os.pidfd_open(each)
+        if not select.select([ended], [], [], max(0.0, until - time.monotonic()))[0]:
+            os.kill(each, signal.SIGKILL)
+        os.waitpid(each, 0)
+        os.close(ended)
 
 
 def begin(given: list[int], words: list[str], environment: dict[str, str], directory: str, session: bool) -> NoReturn:
@@ -166,19 +197,23 @@ def main() -> None:
     load()
     first, _ = listening.accept()
     own = first.fileno()
-    asking = {own: first}
+    asking = {own: Asking(first)}
+    left = set[int]()
     waiting = select.poll()
     for each in (listening, first):
         waiting.register(each, select.POLLIN)
-    while asking.get(own) is first:
+    while own in asking:
         for descriptor, _ in waiting.poll():
             if descriptor == listening.fileno():
                 another, _ = listening.accept()
-                asking[another.fileno()] = another
+                asking[another.fileno()] = Asking(another)
                 waiting.register(another, select.POLLIN)
-            elif not answer(asking[descriptor]):
+            elif not asking[descriptor].answer():
                 waiting.unregister(descriptor)
-                asking.pop(descriptor).close()
+                left |= asking.pop(descriptor).close()
+    for rest in asking.values():
+        left |= rest.close()
+    end(left)
 
 
 if __name__ == "__main__":

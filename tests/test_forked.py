@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -87,3 +88,19 @@ def test_one_that_is_killed_says_so(tmp_path: Path) -> None:
         process.kill()
         assert process.wait() == -signal.SIGKILL
         process.send_signal(signal.SIGKILL)  # nobody is there any more
+
+
+def test_what_was_begun_by_tests_that_are_gone_is_ended(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "never")
+    forked.source()
+    others = forked.Source("\0" + os.environ[forked.VARIABLE])
+    words = [*COMMAND, "status", "--config", str(tmp_path / "never")]
+    with Path(os.devnull).open("r+b") as null:
+        pid = others.ask([words, dict(os.environ), str(tmp_path), False], *[null.fileno()] * 3)
+        ended = os.pidfd_open(pid)
+        try:
+            assert not select.select([ended], [], [], 0)[0]
+            others.close()
+            assert select.select([ended], [], [], 60)[0]
+        finally:
+            os.close(ended)

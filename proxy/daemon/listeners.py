@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
 
@@ -142,6 +141,9 @@ class Listening:
             self._reactor.adoptStreamConnection(connection.fileno(), family, factory)
 
     async def _listen(self, service: str, string: str, factory: IProtocolFactory) -> IListeningPort:
+        # Workers open no port, and are begun again when one dies.
+        from twisted.internet.endpoints import serverFromString  # noqa: PLC0415
+
         try:
             endpoint = serverFromString(self._reactor, string.removeprefix(PROXIED))  # type: ignore[no-untyped-call]
             port: Any = await endpoint.listen(factory)

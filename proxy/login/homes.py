@@ -29,7 +29,7 @@ from proxy.login.awaiting import Awaiting, Wait
 from proxy.login.lane import Lane
 from proxy.login.payments import Payments
 from proxy.login.quiet import QuietTimes
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 T = TypeVar("T")
 

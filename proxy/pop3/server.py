@@ -7,8 +7,8 @@ The session decides, the connection carries (`proxy.wire.carrying`), and begins 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime, ISSLTransport
 from twisted.internet.protocol import Factory, connectionDone
@@ -19,6 +19,9 @@ from proxy.pop3.session import Session
 from proxy.wire.carrying import CarryingRun
 from proxy.wire.door import Gate, Terms
 from proxy.wire.peers import peer_of
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 UNIX = "unix"  # what a UNIX socket's clients are called
 
