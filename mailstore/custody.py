@@ -76,6 +76,7 @@ class Note:
         return _WORDS[self.step]
 
 
+USE: Final = ".use"  # the lock of whoever uses it, after the Maildir's name
 BESIDE: Final = (".custody", ".given-back")  # what belongs to a mailbox and lies beside its Maildir, after its name
 
 
@@ -178,7 +179,7 @@ def make_use_of(maildir: Path) -> int | None:
 def _lock_file(maildir: Path) -> int:
     """A file and not the directory: other nodes see locks of files alone (NFS), and only of those that are open for
     writing. Raises OSError."""
-    path = maildir.with_name(maildir.name + ".use")
+    path = maildir.with_name(maildir.name + USE)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
         give_to_owner(path, maildir.parent)

@@ -16,12 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from mailstore import custody
 from mailstore.copying import make_all
 from mailstore.errors import StorageFailed
 from mailstore.maildir import sync_directories
 from mailstore.refusals import storage_errors
 
-_BESIDE: Final = re.compile(r"\.pop3|\.db([-.].*)?", re.DOTALL)  # behind the Maildir's name
+# Behind the Maildir's name: its locks, what is noted of it, its index with what belongs to that.
+_BESIDE: Final = re.compile(
+    "|".join([r"\.pop3", *(re.escape(each) for each in (custody.USE, *custody.BESIDE)), r"\.db([-.].*)?"]), re.DOTALL
+)
 
 
 class Carried(enum.StrEnum):
