@@ -165,6 +165,7 @@ class _Walking:
 
 
 _MANY: Final = 20_000
+_ANY: Final = 2**40
 _Sizes = dict[str, tuple[int, int]]  # by state: how many accounts there are, and how many can be wanted at most
 
 
@@ -193,7 +194,7 @@ def statement_of(wanted: Wanted, sort: Sort, place: Place, limit: int, narrow: s
 
 def _conditions(wanted: Wanted, sort: Sort, narrow: str | None) -> Iterator[ColumnElement[bool]]:
     """With those columns hidden whose indexes are not to be taken."""
-    yield _a.domain == wanted.domain
+    yield _a.domain == wanted.domain if narrow != "attention" else _a.id.in_(_needing_attention(wanted.domain))
     walked = {Sort.DEPARTMENT: "department", Sort.LAST_LOGIN: "state", Sort.SIZE: "state"}.get(sort)
     if sort is Sort.NAME and narrow is None:
         walked = next((n for n in ("attention", "paused", "state") if getattr(wanted, n)), None)
@@ -201,12 +202,19 @@ def _conditions(wanted: Wanted, sort: Sort, narrow: str | None) -> Iterator[Colu
     if wanted.state is not None:
         yield (_a.state if shown == "state" else _a.state + "") == wanted.state.value
     if wanted.attention:
-        yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
+        if narrow != "attention":
+            yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
     if wanted.paused:
         yield PAUSED if shown == "paused" else _a.paused + 0 == 1
     if wanted.department is not None:
         yield from below(_a.department if shown == "department" else _a.department + "", wanted.department)
     yield from found_by_words(wanted)
+
+
+def _needing_attention(domain: str | None) -> Select[Any]:
+    """Their numbers. SQLite takes the index of those, of several that have the domain first, only for its order; and
+    keeps to an order only where there is a limit."""
+    return select(_a.id).where(_a.domain == domain, ATTENTION).order_by(_a.local).limit(_ANY)
 
 
 def _beyond(place: Place, domain: str, number: Any, columns: list[Any]) -> Iterator[ColumnElement[bool]]:

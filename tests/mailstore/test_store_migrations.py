@@ -22,7 +22,10 @@ from mailstore.sqlite import bring_to_head
 from tests.mailstore.store_rig import append, open_descriptors, open_home, rows
 
 # An index of an expression is compared by its text, with the triggers, in a test of its own.
-pytestmark = pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index"),
+    pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
+]
 GROUPS = pytest.mark.parametrize("group", [accounts_metadata, mailbox_metadata], ids=["accounts", "mailbox"])
 
 
