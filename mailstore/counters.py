@@ -18,7 +18,9 @@ ATTENTION: Final = "(reason <> '' OR state = 'blocked' OR password_state = 'reje
 
 _SUMS: Final = {
     "accounts": "1",
-    "attention": "CASE WHEN {0}.reason <> '' OR {0}.state = 'blocked' OR {0}.password_state = 'rejected' THEN 1 ELSE 0 END",
+    "attention": (
+        "CASE WHEN {0}.reason <> '' OR {0}.state = 'blocked' OR {0}.password_state = 'rejected' THEN 1 ELSE 0 END"
+    ),
     "known": "CASE WHEN {0}.messages_total > 0 OR {0}.refreshed IS NOT NULL THEN 1 ELSE 0 END",
     "messages_done": "{0}.messages_done",
     "messages_listed": "{0}.messages_total",
@@ -30,7 +32,14 @@ _KEY: Final = ("domain", "department", "state")
 _COLUMNS: Final = ", ".join((*_KEY, "slot", *SUMS))
 _ADD: Final = ", ".join(f"{name} = figures.{name} + excluded.{name}" for name in SUMS)
 _UPSERT: Final = f"ON CONFLICT (domain, department, state, slot) DO UPDATE SET {_ADD}"
-_WATCHED: Final = (*_KEY, "reason", "password_state", "refreshed", *("messages_done", "messages_total"), *("bytes_done", "bytes_total"))
+_WATCHED: Final = (
+    *_KEY,
+    "reason",
+    "password_state",
+    "refreshed",
+    *("messages_done", "messages_total"),
+    *("bytes_done", "bytes_total"),
+)
 
 
 def _values(row: str, sign: str, *, slot: str) -> str:
@@ -40,7 +49,7 @@ def _values(row: str, sign: str, *, slot: str) -> str:
 
 def _enter(row: str, sign: str = "") -> str:
     values = _values(row, sign, slot="0")
-    return f"INSERT INTO figures ({_COLUMNS}) VALUES ({values}) {_UPSERT};"
+    return f"INSERT INTO figures ({_COLUMNS}) VALUES ({values}) {_UPSERT};"  # noqa: S608 - constants of ours
 
 
 def _differs() -> str:
@@ -58,7 +67,7 @@ SQLITE: Final = (
 
 # Where accounts are there already.
 FILL: Final = (
-    f"INSERT INTO figures ({_COLUMNS}) SELECT domain, department, state, 0, "
+    f"INSERT INTO figures ({_COLUMNS}) SELECT domain, department, state, 0, "  # noqa: S608
     + ", ".join(f"sum({text.format('accounts')})" for text in _SUMS.values())
     + " FROM accounts GROUP BY domain, department, state"
 )

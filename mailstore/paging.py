@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, l
 from mailstore.accounts import Account, State, account_of
 from mailstore.figures import Kept
 from mailstore.schema import accounts
-from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, conditions, found_by_words
+from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, found_by_words
 
 _a = accounts.c
 _COLUMNS = [_a[name] for name in Account.__slots__]
@@ -113,7 +113,7 @@ class _Walking:
         """Orders that have the domain first."""
         for domain in sorted(domains, reverse=self._place.backwards):
             key = self._place.key
-            if key is not None and (domain > key[0] if self._place.backwards else domain < key[0]):
+            if key is not None and (domain > str(key[0]) if self._place.backwards else domain < str(key[0])):
                 continue
             here = self._place if key is not None and domain == key[0] else replace(self._place, key=None)
             wanted, sizes = replace(self._wanted, domain=domain), domains[domain].values()
@@ -201,9 +201,8 @@ def _conditions(wanted: Wanted, sort: Sort, narrow: str | None) -> Iterator[Colu
     shown = narrow or walked
     if wanted.state is not None:
         yield (_a.state if shown == "state" else _a.state + "") == wanted.state.value
-    if wanted.attention:
-        if narrow != "attention":
-            yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
+    if wanted.attention and narrow != "attention":
+        yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
     if wanted.paused:
         yield PAUSED if shown == "paused" else _a.paused + 0 == 1
     if wanted.department is not None:
@@ -230,7 +229,7 @@ def _beyond(place: Place, domain: str, number: Any, columns: list[Any]) -> Itera
     if domain == of_domain:
         later = columns[0] < local if place.backwards else columns[0] > local
     else:
-        later = literal(value=(domain < of_domain) if place.backwards else (domain > of_domain))
+        later = literal(value=(domain < str(of_domain)) if place.backwards else (domain > str(of_domain)))
     yield or_(farther, and_(number == value, later))
 
 

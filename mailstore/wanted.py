@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, and_, literal_column, or_, select
 
 from mailstore.accounts import State, storable
 from mailstore.counters import ATTENTION as ATTENTION_TEXT
@@ -18,10 +18,11 @@ from mailstore.schema import accounts, aliases
 _a = accounts.c
 
 # As the indexes of such accounts have them, to the letter: no index is taken for a value that is a parameter.
-ATTENTION: Final = literal_column(ATTENTION_TEXT)
-PAUSED: Final = text("paused = 1")
+ATTENTION: Final[ColumnElement[bool]] = literal_column(ATTENTION_TEXT)
+PAUSED: Final[ColumnElement[bool]] = literal_column("(paused = 1)")
 
 Key = tuple[int | str, ...]  # where an account stands in an order: `mailstore.paging.key_of`
+
 
 class Sort(enum.StrEnum):
     """The order of a list. Latest and largest come first."""

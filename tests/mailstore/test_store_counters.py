@@ -33,7 +33,9 @@ ROWS = st.fixed_dictionaries(
         "paused": st.integers(0, 1),
     }
 )
-STEPS = st.lists(st.tuples(st.sampled_from(["insert", "update", "delete", "all"]), st.integers(0, 9), ROWS), max_size=25)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["insert", "update", "delete", "all"]), st.integers(0, 9), ROWS), max_size=25
+)
 
 
 def kept(database: AccountsDatabase) -> list[tuple[Any, ...]]:

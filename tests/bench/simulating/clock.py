@@ -1,4 +1,4 @@
-"""A clock for a day that takes minutes: Twisted's `task.Clock` sorts all that waits at each call, this one has a heap."""
+"""A clock for a day that takes minutes: Twisted's `task.Clock` sorts all that waits at each call, this has a heap."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HeapClock:
     def seconds(self) -> float:
         return self._now
 
-    def callLater(self, delay: float, callable: Callable[..., Any], *args: object, **kw: object) -> DelayedCall:  # noqa: N802, A002 - Twisted's names
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: object, **kw: object) -> DelayedCall:  # noqa: A002 - Twisted's names
         call = DelayedCall(self._now + delay, callable, args, kw, lambda _: None, self._again, self.seconds)
         self._again(call)
         return call
@@ -32,10 +32,10 @@ class HeapClock:
     def _again(self, call: DelayedCall) -> None:
         heapq.heappush(self._waiting, (call.getTime(), next(self._numbers), call))
 
-    def getDelayedCalls(self) -> list[DelayedCall]:  # noqa: N802
+    def getDelayedCalls(self) -> list[DelayedCall]:
         return [call for _, _, call in self._waiting if call.active()]
 
-    def callFromThread(self, callable: Callable[..., Any], *args: object) -> None:  # noqa: N802, A002
+    def callFromThread(self, callable: Callable[..., Any], *args: object) -> None:  # noqa: A002
         callable(*args)
 
     def run(self, until: float) -> None:

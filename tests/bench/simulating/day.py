@@ -2,8 +2,8 @@
 
 Real are the gate with its throttle and its lines of hashes, the mover with its turns and outcomes, the rounds, the door
 with its hosts' schedules and places. Modelled are the legacy server (`legacy`), how long a mailbox takes (`moving`), a
-hash, and the accounts' database (`store`). Nodes share the database; each has its part of the host's connections, and an
-account's logins come to one of them, as those of a session table in front do.
+hash, and the accounts' database (`store`). Nodes share the database; each has a fixed part of the host's connections,
+and an account's logins all come to one of them: leases have nothing to decide here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from argon2 import PasswordHasher
@@ -85,7 +84,9 @@ class Hour:
     logins: int = 0  # that came, those that came again included
     firsts: int = 0  # users who came for the first time
     answered: int = 0
-    waits: list[float] = field(default_factory=list)  # of first logins that were let in in this hour, from the first try on
+    waits: list[float] = field(
+        default_factory=list
+    )  # of first logins that were let in in this hour, from the first try on
     later_waits: list[float] = field(default_factory=list)  # of later ones
     temporary: int = 0  # told to come later
     wrong: int = 0
@@ -190,7 +191,7 @@ class Day:
         ]
         self.hours = [Hour() for _ in range(int(plan.hours + 0.999))]
         self.held = 0
-        self.inside: set[int] = set()  # who has been let in
+        self.inside: dict[int, float] = {}  # who has been let in, and when first
         self.came: dict[int, float] = {}  # who has come, and when first
         self.lost = 0  # who gave up
         self._last = (0, 0, 0)
@@ -280,10 +281,10 @@ class Day:
         hour, now = self.hour, self.clock.seconds()
         hour.answered += 1
         if not isinstance(result, Failure):
-            if number in self.inside:
+            if began >= self.inside.get(number, now + 1):
                 hour.later_waits.append(now - began)
-            else:
-                self.inside.add(number)
+            elif number not in self.inside:
+                self.inside[number] = now
                 hour.waits.append(now - self.came[number])
             return
         refused = result.trap(LoginRefused) and result.value  # type: ignore[no-untyped-call]

@@ -37,7 +37,9 @@ class Homes:
 class Moved:
     """Stands for a `Move`."""
 
-    def __init__(self, home: Home, source: Any, reopen: Any, terms: Any, *, clock: Any, told: Any, **_about: Any) -> None:
+    def __init__(
+        self, home: Home, source: Any, reopen: Any, terms: Any, *, clock: Any, told: Any, **_about: Any
+    ) -> None:
         self.troubles: list[str] = []
         self.remarks: tuple[str, ...] = ()
         self.listed = False

@@ -1,7 +1,7 @@
 """Accounts in memory: as much of `mailstore.accounts.Accounts` and `mailstore.queue.Queue` as logins and moves ask.
 
-A million accounts that log in would be some ten million transactions. `tests/bench/run simulate --store sqlite` has them,
-and a test plays the same day over both, which must come to the same.
+A million accounts that log in would be some ten million transactions. `tests/bench/run simulate --store
+sqlite` has them, and a test plays the same day over both, which must come to the same.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def number_of(local: str) -> int:
 
 
 class Memory:
-    """All accounts of one domain, whose numbers are those in their names. Those that nobody has asked for take nothing."""
+    """All accounts of one domain, whose numbers are those in their names. Those that have not come take
+    nothing."""
 
     def __init__(self, domain: str, count: int, clock: Callable[[], float]) -> None:
         self.domain = domain
@@ -160,7 +161,7 @@ class Memory:
 
     def outlook(self, domains: Iterable[str]) -> dict[str, int]:
         first = self._first()
-        return {} if first is None else {domain: first[0] for domain in domains}
+        return {} if first is None else dict.fromkeys(domains, first[0])
 
     def backlog(self, domains: Iterable[str]) -> dict[str, Backlog]:
         now = self._now()
