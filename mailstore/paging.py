@@ -3,7 +3,8 @@
 In an order there is an index to walk down, of each domain, or of each domain and state; a page is the next accounts of
 it that are wanted. Where few are, the walk would be long, and another way is shorter: fetch all that a narrow index
 names (those of a department, those who need attention, …) and put them in order. Figures (`mailstore.figures`) tell
-beforehand how long either way is; the shorter one is taken. Of several indexes the walks are joined.
+beforehand how long either way is; the shorter one is taken. Of several indexes the walks are joined; they find no more
+of an account than its place, and those that are on the page are then read as a whole.
 
 What an index is not to be taken for is hidden from the database by an operation that changes nothing: both databases
 take an index only for a bare column.
@@ -66,11 +67,21 @@ def page(
 ) -> Page:
     """See `mailstore.overview.Overview.page`."""
     place = Place(behind) if before is None else Place(before, backwards=True)
-    found = list(islice(_Walking(connection, wanted, sort, place, limit + 1).accounts(), limit + 1))
-    more, found = len(found) > limit, found[:limit]
+    spots = list(islice(_Walking(connection, wanted, sort, place, limit + 1).spots(), limit + 1))
+    more = len(spots) > limit
+    found = _whole(connection, [number for _, number in spots[:limit]])
     if place.backwards:
         return Page(found[::-1], before=more, behind=True)
     return Page(found, before=behind is not None, behind=more)
+
+
+def _whole(connection: Connection, numbers: Sequence[int]) -> list[Account]:
+    """These, in their order."""
+    known: dict[int, Account] = {}
+    for at in range(0, len(numbers), _IN_ONE):
+        statement = select(*_COLUMNS).where(_a.id.in_(numbers[at : at + _IN_ONE]))
+        known |= {row.id: account_of(row._asdict()) for row in connection.execute(statement)}
+    return [known[number] for number in numbers]
 
 
 class _Walking:
@@ -84,7 +95,7 @@ class _Walking:
         self._limit = limit
         self._kept = Kept(connection)
 
-    def accounts(self) -> Iterator[Account]:
+    def spots(self) -> Iterator[_Spot]:
         """At least so many as the limit says, if there are; in the order, or against it."""
         if self._wanted.troubled:
             return self._troubled()
@@ -94,22 +105,22 @@ class _Walking:
         if self._sort not in _NUMBERS:
             return self._by_domain(domains)
         walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes)]
-        return _joined(walks, self._sort, backwards=self._place.backwards)
+        return _joined(walks, backwards=self._place.backwards)
 
-    def _troubled(self) -> Iterator[Account]:
+    def _troubled(self) -> Iterator[_Spot]:
         """The joined lists of each trouble."""
         plain = replace(self._wanted, troubled=False)
         each = [replace(plain, attention=True), replace(plain, state=State.MOVING), replace(plain, paused=True)]
         if plain.state is not None and plain.state is not State.MOVING:
             del each[1]
-        walks = [_Walking(self._connection, w, self._sort, self._place, self._limit).accounts() for w in each]
+        walks = [_Walking(self._connection, w, self._sort, self._place, self._limit).spots() for w in each]
         seen: set[int] = set()
-        for account in _joined(walks, self._sort, backwards=self._place.backwards):
-            if account.id not in seen:
-                seen.add(account.id)
-                yield account
+        for spot in _joined(walks, backwards=self._place.backwards):
+            if spot[1] not in seen:
+                seen.add(spot[1])
+                yield spot
 
-    def _by_domain(self, domains: Mapping[str, _Sizes]) -> Iterator[Account]:
+    def _by_domain(self, domains: Mapping[str, _Sizes]) -> Iterator[_Spot]:
         """Orders that have the domain first."""
         for domain in sorted(domains, reverse=self._place.backwards):
             key = self._place.key
@@ -123,7 +134,7 @@ class _Walking:
             fetched = narrow is not None and narrow.count < walk
             yield from self._run(wanted, here, narrow.name if narrow is not None and fetched else None)
 
-    def _by_number(self, domain: str, sizes: _Sizes) -> Iterator[Iterator[Account]]:
+    def _by_number(self, domain: str, sizes: _Sizes) -> Iterator[Iterator[_Spot]]:
         """A walk for each state, or all that a narrow index has."""
         wanted = replace(self._wanted, domain=domain)
         narrow = self._narrow(wanted)
@@ -135,9 +146,11 @@ class _Walking:
         for state in sizes:
             yield self._run(replace(wanted, state=State(state)), self._place, None)
 
-    def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[Account]:
+    def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[_Spot]:
+        sign = -1 if self._sort in _NUMBERS else 1
         for row in self._connection.execute(statement_of(wanted, self._sort, place, self._limit, narrow)):
-            yield account_of(row._asdict())
+            number, *rest = row
+            yield ((sign * rest[0], *rest[1:]) if sign < 0 else tuple(rest)), number
 
     def _narrow(self, wanted: Wanted) -> _Narrow | None:
         """The filter that has the fewest accounts in its index."""
@@ -166,6 +179,8 @@ class _Walking:
 
 _MANY: Final = 20_000
 _ANY: Final = 2**40
+_IN_ONE: Final = 500
+_Spot = tuple[tuple[Any, ...], int]  # where an account stands in an order that ascends, and its number
 _Sizes = dict[str, tuple[int, int]]  # by state: how many accounts there are, and how many can be wanted at most
 
 
@@ -185,7 +200,8 @@ def statement_of(wanted: Wanted, sort: Sort, place: Place, limit: int, narrow: s
     columns: list[Any] = [_a.department, _a.local] if sort is Sort.DEPARTMENT else [_a.local]
     if narrow is not None:
         number, columns = None if number is None else number + 0, [column + "" for column in columns]
-    statement = select(*_COLUMNS).where(*_conditions(wanted, sort, narrow)).limit(limit)
+    place_of = [*([] if number is None else [number]), _a.domain, *([_a.department] if sort is Sort.DEPARTMENT else [])]
+    statement = select(_a.id, *place_of, _a.local).where(*_conditions(wanted, sort, narrow)).limit(limit)
     if place.key is not None:
         statement = statement.where(*_beyond(place, wanted.domain or "", number, columns))
     orders = [] if number is None else [number if place.backwards else number.desc()]
@@ -233,12 +249,5 @@ def _beyond(place: Place, domain: str, number: Any, columns: list[Any]) -> Itera
     yield or_(farther, and_(number == value, later))
 
 
-def _joined(walks: Iterable[Iterator[Account]], sort: Sort, *, backwards: bool) -> Iterator[Account]:
-    def place(account: Account) -> tuple[Any, ...]:
-        key = key_of(account, sort)
-        if sort not in _NUMBERS:
-            return key
-        assert isinstance(key[0], int)
-        return -key[0], *key[1:]
-
-    return heapq.merge(*walks, key=place, reverse=backwards)
+def _joined(walks: Iterable[Iterator[_Spot]], *, backwards: bool) -> Iterator[_Spot]:
+    return heapq.merge(*walks, reverse=backwards)
