@@ -65,6 +65,59 @@ SQLITE: Final = (
     f"BEGIN {_enter('old', '-')} {_enter('new')} END",
 )
 
+# In PostgreSQL a statement's rows are added up first, and entered where only this server process writes: `slot` is its
+# number. What changes no figure enters nothing.
+_OWN: Final = "pg_backend_pid()"
+
+
+def _function(what: str, rows: str) -> str:
+    some = " OR ".join(f"sum({name}) <> 0" for name in SUMS)
+    sums = ", ".join(f"sum({name})" for name in SUMS)
+    return f"""
+    CREATE FUNCTION accounts_figures_{what}() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO figures ({_COLUMNS})
+        SELECT domain, department, state, {_OWN}, {sums} FROM ({rows}) AS changes
+        GROUP BY domain, department, state HAVING {some}
+        {_UPSERT};
+        RETURN NULL;
+    END $$
+    """  # noqa: S608
+
+
+def _rows(table: str, sign: str = "") -> str:
+    sums = ", ".join(f"{sign}({text.format(table)}) AS {name}" for name, text in _SUMS.items())
+    return f"SELECT domain, department, state, {sums} FROM {table}"  # noqa: S608
+
+
+def _trigger(what: str, tables: str) -> str:
+    return (
+        f"CREATE TRIGGER accounts_figures_{what} AFTER {what} ON accounts REFERENCING {tables} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION accounts_figures_{what}()"
+    )
+
+
+_OLD, _NEW = "OLD TABLE AS was", "NEW TABLE AS became"
+POSTGRES: Final = (
+    _function("insert", _rows("became")),
+    _function("delete", _rows("was", "-")),
+    _function("update", f"{_rows('was', '-')} UNION ALL {_rows('became')}"),
+    _trigger("insert", _NEW),
+    _trigger("delete", _OLD),
+    _trigger("update", f"{_OLD} {_NEW}"),
+)
+
+# What processes of the server have entered that are gone, joined: nobody else writes there.
+FOLD: Final = f"""
+    WITH gone AS (
+        DELETE FROM figures WHERE slot <> 0 AND slot NOT IN (SELECT pid FROM pg_stat_activity) RETURNING *
+    )
+    INSERT INTO figures ({_COLUMNS})
+    SELECT domain, department, state, 0, {", ".join(f"sum({name})" for name in SUMS)} FROM gone
+    GROUP BY domain, department, state
+    {_UPSERT}
+"""  # noqa: S608
+
 # Where accounts are there already.
 FILL: Final = (
     f"INSERT INTO figures ({_COLUMNS}) SELECT domain, department, state, 0, "  # noqa: S608

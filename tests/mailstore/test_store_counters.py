@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +15,9 @@ from mailstore.counters import FILL, SUMS
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Overview, Sort, Wanted, conditions
 from mailstore.paging import key_of
+from mailstore.samples import Samples
 from mailstore.schema import accounts, figures
+from tests.postgres.accounts import BOTH, Emptied
 
 ROWS = st.fixed_dictionaries(
     {
@@ -33,6 +35,7 @@ ROWS = st.fixed_dictionaries(
         "paused": st.integers(0, 1),
     }
 )
+ONE = {**dict.fromkeys(SUMS, 0), "accounts": 1}  # figures of one account without mail
 STEPS = st.lists(
     st.tuples(st.sampled_from(["insert", "update", "delete", "all"]), st.integers(0, 9), ROWS), max_size=25
 )
@@ -46,9 +49,13 @@ def kept(database: AccountsDatabase) -> list[tuple[Any, ...]]:
         return sorted(tuple(row) for row in connection.execute(wanted.having(func.sum(f.accounts) > 0)))
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    made = AccountsDatabase(tmp_path_factory.mktemp("counters") / "accounts.db")
+@pytest.fixture(scope="module", params=BOTH)
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountsDatabase]:
+    """One for all examples."""
+    if request.param == "file":
+        made = AccountsDatabase(tmp_path_factory.mktemp("counters") / "accounts.db")
+    else:
+        made = request.getfixturevalue("of_accounts").opened()
     yield made
     made.close()
 
@@ -71,9 +78,10 @@ def play(database: AccountsDatabase, steps: list[tuple[str, int, dict[str, Any]]
                     connection.execute(delete(accounts).where(accounts.c.local == local))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS)
-def test_figures_are_what_would_be_counted(database: AccountsDatabase, steps: Any) -> None:
+def test_figures_are_what_would_be_counted(both: AccountsDatabase, steps: Any) -> None:
+    database = both
     play(database, steps)
     before = kept(database)
     with database.write() as connection:
@@ -99,11 +107,12 @@ WANTED = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(STEPS, WANTED, st.sampled_from(list(Sort)), st.integers(1, 4))
 def test_pages_are_the_whole_list_in_its_order_either_way(
-    database: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, size: int
+    both: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, size: int
 ) -> None:
+    database = both
     play(database, steps)
     with database.read() as connection:
         expected = list(connection.scalars(select(accounts.c.local).where(*conditions(wanted))))
@@ -128,10 +137,26 @@ def test_pages_are_the_whole_list_in_its_order_either_way(
         assert back == found
 
 
-def test_what_is_rolled_back_was_never_counted(tmp_path: Path) -> None:
-    database = AccountsDatabase(tmp_path / "accounts.db")
-    with pytest.raises(KeyboardInterrupt), database.write() as connection:
+def test_what_is_rolled_back_was_never_counted(both: AccountsDatabase) -> None:
+    play(both, [])
+    with pytest.raises(KeyboardInterrupt), both.write() as connection:
         connection.execute(insert(accounts).values(domain="a", local="b", state="moved", created=1))
         raise KeyboardInterrupt
-    assert Overview(database).domains() == {}
+    assert Overview(both).domains() == {}
+
+
+def test_what_gone_processes_of_the_server_entered_is_joined(of_accounts: Emptied) -> None:
+    first = of_accounts.opened()
+    play(first, [("insert", n, {"domain": "a", "state": "moved", "messages_done": 5}) for n in range(3)])
+    first.close()
+    database = of_accounts.opened_again()
+    with database.write() as connection:
+        # The server's process ends some moments after its client has left.
+        connection.exec_driver_sql("UPDATE figures SET slot = -1")
+        connection.exec_driver_sql(
+            "INSERT INTO figures SELECT domain, department, state, -2, 1, 0, 0, 0, 0, 0, 0 FROM figures"
+        )
+    Samples(database).thin()
+    with database.read() as connection:
+        assert [tuple(row) for row in connection.execute(select(figures.c.slot, figures.c.accounts))] == [(0, 4)]
     database.close()

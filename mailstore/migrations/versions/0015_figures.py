@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 from alembic import context, op
 
-from mailstore.counters import FILL, SQLITE, SUMS
+from mailstore import schema
+from mailstore.counters import FILL, POSTGRES, SQLITE
 
 revision = "0015"
 down_revision = "0013"
@@ -16,16 +17,10 @@ NAMED = sa.text("legacy_login <> ''")
 
 
 def upgrade() -> None:
-    if context.config.attributes["scope"] != "accounts":
+    if context.config.attributes["scope"] == "mailbox":
         return
-    op.create_table(
-        "figures",
-        sa.Column("domain", sa.String(255), primary_key=True),
-        sa.Column("department", sa.Text, primary_key=True),
-        sa.Column("state", sa.String(16), primary_key=True),
-        sa.Column("slot", sa.BigInteger, primary_key=True, autoincrement=False),
-        *(sa.Column(name, sa.BigInteger, nullable=False) for name in SUMS),
-    )
+    bind = op.get_bind()
+    schema.figures.create(bind)
     last_login, size = sa.text("coalesce(last_login, 0) DESC"), sa.text("bytes_total DESC")
     op.create_index("accounts_last_login", "accounts", ["domain", "state", last_login, "local"])
     op.create_index("accounts_size", "accounts", ["domain", "state", size, "local"])
@@ -36,5 +31,5 @@ def upgrade() -> None:
     ):
         op.create_index(name, "accounts", columns, sqlite_where=where, postgresql_where=where)
     op.execute(FILL)
-    for trigger in SQLITE:
-        op.execute(trigger)
+    for trigger in POSTGRES if bind.dialect.name == "postgresql" else SQLITE:
+        bind.exec_driver_sql(trigger)
