@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from argon2 import PasswordHasher
@@ -22,6 +23,7 @@ from mailstore import secrets
 from mailstore.accounts import Account
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.login.asking import ask
 from proxy.login.gate import LoginGate
 from proxy.login.hashing import Hashing
 from proxy.login.legacy import LegacyDoor
@@ -126,7 +128,7 @@ class Node:
         def now() -> float:
             return MONDAY + clock.seconds()
 
-        self.door = LegacyDoor(settings, clock, logins=accounts.legacy_login)
+        self.door = LegacyDoor(settings, clock, logins=partial(ask, accounts, at_once, accounts.legacy_login))
         self.door._servers[DOMAIN].speech = Speech(old, lambda user: number_of(user.decode()))
         homes: Any = Homes()
         make_move: Any = Moved

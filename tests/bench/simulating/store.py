@@ -41,6 +41,8 @@ class Memory:
     """All accounts of one domain, whose numbers are those in their names. Those that have not come take
     nothing."""
 
+    instant = True  # see `proxy.login.asking`
+
     def __init__(self, domain: str, count: int, clock: Callable[[], float]) -> None:
         self.domain = domain
         self.count = count
