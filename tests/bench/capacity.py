@@ -21,7 +21,7 @@ class Figures:
     command_seconds: float = 509e-6  # of a core, mixed commands; `tests/bench/run load`
     message_seconds: float = 88e-6  # 5,000 messages over and durable in 0.44 s; `tests/bench/run`
     session_octets: float = 111 * 1024  # of memory, with TLS; `tests/bench/run faults connections`
-    account_octets: float = 551  # of the accounts' database, with its indexes; `tests/bench/run scale`
+    account_octets: float = 546  # of the accounts' database, with its indexes; `tests/bench/run scale`
 
 
 @dataclass(frozen=True, slots=True)
