@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, cast, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, cast, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
@@ -154,6 +154,8 @@ _OWNER = Prepared(
     .where(schema.aliases.c.domain == bindparam("d"), schema.aliases.c.local == bindparam("l"))
 )
 
+_NAMED_THERE = text("legacy_login <> ''")  # in the words of the index
+
 _MAKE = insert(accounts).on_conflict_do_nothing(index_elements=["domain", "local"])
 _LOGGED_IN = update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now"))
 
@@ -244,7 +246,7 @@ class Accounts:
         """Local part, domain, and login of each account that is called otherwise there than its domain's are."""
         statement = select(accounts.c.local, accounts.c.domain, accounts.c.legacy_login)
         with self._database.read() as connection:
-            rows = connection.execute(statement.where(accounts.c.legacy_login != "")).all()
+            rows = connection.execute(statement.where(_NAMED_THERE)).all()
         return [(row.local, row.domain, row.legacy_login) for row in rows]
 
     def quota(self, local: str, domain: str) -> int | None:
@@ -417,17 +419,21 @@ class Accounts:
 
     def totals(self) -> dict[str, Totals]:
         """Each domain that has accounts, with its figures."""
-        counted = [func.sum(case((accounts.c.state == state, 1), else_=0)).label(state.value) for state in State]
-        statement = select(
-            accounts.c.domain,
-            func.count().label("accounts"),
-            *counted,
-            total(accounts.c.messages_done).label("messages"),
-            total(accounts.c.bytes_done).label("bytes"),
-        ).group_by(accounts.c.domain)
+        f = schema.figures.c
+        sums = (func.sum(f.accounts), func.sum(f.messages_done), func.sum(f.bytes_done))
+        statement = select(f.domain, f.state, *sums).group_by(f.domain, f.state)
+        found: dict[str, dict[str, int]] = {}
         with self._database.read() as connection:
-            rows = [dict(row._mapping) for row in connection.execute(statement)]
-        return {row.pop("domain"): Totals(**row) for row in rows}
+            for domain, state, *rest in connection.execute(statement):
+                count, messages, octets = map(int, rest)
+                totals = found.setdefault(domain, {"accounts": 0, "messages": 0, "bytes": 0})
+                totals |= {
+                    state: count,
+                    "accounts": totals["accounts"] + count,
+                    "messages": totals["messages"] + messages,
+                    "bytes": totals["bytes"] + octets,
+                }
+        return {domain: Totals(**totals) for domain, totals in found.items() if totals["accounts"]}
 
     def any_mail(self) -> bool:
         """Has any account had mail carried over?"""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, text
 
 from mailstore.accounts import Accounts, Totals
+from mailstore.counters import FOLD
 from mailstore.database import AccountsDatabase
 from mailstore.schema import samples
 from mailstore.turns import Turn
@@ -82,6 +83,8 @@ class Samples:
         now = int(self._clock())
         ends = [*(age for age, _ in THINNED[1:]), OLDEST]
         with self._database.write(Turn.SAMPLES) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(FOLD))
             gone = connection.execute(delete(samples).where(_s.taken < now - OLDEST)).rowcount
             for (young, every), old in zip(THINNED, ends, strict=True):
                 aged = and_(_s.taken < now - young, _s.taken >= now - old)

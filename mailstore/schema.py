@@ -23,15 +23,22 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
+    literal_column,
     text,
 )
 
-HEAD: Final = "0013"
+from mailstore.counters import ATTENTION, SUMS
+
+HEAD: Final = "0015"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
 
 _UNLISTED: Final = text("unlisted IS NOT NULL")
+_ATTENTION: Final = text(ATTENTION)
+_PAUSED: Final = text("paused = 1")
+_NAMED_THERE: Final = text("legacy_login <> ''")
 _Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite gives numbers by itself only to INTEGER keys
 
 accounts = Table(
@@ -70,6 +77,29 @@ accounts = Table(
     Index("accounts_asked", "domain", "paused", "asked", "due"),
     Index("accounts_state", "domain", "state", "local"),
     Index("accounts_department", "domain", "department", "local"),
+    Index("accounts_attention", "domain", "local", sqlite_where=_ATTENTION, postgresql_where=_ATTENTION),
+    Index("accounts_paused", "domain", "local", sqlite_where=_PAUSED, postgresql_where=_PAUSED),
+    Index("accounts_legacy_login", "legacy_login", sqlite_where=_NAMED_THERE, postgresql_where=_NAMED_THERE),
+)
+
+Index(
+    "accounts_last_login",
+    accounts.c.domain,
+    accounts.c.state,
+    func.coalesce(accounts.c.last_login, literal_column("0")).desc(),
+    accounts.c.local,
+)
+Index("accounts_size", accounts.c.domain, accounts.c.state, accounts.c.bytes_total.desc(), accounts.c.local)
+
+# What accounts add up to, kept by triggers: see `mailstore.counters`.
+figures = Table(
+    "figures",
+    accounts_metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("department", Text, primary_key=True),
+    Column("state", String(16), primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(name, BigInteger, nullable=False) for name in SUMS),
 )
 
 # Domains whose legacy server an administrator wants left alone for a while.

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from mailstore import counters
 from mailstore.errors import StorageCorrupt, StorageFailed
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
 from mailstore.silence import patience
@@ -26,7 +27,7 @@ APART: Final = 1  # revisions by which a node may be older than the tables: see 
 _FUNCTION: Final = "accounts_changed"
 # Not those that change by themselves all the time, and that nobody waits for.
 _WATCHED: Final = [
-    table.name for table in accounts_metadata.sorted_tables if table.name not in {"web_sessions", "samples"}
+    table.name for table in accounts_metadata.sorted_tables if table.name not in {"web_sessions", "samples", "figures"}
 ]
 _COUNTING: Final = (
     f"CREATE SEQUENCE {SEQUENCE}",
@@ -57,7 +58,7 @@ def statements(engine: Engine) -> list[str]:
             made += [str(CreateIndex(index).compile(engine)) for index in indexes]
     made.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     made.append(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608 - a constant of ours
-    return [*made, *_COUNTING]
+    return [*made, *_COUNTING, *counters.POSTGRES]
 
 
 def bring_up(engine: Engine, *, serve: bool = True) -> None:

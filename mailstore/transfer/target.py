@@ -119,7 +119,7 @@ class Target:
         """The last transaction: what is `put_table` in it is there, and the copy is finished, or nothing is."""
         with storage_errors(), self._connection.transaction():
             names = ", ".join(f'"{table.name}"' for table in ACCOUNTS)
-            self._run(f"TRUNCATE {names}")
+            self._run(f"TRUNCATE {names}, figures")
             yield
             for name in ("accounts", "notices"):
                 self._run(

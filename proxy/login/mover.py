@@ -94,8 +94,10 @@ class Mover:
         now: Callable[[], float] = time.time,
         open_writer: OpenWriter = Writer,
         tally: Tally | None = None,
+        make_move: Callable[..., Move] = Move,
     ) -> None:
-        """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move."""
+        """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move; `make_move` makes
+        that: another one than `Move` where it is to take its time and write nothing (`tests.bench.simulating`)."""
         self.moves = Moves()
         self.turns: Turns[Name] = Turns()  # one check or start at a time for each account
         self._config = config
@@ -108,6 +110,7 @@ class Mover:
         self._log = log
         self._now = now
         self._open_writer = open_writer
+        self._make_move = make_move
         self._tally = tally or Tally()
         self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
         # … and with each account whose move has failed, or cannot begin.
@@ -187,7 +190,7 @@ class Mover:
                 progress.tell(sums)
                 carried.tell(sums)
 
-            move = Move(
+            move = self._make_move(
                 home,
                 source,
                 reopen,

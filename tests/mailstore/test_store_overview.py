@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import insert, text, update
+from sqlalchemy import Select, insert, text, update
 
 from mailstore.accounts import Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
-from mailstore.overview import Figures, Overview, Sort, Wanted, is_key, key_of, page_statement
+from mailstore.overview import Figures, Key, Overview, Sort, Wanted, is_key, key_of
+from mailstore.paging import Place, statement_of
 from mailstore.schema import accounts, aliases
 from tests.postgres.accounts import BOTH
 
@@ -160,32 +161,60 @@ def test_page_by_page_to_the_end_and_back_is_the_whole_list(overview: Overview, 
     assert [name for each in back for name in each] == whole
 
 
+MOVED = Wanted("123.com", state=State.MOVED)
+
+
 @pytest.mark.parametrize("database", ["file"], indirect=True)
 @pytest.mark.parametrize(
-    ("wanted", "sort", "index"),
+    ("wanted", "sort", "index", "key"),
     [
-        (Wanted("123.com"), Sort.NAME, "sqlite_autoindex_accounts"),
-        (Wanted(), Sort.NAME, "sqlite_autoindex_accounts"),
-        (Wanted("123.com", state=State.MOVED), Sort.NAME, "accounts_state"),
-        (Wanted("123.com"), Sort.DEPARTMENT, "accounts_department"),
-        (Wanted("123.com", department="Sales"), Sort.DEPARTMENT, "accounts_department"),
-        (Wanted("123.com", attention=True), Sort.NAME, "sqlite_autoindex_accounts"),
+        (Wanted("123.com"), Sort.NAME, "sqlite_autoindex_accounts", ("123.com", "m")),
+        (MOVED, Sort.NAME, "accounts_state", ("123.com", "m")),
+        (Wanted("123.com"), Sort.DEPARTMENT, "accounts_department", ("123.com", "Sales", "m")),
+        (Wanted("123.com", department="Sales"), Sort.DEPARTMENT, "accounts_department", ("123.com", "Sales", "m")),
+        (Wanted("123.com", attention=True), Sort.NAME, "accounts_attention", ("123.com", "m")),
+        (Wanted("123.com", paused=True), Sort.NAME, "accounts_paused", ("123.com", "m")),
+        (MOVED, Sort.LAST_LOGIN, "accounts_last_login", (50, "123.com", "m")),
+        (MOVED, Sort.SIZE, "accounts_size", (50, "123.com", "m")),
+        (Wanted("123.com", department="Sales", state=State.MOVED), Sort.SIZE, "accounts_size", (50, "123.com", "m")),
     ],
 )
+@pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("far", [False, True])
-def test_the_usual_pages_are_a_walk_down_an_index(
-    database: AccountsDatabase, wanted: Wanted, sort: Sort, index: str, far: bool
+def test_a_page_is_a_walk_down_an_index(
+    database: AccountsDatabase, wanted: Wanted, sort: Sort, index: str, key: Key, *, far: bool, backwards: bool
 ) -> None:
-    """Nothing is sorted, and no page costs what is before it."""
-    key = {Sort.NAME: ("123.com", "m"), Sort.DEPARTMENT: ("123.com", "Sales", "m")}[sort] if far else None
-    statement = page_statement(wanted, 51, sort=sort, behind=key)
+    """No page costs what is before it."""
+    plan = plan_of(database, statement_of(wanted, sort, Place(key if far else None, backwards=backwards), 51, None))
+    assert f"INDEX {index}" in plan
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan
+    if far:
+        assert any(sign in plan for sign in (">?", "<?", ">(?", "<(?"))
+
+
+@pytest.mark.parametrize("database", ["file"], indirect=True)
+@pytest.mark.parametrize(
+    ("wanted", "narrow", "index"),
+    [
+        (Wanted("123.com", department="Sales", state=State.MOVED), "department", "accounts_department"),
+        (Wanted("123.com", department="Sales", state=State.MOVED), "state", "accounts_"),
+        (Wanted("123.com", attention=True, state=State.MOVED), "attention", "accounts_attention"),
+        (Wanted("123.com", paused=True, department="Sales"), "paused", "accounts_due (domain=? AND paused=?"),
+    ],
+)
+@pytest.mark.parametrize("sort", list(Sort))
+def test_what_few_are_wanted_of_is_fetched_by_its_narrow_index(
+    database: AccountsDatabase, wanted: Wanted, narrow: str, index: str, sort: Sort
+) -> None:
+    plan = plan_of(database, statement_of(wanted, sort, Place(None), 51, narrow))
+    assert f"INDEX {index}" in plan
+    assert "accounts_due (domain=?)" not in plan and "sqlite_autoindex" not in plan
+
+
+def plan_of(database: AccountsDatabase, statement: Select[Any]) -> str:
     with database.read() as connection:
         compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
-        plan = " | ".join(row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
-    assert f"USING INDEX {index}" in plan
-    assert "TEMP B-TREE" not in plan
-    if far and wanted.domain is not None:
-        assert ">?" in plan or ">(?" in plan
+        return " | ".join(row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
 
 
 def test_a_filter_counts_to_the_end_of_what_it_may(
@@ -219,7 +248,7 @@ def test_a_rejected_password_alone_needs_attention(database: AccountsDatabase, o
 def test_whatever_a_browser_sends_as_a_place_is_one_or_is_not(key: object, sort: Sort) -> None:
     if is_key(key, sort):
         assert isinstance(key, list)
-        page_statement(Wanted(), 1, sort=sort, behind=tuple(key)).compile()
+        statement_of(Wanted("123.com"), sort, Place(tuple(key)), 1, None).compile()
 
 
 def test_places_are_places(overview: Overview) -> None:

@@ -100,9 +100,9 @@ class Place:
 
 
 def _table(name: str) -> str:
-    """Its columns, without what is a file's alone."""
+    """Its columns, without what is a file's alone, or says which of the server's processes wrote it."""
     table = {**accounts_metadata.tables, **mailbox_metadata.tables}[name]
-    return ", ".join(column.name for column in table.columns if column.name != "inode")
+    return ", ".join(column.name for column in table.columns if column.name not in {"inode", "slot"})
 
 
 @pytest.fixture
