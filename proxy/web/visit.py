@@ -133,8 +133,11 @@ class Visit:
 
     async def find_session(self) -> None:
         """See who it is. Raises StorageFailed."""
-        token, sessions = security.cookie(self.request, self.place, secure=self.visitor.secure), self.web.sessions
-        self.session = None if token is None else await self.web.ask(sessions, sessions.find, self.place, token)
+        token = security.cookie(self.request, self.place, secure=self.visitor.secure)
+        self.session = None
+        if token is not None:
+            sessions = self.web.sessions
+            self.session = await self.web.ask(sessions, sessions.find, self.place, token)
 
     async def log_in(self, subject: str) -> None:
         """Let the visitor be somebody from here on, under a new token. Raises StorageFailed."""

@@ -224,6 +224,7 @@ def test_news_of_other_processes(company: Company, another: AccountsDatabase) ->
     assert company.queue.version() != before
 
 
+@pytest.mark.parametrize("database", ["file"], indirect=True)
 def test_a_hundred_thousand_who_wait_cost_what_a_thousand_do(company: Company) -> None:
     """Each question is a step down an index: how many others are due, asked for, paused or of other domains does not
     matter."""
