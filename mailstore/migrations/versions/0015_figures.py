@@ -7,7 +7,7 @@ from mailstore import schema
 from mailstore.counters import FILL, POSTGRES, SQLITE
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
