@@ -19,6 +19,8 @@ from sqlalchemy.engine import Row
 
 from mailstore import schema
 from mailstore.database import AccountsDatabase
+from mailstore.fencing import FencedDatabase
+from mailstore.leases import Fence
 from mailstore.prepared import Prepared
 from mailstore.schema import accounts
 from mailstore.turns import Turn
@@ -214,6 +216,10 @@ class Accounts:
         """See `AccountsDatabase.instant`."""
         return self._database.instant
 
+    def fenced(self, fence: Fence) -> Accounts:
+        """The same for a move, whose every write asks the fence. Raises LeaseLost there."""
+        return Accounts(FencedDatabase(self._database, fence), self._clock)
+
     def _now(self) -> int:
         return int(self._clock())
 
@@ -407,6 +413,14 @@ class Accounts:
     def gave_way(self, account_id: int) -> None:
         """A move was ended for a while, at its last barrier: it goes on when there is room."""
         self._change(account_id, due=self._now())
+
+    def put_back(self, account_id: int, within: int) -> None:
+        """A move that was taken out of the queue, to be due again `within` so many seconds, could not begin: another
+        node was at it. It is tried again soon, unless that node has written down when."""
+        now = self._now()
+        waits = (accounts.c.id == account_id, accounts.c.due > now + SOON, accounts.c.due <= now + within)
+        with self._database.write() as connection:
+            connection.execute(update(accounts).where(*waits).values(due=now + SOON))
 
     def _in(self, seconds: float | None) -> int | None:
         return None if seconds is None else int(self._clock() + seconds)

@@ -19,7 +19,7 @@ from mailstore.maildir import NotAFile, flags_of, info, open_file, unique_name, 
 
 _PIECE: Final = 1024 * 1024
 _LONGEST: Final = 255 - len(":2,DFRST")  # octets of a name without flags
-_OURS: Final = re.compile(r"\d+\.(?:L\d+|M\d+P\d+Q[0-9a-f]+)_([0-9a-f]{12})\.")
+_OURS: Final = re.compile(r"\d+\.(?:L\d+|M\d+P\d+Q[0-9a-f]+)_([0-9a-f]{12})(?:-\d+)?\.")
 _SIZES: Final = re.compile(r",[SW]=(\d*)")
 
 

@@ -104,5 +104,9 @@ class StorageCorrupt(StorageFailed):
     """A database file is damaged. An index is set aside and made anew at the next opening."""
 
 
+class LeaseLost(MailstoreError):
+    """Another node moves the account by now: nothing may be written for it here, and nothing has been."""
+
+
 class SecretUnreadable(MailstoreError):
     """A sealed password does not open with this key: another key file, another account, or damage."""

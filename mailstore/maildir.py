@@ -50,7 +50,7 @@ _LETTER_FLAGS: Final = {letter: flag for flag, letter in _LETTERS}
 
 # A host name goes into file names: "/" and ":" are escaped as the Maildir convention has it.
 _HOST: Final = socket.gethostname().replace("/", "\\057").replace(":", "\\072") or "localhost"
-_PULLED: Final = re.compile(r"\d+\.L(\d+)_([0-9a-f]+)\.")
+_PULLED: Final = re.compile(r"\d+\.L(\d+)_([0-9a-f]+)(?:-(\d+))?\.")
 
 
 def info(flags: Iterable[str]) -> str:
@@ -97,6 +97,18 @@ def ledger_of(name: str, token: str) -> int | None:
     """The ledger row that a file of this mailbox was pulled for, None for any other file."""
     found = pulled(name)
     return found[0] if found is not None and found[1] == token else None
+
+
+def marked(token: str, fence: int) -> str:
+    """What stands for the token in the names of a move's files where several nodes may have moved the account: so no
+    two of them write one file, and none takes away what a later one has put there. 0: there is one node."""
+    return f"{token}-{fence}" if fence else token
+
+
+def fence_of(name: str) -> int:
+    """The number of the lease (`mailstore.leases`) under which a move pulled a file; 0 for any other file."""
+    match = _PULLED.match(name)
+    return int(match[3] or 0) if match else 0
 
 
 def crlf_size(data: bytes) -> int:

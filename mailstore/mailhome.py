@@ -37,6 +37,7 @@ from mailstore.inheritance.values import Inheritance
 from mailstore.inheriting import Inherited, Inheriting
 from mailstore.intake import Report
 from mailstore.kept import Kept
+from mailstore.leases import Fence
 from mailstore.ledger import Ledger
 from mailstore.mailbox_database import index_path as index_path  # noqa: PLC0414 - known by this module's name, too
 from mailstore.maildir import Maildir
@@ -204,6 +205,14 @@ class MailHome(OldFolders, Incoming, Reading):
         if self._maildrop_lock is not None:
             os.close(self._maildrop_lock)
             self._maildrop_lock = None
+
+    def fenced(self, fence: Fence, operation: Callable[[MailHome], T]) -> T:
+        """Run an operation of a move: each of its transactions that writes asks the fence. Raises LeaseLost."""
+        before, self._database.fence = self._database.fence, fence
+        try:
+            return operation(self)
+        finally:
+            self._database.fence = before
 
     def without_waiting(self, operation: Callable[[MailHome], T]) -> T:
         """Run an operation for which messages were waited for in vain: what is not here now raises StillAway."""

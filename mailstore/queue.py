@@ -16,16 +16,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Final, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, func, insert, select, update
 
 from mailstore.accounts import Account, PasswordState, State, account_of, storable
 from mailstore.database import AccountsDatabase
 from mailstore.prepared import Prepared
-from mailstore.schema import accounts, paused_domains
+from mailstore.schema import accounts, leases, paused_domains
 from mailstore.turns import Turn
 
 T = TypeVar("T")
 
+TAKEN: Final = 600  # seconds after which an account that was taken is due again if nothing was begun
 BATCH: Final = 500  # rows of a statement or a transaction: a long list never holds the database
 
 _a = accounts.c
@@ -84,9 +85,13 @@ class Waits(enum.Enum):
 class Queue:
     """The moves that wait. Times in seconds since 1970."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: AccountsDatabase, clock: Callable[[], float] = time.time, *, several: bool = False
+    ) -> None:
+        """`several`: other nodes may take from it, and this one may die with what it took."""
         self._database = database
         self._clock = clock
+        self._several = several
 
     def _now(self) -> int:
         return int(self._clock())
@@ -103,20 +108,21 @@ class Queue:
     # What the daemon asks
 
     def begin(self, every: int) -> None:
-        """At a start: moves that did not get to their ends go on now, and accounts whose mail is here are spread over
-        the time of a round, `every` so many seconds; 0: there are no rounds."""
+        """At a start: moves that did not get to their ends go on now, unless another node has them, and accounts whose
+        mail is here are spread over the time of a round, `every` so many seconds; 0: there are no rounds."""
         now = self._now()
         anywhere = _spread(every)
         usual = (_a.state == State.MOVED.value, _a.asked.is_(None))
+        elsewhere = exists().where(leases.c.domain == _a.domain, leases.c.local == _a.local)
 
         def spread(connection: Connection) -> None:
             interrupted = (_a.state == State.MOVING.value) | (_a.asked.is_not(None) & _a.due.is_(None))
-            connection.execute(update(accounts).where(interrupted, *_MOVABLE).values(due=now))
+            connection.execute(update(accounts).where(interrupted, ~elsewhere, *_MOVABLE).values(due=now))
             if not every:
                 connection.execute(update(accounts).where(*usual, _a.due.is_not(None)).values(due=None))
                 return
             astray = _a.due.is_(None) | (_a.due > now + every * 2)  # the round has become shorter
-            connection.execute(update(accounts).where(*usual, astray, *_MOVABLE).values(due=now + anywhere))
+            connection.execute(update(accounts).where(*usual, astray, ~elsewhere, *_MOVABLE).values(due=now + anywhere))
 
         self._database.change(spread)
 
@@ -145,7 +151,8 @@ class Queue:
 
     def take(self, domains: Sequence[str], most: int, *, asked_only: bool = False) -> list[Account]:
         """Up to `most` accounts that are due: those first that were asked for, and of each kind one of each domain in
-        turn, in the order of `domains`. They are not due any more: who takes them says how it went."""
+        turn, in the order of `domains`. They are not due any more, or only after a while where this node may die with
+        them: who takes them says how it went."""
         now = self._now()
         with self._database.write() as connection:
             chosen: dict[int, None] = {}
@@ -155,7 +162,8 @@ class Queue:
             numbers = list(islice(chosen, most))
             if not numbers:
                 return []
-            connection.execute(update(accounts).where(_a.id.in_(numbers)).values(due=None))
+            again = now + TAKEN if self._several else None
+            connection.execute(update(accounts).where(_a.id.in_(numbers)).values(due=again))
             rows = connection.execute(select(*_COLUMNS).where(_a.id.in_(numbers))).all()
             taken = {row.id: account_of(row._asdict()) for row in rows}
         return [taken[number] for number in numbers if taken[number].movable]

@@ -165,7 +165,11 @@ class Reconciler:
             rows = self._rows(connection, folder_id)
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
-            found.unknown = [each for each in found.unknown if not self._intake.on_its_way(connection, each)]
+            found.unknown = [
+                each
+                for each in found.unknown
+                if not self._intake.on_its_way(connection, each) and not self._intake.late(connection, path, each)
+            ]
             if not self._checked and (found.missing or any(map(_of_this_store, found.unknown))):
                 self._database.check(connection)
                 self._checked = True

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, LargeBinary, bindparam, case, func, literal, select, update
 
+from mailstore import agreement, membership
 from mailstore.copying import read_only
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError, SecretUnreadable
@@ -122,12 +123,30 @@ def rotate(
 
 def add_key(database: AccountsDatabase, file: KeyFile) -> bool:
     """Have a new key seal from now on, unless there is one that has to become the only one yet: was one made?"""
-    with database.write(Turn.KEYS):
+    with database.write(Turn.KEYS) as connection:
         keys = file.load()
-        if len(keys) > KEY_OCTETS:
-            return False
-        file.replace(os.urandom(KEY_OCTETS) + keys)
-        return True
+        begun = len(keys) > KEY_OCTETS
+        if not begun:
+            keys = os.urandom(KEY_OCTETS) + keys
+            file.replace(keys)
+        if database.engine is not None:
+            agreement.change(connection, keys)
+        return not begun
+
+
+def see_that_nobody_else_seals(database: AccountsDatabase, ours: str) -> None:
+    """Other nodes seal with the key of now, and could not open what is sealed with the next: they have to be stopped
+    before. `ours` is how the name of this machine's node begins. Raises RotationRefused."""
+    if database.engine is None:
+        return
+    with database.write() as connection:
+        membership.bury(connection)
+        others = [node.name for node in membership.every(connection) if not node.name.startswith(ours)]
+    if others:
+        raise RotationRefused(
+            f"other nodes are at work ({', '.join(others)}): stop mailferry there, run this once more, copy the key "
+            "file to them, and start it again; this node serves everybody meanwhile"
+        )
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0013"
+HEAD: Final = "0014"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -150,6 +150,79 @@ web_sessions = Table(
     Column("used", BigInteger, nullable=False),
     Index("web_sessions_subject", "place", "subject"),
     Index("web_sessions_used", "used"),
+)
+
+# What follows, down to the mailbox tables, is for several nodes upon one PostgreSQL database, and empty with SQLite.
+# Times are in milliseconds since 1970 by the server's clock: those of the nodes may differ.
+
+# Processes that move accounts. Who has no row here any more is dead to the others: see `mailstore.membership`.
+nodes = Table(
+    "nodes",
+    accounts_metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),  # for people
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),  # put off again and again
+)
+
+# Which node moves an account, or asks its legacy server: see `mailstore.leases`.
+leases = Table(
+    "leases",
+    accounts_metadata,
+    Column("fence", _Key, primary_key=True, autoincrement=True),  # of an account's leases the latest has the highest
+    Column("domain", String(255), nullable=False),
+    Column("local", String(255), nullable=False),  # of an account that may not be there yet
+    Column("node", BigInteger, nullable=False),
+    UniqueConstraint("domain", "local", name="leases_name"),
+    Index("leases_node", "node"),
+)
+
+# How many connections to a legacy host a node may have: see `mailstore.allotment`.
+places = Table(
+    "places",
+    accounts_metadata,
+    Column("host", Text, primary_key=True),
+    Column("node", BigInteger, primary_key=True, autoincrement=False),
+    Column("places", BigInteger, nullable=False, server_default="0"),  # that it may use
+    Column("wanted", BigInteger, nullable=False, server_default="0"),  # that it has a use for
+    Column("held", BigInteger, nullable=False, server_default="0"),  # … of those, for users who wait
+    Column("short_since", BigInteger, nullable=False, server_default="0"),  # 0: it has what it wants
+)
+
+# Logins at hosts that allow so many in a minute.
+host_logins = Table(
+    "host_logins",
+    accounts_metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("host", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("host_logins_at", "host", "at"),
+)
+
+# Hosts that said that they are busy, and until when nobody logs in there.
+host_pauses = Table(
+    "host_pauses",
+    accounts_metadata,
+    Column("host", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+)
+
+# Wrong passwords that legacy servers were asked about: see `proxy.login.throttle`.
+said_no = Table(
+    "said_no",
+    accounts_metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("mailbox", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("said_no_mailbox", "mailbox", "at"),
+)
+
+# What all nodes have to agree on: see `mailstore.agreement`.
+installation = Table(
+    "installation",
+    accounts_metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 mailboxes = Table(

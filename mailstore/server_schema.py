@@ -25,9 +25,11 @@ APART: Final = 1  # revisions by which a node may be older than the tables: see 
 
 _FUNCTION: Final = "accounts_changed"
 # Not those that change by themselves all the time, and that nobody waits for.
-_WATCHED: Final = [
-    table.name for table in accounts_metadata.sorted_tables if table.name not in {"web_sessions", "samples"}
-]
+_UNWATCHED: Final = {
+    *("web_sessions", "samples"),
+    *("nodes", "leases", "places", "host_logins", "host_pauses", "said_no", "installation"),
+}
+_WATCHED: Final = [table.name for table in accounts_metadata.sorted_tables if table.name not in _UNWATCHED]
 _COUNTING: Final = (
     f"CREATE SEQUENCE {SEQUENCE}",
     # The lock first: while somebody looks, nothing is counted. See `mailstore.accounts_server`.

@@ -11,7 +11,7 @@ from mailstore import opening
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError, StorageFailed
 from mailstore.opening import Mailboxes
-from mailstore.refusals import in_detail
+from mailstore.refusals import in_detail, storage_errors
 from proxy.admin.secret_file import SecretUnusable, read_secret
 from proxy.config import Config, Storage
 
@@ -26,6 +26,8 @@ def accounts(config: Config, *, check: bool = True) -> AccountsDatabase:
     server is then not spoken to yet. Raises StorageFailed."""
     if not config.storage.server:
         return AccountsDatabase(config.accounts_file)
+    with storage_errors():
+        config.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # what else is there: locks, keys
     from mailstore.accounts_server import AccountsServer  # noqa: PLC0415 - its driver is for those who use it
 
     return AccountsDatabase(AccountsServer(server(config.storage), check=check))

@@ -86,7 +86,7 @@ class Daemon:
         self._moving = moving = Moving(config, self._database, reactor, log, tally=tally)
         self._homes, self._mover = moving.homes, moving.mover
         accounts, in_thread = moving.accounts, moving.threads.run
-        hurrying = Hurrying(self._mover, self._homes.in_vain, reactor=reactor)
+        hurrying = self._hurrying()
         self._homes.hurry = hurrying.hurry
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)
         self._gate = gate = LoginGate(
@@ -102,6 +102,7 @@ class Daemon:
             notes=self._notes,
             tally=tally,
             hashing=Hashing(moving.hashers.run),
+            asked=None if moving.beside is None else moving.beside.ceiling,
         )
         self._readiness = Readiness(
             config,
@@ -153,6 +154,14 @@ class Daemon:
     def _ease_pages(self) -> None:
         if self._sites is not None:
             self._sites.ease()
+
+    def _hurrying(self) -> Hurrying:
+        beside = self._moving.beside
+        if beside is None:
+            return Hurrying(self._mover, self._homes.in_vain, reactor=self._reactor)
+        hurrying = Hurrying(self._mover, beside.in_vain, reactor=self._reactor)
+        beside.hurry_by(hurrying)
+        return hurrying
 
     def _web(self, gate: LoginGate) -> Sites:
         """Portal and console: in this process, however many workers there are, as the gate and the moves are."""
@@ -221,6 +230,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Listen, and go on with what was interrupted. Raises CannotListen, WorkerFailed."""
+        await self._moving.begin()
         self._moving.prepare()
         endpoints = {name: getattr(self._config.listen, name) for name in (*PLAIN, *WITH_TLS)}
         if self._serving is not None:

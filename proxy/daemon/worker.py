@@ -40,6 +40,7 @@ from proxy.daemon.tls import Pair, ServerTls
 from proxy.daemon.watching import DirectoryWatcher
 from proxy.login.furnishing import Furnishing
 from proxy.login.homes import Homes
+from proxy.login.nodes import Nodes
 from proxy.login.whereabouts import Whereabouts, mooring_of
 from proxy.wire.faults import kind, where
 from proxy.wire.tally import Tally
@@ -74,6 +75,10 @@ class Worker:
             watcher=self._watcher,
             report=log.warning,
         )
+        self._nodes: Nodes | None = None
+        if self._database.engine is not None:
+            self._nodes = Nodes(self._database.engine, self._homes, reactor=reactor, log=log, name="mailferry nodes")
+            self._nodes.start()
         accounts = Accounts(self._database)
         self._homes.furnish = Furnishing(config, accounts.quota)
         self._homes.there = mooring_of(config, accounts).hold
@@ -122,6 +127,8 @@ class Worker:
             self._reporting.stop()
             self._report()
         await self._homes.closed()
+        if self._nodes is not None:
+            self._nodes.stop()
         self._watcher.close()
         self._threads.stop()
         self._database.close()

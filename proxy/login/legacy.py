@@ -111,6 +111,7 @@ class LegacyHost:
         self.login_delay = 0  # seconds that it wants between two logins of one account (RFC 2449 6.5)
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
+        self._others_left = float("-inf")  # when a node died that had connections to whatever mailboxes
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
         self._reported = False  # is it in the log that it is busy?
 
@@ -124,8 +125,13 @@ class LegacyHost:
 
     def lingers(self, name: Name) -> bool:
         """May the host still hold the mailbox for a connection of ours?"""
-        at = self._left.get(name)
-        return at is not None and self._clock.seconds() - at < LINGERS
+        at = max(self._left.get(name, float("-inf")), self._others_left)
+        now: float = self._clock.seconds()
+        return now - at < LINGERS
+
+    def others_left(self) -> None:
+        """A node is dead: connections of its end, when the host notices."""
+        self._others_left = self._clock.seconds()
 
     def learn(self, connection: Connection) -> None:
         """Of what it says about itself."""

@@ -16,6 +16,7 @@ from mailstore import secrets
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.entries import Sums
 from mailstore.errors import MailstoreError, SecretUnreadable
+from mailstore.queue import TAKEN
 from mailstore.room import free_octets
 from mailstore.secrets import Sealer
 from mailstore.writing import OpenWriter, Writer
@@ -25,6 +26,7 @@ from proxy.login import reasons
 from proxy.login.asking import ask
 from proxy.login.carried import Carried
 from proxy.login.homes import Homes
+from proxy.login.leasing import Alone, FencedHome, Leasing, MovesElsewhere, Tenure
 from proxy.login.legacy import HostBusy, LegacyDoor, name_of
 from proxy.login.names import Name
 from proxy.login.outcomes import LONGEST_WAIT, Log, Outcomes
@@ -34,7 +36,7 @@ from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped
+from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped, TakenOver
 from proxy.migration.turns import Turns
 from proxy.wire import trace
 from proxy.wire.door import Home, Secret
@@ -94,8 +96,11 @@ class Mover:
         now: Callable[[], float] = time.time,
         open_writer: OpenWriter = Writer,
         tally: Tally | None = None,
+        leasing: Leasing | None = None,
     ) -> None:
-        """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move."""
+        """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move; `leasing` says
+        whether another node has an account, if there are others."""
+        self.leasing: Leasing = leasing or Alone()
         self.moves = Moves()
         self.turns: Turns[Name] = Turns()  # one check or start at a time for each account
         self._config = config
@@ -112,6 +117,8 @@ class Mover:
         self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
         # … and with each account whose move has failed, or cannot begin.
         self.failed: Callable[[int], None] = _unnoticed
+        # … and with each account that somebody needs mail of which another node carries over.
+        self.elsewhere: Callable[[int], None] = _unnoticed
         self._refreshing: set[int] = set()
         self._going_on: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
@@ -133,6 +140,7 @@ class Mover:
             stopping=lambda: self._stopping,
             recently=self.recently,
             tally=self._tally,
+            hands_over=self.leasing.several,
         )
 
     def _has_failed(self, account_id: int) -> None:
@@ -154,17 +162,31 @@ class Mover:
         """Start the account's move over a connection that has logged in, in the account's turn. `errand` is what it
         was opened for; a user waits if not said.
 
-        Raises StorageFailed, and SourceLost when the daemon is stopping; the source is then the caller's to drop.
+        Raises StorageFailed, MovesElsewhere, and SourceLost when the daemon is stopping; the source is then the
+        caller's to drop.
         """
         source.begin()
+        tenure = await self.leasing.take(name_of(account))
+        try:
+            return await self._start(account, password, source, errand, tenure)
+        except BaseException:
+            tenure.leave()
+            raise
+
+    async def _start(
+        self, account: Account, password: Secret, source: Source, errand: Errand | None, tenure: Tenure
+    ) -> Running:
         maildir = self._config.maildir_for(account.local, account.domain)
-        home = await self._homes.open(account.id, account.name, maildir)
+        opened = await self._homes.open(account.id, account.name, maildir)
         if self._stopping:
-            home.close()
+            opened.close()
             raise Stopped("the daemon is stopping")
+        fence = tenure.fence
+        home: Home = opened if fence is None else FencedHome(opened, fence)
+        accounts = self._accounts if fence is None else self._accounts.fenced(fence)
         try:
             if account.due is not None:
-                await self._in_thread(self._accounts.begun, account.id)
+                await self._in_thread(accounts.begun, account.id)
             if account.again:
                 await home.run(lambda mail: mail.ledger.retry())
         except BaseException:
@@ -173,7 +195,7 @@ class Mover:
         migration = self._config.migration
         terms = Terms(first=account.state is State.MOVING, seen=migration.seen, serve=migration.login == "serve")
         progress = Progress(
-            account.id, self._accounts, seconds=self._reactor.seconds, in_thread=self._in_thread, apart=self.apart
+            account.id, accounts, seconds=self._reactor.seconds, in_thread=self._in_thread, apart=self.apart
         )
         carried = Carried(self._tally, account.domain)
         move: Move | None = None
@@ -198,6 +220,8 @@ class Mover:
                 open_writer=self._open_writer,
                 measured=self._tally,
                 listed_in=carried.listed_in,
+                lease=tenure.lease,
+                look=self.leasing.look,
             )
             self.begins(account.id, move)
             return move
@@ -205,13 +229,14 @@ class Mover:
         async def concluded(result: Sums | Exception) -> None:
             await progress.settled()
             assert move is not None
-            await self._outcomes.write_down(account, result, move, home, progress)
+            await self._outcomes.write_down(account, result, move, home, progress, accounts)
 
         self._log.info("move started", account=account.name, first=terms.first, by=_begun_by(errand))
         self._passwords[account.id] = password
         running = self.moves.start(account.id, make, concluded)
         self._note_when_listed(account, running)
-        self.apart(self._see_out(account.id, running, home))
+        tenure.lost = lambda: self._lost(running)
+        self.apart(self._see_out(account.id, running, home, tenure))
         if errand is not None and errand.urgency > Urgency.REFRESH:
             errand.give_way = lambda: self._give_way(account)
         return running
@@ -238,7 +263,11 @@ class Mover:
 
         running.when_listed(listed)
 
-    async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
+    @staticmethod
+    def _lost(running: Running) -> None:
+        running.move.stop(TakenOver("this node has lost the account's lease"))
+
+    async def _see_out(self, account_id: int, running: Running, home: Home, tenure: Tenure) -> None:
         try:
             await running.result.wait()
         except (SourceError, MailstoreError):
@@ -246,6 +275,7 @@ class Mover:
         finally:
             del self._passwords[account_id]
             home.close()
+            tenure.leave()
 
     def use(self, account_id: int, password: Secret) -> None:
         """What the legacy server takes now, for a move that is under way with what it took before."""
@@ -280,13 +310,16 @@ class Mover:
         else:
             self._going_on.add(account_id)
             self.hasten(name)
+            tell = self.failed  # or it is over: then nobody waits any more
             try:
                 error = await self._carry(account, None, Errand(account.domain, Urgency.HELD))
                 if isinstance(error, LegacyError) and not isinstance(error, LoginRejected):
                     await self._in_thread(self._accounts.set_reason, account.id, error.advice, trace.current())
+                elif isinstance(error, (MovesElsewhere, TakenOver)):
+                    tell = self.elsewhere
             finally:
                 self._going_on.discard(account_id)
-                self.failed(account_id)  # or it is over: then nobody waits any more
+                tell(account_id)
 
     async def _refresh(self, account: Account, password: Secret) -> None:
         self._refreshing.add(account.id)
@@ -294,7 +327,7 @@ class Mover:
             error = await self._carry(account, password, Errand(account.domain, Urgency.REFRESH))
         finally:
             self._refreshing.discard(account.id)
-        if error is None:
+        if error is None or isinstance(error, MovesElsewhere):
             self._failed.pop(account.id, None)
             return
         # Not the user's business: what is here is served. A moved account is not broken by it.
@@ -329,7 +362,9 @@ class Mover:
             await self._in_thread(self._accounts.gave_way, account.id)
             return
         self._turned_away.pop(account.id, None)
-        if self._stopping or isinstance(error, (SourceError, LoginRejected, type(None))):
+        if isinstance(error, MovesElsewhere) or (self._stopping and self.leasing.several):
+            await self._in_thread(self._accounts.put_back, account.id, TAKEN)
+        if self._stopping or isinstance(error, (SourceError, LoginRejected, MovesElsewhere, type(None))):
             return
         wait = self._outcomes.next_try(account)
         if isinstance(error, SecretUnreadable):
@@ -349,6 +384,9 @@ class Mover:
         try:
             running = await self.turns.take(name, lambda: self._open_and_start(account, password, errand))
             return None if running is None else await self._end_of(running)
+        except MovesElsewhere as error:
+            self._log.info("another node has the account", account=account.name, node=error.node)
+            return error
         except (LegacyError, SourceError) as error:
             reported = isinstance(error, LegacyError) and error.reported
             log = self._log.info if reported else self._log.warning
@@ -369,12 +407,19 @@ class Mover:
         return None
 
     async def _open_and_start(self, account: Account, password: Secret | None, errand: Errand) -> Running | None:
-        # Its turn may have come late: what was true before may not be so any more.
-        fresh = await self._in_thread(self._accounts.get, account.id)
         running = self.moves.of(account.id)
         if running is not None:
             self._joined(account, running)
             return running
+        tenure = await self.leasing.take(name_of(account))
+        try:
+            return await self._open_and_start_here(account, password, errand)
+        finally:
+            tenure.leave()
+
+    async def _open_and_start_here(self, account: Account, password: Secret | None, errand: Errand) -> Running | None:
+        # Its turn may have come late: what was true before may not be so any more.
+        fresh = await self._in_thread(self._accounts.get, account.id)
         if password is not None and (
             fresh.password_hash != account.password_hash or fresh.password_state is not PasswordState.KNOWN
         ):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from mailstore.accounts import Accounts
@@ -48,6 +49,17 @@ class _Answers:
         return random.choice(took) if took else 0.0  # noqa: S311 - no secret
 
 
+class Asked(Protocol):
+    """Wrong passwords that all nodes together have asked about, by mailbox at the legacy server."""
+
+    async def may_ask(self, mailbox: str) -> bool:
+        """Raises StorageFailed."""
+
+    def said_no(self, mailbox: str) -> Deferred[None]: ...
+
+    def said_yes(self, mailbox: str) -> Deferred[None]: ...
+
+
 class Questions:
     """For one gate. `clock` is the reactor."""
 
@@ -60,7 +72,10 @@ class Questions:
         log: Log,
         tally: Tally,
         in_thread: InThread,
+        asked: Asked | None = None,
     ) -> None:
+        """`asked`: what other nodes have asked as well, if there are any."""
+        self._asked = asked
         self._accounts = accounts
         self._in_thread = in_thread
         self._legacy = legacy
@@ -75,6 +90,7 @@ class Questions:
         """`own` is the account's hash if the password fits it. Raises LoginRefused."""
         who, mailbox = str(name), await self._legacy.mailbox_of(name)
         await self._require_worth_asking(name, who, mailbox, password)
+        await self._require_questions_left(mailbox)
         answers = self._answers.setdefault(name.domain, _Answers())
         asked = self._clock.seconds()
         try:
@@ -84,6 +100,8 @@ class Questions:
             if own is not None:
                 self._throttle.changed(who, own)
             self._throttle.legacy_said_no(who, password, mailbox)
+            if self._asked is not None:
+                await self._asked.said_no(mailbox)
             raise wrong() from error
         except MaildropInUse as error:
             self._log.warning("legacy mailbox in use", account=who, reason=error.advice)
@@ -119,6 +137,17 @@ class Questions:
             raise unavailable(trouble)
         self._throttle.legacy_said_no(who, password, who)
         raise wrong()
+
+    async def _require_questions_left(self, mailbox: str) -> None:
+        """As far as other nodes are concerned."""
+        if self._asked is not None and not await self._asked.may_ask(mailbox):
+            self._tally.count(THROTTLED, "too-many")
+            raise unavailable(Because.TOO_MANY)
+
+    def said_yes(self, mailbox: str) -> None:
+        """The legacy server took a password."""
+        if self._asked is not None:
+            self._asked.said_yes(mailbox)
 
     async def _require_worth_asking(self, name: Name, who: str, mailbox: str, password: Secret) -> None:
         if self._throttle.known_wrong(who, password):

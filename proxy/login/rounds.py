@@ -127,11 +127,16 @@ class Rounds:
             self.look()
 
     def _wanted(self, host: LegacyHost) -> bool:
-        """Is somebody due there, and is there room?"""
-        if self._resting or not host.schedule.spare:
+        """Is somebody due there, and is there room? Where there is none because other nodes have it, they are told."""
+        schedule = host.schedule
+        if self._resting or (schedule.share is None and not schedule.spare):
             return False
         now = self._now()
-        return any(self._earliest.get(domain, now + 1) <= now for domain in host.domains)
+        due = any(self._earliest.get(domain, now + 1) <= now for domain in host.domains)
+        if due is not schedule.more_due and schedule.share is not None:
+            schedule.more_due = due
+            schedule.demand()
+        return due and schedule.spare > 0
 
     def _room(self) -> None:
         """A place has become free somewhere."""

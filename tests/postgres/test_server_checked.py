@@ -75,7 +75,7 @@ def test_one_that_is_not_there(config: Config, tmp_path: Path) -> None:
         (replace(GOOD, others=2), "2 of its tables belong to another user"),
         (replace(GOOD, copying=True), "the copy of an installation into it is not finished"),
         (replace(GOOD, revision="9999"), "schema 9999 is of a later version"),
-        (replace(GOOD, most=39), "it has 39 connections for everybody, and this node alone may want 20"),
+        (replace(GOOD, most=39), "it has 39 connections for everybody, and this node alone may want 22"),
     ],
 )
 def test_what_is_wrong_with_a_server(config: Config, facts: ServerFacts, said: str) -> None:

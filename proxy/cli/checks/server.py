@@ -55,7 +55,7 @@ def judged(config: Config, found: ServerFacts) -> Iterator[Finding]:
         if found.revision and int(found.revision) < int(HEAD):
             schema += f", will be carried forward to {HEAD}"
         yield Finding("database", "ok", shown, f"PostgreSQL {found.spelled}, UTF-8; {schema}")
-    node = (config.worker_count + 1) * config.storage.connections
+    node = (config.worker_count + 1) * (config.storage.connections + 1)  # one to hear the others by
     if found.most < node + FOR_COMMANDS:
         yield Finding(
             "database",
