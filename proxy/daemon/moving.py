@@ -20,7 +20,6 @@ from twisted.python.failure import Failure
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.mailbox_database import MailboxEngine
 from mailstore.queue import Queue
 from mailstore.rehearsal import rehearse
 from mailstore.rotation import standing
@@ -142,7 +141,7 @@ class Moving:
         for rehearsing in (
             self.threads.run(self.homes.there),
             self.threads.run(self.accounts.rehearse),
-            self.threads.run(rehearse, MailboxEngine(), self._state, self.scribe.writer),
+            self.threads.run(rehearse, self._engine, self._state, self.scribe.writer),
         ):
             rehearsing.addErrback(self._not_rehearsed)
         self.threads.run(self._look_at_keys).addErrback(self._not_rehearsed)

@@ -100,7 +100,6 @@ def test_what_one_node_changes_another_one_tells_at_once(nodes: TwoNodes) -> Non
             assert line
         took.append(time.monotonic() - began)
         assert line == b"* %d EXISTS" % (nodes.old.count + number + 1)
-    print("median", sorted(took)[10])
     assert sorted(took)[10] < 1
     there.send(b"DONE")
     here.close()
