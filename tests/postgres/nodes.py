@@ -151,7 +151,14 @@ class TwoNodes:
     """Nodes `a` and `b`, not started."""
 
     def __init__(
-        self, root: Path, postgres: PostgresServer, *, workers: int = 2, legacy: str = "", **about: Any
+        self,
+        root: Path,
+        postgres: PostgresServer,
+        *,
+        workers: int = 2,
+        legacy: str = "",
+        node: Callable[..., Daemon] = Daemon,
+        **about: Any,
     ) -> None:
         self.server = postgres
         self.database = postgres.make_database()
@@ -163,7 +170,7 @@ class TwoNodes:
         )
         settings: dict[str, Any] = {"migration": 'refresh = "1h"\nround = "0s"', **about}
         self.a, self.b = (
-            Daemon(
+            node(
                 root / name,
                 f'port = {self.old.port}\ntls = "none"\n{legacy}',
                 workers=workers,
