@@ -23,7 +23,7 @@ from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.login.nodes import VAIN, Nodes
 from proxy.login.outcomes import Log
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 HURRY: Final = "hurry"  # news: a session waits for messages of an account that another node carries over
 TOGETHER: Final = 500  # UIDs that one piece of it names

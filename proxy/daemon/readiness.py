@@ -23,8 +23,8 @@ from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
 from mailstore.usable import check_usable
 from proxy.config import Config
-from proxy.migration.pull import InThread
 from proxy.migration.shared import Shared
+from proxy.wire.in_thread import InThread
 
 FRESH_SECONDS: Final = 1.0  # for which a look at the store counts
 WAIT_SECONDS: Final = 1.0  # … and for which one that is under way is waited for

@@ -12,8 +12,8 @@ from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
 from mailstore.samples import Samples
 from proxy.login.asking import ask
-from proxy.migration.pull import InThread
 from proxy.wire.faults import kind, where
+from proxy.wire.in_thread import InThread
 
 LOOK: Final = 15  # seconds between two looks whether something has changed; a row is written once a minute at most
 THINNED_EVERY: Final = 1_440  # looks, which is six hours

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IProtocolFactory
 
 from mailstore.errors import MailstoreError, StorageFailed
-from mailstore.refusals import storage_errors
 from proxy.admin import databases
 from proxy.config import Config
 from proxy.config.endpoints import PROXIED
@@ -78,8 +77,6 @@ class Daemon:
         self._stopping = False
         see_to_restoring(config.state)
         self._handed = handed
-        with storage_errors():  # Alone's file is there, too, where the accounts are on a server
-            config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._database = databases.accounts(config)
         self._alone = Alone(config.state, None if handed is None else handed["lock"])
         self._tally = tally = Tally()

@@ -25,9 +25,9 @@ from proxy.login.legacy import LegacyHost
 from proxy.login.nodes import Nodes
 from proxy.login.outcomes import Log
 from proxy.login.throttle import FAILURE_SECONDS, FAILURES
-from proxy.migration.pull import InThread
 from proxy.migration.schedule import Share
 from proxy.wire.faults import kind, where
+from proxy.wire.in_thread import InThread
 
 HOST: Final = "host"  # news: a host's (`more`) places are to be looked at anew
 TOGETHER: Final = 0.02  # seconds in which what is asked for is asked for together

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 T = TypeVar("T")
 

@@ -44,8 +44,8 @@ from proxy.lmtp.grammar import Path
 from proxy.login.asking import ask
 from proxy.login.homes import Homes
 from proxy.login.together import Together
-from proxy.migration.pull import InThread
 from proxy.wire.door import Home
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import ARRIVALS, Tally
 
 AT_ONCE: Final = 100  # messages for one account in one transaction

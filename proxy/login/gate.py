@@ -66,10 +66,10 @@ from proxy.login.questions import Asked, Questions
 from proxy.login.refusing import unavailable, wrong
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
-from proxy.migration.pull import InThread
 from proxy.migration.source import GaveWay, Source, SourceError
 from proxy.wire import trace
 from proxy.wire.door import Because, Credentials, Hold, Home, LoginRefused, Refusal, Secret
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import LOGINS, THROTTLED, Tally
 
 _UNDECIDED = {Because.DOWN, Because.BUSY, Because.NOT_POSSIBLE, Because.PAUSED}

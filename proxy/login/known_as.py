@@ -17,7 +17,7 @@ from typing import Any, Final
 from mailstore.accounts import Accounts
 from proxy.login.asking import ask
 from proxy.login.names import Name
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 FRESH: Final = 10.0  # seconds
 

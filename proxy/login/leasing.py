@@ -35,9 +35,9 @@ from proxy.login.names import Name
 from proxy.login.nodes import Nodes
 from proxy.login.outcomes import Log
 from proxy.login.throttle import FAILURE_SECONDS
-from proxy.migration.pull import InThread
 from proxy.wire.door import Hold, Home
 from proxy.wire.faults import kind, where
+from proxy.wire.in_thread import InThread
 
 T = TypeVar("T")
 

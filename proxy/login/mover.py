@@ -34,13 +34,13 @@ from proxy.login.progress import Progress
 from proxy.login.recently import Recently
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
-from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped, TakenOver
 from proxy.migration.turns import Turns
 from proxy.wire import trace
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import Tally
 
 ROOM: Final = 64 * 1024 * 1024  # octets that a disk has left where old mail is asked for before it is sure to fit

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, bindparam, text
 from twisted.internet.defer import Deferred
@@ -28,8 +28,10 @@ from mailstore.errors import StorageFailed
 from mailstore.index.special import ACCOUNT
 from mailstore.telling import Line, News, own_connection
 from proxy.login.homes import Homes
-from proxy.login.outcomes import Log
 from proxy.wire.faults import kind, where
+
+if TYPE_CHECKING:
+    from proxy.login.outcomes import Log  # a worker loads nothing of moves
 
 T = TypeVar("T")
 

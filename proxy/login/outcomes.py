@@ -15,11 +15,11 @@ from proxy.login import reasons
 from proxy.login.progress import Progress, how_far
 from proxy.login.recently import Recently
 from proxy.migration.move import Move
-from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
 from proxy.migration.source import PasswordChanged, Stopped, TakenOver
 from proxy.wire import trace
 from proxy.wire.door import Home
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import MOVES, TROUBLES, Tally
 
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time

@@ -23,9 +23,9 @@ from proxy.login.names import Name
 from proxy.login.outcomes import Log
 from proxy.login.refusing import unavailable, wrong
 from proxy.login.throttle import Throttle
-from proxy.migration.pull import InThread
 from proxy.migration.source import Source
 from proxy.wire.door import Because, LoginRefused, Refusal, Secret
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import THROTTLED, Tally
 
 MOST: Final = 2_000  # questions about strangers at the same time; in a flood of more the next ones are told "busy"

@@ -26,9 +26,9 @@ from proxy.login.asking import ask
 from proxy.login.legacy import LegacyHost
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
-from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
 from proxy.wire import trace
+from proxy.wire.in_thread import InThread
 
 LOOK: Final = 1.0  # seconds between two looks whether there is news
 FAILED: Final = 3  # times in a row that a host could not be asked, after which nobody is kept waiting for it

@@ -21,10 +21,10 @@ from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
-from proxy.migration.pull import InThread
 from proxy.web.pages import Pages
 from proxy.web.sites import Sites
 from proxy.web.visit import Web
+from proxy.wire.in_thread import InThread
 
 
 def open_sites(

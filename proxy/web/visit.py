@@ -34,11 +34,11 @@ from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
-from proxy.migration.pull import InThread
 from proxy.web import security
 from proxy.web.languages import chosen
 from proxy.web.pages import Pages, duration
 from proxy.web.words import HTML, LANGUAGES, Language, say
+from proxy.wire.in_thread import InThread
 
 FIELDS: Final = 2_000  # of a form
 LANGUAGE_SECONDS: Final = 365 * 24 * 3600

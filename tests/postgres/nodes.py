@@ -20,7 +20,7 @@ import psycopg
 from mailstore.maildir import folder_directory
 from mailstore.secrets import load_key
 from tests.legacy.dovecot import free_port, select_nothing
-from tests.legacy.threaded import ThreadedServer
+from tests.legacy.threaded import ThreadedServer, reset
 from tests.peers.daemon import Daemon
 from tests.peers.sessions import DaemonStage, SocketWire
 from tests.postgres.server import PostgresServer
@@ -51,6 +51,7 @@ class OldServer(ThreadedServer):
         self.logins: Counter[str] = Counter()
         self.wrong = 0
         self.fetched: Counter[int] = Counter()
+        self._inside: set[socket.socket] = set()  # connections that are in a mailbox
         self.asked: list[str] = []
         super().__init__()
 
@@ -58,6 +59,12 @@ class OldServer(ThreadedServer):
         with self._changed:
             self.held_from = None
             self._changed.notify_all()
+
+    def forget(self) -> None:
+        """Give up who is in a mailbox, as a server does in time whose client says nothing."""
+        with self._changed:
+            for client in self._inside:
+                reset(client)
 
     def serve(self, client: socket.socket) -> None:
         user = ""
@@ -78,6 +85,9 @@ class OldServer(ThreadedServer):
                         say(b"+OK")
                     elif verb == "PASS":
                         inside = user if self._enter(user, rest, say) else ""
+                        if inside:
+                            with self._changed:
+                                self._inside.add(client)
                     elif verb == "RETR":
                         self._give(int(rest), client)
                         say(b"+OK\r\n" + message(int(rest)) + b".")
@@ -86,6 +96,7 @@ class OldServer(ThreadedServer):
             finally:
                 if inside:
                     with self._changed:
+                        self._inside.discard(client)
                         self.sessions[inside] -= 1
                         self._changed.notify_all()
 

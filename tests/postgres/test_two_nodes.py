@@ -172,7 +172,7 @@ def test_a_node_that_was_stopped_writes_nothing_under_its_old_lease(nodes: TwoNo
         second = Login(nodes.b, "stopped")
         nodes.bury(nodes.a.process.pid)
         until(lambda: len(nodes.rows("SELECT id FROM nodes")) == 1)
-        nodes.old.drop()  # as a server does in time whose client says nothing
+        nodes.old.forget()
         until(lambda: nodes.old.logins["stopped"] == 2)
         until(lambda: nodes.old.fetched[40] >= 1)
     finally:

@@ -34,8 +34,8 @@ from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.watch import Watch
 from proxy.config import Config
 from proxy.login.legacy import LegacyDoor
-from proxy.migration.pull import InThread
 from proxy.wire import trace
+from proxy.wire.in_thread import InThread
 
 LOOK: Final = 1.0  # seconds between two looks how far a last round is
 

@@ -28,8 +28,8 @@ from proxy.admin.verify.matching import Matching
 from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.verify.sample import How, to_fetch
 from proxy.login.names import Name
-from proxy.migration.pull import InThread
 from proxy.wire.door import Secret
+from proxy.wire.in_thread import InThread
 
 TELLS: Final = 64  # messages, between two tellings how many were given
 BATCH: Final = 256  # messages whose files are read in one go of a thread

@@ -36,7 +36,7 @@ from proxy.admin.verify.seen import Row, Seen, Watching, numbered
 from proxy.admin.verify.shelf import Shelf
 from proxy.config import Config
 from proxy.login.legacy import LegacyDoor
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 BATCH: Final = 50  # accounts that are read together
 

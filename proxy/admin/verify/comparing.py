@@ -20,10 +20,10 @@ from proxy.admin.verify.sample import How
 from proxy.config import Config
 from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
-from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import GaveWay, Receiver, Source, SourceLost
 from proxy.wire.door import Secret
+from proxy.wire.in_thread import InThread
 
 T = TypeVar("T")
 
