@@ -65,7 +65,11 @@ class Tracing:
         """Let the process go on alone."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:  # it waits for a thread that is long in coming; killed, it lets go of all
+            self._process.kill()
+            self._process.wait()
 
     def counts(self) -> dict[str, int]:
         """How often each call was made by the thread that made it most."""
