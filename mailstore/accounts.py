@@ -13,13 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, cast, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
 from mailstore import schema
 from mailstore.database import AccountsDatabase
+from mailstore.fencing import FencedDatabase
+from mailstore.leases import Fence
 from mailstore.prepared import Prepared
 from mailstore.schema import accounts
+from mailstore.turns import Turn
 
 
 class State(enum.StrEnum):
@@ -105,6 +109,11 @@ class Totals:
     bytes: int = 0
 
 
+def storable(words: str) -> str:
+    """Words of others, as every database keeps them: PostgreSQL has no NUL, and nobody has half a character."""
+    return words.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
 Far = tuple[int, int]  # done, and in all
 
 # A sealed password, or what seals it in the transaction that keeps it, by the key of then: `mailstore.rotation`.
@@ -147,6 +156,9 @@ _OWNER = Prepared(
     .where(schema.aliases.c.domain == bindparam("d"), schema.aliases.c.local == bindparam("l"))
 )
 
+_NAMED_THERE = text("legacy_login <> ''")  # in the words of the index
+
+_MAKE = insert(accounts).on_conflict_do_nothing(index_elements=["domain", "local"])
 _LOGGED_IN = update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now"))
 
 
@@ -159,11 +171,18 @@ def _how_far(messages: Far, octets: Far) -> dict[str, int]:
     }
 
 
+def total(column: ColumnElement[int]) -> ColumnElement[int]:
+    """The sum, as a number that Python has: PostgreSQL's is a decimal one."""
+    return cast(func.coalesce(func.sum(column), 0), BigInteger)
+
+
 def _now_sealed(sealed: Sealed) -> bytes:
     return sealed if isinstance(sealed, bytes) else sealed()
 
 
 def _write(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
+    if isinstance(reason := values.get("reason"), str):  # words of other servers
+        values = {**values, "reason": storable(reason)}
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
 
 
@@ -193,6 +212,15 @@ class Accounts:
     def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
+
+    @property
+    def instant(self) -> bool:
+        """See `AccountsDatabase.instant`."""
+        return self._database.instant
+
+    def fenced(self, fence: Fence) -> Accounts:
+        """The same for a move, whose every write asks the fence. Raises LeaseLost there."""
+        return Accounts(FencedDatabase(self._database, fence), self._clock)
 
     def _now(self) -> int:
         return int(self._clock())
@@ -224,7 +252,7 @@ class Accounts:
         """Local part, domain, and login of each account that is called otherwise there than its domain's are."""
         statement = select(accounts.c.local, accounts.c.domain, accounts.c.legacy_login)
         with self._database.read() as connection:
-            rows = connection.execute(statement.where(accounts.c.legacy_login != "")).all()
+            rows = connection.execute(statement.where(_NAMED_THERE)).all()
         return [(row.local, row.domain, row.legacy_login) for row in rows]
 
     def quota(self, local: str, domain: str) -> int | None:
@@ -254,9 +282,9 @@ class Accounts:
         """The id of the account of that name, made if there is none."""
         named = {"d": domain, "l": local}
         account_id = connection.execute(_ID, named).scalar()
-        if account_id is None:
+        if account_id is None:  # others may be making it at the same moment: theirs is waited for
             made = {"local": local, "domain": domain, "state": State.WAITING, "created": self._now()}
-            connection.execute(insert(accounts), made)
+            connection.execute(_MAKE, made)
             account_id = connection.execute(_ID, named).scalar_one()
         return int(account_id)
 
@@ -271,7 +299,7 @@ class Accounts:
 
         The move that follows begins at once. If it does not, a move in the background makes up for it.
         """
-        with self._database.write() as connection:
+        with self._database.write(beside=(Turn.KEYS,)) as connection:
             account_id = self._made(connection, local, domain)
             _write(connection, account_id, self._accepted(_now_sealed(sealed), password_hash))
             return _account(connection.execute(_GET, {"i": account_id}).one())
@@ -314,7 +342,7 @@ class Accounts:
             "due": case((refused & begun, self._now()), else_=accounts.c.due),
         }
         wanted = (accounts.c.id == account_id, accounts.c.state != State.FINAL.value)
-        with self._database.write() as connection:
+        with self._database.write(beside=(Turn.KEYS,)) as connection:
             values["sealed_password"] = _now_sealed(sealed)
             connection.execute(update(accounts).where(*wanted).values(**values))
 
@@ -326,9 +354,8 @@ class Accounts:
 
     def logged_in(self, *account_ids: int) -> None:
         """Their users have logged in: one transaction for all of them."""
-        values = [{"i": account_id, "now": self._now()} for account_id in account_ids]
-        with self._database.write() as connection:
-            connection.execute(_LOGGED_IN, values)
+        values = [{"i": account_id, "now": self._now()} for account_id in sorted(account_ids)]
+        self._database.change(lambda connection: connection.execute(_LOGGED_IN, values))
 
     def progress(self, account_id: int, messages: Far, octets: Far) -> None:
         """How far the account's move is."""
@@ -389,6 +416,14 @@ class Accounts:
         """A move was ended for a while, at its last barrier: it goes on when there is room."""
         self._change(account_id, due=self._now())
 
+    def put_back(self, account_id: int, within: int) -> None:
+        """A move that was taken out of the queue, to be due again `within` so many seconds, could not begin: another
+        node was at it. It is tried again soon, unless that node has written down when."""
+        now = self._now()
+        waits = (accounts.c.id == account_id, accounts.c.due > now + SOON, accounts.c.due <= now + within)
+        with self._database.write() as connection:
+            connection.execute(update(accounts).where(*waits).values(due=now + SOON))
+
     def _in(self, seconds: float | None) -> int | None:
         return None if seconds is None else int(self._clock() + seconds)
 
@@ -398,17 +433,29 @@ class Accounts:
 
     def totals(self) -> dict[str, Totals]:
         """Each domain that has accounts, with its figures."""
-        counted = [func.sum(case((accounts.c.state == state, 1), else_=0)).label(state.value) for state in State]
-        statement = select(
-            accounts.c.domain,
-            func.count().label("accounts"),
-            *counted,
-            func.sum(accounts.c.messages_done).label("messages"),
-            func.sum(accounts.c.bytes_done).label("bytes"),
-        ).group_by(accounts.c.domain)
+        f = schema.figures.c
+        sums = (func.sum(f.accounts), func.sum(f.messages_done), func.sum(f.bytes_done))
+        statement = select(f.domain, f.state, *sums).group_by(f.domain, f.state)
+        found: dict[str, dict[str, int]] = {}
         with self._database.read() as connection:
-            rows = [dict(row._mapping) for row in connection.execute(statement)]
-        return {row.pop("domain"): Totals(**row) for row in rows}
+            for domain, state, *rest in connection.execute(statement):
+                count, messages, octets = map(int, rest)
+                totals = found.setdefault(domain, {"accounts": 0, "messages": 0, "bytes": 0})
+                totals |= {
+                    state: count,
+                    "accounts": totals["accounts"] + count,
+                    "messages": totals["messages"] + messages,
+                    "bytes": totals["bytes"] + octets,
+                }
+        return {domain: Totals(**totals) for domain, totals in found.items() if totals["accounts"]}
+
+    def any_mail(self) -> bool:
+        """Has any account had mail carried over?"""
+        with self._database.read() as connection:
+            return (
+                connection.execute(select(accounts.c.id).where(accounts.c.messages_done > 0).limit(1)).first()
+                is not None
+            )
 
     def list(self, domain: str | None = None) -> Iterator[Account]:
         """The accounts by name, a thousand at a time: a long list never holds the database."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from mailstore.database import AccountsDatabase
 from mailstore.schema import administrators, web_sessions
+from mailstore.turns import Turn
 
 _w = administrators.c
 CONSOLE = "console"  # the place of their sessions (`web_sessions.place`)
@@ -53,7 +54,7 @@ class Administrators:
 
     def add(self, name: str, password_hash: str) -> bool:
         """False: there is one of that name."""
-        with self._database.write() as connection:
+        with self._database.write(Turn.ADMINISTRATION) as connection:
             if connection.execute(select(_w.name).where(_w.name == name)).first() is not None:
                 return False
             row = {"name": name, "password_hash": password_hash, "created": int(self._clock())}
@@ -62,13 +63,13 @@ class Administrators:
 
     def remove(self, name: str) -> bool:
         """False: there is none of that name."""
-        with self._database.write() as connection:
+        with self._database.write(Turn.ADMINISTRATION, Turn.WEB_SESSIONS) as connection:
             _end_sessions(connection, name)
             return connection.execute(delete(administrators).where(_w.name == name)).rowcount > 0
 
     def set_password(self, name: str, password_hash: str) -> bool:
         """False: there is none of that name."""
-        with self._database.write() as connection:
+        with self._database.write(Turn.ADMINISTRATION, Turn.WEB_SESSIONS) as connection:
             _end_sessions(connection, name)
             changed = update(administrators).where(_w.name == name).values(password_hash=password_hash)
             return connection.execute(changed).rowcount > 0

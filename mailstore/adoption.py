@@ -19,7 +19,7 @@ from mailstore.maildir import NotAFile, flags_of, info, open_file, unique_name, 
 
 _PIECE: Final = 1024 * 1024
 _LONGEST: Final = 255 - len(":2,DFRST")  # octets of a name without flags
-_OURS: Final = re.compile(r"\d+\.(?:L\d+|M\d+P\d+Q[0-9a-f]+)_([0-9a-f]{12})\.")
+_OURS: Final = re.compile(r"\d+\.(?:L\d+|M\d+P\d+Q[0-9a-f]+)_([0-9a-f]{12})(?:-\d+)?\.")
 _SIZES: Final = re.compile(r",[SW]=(\d*)")
 
 
@@ -94,11 +94,11 @@ def adopt(folder: Path, lying: Lying, token: str, now: float, *, rename_unique: 
     native = not ours and measured.sent != measured.octets
     unique = unique_of(lying.name)
     wrong = _wrong_sizes(unique, measured)
-    if rename_unique or not _fit(unique):
+    if rename_unique or not fits_a_row(unique):
         unique = unique_name(token, measured.octets, measured.sent, now=now)
         unique = unique if not native else unique.replace("_" + token, "", 1)  # not to be taken for one of ours
     elif wrong:
-        unique = f"{_SIZES.sub('', unique)},S={measured.octets},W={measured.sent}"
+        unique = _with_sizes(unique, measured)
     flags = shared_flags(flags_of(lying.name))
     name = unique + info(flags)
     target = folder / "cur" / name
@@ -110,7 +110,17 @@ def adopt(folder: Path, lying: Lying, token: str, now: float, *, rename_unique: 
     return Adopted(unique, flags, size, measured.modified, native, lying.sub == "new", name, wrong)
 
 
-def _fit(unique: str) -> bool:
+def with_right_sizes(name: str, measured: Measured) -> str:
+    """A file's name, with flags, in which no other sizes stand than the file has."""
+    unique, separator, letters = name.partition(":2,")
+    return _with_sizes(unique, measured) + separator + letters if _wrong_sizes(unique, measured) else name
+
+
+def _with_sizes(unique: str, measured: Measured) -> str:
+    return f"{_SIZES.sub('', unique)},S={measured.octets},W={measured.sent}"
+
+
+def fits_a_row(unique: str) -> bool:
     """Can the index keep this name, and the directory with flags behind it?"""
     try:
         return len(unique.encode()) <= _LONGEST

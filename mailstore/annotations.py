@@ -15,7 +15,7 @@ from mailstore import schema
 from mailstore.errors import NoSuchFolder, TooManyAnnotations
 from mailstore.index import folders, special
 from mailstore.index.special import ACCOUNT
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 
 SPECIAL_USE: Final = "/private/specialuse"
 MOST: Final = 100  # entries of one folder, or of the account
@@ -26,7 +26,7 @@ _c = schema.metadata.c
 class Annotations:
     """One account's annotations. One thread at a time."""
 
-    def __init__(self, database: MailboxDatabase, account_id: int, announce: Callable[[int], None]) -> None:
+    def __init__(self, database: Mailbox, account_id: int, announce: Callable[[int], None]) -> None:
         self._database = database
         self._account_id = account_id
         self._announce = announce

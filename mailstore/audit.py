@@ -27,10 +27,10 @@ from mailstore.errors import MessageLost
 from mailstore.index import marks
 from mailstore.index.mailbox import EXACT
 from mailstore.maildir import Maildir, open_file, unique_of
-from mailstore.mailhome import index_path
 from mailstore.message.rewritten import Essence
-from mailstore.onlooking import column_of, look
-from mailstore.sqlite import storage_errors
+from mailstore.onlooking import column_of
+from mailstore.opening import Mailboxes, onlook
+from mailstore.refusals import storage_errors
 
 _PIECE: Final = 1024 * 1024
 _ROWS: Final = 5_000  # fetched from the database at a time
@@ -114,8 +114,8 @@ class _Names:
 class Audit:
     """One account's."""
 
-    def __init__(self, maildir: Path, account_id: int) -> None:
-        self._index = index_path(maildir)
+    def __init__(self, maildir: Path, account_id: int, engine: Mailboxes) -> None:
+        self._engine = engine
         self._maildir = Maildir(maildir)
         self._account_id = account_id
         self._names: dict[str, _Names] = {}
@@ -123,7 +123,7 @@ class Audit:
     def picture(self) -> Picture:
         """Raises FileNotFoundError where there is no index; StorageFailed, StorageCorrupt."""
         self._names.clear()
-        return look(self._index, self._read)
+        return onlook(self._engine, self._account_id, self._maildir.root, self._read)
 
     def _read(self, connection: Connection) -> Picture:
         statement = select(_f.id, _f.name, _f.directory).where(_f.account_id == self._account_id)

@@ -40,10 +40,11 @@ from mailstore.backups import (
 from mailstore.copying import copy_database, copy_raw, make_all, read_only, sha256, sync_all
 from mailstore.errors import StorageFailed
 from mailstore.mailbox_copy import Copied, copy_mailbox
+from mailstore.maildir import sync_directory
 from mailstore.mailhome import index_path
+from mailstore.refusals import storage_errors
 from mailstore.schema import HEAD
 from mailstore.secrets import KEY_OCTETS, each
-from mailstore.sqlite import storage_errors
 
 _UNFINISHED: Final = "unfinished"
 _NAME: Final = "%Y%m%dT%H%M%SZ"
@@ -57,6 +58,7 @@ class Source:
     place_of: Callable[[str, str], Path]  # local part, domain → where it is below `mail` in a backup
     maildir_of: Callable[[str, str], Path]  # … and where its Maildir is
     version: str  # of mailferry
+    there: Callable[[], None] = lambda: None  # raises StorageFailed where the disk with the Maildirs is away
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ def make(
     if directory.resolve().is_relative_to(source.state.resolve()):
         raise BackupRefused(f"{directory} is in the state directory, which is to be kept elsewhere")
     with storage_errors():
+        source.there()  # or it would be a backup of users without mail, and others would be removed for it
         make_all(directory)
         with _alone_in(directory):
             return _Making(source, directory, int(clock())).run(told)
@@ -142,7 +145,7 @@ class _Making:
         sync_all(self._place)
         self._mark()
         self._place.rename(name)
-        sync_all(self._directory)
+        sync_directory(self._directory)
         return name, self._summary
 
     def _rows(self, told: Callable[[int, int, str], None]) -> Iterator[dict[str, Any]]:
@@ -192,6 +195,7 @@ class _Making:
         except StorageFailed as error:
             raise type(error)(f"{local}@{domain}: {error}") from error
         if copied is None:
+            self._source.there()  # still
             shutil.rmtree(target.parent, ignore_errors=True)
             return None
         self._summary.add(f"{local}@{domain}", copied)

@@ -24,8 +24,8 @@ from mailstore.copying import sha256
 from mailstore.errors import MailstoreError
 from mailstore.mailbox_copy import count
 from mailstore.mailhome import index_path
+from mailstore.refusals import storage_errors
 from mailstore.schema import HEAD
-from mailstore.sqlite import storage_errors
 
 FORMAT: Final = 1
 MARKER: Final = "backup.json"

@@ -4,9 +4,10 @@
 - new: of an account without mail;
 - another account's: the accounts were made anew, and have other numbers. It is this one's, since it lies beside its
   Maildir;
-- a copy of an index: known by its inode. Clients may have been told since what is not in it;
+- a copy of an index: known by the inode of its file, or by what stands for it in a server (`Mailbox.identity`). Clients
+  may have been told since what is not in it;
 - missing, or set aside by `mailstore.index.opening`: made again from the record beside it, with the UIDs, UIDVALIDITY,
-  POP3 names, flags and ledger that it had. Where there is no record, `mailstore.rebuilding` makes it.
+  POP3 names, flags and ledger that it had. Where there is no record, as of a server, `mailstore.rebuilding` makes it.
 
 A copy, and one that was made again, go on with numbers that nobody was told (`mailstore.index.ahead`), and are held
 against the Maildir (`mailstore.doubts`).
@@ -16,34 +17,26 @@ Used by `mailstore.mailhome` alone.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from mailstore import recognition, record, schema
-from mailstore.errors import StorageCorrupt, StorageFailed
-from mailstore.index import salvage
+from mailstore import recognition, schema
+from mailstore.errors import StorageFailed
 from mailstore.index.ahead import AHEAD, look_ahead
-from mailstore.index.opening import mark_damaged
-from mailstore.index.salvage import Salvage, asides
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox, Report
 from mailstore.maildir import Maildir, new_token
 from mailstore.noting import KEPT
 from mailstore.prepared import Prepared
 from mailstore.rebuilding import rebuild
-from mailstore.record import Record, record_path
-from mailstore.replaying import Replayed, replay
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
+from mailstore.replaying import Replayed
 
-Report = Callable[..., None]
-
-_b, _m, _l = schema.mailboxes.c, schema.messages.c, schema.ledger.c
-_KNOWN: Final = Prepared(select(_b.account_id, _b.token, _b.inode))
-_RECORDED: Final = Prepared(select(_b.recorded))
+_b = schema.mailboxes.c
+_KNOWN: Final = Prepared(select(_b.token, _b.inode).where(_b.account_id == bindparam("a")))
+_ALONE: Final = Prepared(select(_b.account_id).limit(2))
 _UNRECORDED: Final = {"recorded": _b.recorded + 1}  # what the record is told of by being written anew
 
 
@@ -56,9 +49,7 @@ class Begun:
 class Beginning:
     """One account's."""
 
-    def __init__(
-        self, database: MailboxDatabase, account_id: int, maildir: Maildir, *, now: int, report: Report
-    ) -> None:
+    def __init__(self, database: Mailbox, account_id: int, maildir: Maildir, *, now: int, report: Report) -> None:
         self._database = database
         self._account_id = account_id
         self._maildir = maildir
@@ -68,62 +59,66 @@ class Beginning:
     def begin(self) -> Begun:
         """Raises StorageFailed."""
         known = self._known()
-        if self._account_id not in known and len(known) == 1:
-            self._take_over(*known)
+        if known is None and (other := self._of_another()) is not None:
+            self._take_over(other)
             known = self._known()
-        if self._account_id not in known:
+        if known is None:
             return self._make()
-        token, inode = known[self._account_id]
-        here = self._inode()
-        if inode is None:
-            self._note_inode(here)
-        elif inode != here:
+        token, identity = known
+        here = self._database.identity()
+        if identity is None:
+            self._note_identity(here)
+        elif identity != here:
             return Begun(token, in_doubt=self._go_ahead(here))
         return Begun(token)
 
-    def _known(self) -> dict[int, tuple[str, int | None]]:
-        """Token and inode, by account."""
+    def _known(self) -> tuple[str, int | None] | None:
+        """Token and identity, None where the account has no rows."""
         with self._database.read() as connection:
-            return {account_id: (token, inode) for account_id, token, inode in _KNOWN.all(connection, {})}
+            row = _KNOWN.first(connection, {"a": self._account_id})
+        return None if row is None else (row[0], row[1])
 
-    def _inode(self) -> int:
-        with storage_errors():
-            return os.stat(self._database.path).st_ino  # noqa: PTH116 - as in opening
+    def _of_another(self) -> int | None:
+        """The only account whose rows are in a database of one account."""
+        if self._database.shared:
+            return None
+        with self._database.read() as connection:
+            found = _ALONE.all(connection, {})
+        return int(found[0][0]) if len(found) == 1 else None
 
     def _take_over(self, other: int) -> None:
         with self._database.write() as connection:
             for table in schema.mailbox_metadata.sorted_tables:
                 mine = update(table).where(table.c.account_id == other)
                 connection.execute(mine.values(account_id=self._account_id))
-            connection.execute(update(schema.mailboxes).values(_UNRECORDED))
+            self._set(connection, _UNRECORDED)
         self._report("index has another number of its account, which was made anew")
 
-    def _note_inode(self, inode: int) -> None:
+    def _set(self, connection: Connection, values: dict[str, Any]) -> None:
+        """In the mailbox's own row."""
+        connection.execute(update(schema.mailboxes).where(_b.account_id == self._account_id).values(values))
+
+    def _note_identity(self, identity: int) -> None:
         """A disk that is full or read-only keeps nobody from the mail that is there."""
         with suppress(StorageFailed), self._database.write() as connection:
-            connection.execute(update(schema.mailboxes).values(inode=inode))
+            self._set(connection, {"inode": identity})
 
-    def _go_ahead(self, inode: int) -> bool:
+    def _go_ahead(self, identity: int) -> bool:
         """False where another process has done so, a moment ago."""
         with self._database.write() as connection:
-            if connection.scalar(select(_b.inode)) == inode:
+            if connection.scalar(select(_b.inode).where(_b.account_id == self._account_id)) == identity:
                 return False
-            look_ahead(self._database.driver)
-            connection.execute(delete(schema.looked))
-            connection.execute(update(schema.mailboxes).values(_UNRECORDED | {"inode": inode}))
+            look_ahead(connection.exec_driver_sql, self._account_id)
+            connection.execute(delete(schema.looked).where(schema.looked.c.account_id == self._account_id))
+            self._set(connection, _UNRECORDED | {"inode": identity})
         self._report("index is a copy; UIDs go on higher", ahead=AHEAD)
         return True
 
     # An index that is empty
 
     def _make(self) -> Begun:
-        path = record_path(self._database.path)
-        replayed = replay(path)
-        if replayed is not None:
-            return self._make_again(replayed)
-        if path.exists():
-            self._report("record of the index is damaged", record=path.name)
-        return self._rebuild()
+        replayed = self._database.replayed(self._report)
+        return self._rebuild() if replayed is None else self._make_again(replayed)
 
     def _make_again(self, replayed: Replayed) -> Begun:
         with self._database.write() as connection:
@@ -158,11 +153,11 @@ class Beginning:
         highest = max((row["id"] for row in rows.of(schema.ledger)), default=0)
         values = {
             "recorded": replayed.last + 1,
-            "inode": self._inode(),
+            "inode": self._database.identity(),
             "last_ledger_id": max(highest, mailbox["last_ledger_id"]) + AHEAD,  # they stand in the names of files
         }
-        connection.execute(update(schema.mailboxes).values(values))
-        look_ahead(self._database.driver)
+        self._set(connection, values)
+        look_ahead(connection.exec_driver_sql, self._account_id)
         recognition.note_loss(connection, self._account_id)
         return str(mailbox["token"])
 
@@ -172,51 +167,15 @@ class Beginning:
 
     def _rebuild(self) -> Begun:
         """With what an earlier one still tells, if there was one."""
-        found, kept_from = Salvage(), ""
-        for aside in asides(self._database.path):
-            found = salvage.read(aside, self._account_id)
-            if found:
-                kept_from = aside.name
-                break
+        found, kept_from = self._database.salvaged(self._account_id)
         token = new_token()
         with storage_errors(), self._database.write() as connection:
             made = self._made_by_another(connection)
             if made is not None:
                 return Begun(made)
             done = rebuild(connection, self._maildir, self._account_id, token, found, self._now)
-            connection.execute(update(schema.mailboxes).values(inode=self._inode()))
+            self._set(connection, {"inode": self._database.identity()})
         if done.had_mail:
             figures = {"folders": done.folders, "messages": done.messages, "ledger_rows": done.ledger_rows}
             self._report("index is made anew", kept_from=kept_from, **figures)
         return Begun(token, in_doubt=done.had_mail)
-
-
-def keep_record(database: MailboxDatabase, token: str, report: Report) -> None:
-    """Have the record beside an index, and have it go on. Raises StorageFailed."""
-    kept = Record(database.path)
-    found = record.state(kept.path, thorough=database.left_open)
-    with database.read() as connection:
-        (recorded,) = _RECORDED.first(connection, {})
-    database.keep_record(kept)
-    kept.behind = (
-        found is None
-        or not found.whole
-        or found.last != recorded
-        or (found.header.head, found.header.token) != (schema.HEAD, token)
-    )
-    tidy_record(database, report)
-
-
-def tidy_record(database: MailboxDatabase, report: Report) -> None:
-    """Write the record anew where something is missing in it, or where it has grown too large. A disk that is full or
-    read-only keeps nobody from anything; an index that turns out to be damaged is mended at the next opening."""
-    kept = database.record
-    if kept is None or not kept.due():
-        return
-    try:
-        with storage_errors(), database.write():
-            kept.write_anew(database.driver)
-    except StorageFailed as error:
-        if isinstance(error, StorageCorrupt):
-            mark_damaged(database.path)
-        report("record of the index cannot be written", reason=str(error))

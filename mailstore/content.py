@@ -14,7 +14,8 @@ from bisect import bisect_right
 from types import TracebackType
 from typing import Self
 
-from mailstore.errors import MessageLost
+from mailstore.errors import MessageLost, StorageFailed
+from mailstore.file_systems import of_the_server
 from mailstore.message.octets import Windows
 
 WHOLE = 4 * 1024 * 1024  # up to this size a message may be read in one piece
@@ -34,7 +35,8 @@ class Content:
         self.size = size
 
     def read(self, offset: int, length: int) -> bytes:
-        """At most `length` octets from `offset`; fewer only at the end. Raises MessageLost when the file was cut."""
+        """At most `length` octets from `offset`; fewer only at the end. Raises MessageLost when the file was cut,
+        StorageFailed when the server of its disk is gone."""
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
@@ -64,6 +66,8 @@ class Content:
         try:
             return os.pread(self._fd, length, offset)
         except OSError as error:
+            if of_the_server(error, self._fd):
+                raise StorageFailed(f"the disk refused: {error.strerror}") from error
             raise MessageLost("the message's file cannot be read") from error
 
     def close(self) -> None:

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from mailstore.barrier import sync_file_system
+from mailstore.barrier import sync_each, sync_file_system
 from mailstore.errors import MessageLost
-from mailstore.maildir import TMP, open_file, sync_files
-from mailstore.sqlite import BUSY_TIMEOUT, storage_errors
+from mailstore.maildir import TMP, open_file, sync_directory, sync_files
+from mailstore.refusals import storage_errors
+from mailstore.sqlite import BUSY_TIMEOUT
 
 _PIECE: Final = 1024 * 1024
 _BATCH_FILES: Final = 500  # written between two barriers, at most
@@ -88,8 +89,22 @@ def sync_all(directory: Path) -> None:
     """Bring all that was written below a directory to stable storage."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        if not sync_file_system(descriptor):
-            os.sync()
+        if not sync_file_system(descriptor):  # a directory's files before its entries, and what is below before it
+            for place, _, names in os.walk(directory, topdown=False):
+                sync_each(_sync_file, [Path(place, name) for name in names], descriptor)
+                sync_directory(Path(place))
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file(path: Path) -> None:
+    """A link or a pipe has nothing to be synced."""
+    try:
+        descriptor = open_file(path)
+    except (FileNotFoundError, MessageLost):  # somebody else's, who has removed it
+        return
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

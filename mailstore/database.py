@@ -1,102 +1,79 @@
-"""The installation's one database of accounts: its engine and its transactions."""
+"""The installation's one database of accounts: what its transactions are, whichever database it is.
+
+`mailstore.accounts_file` has them in a file of SQLite, `mailstore.accounts_server` in PostgreSQL.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, event
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection, Engine, Executable
 
-from mailstore.errors import StorageFailed
+from mailstore.accounts_file import AccountsFile
 from mailstore.prepared import Prepared
-from mailstore.schema import accounts_metadata
-from mailstore.sqlite import BEGIN_WRITE, bring_to_head, connect, make_private, prepare, sqlite_engine, storage_errors
+from mailstore.turns import Turn
 
-_SCRUB_TRIES: Final = 3
+if TYPE_CHECKING:
+    from mailstore.accounts_server import AccountsServer
 
-
-def _overwrite(connection: sqlite3.Connection, _record: object = None) -> None:
-    """Have what is deleted or replaced written over in the file: it may have been a sealed password."""
-    connection.execute("PRAGMA secure_delete=ON").close()
-
-
-def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get("write", True)
-    connection.exec_driver_sql(BEGIN_WRITE if write else "BEGIN")
+T = TypeVar("T")
 
 
 class AccountsDatabase:
-    """The installation's one database of accounts. Safe to use from several threads."""
+    """The installation's one database of accounts. Safe to use from several threads. Every method raises StorageFailed,
+    with words that are fit for a client."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises StorageFailed."""
-        self._lookup = threading.Lock()
-        self._looking: Connection | None = None
-        self._path = path
-        with storage_errors():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            make_private(path)  # it holds password hashes
-            self._engine = sqlite_engine(
-                creator=lambda: connect(path, create=False), poolclass=QueuePool, pool_size=4, max_overflow=16
-            )
-            event.listen(self._engine, "connect", _overwrite)
-            event.listen(self._engine, "begin", _begin)
-            try:
-                with self.write() as connection:
-                    bring_to_head(connection, accounts_metadata)
-            except BaseException:
-                self.close()
-                raise
+    def __init__(self, place: Path | AccountsServer) -> None:
+        """A file, opened or made; or a server's, which is then closed with this."""
+        self._place: AccountsFile | AccountsServer = AccountsFile(place) if isinstance(place, Path) else place
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        with (
-            storage_errors(),
-            self._engine.connect().execution_options(write=False) as connection,
-            connection.begin(),
-        ):
-            yield connection
+    @property
+    def instant(self) -> bool:
+        """Do `first` and `version` take microseconds, so that the reactor's thread may ask? Over a network it may
+        not."""
+        return self._place.instant
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        with storage_errors(), self._engine.begin() as connection:
-            yield connection
+    @property
+    def engine(self) -> Engine | None:
+        """The server's, whose connections mailboxes share; None where it is a file."""
+        return None if isinstance(self._place, AccountsFile) else self._place.engine
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A transaction that sees one state and changes nothing."""
+        return self._place.read()
+
+    def write(self, *alone: Turn, beside: Collection[Turn] = ()) -> AbstractContextManager[Connection]:
+        """A transaction that is durable when the block has ended, or never was. Nobody else is in one that has any of
+        these turns `alone`; those that are `beside` it may be, and nobody who has it alone. See `mailstore.turns` for
+        who has to take one."""
+        return self._place.write(*alone, beside=beside)
+
+    def change(self, change: Callable[[Connection], T], *alone: Turn, beside: Collection[Turn] = ()) -> T:
+        """`write`, for what changes many rows: done again where it and others waited for each other's rows. `change`
+        has no effects but those on the database."""
+        return self._place.change(change, *alone, beside=beside)
+
+    def run(self, statement: Executable, *alone: Turn) -> int:
+        """`change`, for one statement: how many rows it changed."""
+        return self.change(lambda connection: connection.execute(statement).rowcount, *alone)
 
     def first(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         """The first row of one statement by itself, as a tuple, or None: ten times as quick as in a `read`."""
-        with storage_errors(), self._lookup:
-            if self._looking is None:
-                self._looking = self._engine.connect()
-            return statement.first(self._looking, parameters)
+        return self._place.first(statement, parameters)
 
     def version(self) -> int:
-        """Another number whenever another connection, of whichever process, has changed something: two microseconds."""
-        with storage_errors(), self._lookup:
-            if self._looking is None:
-                self._looking = self._engine.connect()
-            driver = self._looking.connection.driver_connection
-            assert isinstance(driver, sqlite3.Connection)
-            return int(driver.execute("PRAGMA data_version").fetchone()[0])
+        """Another number whenever others have changed something since; now and then also where nobody has. What is
+        read behind it is at least as new."""
+        return self._place.version()
 
     def scrub(self) -> None:
-        """Have nothing left in the file, or in its log, of what is no longer in the tables: the file is written anew
-        and the log emptied. Others wait meanwhile, for a second where there are 100,000 accounts. Raises StorageFailed
-        where they do not let it happen."""
-        with storage_errors(), closing(connect(self._path, create=False)) as driver:
-            prepare(driver)
-            driver.execute("VACUUM")
-            for _ in range(_SCRUB_TRIES):  # each waits BUSY_TIMEOUT for whoever reads or writes
-                busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                if not busy:
-                    return
-        raise StorageFailed("the database is read all the time, so that its log cannot be emptied; try it again")
+        """Have nothing left of what is no longer in the tables, as far as that is for us to say: it may have been a
+        sealed password."""
+        self._place.scrub()
 
     def close(self) -> None:
-        if self._looking is not None:
-            self._looking.close()
-        self._engine.dispose()
+        """Whoever is in a transaction ends it."""
+        self._place.close()

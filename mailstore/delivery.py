@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
-from mailstore.errors import MessageLost, TakesLonger
+from mailstore.errors import MessageLost, OutcomeUnknown, TakesLonger
 from mailstore.index.folders import Pending
 from mailstore.index.rows import NO_FLAGS, Flags, Row
 from mailstore.maildir import DIRECTORY_MODE, TMP, Maildir, flags_now, info, sync_directory, unique_name
@@ -146,11 +146,14 @@ def _crlf_size(row: Row) -> int:
 
 @contextmanager
 def placed(maildir: Maildir, directory: str, token: str, now: float, into: str = "cur") -> Iterator[Place]:
-    """Files put in place within the block stay if it ends well, and go if it does not."""
+    """Files put in place within the block stay if it ends well, and go if it does not. Where nobody knows they stay:
+    what the index does not have of them is taken in again."""
     maildir.make(directory)
     place = Place(maildir, directory, token, now, into)
     try:
         yield place
+    except OutcomeUnknown:
+        raise
     except BaseException:
         place.take_away()
         raise

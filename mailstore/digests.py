@@ -17,11 +17,12 @@ from mailstore import schema
 from mailstore.errors import MessageLost
 from mailstore.index.flagtext import from_text
 from mailstore.index.folders import INBOX_ID
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir
 from mailstore.message.arrival import header_end
 from mailstore.message.likeness import likeness
-from mailstore.sqlite import storage_errors
+from mailstore.prepared import Prepared
+from mailstore.refusals import storage_errors
 from mailstore.writing import HEADER_LIMIT
 
 _PIECE: Final = 1024 * 1024
@@ -33,7 +34,7 @@ _UNKNOWN = (
     .where(_l.account_id == bindparam("a"), _l.unlisted.is_not(None), _l.sha256.is_(None), _l.outcome == "stored")
     .where(_m.folder_id == INBOX_ID)
 )
-_KNOWN = (
+_KNOWN = Prepared(
     update(schema.ledger)
     .where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
     .values(sha256=bindparam("new_sha256"), likeness=bindparam("new_likeness"))
@@ -59,7 +60,7 @@ class Digest:
         return self._sha256.digest(), likeness(beginning, header_end(beginning), self._size)
 
 
-def learn(database: MailboxDatabase, account_id: int, maildir: Maildir) -> None:
+def learn(database: Mailbox, account_id: int, maildir: Maildir) -> None:
     """Raises StorageFailed. A file that is lost tells nothing: its message is fetched again."""
     with database.read() as connection:
         unknown = connection.execute(_UNKNOWN, {"a": account_id}).all()
@@ -73,7 +74,7 @@ def learn(database: MailboxDatabase, account_id: int, maildir: Maildir) -> None:
         values.append({"a": account_id, "i": row, "new_sha256": sha256, "new_likeness": like})
     if values:
         with database.write() as connection:
-            connection.execute(_KNOWN, values)
+            _KNOWN.many(connection, values)
 
 
 def _of_file(fd: int) -> tuple[bytes, bytes | None]:

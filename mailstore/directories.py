@@ -11,20 +11,20 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from mailstore.errors import BadFolderName
+from mailstore.errors import BadFolderName, MaildirGone
 from mailstore.index import folders, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
 from mailstore.intake import Report
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir, folder_directory, folder_name
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 
 class Directories:
     """One account's."""
 
-    def __init__(self, maildir: Maildir, database: MailboxDatabase, account_id: int, report: Report) -> None:
+    def __init__(self, maildir: Maildir, database: Mailbox, account_id: int, report: Report) -> None:
         self._maildir = maildir
         self._database = database
         self._account_id = account_id
@@ -36,6 +36,8 @@ class Directories:
         root = self._maildir.root
         with storage_errors():
             if not root.is_dir():
+                if self._database.shared:
+                    raise MaildirGone
                 self._maildir.make()
                 self._report("maildir directories were missing", folder=INBOX_ID)
             moment = time.time_ns()
@@ -53,7 +55,10 @@ class Directories:
                 return []
             known = {row.directory: row for row in folders.every(connection, self._account_id)}
             lying = {name for name in os.listdir(root) if _is_folder(root / name)}  # noqa: PTH208 - names only
-            for directory in sorted(known.keys() - lying - {""}):
+            missing = sorted(known.keys() - lying - {""})
+            if missing:
+                self._maildir.there()
+            for directory in missing:
                 if not (root / directory).is_dir():
                     folders.drop(connection, self._account_id, known[directory].id)
                     changed.append(known[directory].id)

@@ -16,24 +16,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, null, select, update
 
 from mailstore import recognition, schema
 from mailstore.adoption import made_at
 from mailstore.index import awaited, folders, mailbox
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir, NotAFile, flags_of, ledger_of, open_file, unique_of
-from mailstore.sqlite import storage_errors
+from mailstore.prepared import Prepared
+from mailstore.refusals import storage_errors
 
 _m, _l = schema.messages.c, schema.ledger.c
 _FILES: Final = select(_m.uid, _m.file).where(
     _m.account_id == bindparam("a"), _m.folder_id == bindparam("f"), _m.file != ""
 )
-_ASK: Final = (
+_ASK: Final = Prepared(
     update(schema.ledger)
     .where(_l.account_id == bindparam("a"), _l.folder_id == bindparam("f"), _l.uid == bindparam("u"))
     .where(_l.outcome == "stored")
-    .values(outcome="listed", uid=None, attempts=0, updated=bindparam("now"))
+    .values(outcome="listed", uid=null(), attempts=0, updated=bindparam("now"))
 )
 _OWED: Final = select(_l.uidl, _l.shown, _l.uid).where(
     _l.account_id == bindparam("a"),
@@ -62,7 +63,7 @@ class _Found:
 class Doubts:
     """One account's."""
 
-    def __init__(self, database: MailboxDatabase, account_id: int, maildir: Maildir, token: str, now: int) -> None:
+    def __init__(self, database: Mailbox, account_id: int, maildir: Maildir, token: str, now: int) -> None:
         self._database = database
         self._account_id = account_id
         self._maildir = maildir
@@ -95,7 +96,7 @@ class Doubts:
     def _ask(self, connection: Connection, folder: folders.FolderRow, lying: Mapping[str, str]) -> int:
         key = {"a": self._account_id, "f": folder.id, "now": self._now}
         missing = [uid for uid, file in connection.execute(_FILES, key) if file not in lying]
-        return sum(connection.execute(_ASK, key | {"u": uid}).rowcount for uid in missing)
+        return _ASK.many(connection, [key | {"u": uid} for uid in missing])
 
     def _find(self, connection: Connection, folder: folders.FolderRow, lying: Mapping[str, str]) -> int:
         known = {file for _, file in connection.execute(_FILES, {"a": self._account_id, "f": folder.id})}

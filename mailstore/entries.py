@@ -8,10 +8,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mailstore.index import folders
 from mailstore.index.rows import Flags
+
+# Stands for U+0000 in names that a legacy server gave, and goes out as that again: PostgreSQL has no such character.
+# No UIDL has it otherwise, since each of its octets is kept as one of the first 256 characters.
+NUL: Final = "\u2400"
 
 
 class Outcome(enum.StrEnum):

@@ -75,12 +75,37 @@ class StorageFailed(MailstoreError):
     """The disk or the database refused: full, read-only, locked or broken. Nothing half done is left visible."""
 
 
+class Overtaken(StorageFailed):
+    """Others changed what this was about to change, and nothing was changed by it: it is done again."""
+
+
+class MaildirGone(StorageFailed):
+    """The index, which is elsewhere, has mail, and there is no Maildir: nothing is concluded from that, and no new one
+    is made."""
+
+    def __init__(self) -> None:
+        super().__init__("the mailbox is not there any more: is its disk mounted?")
+
+
+class OutcomeUnknown(StorageFailed):
+    """The database was lost while it was making a change durable, and has not come back to say whether it did. Files
+    that belong to the change stay where they are."""
+
+
 class DiskFull(StorageFailed):
     """There is no room, on the disk or within a quota of its owner. It goes on when there is."""
 
 
+class InOtherHands(StorageFailed):
+    """The mailbox is another program's for now, or somebody is handing it over: `mailstore.custody`."""
+
+
 class StorageCorrupt(StorageFailed):
     """A database file is damaged. An index is set aside and made anew at the next opening."""
+
+
+class LeaseLost(MailstoreError):
+    """Another node moves the account by now: nothing may be written for it here, and nothing has been."""
 
 
 class SecretUnreadable(MailstoreError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import Connection, bindparam, case, select, update
 
 from mailstore.accounts import Account, PasswordState, State
 from mailstore.database import AccountsDatabase
@@ -109,12 +109,14 @@ class Finishing:
     def finish(self, batch: Sequence[Finish]) -> list[Account]:
         """Make these final, in one transaction. Gives back those that have changed since they were judged and are left
         as they are."""
-        changed, now = [], int(self._clock())
-        with self._database.write() as connection:
-            for one in batch:
-                if not connection.execute(_FINISH, _values(one, now)).rowcount:
-                    changed.append(one.account)
-        return changed
+        now = int(self._clock())
+
+        def finish(connection: Connection) -> list[Account]:
+            in_order = sorted(batch, key=lambda one: one.account.id)
+            left = {one.account.id for one in in_order if not connection.execute(_FINISH, _values(one, now)).rowcount}
+            return [one.account for one in batch if one.account.id in left]
+
+        return self._database.change(finish)
 
     def wipe(self) -> None:
         """Have no trace of sealed passwords that are gone left in the database's file and in its log. Raises
@@ -126,9 +128,8 @@ class Finishing:
         gives back how many. One whose mail never came, or not all of it, is what it was before."""
         left, count = iter(account_ids), 0
         while some := list(islice(left, BATCH)):
-            chosen = (_a.id.in_(some), _a.state == State.FINAL.value)
-            with self._database.write() as connection:
-                count += connection.execute(update(accounts).where(*chosen).values(_REOPEN)).rowcount
+            statement = update(accounts).where(_a.id.in_(some), _a.state == State.FINAL.value).values(_REOPEN)
+            count += self._database.run(statement)
         return count
 
 

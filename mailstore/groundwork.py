@@ -14,15 +14,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from mailstore import delivery
-from mailstore.errors import MailstoreError, NoSuchFolder, NotArrived, NotCarriedOver, StillAway
+from mailstore.errors import MaildirGone, MailstoreError, NoSuchFolder, NotArrived, NotCarriedOver, StillAway
 from mailstore.index import awaited, folders
 from mailstore.index.awaited import Away
 from mailstore.index.folders import INBOX_ID, FolderRow, Pending
 from mailstore.index.rows import Row
 from mailstore.intake import Report
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 
 class Groundwork:
@@ -32,7 +32,7 @@ class Groundwork:
 
     def __init__(
         self,
-        database: MailboxDatabase,
+        database: Mailbox,
         account_id: int,
         maildir: Maildir,
         *,
@@ -105,7 +105,9 @@ class Groundwork:
 
     def _catch_up(self) -> None:
         """Before files or folders are put in place: the directories must be where the index has them, or what is
-        put there now is taken for what was there before."""
+        put there now is taken for what was there before. Raises MaildirGone where there is nothing to put them into."""
+        if self._database.shared and not self._maildir.root.is_dir():
+            raise MaildirGone
         if self._behind:
             self._database.at_most(1, 0)
             self._work_off_pending()

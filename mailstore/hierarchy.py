@@ -16,7 +16,7 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import Folder
 from mailstore.maildir import folder_directory
 from mailstore.messages import Messages
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 
 class Hierarchy(Messages):

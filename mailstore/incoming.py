@@ -33,7 +33,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 from mailstore import schema
 from mailstore.delivery import Place
-from mailstore.errors import OverQuota, TakesLonger
+from mailstore.errors import OutcomeUnknown, OverQuota, TakesLonger
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import NO_FLAGS
@@ -43,8 +43,8 @@ from mailstore.maildir import ARRIVED, sync_directories
 from mailstore.messages import Messages
 from mailstore.quota import Usage
 from mailstore.reconciling import Reconciler
+from mailstore.refusals import storage_errors
 from mailstore.spool import Spooled
-from mailstore.sqlite import storage_errors
 
 SHOWN: Final = "arrivals-shown"  # an annotation of the account that no client can name: those begin with "/"
 _STEPS: Final = 10_000  # of a second: what names of arrivals differ by, at the least
@@ -154,6 +154,9 @@ class Incoming(Messages):
                     mailbox.add(connection, self.account_id, folder, new)
                     folders.save(connection, self.account_id, folder)
         except TakesLonger:
+            raise
+        except OutcomeUnknown:
+            self._no_longer_on_the_way(laid)
             raise
         except BaseException:
             self.take_back(laid)

@@ -4,6 +4,9 @@ taken in has grown since.
 - What our own writers put in place before their transaction is known by its name, which carries the mailbox's token: a
   file of a move belongs to its ledger row, and any other is left alone for GRACE seconds, after which its writer is
   taken for dead.
+- A node that was stopped while it moved an account, and goes on when another one has taken over, may give a name to a
+  message that the other has brought as well. It is the same message, byte by byte, under a name that the index never
+  had: it is removed.
 - A file that was taken in young may still have been growing: a look soon after finds out.
 
 Used by `mailstore.reconciling` alone, within the transaction of its look.
@@ -22,11 +25,13 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from mailstore import schema
 from mailstore.adoption import Adopted, adopt, made_at, token_of
+from mailstore.errors import MessageLost
 from mailstore.index import awaited, mailbox
 from mailstore.index.folders import FolderRow
 from mailstore.index.marks import Mark
 from mailstore.index.reconcile import Lying
-from mailstore.maildir import ARRIVED, ledger_of, pulled, sync_directory, sync_files, unique_of
+from mailstore.maildir import ARRIVED, fence_of, ledger_of, open_file, pulled, sync_directory, sync_files, unique_of
+from mailstore.recognition import sha256
 
 GRACE: Final = 60  # seconds from a file's making to the end of its transaction, at the very most
 _FRESH: Final = 2.0  # seconds; a file changed so lately may still be growing
@@ -35,6 +40,7 @@ Report = Callable[..., None]  # report(event, **figures): for the log; no names,
 
 _l = schema.ledger.c
 _LEDGER = select(_l.outcome, _l.uidl, _l.folder_id).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
+_DIGEST = select(_l.sha256).where(_l.account_id == bindparam("a"), _l.id == bindparam("i"))
 _LEDGER_UID = (
     update(schema.ledger).where(_l.account_id == bindparam("a"), _l.id == bindparam("i")).values(uid=bindparam("u"))
 )
@@ -100,6 +106,25 @@ class Intake:
         if entry is None:
             return False
         return self._ledger(connection, entry)[0] in _OWED or awaited.concerns(connection, self._account_id, entry)
+
+    def late(self, connection: Connection, path: Path, lying: Lying) -> bool:
+        """Has a node put it there that had lost its lease, and another one had brought the message? Then it is gone
+        now."""
+        entry = ledger_of(lying.name, self._token)
+        if entry is None or not fence_of(lying.name):
+            return False
+        brought = connection.execute(_DIGEST, {"a": self._account_id, "i": entry}).scalar()
+        if brought is None or mailbox.was_here(connection, self._account_id, unique_of(lying.name)):
+            return False
+        file = path / lying.sub / lying.name
+        try:
+            if sha256(open_file(file)) != brought:
+                return False
+            file.unlink(missing_ok=True)
+        except (OSError, MessageLost):
+            return False
+        self._report("file of a lost lease removed", row=entry)
+        return True
 
     def take_in(self, connection: Connection, look: Look, unknown: list[Lying], extra: list[Lying]) -> None:
         """Make messages of `unknown` files, and of `extra` ones whose names are those of messages."""

@@ -21,10 +21,10 @@ from mailstore.index import awaited, contents, folders, fulltext, mailbox
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.fulltext import Found, Texts
 from mailstore.index.rows import Row
-from mailstore.mailbox_database import BRIEF_FILES, BRIEF_OCTETS, MailboxDatabase
+from mailstore.mailbox import BRIEF_FILES, BRIEF_OCTETS, Mailbox
 from mailstore.maildir import Maildir
 from mailstore.message.facts import Facts, computed
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 PORTION = 64  # messages read between two transactions
 PORTION_OCTETS = 8 * 1024 * 1024
@@ -35,7 +35,7 @@ Computed = tuple[Row, Facts, Texts | None]
 class Kept:
     """One account's."""
 
-    def __init__(self, database: MailboxDatabase, account_id: int, maildir: Maildir) -> None:
+    def __init__(self, database: Mailbox, account_id: int, maildir: Maildir) -> None:
         self._database = database
         self._account_id = account_id
         self._maildir = maildir
@@ -155,10 +155,10 @@ class Kept:
             indexing = any(texts is not None for _, _, texts in done)
             if indexing:
                 fulltext.make(connection)
-            for row, facts, texts in done:
-                kept = contents.keep(connection, self._account_id, folder_id, row.uid, row.file, facts)
-                if kept is not None and texts is not None:
-                    fulltext.enter(connection, self._account_id, kept, texts)
+            known = [(row.uid, row.file, facts) for row, facts, _ in done]
+            kept = contents.keep(connection, self._account_id, folder_id, known)
+            found = {kept[row.uid]: texts for row, _, texts in done if row.uid in kept and texts is not None}
+            fulltext.enter(connection, self._account_id, found)
             if indexing:
                 fulltext.sweep(connection, self._account_id)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mailstore.errors import StorageFailed
 from mailstore.maildir import sync_directory
+from mailstore.refusals import storage_errors
 from mailstore.secrets import Sealer, load_key, read_keys
-from mailstore.sqlite import storage_errors
 
 Stamp = tuple[int, int, int, int]
 

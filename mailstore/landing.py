@@ -6,6 +6,10 @@ names in the `cur` of their folders; the ledger's `enter` then makes the batch v
 known by its name, which carries the mailbox's token and the ledger row: `clear_leftovers` removes it when the row is
 about to be fetched again.
 
+Where several nodes may move the account, names carry the number of the lease as well, and what is removed is of this
+lease or an earlier one. Before names are given the lease is looked at; what a node that was stopped just then gives all
+the same has a name of its own, and is known for what it is (`mailstore.intake`).
+
 What writes is a `mailstore.writing.Writer`, or one in another process (`mailstore.scribe`).
 """
 
@@ -23,9 +27,9 @@ from mailstore.entries import Entry, Landed
 from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import NO_FLAGS, shared_flags
-from mailstore.maildir import Maildir, info, ledger_of, sync_directory, sync_files
+from mailstore.maildir import Maildir, fence_of, info, ledger_of, marked, sync_directory, sync_files
 from mailstore.message.arrival import arrival, header_end
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from mailstore.writing import HEADER_LIMIT, Given, Marked, OpenWriter, Writer, Writes, flags_by, passing_name
 
 CURS: Final = 64  # directories that are kept open
@@ -53,6 +57,10 @@ class Written(NamedTuple):
 _INBOX_ALONE: Mapping[int, str] = {INBOX_ID: ""}
 
 
+def _nobody_else() -> None:
+    """There is one node."""
+
+
 def noted(ledger_id: int, data: bytes, *, seen: str, now: float) -> Noted | None:
     """What a header tells that came before its message; None where it is too long to be kept."""
     header = data[: header_end(data)]
@@ -75,10 +83,16 @@ class Landing:
         clock: Callable[[], float],
         directories: Mapping[int, str] = _INBOX_ALONE,
         open_writer: OpenWriter = Writer,
+        fence: int = 0,
+        look: Callable[[], None] = _nobody_else,
     ) -> None:
-        """`seen` as in `mailstore.writing.Writer`; `directories` are the folders', by id. Raises StorageFailed."""
+        """`seen` as in `mailstore.writing.Writer`; `directories` are the folders', by id. `fence` is the number of the
+        lease, and `look` raises LeaseLost where another node has it. Raises StorageFailed."""
         self._maildir = maildir
         self._token = token
+        self._fence = fence
+        self._marked = marked(token, fence)
+        self._look = look
         self._directories = directories
         self._clock = clock
         self._under_way: deque[Mapping[int, Entry]] = deque()  # what was handed over together, by row
@@ -90,7 +104,7 @@ class Landing:
             with storage_errors():
                 self._tmp = os.open(maildir.root / "tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 self._cur(INBOX_ID)
-                self._writer = open_writer(maildir.root / "tmp", token, seen)
+                self._writer = open_writer(maildir.root / "tmp", self._marked, seen)
         except BaseException:
             self.close()
             raise
@@ -134,11 +148,12 @@ class Landing:
                 self._clear(self._cur(folder_id), again)
 
     def _clear(self, fd: int, again: Collection[int] | None = None) -> None:
-        """Of these rows; None: of all."""
+        """Of these rows; None: of all. What another node writes, or has removed, is left to it."""
         for name in os.listdir(fd):
             row = ledger_of(name, self._token)
-            if row is not None and (again is None or row in again):
-                os.unlink(name, dir_fd=fd)
+            if row is not None and (again is None or row in again) and fence_of(name) <= self._fence:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=fd)
 
     # First step
 
@@ -179,7 +194,7 @@ class Landing:
         assert self._writer is not None
         with storage_errors():
             found, spoilt = self._writer.finish()
-        entries, token = self._under_way.popleft(), self._token
+        entries, token = self._under_way.popleft(), self._marked
         self._spoilt += [(entries[row], words) for row, words in spoilt]
         return [
             Written(
@@ -197,9 +212,13 @@ class Landing:
     # Second step
 
     def settle(self, written: Sequence[Written]) -> None:
-        """The barrier for a batch: when this returns, bytes and names are on stable storage. Raises StorageFailed."""
+        """The barrier for a batch: when this returns, bytes and names are on stable storage. Raises StorageFailed,
+        LeaseLost."""
         with storage_errors():
-            sync_files(self._tmp, [message.passing for message in written])
+            try:
+                sync_files(self._tmp, [message.passing for message in written])
+            finally:  # whoever has the account now may have taken them away
+                self._look()
             touched = set()
             for message in written:
                 name = message.landed.file + info(message.landed.flags)

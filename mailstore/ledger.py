@@ -22,15 +22,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, union_all, update
+from sqlalchemy import Connection, bindparam, case, func, insert, null, select, union_all, update
 
 from mailstore import renaming, schema
-from mailstore.entries import Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
+from mailstore.entries import NUL, Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import info
-from mailstore.prepared import Bulk
+from mailstore.prepared import Bulk, Prepared
 from mailstore.renaming import AT_ONCE, Relisted
 
 _l, _m = schema.ledger.c, schema.messages.c
@@ -42,8 +42,8 @@ _OWED = _l.outcome != Outcome.GONE.value
 _SUMS = select(
     func.coalesce(func.sum(case((_DONE, 1), else_=0)), 0),
     func.coalesce(func.sum(case((_OWED, 1), else_=0)), 0),
-    func.coalesce(func.sum(case((_DONE, _l.octets), else_=0)), 0),
-    func.coalesce(func.sum(case((_OWED, _l.octets), else_=0)), 0),
+    mailbox.added_up(case((_DONE, _l.octets), else_=0)),
+    mailbox.added_up(case((_OWED, _l.octets), else_=0)),
     func.coalesce(func.sum(case((_l.outcome == Outcome.QUARANTINED.value, 1), else_=0)), 0),
 ).where(_l.account_id == bindparam("a"))
 _ENTRIES = (
@@ -74,7 +74,7 @@ _STORED_AS_HELD = (
 _BYTES: Final = ("new_sha256", "new_likeness", "now", "a", "i")
 _HELD = Bulk(_STORED_AS_HELD, _BYTES)  # its UID stays, and the index of UIDs as it is
 _STORED = Bulk(_STORED_AS_HELD.values(uid=bindparam("new_uid")), ("new_uid", *_BYTES))
-_OUTCOME = (
+_OUTCOME = Prepared(
     update(schema.ledger)
     .where(*_HERE)
     .values(outcome=bindparam("new"), reason=bindparam("why"), updated=bindparam("now"))
@@ -107,7 +107,7 @@ _NAMED = (
 _PLACES = select(schema.old_folders.c.name, schema.old_folders.c.folder_id).where(
     schema.old_folders.c.account_id == bindparam("a")
 )
-_NO_UID = update(schema.ledger).where(*_HERE).values(uid=None)
+_NO_UID = Prepared(update(schema.ledger).where(*_HERE).values(uid=null()))
 _NONE_HERE: Mapping[int, Here] = {}
 
 Take = Callable[[Connection, folders.FolderRow, Sequence[Landed]], Mapping[int, int | None]]
@@ -124,7 +124,7 @@ class Ledger:
 
     def __init__(
         self,
-        database: MailboxDatabase,
+        database: Mailbox,
         account_id: int,
         *,
         announce: Callable[[int], None],
@@ -207,7 +207,7 @@ class Ledger:
         places = awaited.places(connection, self._account_id, gone)
         if not self._show_no_more(connection, places.values()):
             return False
-        connection.execute(_NO_UID, [{"a": self._account_id, "i": i} for i in places])
+        _NO_UID.many(connection, [{"a": self._account_id, "i": i} for i in places])
         return True
 
     def _show_no_more(self, connection: Connection, places: Iterable[awaited.Place]) -> bool:
@@ -346,7 +346,7 @@ class Ledger:
                     connection.execute(_NAMED, named | {"to": shown})
             self._store(connection, [(message, uid)])
             if uid is None:  # moved to another folder by the user
-                connection.execute(_OUTCOME, entry | {"new": Outcome.DELETED.value, "why": ""})
+                _OUTCOME.run(connection, entry | {"new": Outcome.DELETED.value, "why": ""})
         self._take_away(connection, (message for message, _ in known))
 
     def _take_away(self, connection: Connection, landed: Iterable[Landed]) -> None:
@@ -363,11 +363,12 @@ class Ledger:
     def count_attempt(self, entry_id: int, reason: str) -> None:
         """A message could not be fetched this time; the next move tries again."""
         with self._database.write() as connection:
-            values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
+            values = {"a": self._account_id, "i": entry_id, "why": _words(reason), "now": self._now()}
             connection.execute(_ATTEMPT, values)
 
     def quarantine(self, entry_id: int, reason: str) -> None:
         """A message could not be fetched or stored this time either: its row keeps its place and says why."""
+        reason = _words(reason)
         with self._database.write() as connection:
             values = {"a": self._account_id, "i": entry_id, "why": reason, "now": self._now()}
             connection.execute(_ATTEMPT, values)
@@ -391,11 +392,15 @@ class Ledger:
         self._sums = None
         now = self._now()
         values = [{"a": self._account_id, "i": i, "new": outcome.value, "why": reason, "now": now} for i in ids]
-        if values:
-            connection.execute(_OUTCOME, values)
+        _OUTCOME.many(connection, values)
 
     def _add_up(self, connection: Connection) -> Sums:
         return Sums(*connection.execute(_SUMS, {"a": self._account_id}).one())
+
+
+def _words(reason: str) -> str:
+    """A reason, which may have words of the legacy server in it."""
+    return reason.replace("\0", NUL)
 
 
 def _shown(entry: Entry) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from mailstore.copying import Carrier, copy_database, copy_raw, lying, make_all, read_only
+from mailstore.custody import BESIDE
 from mailstore.errors import MessageLost, StorageCorrupt
 from mailstore.maildir import SUBDIRECTORIES, ledger_of, unique_of
 from mailstore.mailhome import index_path
@@ -75,6 +76,7 @@ def copy_mailbox(maildir: Path, target: Path, earlier: Path | None) -> Copied | 
             break
         before = missing
     _remove_others(target, found)
+    _copy_beside(maildir, target)
     return Copied(
         files=len(found.files),
         octets=found.octets,
@@ -104,6 +106,19 @@ def bring_back(copy: Path, maildir: Path) -> None:
     if index_path(copy).exists():
         copy_raw(index_path(copy), index_path(maildir))
     _copy_files(copy, maildir, None, _Index())
+    _copy_beside(copy, maildir)
+
+
+def beside(maildir: Path) -> list[Path]:
+    """Whose the mailbox is, and what was given back of it: small files, which are written anew or added to."""
+    return [maildir.with_name(maildir.name + suffix) for suffix in BESIDE]
+
+
+def _copy_beside(maildir: Path, target: Path) -> None:
+    for source, copy in zip(beside(maildir), beside(target), strict=True):
+        copy.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            copy_raw(source, copy)
 
 
 def _copy_index(maildir: Path, target: Path, earlier: Path | None) -> _Index:

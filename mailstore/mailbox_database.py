@@ -22,31 +22,28 @@ from types import TracebackType
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
+from mailstore import record
 from mailstore.barrier import Barriers
-from mailstore.errors import TakesLonger
+from mailstore.errors import StorageCorrupt, StorageFailed, TakesLonger
+from mailstore.index import salvage
+from mailstore.index.salvage import Salvage
+from mailstore.mailbox import Mailbox, Report
 from mailstore.noting import Noting, listen
-from mailstore.record import Record
-from mailstore.schema import mailbox_metadata
-from mailstore.sqlite import (
-    BEGIN_WRITE,
-    BUSY_TIMEOUT,
-    bring_to_head,
-    connect,
-    make_private,
-    sqlite_engine,
-    statements,
-    storage_errors,
-    translated,
-)
+from mailstore.record import Record, record_path
+from mailstore.refusals import storage_errors, translated
+from mailstore.replaying import Replayed, replay
+from mailstore.schema import HEAD, mailbox_metadata
+from mailstore.sqlite import BEGIN_WRITE, BUSY_TIMEOUT, bring_to_head, connect, make_private, sqlite_engine, statements
 
-# How much a brief operation may take on: a few milliseconds each.
-BRIEF_ROWS = 2_000
-BRIEF_FILES = 32
-BRIEF_OCTETS = 1024 * 1024
-
+_RECORDED = "SELECT recorded FROM mailboxes"
 _NUMBER = "UPDATE mailboxes SET recorded = recorded + 1 RETURNING recorded"
 
 _opening: ContextVar[Path] = ContextVar("_opening")
+
+
+def index_path(maildir: Path) -> Path:
+    """Where the index and ledger of a Maildir are: beside it."""
+    return maildir.with_name(maildir.name + ".db")
 
 
 @cache
@@ -60,6 +57,24 @@ def new_mailbox() -> bytes:
         image = bytearray(made.serialize())
     image[18:20] = b"\2\2"  # it has a write-ahead log (SQLite's file format, 1.3)
     return bytes(image)
+
+
+def mark_damaged(path: Path) -> None:
+    """The next opening is to look at the whole of the file."""
+    with suppress(OSError):
+        damaged_marker(path).touch(mode=0o600)
+
+
+def damaged_marker(path: Path) -> Path:
+    """Beside the file as long as that is to be done."""
+    return path.with_name(path.name + ".suspect")
+
+
+def check(connection: Connection) -> None:
+    """Look at the whole of an index, within a transaction. Raises StorageCorrupt."""
+    said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+    if said != "ok":
+        raise StorageCorrupt("the database is damaged")
 
 
 def commit(driver: sqlite3.Connection) -> None:
@@ -162,27 +177,31 @@ class _Transaction:
         database.hurry(False)  # something has changed: from here on the operation goes to its end
 
 
-class MailboxDatabase:
+class MailboxDatabase(Mailbox):
     """One account's open index and ledger. One thread at a time.
 
     Transactions are begun and ended at the driver: SQLAlchemy's own, with their events and options, cost several
     times what SQLite needs. To SQLAlchemy the connection is in one transaction for as long as it is open.
     """
 
+    shared = False
+
     def __init__(self, path: Path, connect: Callable[[], Connection], barriers: Barriers) -> None:
+        super().__init__()
         self._connect = connect
         self._open: tuple[Connection, Noting] | None = None
         self.path = path
-        self.log = path.with_name(path.name + "-wal")
+        self._log = path.with_name(path.name + "-wal")
         self.marker: Path | None = None  # a file that is there as long as the database is open
         self.left_open = False  # was that file there already?
         self.record: Record | None = None  # where what is written is recorded; None: nowhere yet
         self.barriers = barriers
         self.waits = True  # does a commit wait for the disk?
         self.lightly = False  # … and would nothing be lost if it were undone?
-        self.owing = False  # may a commit be owed?
-        self.owed = False  # has one been made that is not on stable storage yet?
-        self.hurried = False
+
+    @property
+    def log(self) -> Path:
+        return self._log
 
     @property
     def connection(self) -> Connection:
@@ -207,11 +226,6 @@ class MailboxDatabase:
             self.hurried, self.waits = False, True
         return self._open
 
-    def keep_record(self, record: Record) -> None:
-        """From now on, whatever is written."""
-        self.record = record
-        self.driver.said = []
-
     def write_record(self) -> None:
         """What was committed is on stable storage."""
         if self.record is not None:
@@ -224,24 +238,18 @@ class MailboxDatabase:
                 self.marker.touch(mode=0o600)
 
     def hurry(self, hurried: bool) -> None:
-        """Whether a transaction that has to wait for another process raises TakesLonger instead: so until the first
-        one that writes has ended."""
         if hurried is not self.hurried:
             self.driver.execute(f"PRAGMA busy_timeout={0 if hurried else int(BUSY_TIMEOUT * 1000)}")
             self.hurried = hurried
 
-    def at_most(self, count: int, most: int) -> None:
-        """Said before anything is changed: the operation will look at so many. Raises TakesLonger if it was to be
-        brief, and they are more than `most`."""
-        if self.hurried and count > most:
-            raise TakesLonger
+    def paid(self) -> None:
+        self.owed = False
+        self.write_record()
 
     def read(self) -> _Transaction:
-        """A transaction that sees one state and changes nothing."""
         return _Transaction(self, "BEGIN")
 
     def write(self) -> _Transaction:
-        """A transaction that is durable when the block has ended, or never was; or `owed`, if that may be."""
         self._wait(not self.owing)
         return _Transaction(self, BEGIN_WRITE)
 
@@ -253,8 +261,7 @@ class MailboxDatabase:
 
     @contextmanager
     def write_lightly(self) -> Iterator[Connection]:
-        """A transaction that a loss of power may undo, until the next `write` makes it durable too: for what can be
-        computed or claimed again. The log is written in order, so no later change outlives an earlier one."""
+        """The log is written in order: so no later change outlives an earlier one."""
         with storage_errors():
             self._wait(False)
         self.lightly = True
@@ -275,3 +282,60 @@ class MailboxDatabase:
         self._open = None
         if self.record is not None:  # SQLite has brought its log into the database
             self.record.write()
+
+    # Its beginning
+
+    def identity(self) -> int:
+        """The inode."""
+        with storage_errors():
+            return os.stat(self.path).st_ino  # noqa: PTH116 - as in opening
+
+    def replayed(self, report: Report) -> Replayed | None:
+        path = record_path(self.path)
+        found = replay(path)
+        if found is None and path.exists():
+            report("record of the index is damaged", record=path.name)
+        return found
+
+    def salvaged(self, account_id: int) -> tuple[Salvage, str]:
+        for aside in salvage.asides(self.path):
+            found = salvage.read(aside, account_id)
+            if found:
+                return found, aside.name
+        return Salvage(), ""
+
+    # The record, and damage
+
+    def keep_record(self, token: str, report: Report) -> None:
+        kept = Record(self.path)
+        found = record.state(kept.path, thorough=self.left_open)
+        with self.read() as connection:
+            recorded = connection.exec_driver_sql(_RECORDED).scalar()
+        self.record = kept
+        self.driver.said = []
+        kept.behind = (
+            found is None
+            or not found.whole
+            or found.last != recorded
+            or (found.header.head, found.header.token) != (HEAD, token)
+        )
+        self.tidy(report)
+
+    def tidy(self, report: Report) -> None:
+        """Write the record anew where something is missing in it, or where it has grown too large. A disk that is full
+        or read-only keeps nobody from anything; an index that turns out to be damaged is mended at the next opening."""
+        if self.record is None or not self.record.due():
+            return
+        try:
+            with storage_errors(), self.write():
+                self.record.write_anew(self.driver)
+        except StorageFailed as error:
+            if isinstance(error, StorageCorrupt):
+                self.suspect()
+            report("record of the index cannot be written", reason=str(error))
+
+    def check(self, connection: Connection) -> None:
+        check(connection)
+
+    def suspect(self) -> None:
+        mark_damaged(self.path)

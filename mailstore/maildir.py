@@ -26,7 +26,7 @@ from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import Final
 
-from mailstore.barrier import sync_file_system
+from mailstore.barrier import sync_each, sync_file_system
 from mailstore.errors import BadFolderName, MessageLost
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags, shared_flags
 
@@ -50,7 +50,7 @@ _LETTER_FLAGS: Final = {letter: flag for flag, letter in _LETTERS}
 
 # A host name goes into file names: "/" and ":" are escaped as the Maildir convention has it.
 _HOST: Final = socket.gethostname().replace("/", "\\057").replace(":", "\\072") or "localhost"
-_PULLED: Final = re.compile(r"\d+\.L(\d+)_([0-9a-f]+)\.")
+_PULLED: Final = re.compile(r"\d+\.L(\d+)_([0-9a-f]+)(?:-(\d+))?\.")
 
 
 def info(flags: Iterable[str]) -> str:
@@ -99,6 +99,18 @@ def ledger_of(name: str, token: str) -> int | None:
     return found[0] if found is not None and found[1] == token else None
 
 
+def marked(token: str, fence: int) -> str:
+    """What stands for the token in the names of a move's files where several nodes may have moved the account: so no
+    two of them write one file, and none takes away what a later one has put there. 0: there is one node."""
+    return f"{token}-{fence}" if fence else token
+
+
+def fence_of(name: str) -> int:
+    """The number of the lease (`mailstore.leases`) under which a move pulled a file; 0 for any other file."""
+    match = _PULLED.match(name)
+    return int(match[3] or 0) if match else 0
+
+
 def crlf_size(data: bytes) -> int:
     """The size of a message with each bare LF counted as CRLF: Maildir++'s W=.
 
@@ -117,6 +129,9 @@ def sync_directory(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # fsync(2): it has nothing to sync; a server has had the entries at once
+            raise
     finally:
         os.close(fd)
 
@@ -124,19 +139,21 @@ def sync_directory(path: Path) -> None:
 def sync_directories(paths: Collection[Path]) -> None:
     """The same for several of one file system: at once where they are not few, and where that can be."""
     different = dict.fromkeys(paths)
-    if len(different) > FEW_DIRECTORIES:
-        fd = os.open(next(iter(different)), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            if sync_file_system(fd):
-                return
-        finally:
-            os.close(fd)
-    for path in different:
-        sync_directory(path)
+    if len(different) < 2:
+        for path in different:
+            sync_directory(path)
+        return
+    fd = os.open(next(iter(different)), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if len(different) <= FEW_DIRECTORIES or not sync_file_system(fd):
+            sync_each(sync_directory, different, fd)
+    finally:
+        os.close(fd)
 
 
 def sync_files(directory: int, names: Sequence[str]) -> None:
-    """Bring the bytes of files to stable storage: one `syncfs` for many where there is one, else an `fsync` each.
+    """Bring the bytes of files to stable storage: one `syncfs` for many where there is one that says something, else an
+    `fsync` each, several at a time where they go to another machine.
 
     A few are synced one by one all the same: syncfs writes out everybody else's files as well.
     Raises OSError: since Linux 5.8 syncfs reports what could not be written. It tells each descriptor only of what
@@ -144,12 +161,15 @@ def sync_files(directory: int, names: Sequence[str]) -> None:
     """
     if len(names) > FEW_FILES and sync_file_system(directory):
         return
-    for name in names:
-        file = os.open(name, os.O_RDONLY, dir_fd=directory)
+
+    def sync(name: str) -> None:
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
         try:
             os.fsync(file)
         finally:
             os.close(file)
+
+    sync_each(sync, names, directory)
 
 
 def folder_directory(name: str) -> str:
@@ -211,11 +231,18 @@ def open_file(path: str | Path) -> int:
     return fd
 
 
+def _anywhere() -> None:
+    """Nothing is known of the disk."""
+
+
 class Maildir:
     """One Maildir tree. Paths only: what is in it is the index's business."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, there: Callable[[], None] = _anywhere) -> None:
+        """`there` raises StorageFailed where the disk with the Maildirs is not mounted now. It is asked before anything
+        that is missing counts as gone."""
         self.root = root
+        self.there = there
         self._at = os.fspath(root)
         self._made = False
 
@@ -235,6 +262,7 @@ class Maildir:
         path = self.root / directory if directory else self.root
         if all(os.path.isdir(f"{self._at}/{directory}/{name}") for name in SUBDIRECTORIES):  # noqa: PTH112 - hot
             return []
+        self.there()
         missing = [p for p in (path, *path.parents) if not p.is_dir()]
         for made in reversed(missing):  # mkdir's own `parents` would leave those above open to others
             made.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
@@ -269,7 +297,8 @@ class Maildir:
         return None
 
     def open(self, directory: str, unique: str, flags: Iterable[str]) -> int:
-        """A file descriptor of a message. Raises MessageLost, and NotAFile for what only has its name."""
+        """A file descriptor of a message. Raises MessageLost, NotAFile for what only has its name, and StorageFailed
+        where all of the mail is away."""
         try:
             return open_file(self._file(directory, unique, flags))
         except FileNotFoundError:
@@ -280,6 +309,7 @@ class Maildir:
                 return open_file(found)
         except FileNotFoundError:
             pass
+        self.there()
         raise MessageLost("the message's file is missing")
 
     def rename_flags(self, directory: str, unique: str, old: Flags, change: Callable[[Flags], Flags]) -> Flags:

@@ -22,29 +22,34 @@ from pathlib import Path
 from typing import TypeVar
 
 from mailstore.annotations import Annotations
-from mailstore.beginning import Beginning, keep_record, tidy_record
+from mailstore.beginning import Beginning
+from mailstore.custody import make_use_of, see_that_it_is_ours
 from mailstore.digests import learn
 from mailstore.doubts import Doubts
 from mailstore.entries import Here, Landed, Sums
 from mailstore.errors import MailstoreError, StorageCorrupt, StorageFailed
+from mailstore.giving import CameByLegacy
 from mailstore.incoming import Incoming
 from mailstore.index import folders, special
 from mailstore.index.folders import INBOX_ID
-from mailstore.index.opening import mark_damaged, open_index
 from mailstore.index.rows import Flags
+from mailstore.inheritance.values import Inheritance
+from mailstore.inheriting import Inherited, Inheriting
 from mailstore.intake import Report
 from mailstore.kept import Kept
+from mailstore.leases import Fence
 from mailstore.ledger import Ledger
-from mailstore.mailbox_database import MailboxEngine
+from mailstore.mailbox_database import index_path as index_path  # noqa: PLC0414 - known by this module's name, too
 from mailstore.maildir import Maildir
 from mailstore.old_folders import OldFolders
 from mailstore.oncoming import Oncoming
+from mailstore.opening import Mailboxes, is_known, open_mailbox
 from mailstore.quota import Limits
 from mailstore.reading import Reading
 from mailstore.recognition import Recognition
 from mailstore.reconciling import Reconciler
+from mailstore.refusals import contradicts_itself, storage_errors
 from mailstore.renaming import Names
-from mailstore.sqlite import contradicts_itself, storage_errors
 
 T = TypeVar("T")
 
@@ -53,9 +58,8 @@ def _unreported(_event: str, **_figures: object) -> None:
     """Nobody listens: commands and tests."""
 
 
-def index_path(maildir: Path) -> Path:
-    """Where the index and ledger of a Maildir are: beside it."""
-    return maildir.with_name(maildir.name + ".db")
+def _anywhere() -> None:
+    """Commands and tests: whoever opens the home knows that the disk is there."""
 
 
 def maildrop_lock(maildir: Path) -> int | None:
@@ -76,27 +80,41 @@ class MailHome(OldFolders, Incoming, Reading):
 
     def __init__(
         self,
-        engine: MailboxEngine,
+        engine: Mailboxes,
         account_id: int,
         maildir: Path,
         *,
         announce: Callable[[int], None] = lambda _folder_id: None,
         clock: Callable[[], float] = time.time,
         report: Report = _unreported,
+        there: Callable[[], None] = _anywhere,
+        custodian: bool = False,
     ) -> None:
-        """Open the account's Maildir and index, made where missing. Raises StorageFailed.
+        """Open the account's Maildir and index, made where missing. Raises StorageFailed; InOtherHands where another
+        program has the mailbox, but for the `custodian`, who has it alone (`mailstore.custody`).
 
         `announce(folder_id)` is called after each change to a folder's messages, and with `special.ACCOUNT` after
         each to which folders, subscriptions and annotations there are, in the thread that made it;
         `report(event, **figures)` is told what other programs did to the Maildir, and what was lost. An index that is
-        damaged is set aside, and a new one made: see `mailstore.beginning`.
+        damaged is set aside, and a new one made: see `mailstore.beginning`. `there` raises StorageFailed where the disk
+        with the Maildirs is not mounted now (`mailstore.mooring`).
         """
-        files = Maildir(maildir)
+        files = Maildir(maildir, there)
+        self._use: int | None = None
         with storage_errors():
-            if index_path(maildir).exists() and not ((maildir / "cur").is_dir() and (maildir / "new").is_dir()):
+            if not custodian:
+                see_that_it_is_ours(maildir)
+            whole = (maildir / "cur").is_dir() and (maildir / "new").is_dir()
+            if not whole and is_known(engine, account_id, maildir):
                 report("maildir directories were missing", folder=INBOX_ID)
             files.make()
-        database = open_index(engine, index_path(maildir), report)
+            if not custodian:
+                self._use = make_use_of(maildir)
+        try:
+            database = open_mailbox(engine, account_id, maildir, report)
+        except BaseException:
+            self._end_use()
+            raise
         super().__init__(database, account_id, files, announce=announce, clock=clock, report=report)
         self._maildrop_lock: int | None = None
         self.made_anew = False  # was the index missing or damaged, with mail in the Maildir, or a copy?
@@ -111,7 +129,7 @@ class MailHome(OldFolders, Incoming, Reading):
         try:
             begun = Beginning(database, account_id, files, now=self._now(), report=report).begin()
             self.token, self.made_anew = begun.token, begun.in_doubt
-            keep_record(database, self.token, report)
+            database.keep_record(self.token, report)
             self._put_in_order()
             if begun.in_doubt and not self._behind:
                 Doubts(database, account_id, files, self.token, self._now()).settle(report)
@@ -130,8 +148,9 @@ class MailHome(OldFolders, Incoming, Reading):
         except BaseException as error:
             contradictory = isinstance(error, StorageFailed) and contradicts_itself(error)
             if contradictory or isinstance(error, StorageCorrupt):
-                mark_damaged(index_path(maildir))
+                database.suspect()
             self._database.close()
+            self._end_use()
             if contradictory:
                 raise StorageCorrupt("the database is damaged: it contradicts itself") from error
             raise
@@ -159,11 +178,18 @@ class MailHome(OldFolders, Incoming, Reading):
             with suppress(MailstoreError), self._database.write_lightly() as connection:
                 self._tick_off(connection)
         self.rest()
+        self._end_use()
+
+    def _end_use(self) -> None:
+        """Harmless where there is none. It goes with the process, too."""
+        if self._use is not None:
+            os.close(self._use)
+            self._use = None
 
     def rest(self) -> None:
         """Give up what costs memory and can be had again at once: nobody is asking for anything at the moment."""
         with suppress(MailstoreError):
-            tidy_record(self._database, self._report)
+            self._database.tidy(self._report)
         self._database.close()
 
     def lock_maildrop(self) -> bool:
@@ -179,6 +205,14 @@ class MailHome(OldFolders, Incoming, Reading):
         if self._maildrop_lock is not None:
             os.close(self._maildrop_lock)
             self._maildrop_lock = None
+
+    def fenced(self, fence: Fence, operation: Callable[[MailHome], T]) -> T:
+        """Run an operation of a move: each of its transactions that writes asks the fence. Raises LeaseLost."""
+        before, self._database.fence = self._database.fence, fence
+        try:
+            return operation(self)
+        finally:
+            self._database.fence = before
 
     def without_waiting(self, operation: Callable[[MailHome], T]) -> T:
         """Run an operation for which messages were waited for in vain: what is not here now raises StillAway."""
@@ -210,8 +244,7 @@ class MailHome(OldFolders, Incoming, Reading):
 
     def paid(self) -> None:
         """It has been. Raises StorageFailed."""
-        self._database.owed = False
-        self._database.write_record()
+        self._database.paid()
         going, self._going = self._going, []
         if going:
             self._take_away(going)
@@ -219,7 +252,7 @@ class MailHome(OldFolders, Incoming, Reading):
     def suspect(self) -> None:
         """The index turned out to be damaged: the next opening is to look at the whole of it."""
         self.damaged = True
-        mark_damaged(index_path(self._maildir.root))
+        self._database.suspect()
 
     # What a move does
 
@@ -242,6 +275,10 @@ class MailHome(OldFolders, Incoming, Reading):
             self._report("messages known again after a loss of the index", messages=len(here))
         return sums
 
+    def came_by_legacy(self) -> CameByLegacy:
+        """What the ledger knows of, as of now: the rest has arrived here. Raises StorageFailed."""
+        return CameByLegacy(self._database, self.account_id)
+
     def list_early(self, flags: Flags) -> None:
         """List to the user whatever is owed, before it is here (`Ledger.show`), and what has arrived meanwhile."""
         self.ledger.show(flags)
@@ -262,6 +299,13 @@ class MailHome(OldFolders, Incoming, Reading):
         return sums
 
     # What other programs do
+
+    def inherit(self, inheritance: Inheritance, *, whole: bool) -> Inherited:
+        """Take over what another mail server knew of the Maildir: for the custodian, who has it reconciled then.
+        `whole`: what that server does not have any more goes here, too. Raises StorageFailed."""
+        self._catch_up()
+        inheriting = Inheriting(self._database, self.account_id, self._maildir, self._clock, whole=whole)
+        return inheriting.take(inheritance)
 
     def reconcile(self, folder_id: int | None = None) -> bool:
         """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
@@ -319,7 +363,7 @@ class MailHome(OldFolders, Incoming, Reading):
 
 
 @contextmanager
-def opened(engine: MailboxEngine, account_id: int, maildir: Path) -> Iterator[MailHome]:
+def opened(engine: Mailboxes, account_id: int, maildir: Path) -> Iterator[MailHome]:
     """A home for the length of a block: for commands that need no daemon, and for tests."""
     home = MailHome(engine, account_id, maildir)
     try:

@@ -35,10 +35,10 @@ from mailstore.index.rows import (
     named_once,
     shared_flags,
 )
-from mailstore.mailbox_database import BRIEF_FILES, BRIEF_ROWS
+from mailstore.mailbox import BRIEF_FILES, BRIEF_ROWS
 from mailstore.maildir import info
 from mailstore.quota import Limits, Usage
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 
 class Messages(Groundwork):

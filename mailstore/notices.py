@@ -18,9 +18,10 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, or_, select, update
 
-from mailstore.accounts import Account, State, account_of
+from mailstore.accounts import Account, State, account_of, storable
 from mailstore.database import AccountsDatabase
 from mailstore.schema import accounts, notices
+from mailstore.turns import Turn
 
 PAGE: Final = 500  # accounts
 
@@ -147,7 +148,7 @@ class Notices:
     def begin(self, account_id: int, kind: str, address: str, known: int) -> int | None:
         """A message is about to be handed over; gives back the row's number. None, and nothing is to be sent, where
         somebody else has begun one since the mark `known` was taken."""
-        with self._database.write() as connection:
+        with self._database.write(Turn.NOTICES) as connection:
             theirs = select(_n.id).where(_n.account_id == account_id, _n.kind == kind, _n.id > known, _n.refusal == "")
             if connection.execute(theirs).first() is not None:
                 return None
@@ -162,7 +163,7 @@ class Notices:
 
     def refused(self, number: int, words: str) -> None:
         """It was not sent, for certain. `words` say why."""
-        self._complete(number, refusal=words or "no reason is known")
+        self._complete(number, refusal=storable(words) or "no reason is known")
 
     def _complete(self, number: int, **values: Any) -> None:
         with self._database.write() as connection:

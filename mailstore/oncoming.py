@@ -20,7 +20,7 @@ from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import Flags
 from mailstore.intake import Report
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir, info, sync_directory
 
 
@@ -33,7 +33,7 @@ class Oncoming:
 
     def __init__(
         self,
-        database: MailboxDatabase,
+        database: Mailbox,
         account_id: int,
         maildir: Maildir,
         *,

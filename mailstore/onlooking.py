@@ -25,8 +25,9 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import DefaultClause
 
 from mailstore.errors import StorageCorrupt, StorageFailed
+from mailstore.refusals import storage_errors
 from mailstore.schema import HEAD
-from mailstore.sqlite import BUSY_TIMEOUT, storage_errors
+from mailstore.sqlite import BUSY_TIMEOUT
 
 T = TypeVar("T")
 
@@ -57,6 +58,8 @@ def look(path: Path, read: Callable[[Connection], T]) -> T:
 
 def column_of(connection: Connection, column: Column[Any]) -> ColumnElement[Any]:
     """The column, or what stands for it in an index that is older than the column."""
+    if connection.dialect.name != "sqlite":  # a server's tables are carried forward before anybody looks
+        return column
     assert isinstance(column.table, Table)
     name = column.table.name
     there = {row[1] for row in connection.exec_driver_sql(f"PRAGMA table_info({name})")}

@@ -1,39 +1,47 @@
 """Statements that nearly every command runs, without what SQLAlchemy does anew for each execution.
 
-A statement is written once, in SQLAlchemy Core, for every database. Where the driver is SQLite's, its text is compiled
-at the first use and then handed to the driver as it is: a lookup costs 5 µs, and 60 µs by way of `Connection.execute`.
-With any other driver it is executed as usual. Parameters are named, values are those that the driver knows: integers,
-text, bytes and None; no result is converted. Lists ("IN") have no place here: `many` runs a statement for each row,
-and a `Bulk` does the same for the thousands of rows of a move, at half the cost.
+A statement is written once, in SQLAlchemy Core, for every database. Its text is compiled at the first use, for SQLite
+and for PostgreSQL by itself, and then handed to the driver as it is: with SQLite a lookup costs 5 µs, and 60 µs by way
+of `Connection.execute`. Parameters are named, values are those that the drivers know: integers, text, bytes and None;
+no result is converted. Lists ("IN") have no place here: `many` runs a statement for each row, and a `Bulk` does the
+same for the thousands of rows of a move, at half the cost. For PostgreSQL both make one statement of it
+(`mailstore.arrays`), so no two rows may be about the same row of a table.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Executable, Integer, LargeBinary
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeEngine
 
+from mailstore.arrays import Arrays
 from mailstore.noting import Noting, note
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 _BY_POSITION = sqlite.dialect(paramstyle="qmark")
 
+_CURSOR = "mailferry cursor"  # psycopg's, in what SQLAlchemy keeps beside a connection
+
 Parameters = Mapping[str, Any]
 
 
 class Prepared:
-    """One statement. What the driver raises is for `mailstore.sqlite.storage_errors`."""
+    """One statement. What the driver raises is for `mailstore.refusals.storage_errors`."""
 
-    __slots__ = ("_defaults", "_sql", "_statement")
+    __slots__ = ("_arrays", "_defaults", "_sql", "_statement", "_told")
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
         self._sql = ""
         self._defaults: dict[str, Any] = {}
+        self._told: _Told | None = None  # for PostgreSQL
+        self._arrays: Arrays | None = None  # … and for many rows
 
     def _compile(self) -> None:
         compiled = self._statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
@@ -45,12 +53,24 @@ class Prepared:
             self._compile()
         return driver.execute(self._sql, {**self._defaults, **parameters} if self._defaults else parameters)
 
+    def _tell(self, connection: Connection, parameters: Parameters) -> Any:
+        """PostgreSQL; gives back psycopg's cursor."""
+        told = self._told
+        if told is None:
+            told = self._told = _Told.of(self._statement, connection)
+        cursor = connection.info.get(_CURSOR)
+        if cursor is None:  # to make one costs as much as to use it
+            driver: Any = connection.connection.driver_connection
+            cursor = connection.info[_CURSOR] = driver.cursor(binary=True)
+        return cursor.execute(told.sql, {**told.constants, **parameters} if told.constants else parameters)
+
     def all(self, connection: Connection, parameters: Parameters) -> list[Any]:
         """Every row, as a tuple."""
         driver = connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection):
             return self._execute(driver, parameters).fetchall()
-        return [tuple(row) for row in connection.execute(self._statement, dict(parameters))]
+        found: list[Any] = self._tell(connection, parameters).fetchall()
+        return found
 
     def first(self, connection: Connection, parameters: Parameters) -> Any:
         """The first row as a tuple, or None."""
@@ -60,8 +80,7 @@ class Prepared:
             row = cursor.fetchone()
             cursor.close()  # or the statement would go on, and hold its lock
             return row
-        row = connection.execute(self._statement, dict(parameters)).first()
-        return None if row is None else tuple(row)
+        return self._tell(connection, parameters).fetchone()
 
     def run(self, connection: Connection, parameters: Parameters) -> int:
         """For a statement without rows: how many it touched."""
@@ -71,28 +90,34 @@ class Prepared:
             if isinstance(driver, Noting):
                 note(driver, self._sql, {**self._defaults, **parameters})
             return count
-        return connection.execute(self._statement, dict(parameters)).rowcount
+        touched: int = self._tell(connection, parameters).rowcount
+        return touched
 
-    def many(self, connection: Connection, rows: Sequence[Parameters]) -> None:
-        """The same for each of `rows`, which all have the same names."""
+    def many(self, connection: Connection, rows: Sequence[Parameters]) -> int:
+        """The same for each of `rows`, which all have the same names; how many it touched together."""
         if not rows:
-            return
+            return 0
         driver = connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection):
             if not self._sql:
                 self._compile()
             values = [{**self._defaults, **row} for row in rows] if self._defaults else rows
-            driver.executemany(self._sql, values)
+            count = driver.executemany(self._sql, values).rowcount
             if isinstance(driver, Noting):
                 note(driver, self._sql, values)
-            return
-        connection.execute(self._statement, [dict(row) for row in rows])
+            return count
+        if len(rows) == 1:
+            return self.run(connection, rows[0])
+        arrays = self._arrays
+        if arrays is None:
+            arrays = self._arrays = _arrays_of(self._statement, connection, tuple(rows[0]))
+        return arrays.run(driver, [[row[name] for name in arrays.names] for row in rows])
 
 
 class Bulk:
     """One statement for many rows, each a tuple of the values for `names`, in that order."""
 
-    __slots__ = ("_constants", "_names", "_pick", "_sql", "_statement")
+    __slots__ = ("_arrays", "_constants", "_names", "_pick", "_sql", "_statement")
 
     def __init__(self, statement: Executable, names: Sequence[str]) -> None:
         self._statement = statement
@@ -100,6 +125,7 @@ class Bulk:
         self._sql = ""
         self._constants: tuple[Any, ...] = ()
         self._pick: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None
+        self._arrays: Arrays | None = None
 
     def _compile(self) -> None:
         compiled = self._statement.compile(dialect=_BY_POSITION)  # type: ignore[attr-defined]
@@ -114,12 +140,13 @@ class Bulk:
         self._sql = str(compiled)
 
     def run(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-        """What the driver raises is for `mailstore.sqlite.storage_errors`; ValueError for names that do not fit."""
+        """What the driver raises is for `mailstore.refusals.storage_errors`; ValueError for names that do not fit."""
         driver = connection.connection.driver_connection
         if not isinstance(driver, sqlite3.Connection):
-            values = [dict(zip(self._names, row, strict=True)) for row in rows]
-            if values:
-                connection.execute(self._statement, values)
+            if self._arrays is None:
+                self._arrays = _arrays_of(self._statement, connection, self._names)
+            if values := list(rows):
+                self._arrays.run(driver, values)
             return
         if not self._sql:
             self._compile()
@@ -130,3 +157,30 @@ class Bulk:
         driver.executemany(self._sql, wanted)
         if isinstance(driver, Noting):
             note(driver, self._sql, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A statement as PostgreSQL is told it, and those of its parameters that are always the same."""
+
+    sql: str
+    constants: dict[str, Any]
+    kinds: dict[str, str]  # of all its parameters
+
+    @staticmethod
+    def of(statement: Executable, connection: Connection) -> _Told:
+        compiled = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+        constants = {str(name): value for name, value in compiled.params.items() if value is not None}
+        kinds = {str(name): _kind(bound.type) for bound, name in compiled.bind_names.items()}
+        return _Told(str(compiled), constants, kinds)
+
+
+def _kind(of: TypeEngine[Any]) -> str:
+    if isinstance(of, LargeBinary):
+        return "BYTEA"
+    return "BIGINT" if isinstance(of, Integer) else "TEXT"
+
+
+def _arrays_of(statement: Executable, connection: Connection, names: tuple[str, ...]) -> Arrays:
+    told = _Told.of(statement, connection)
+    return Arrays(told.sql, names, told.kinds, told.constants)

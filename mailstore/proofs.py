@@ -14,6 +14,7 @@ from sqlalchemy import delete, insert, select
 
 from mailstore.database import AccountsDatabase
 from mailstore.schema import proofs
+from mailstore.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Proofs:
         """From now on this is the domain's proof, in the place of the one before."""
         proof = Proof(domain, account, int(self._clock()), settings, report)
         values = {name: getattr(proof, name) for name in Proof.__slots__}
-        with self._database.write() as connection:
+        with self._database.write(Turn.ADMINISTRATION) as connection:
             connection.execute(delete(proofs).where(proofs.c.domain == domain))
             connection.execute(insert(proofs).values(**values))
         return proof

@@ -16,15 +16,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Final, NamedTuple, TypeVar
 
-from sqlalchemy import Integer, bindparam, case, cast, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, func, insert, select, update
 
-from mailstore.accounts import Account, PasswordState, State, account_of
+from mailstore.accounts import Account, PasswordState, State, account_of, storable
 from mailstore.database import AccountsDatabase
 from mailstore.prepared import Prepared
-from mailstore.schema import accounts, paused_domains
+from mailstore.schema import accounts, leases, paused_domains
+from mailstore.turns import Turn
 
 T = TypeVar("T")
 
+TAKEN: Final = 600  # seconds after which an account that was taken is due again if nothing was begun
 BATCH: Final = 500  # rows of a statement or a transaction: a long list never holds the database
 
 _a = accounts.c
@@ -45,12 +47,14 @@ _ASKED = Prepared(
     .where(_a.domain == bindparam("d"), _a.paused == 0, _a.asked.is_not(None), _a.due <= bindparam("now"))
     .order_by(_a.asked)
     .limit(bindparam("n"))
+    .with_for_update(skip_locked=True)  # whoever takes at the same moment takes others
 )
 _DUE = Prepared(
     select(_a.id)
     .where(_a.domain == bindparam("d"), _a.paused == 0, _a.due <= bindparam("now"))
     .order_by(_a.due)
     .limit(bindparam("n"))
+    .with_for_update(skip_locked=True)
 )
 
 
@@ -81,12 +85,21 @@ class Waits(enum.Enum):
 class Queue:
     """The moves that wait. Times in seconds since 1970."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: AccountsDatabase, clock: Callable[[], float] = time.time, *, several: bool = False
+    ) -> None:
+        """`several`: other nodes may take from it, and this one may die with what it took."""
         self._database = database
         self._clock = clock
+        self._several = several
 
     def _now(self) -> int:
         return int(self._clock())
+
+    @property
+    def instant(self) -> bool:
+        """See `AccountsDatabase.instant`."""
+        return self._database.instant
 
     def version(self) -> int:
         """See `AccountsDatabase.version`."""
@@ -95,19 +108,23 @@ class Queue:
     # What the daemon asks
 
     def begin(self, every: int) -> None:
-        """At a start: moves that did not get to their ends go on now, and accounts whose mail is here are spread over
-        the time of a round, `every` so many seconds; 0: there are no rounds."""
+        """At a start: moves that did not get to their ends go on now, unless another node has them, and accounts whose
+        mail is here are spread over the time of a round, `every` so many seconds; 0: there are no rounds."""
         now = self._now()
-        anywhere = cast(func.abs(func.random()) % max(every, 1), Integer)
+        anywhere = _spread(every)
         usual = (_a.state == State.MOVED.value, _a.asked.is_(None))
-        with self._database.write() as connection:
+        elsewhere = exists().where(leases.c.domain == _a.domain, leases.c.local == _a.local)
+
+        def spread(connection: Connection) -> None:
             interrupted = (_a.state == State.MOVING.value) | (_a.asked.is_not(None) & _a.due.is_(None))
-            connection.execute(update(accounts).where(interrupted, *_MOVABLE).values(due=now))
+            connection.execute(update(accounts).where(interrupted, ~elsewhere, *_MOVABLE).values(due=now))
             if not every:
                 connection.execute(update(accounts).where(*usual, _a.due.is_not(None)).values(due=None))
                 return
             astray = _a.due.is_(None) | (_a.due > now + every * 2)  # the round has become shorter
-            connection.execute(update(accounts).where(*usual, astray, *_MOVABLE).values(due=now + anywhere))
+            connection.execute(update(accounts).where(*usual, astray, ~elsewhere, *_MOVABLE).values(due=now + anywhere))
+
+        self._database.change(spread)
 
     def outlook(self, domains: Iterable[str]) -> dict[str, int]:
         """When the first account of each domain is due. Those are left out where none is, or that are paused."""
@@ -134,7 +151,8 @@ class Queue:
 
     def take(self, domains: Sequence[str], most: int, *, asked_only: bool = False) -> list[Account]:
         """Up to `most` accounts that are due: those first that were asked for, and of each kind one of each domain in
-        turn, in the order of `domains`. They are not due any more: who takes them says how it went."""
+        turn, in the order of `domains`. They are not due any more, or only after a while where this node may die with
+        them: who takes them says how it went."""
         now = self._now()
         with self._database.write() as connection:
             chosen: dict[int, None] = {}
@@ -144,18 +162,18 @@ class Queue:
             numbers = list(islice(chosen, most))
             if not numbers:
                 return []
-            connection.execute(update(accounts).where(_a.id.in_(numbers)).values(due=None))
+            again = now + TAKEN if self._several else None
+            connection.execute(update(accounts).where(_a.id.in_(numbers)).values(due=again))
             rows = connection.execute(select(*_COLUMNS).where(_a.id.in_(numbers))).all()
             taken = {row.id: account_of(row._asdict()) for row in rows}
         return [taken[number] for number in numbers if taken[number].movable]
 
     def put_off(self, domains: Sequence[str], reason: str, seconds: int) -> None:
         """Their legacy server cannot be asked: whoever was asked for and waits is told so, and is due again later."""
-        later = self._now() + seconds + cast(func.abs(func.random()) % max(seconds, 1), Integer)
+        later = self._now() + seconds + _spread(seconds)
         waits = (_a.domain.in_(domains), _a.paused == 0, _a.asked.is_not(None), _a.due.is_not(None))
-        with self._database.write() as connection:
-            values = {"asked": None, "again": 0, "reason": reason, "due": later}
-            connection.execute(update(accounts).where(*waits).values(values))
+        values = {"asked": None, "again": 0, "reason": storable(reason), "due": later}
+        self._database.run(update(accounts).where(*waits).values(values))
 
     def paused_of(self, account_ids: Iterable[int]) -> list[int]:
         """Those of the accounts that are paused, each by itself or with its domain."""
@@ -176,15 +194,11 @@ class Queue:
         if again:
             whole = case((_a.refreshed.is_not(None), State.MOVED.value), else_=State.MOVING.value)
             values |= {"again": 1, "state": case((_a.state == State.BLOCKED.value, whole), else_=_a.state)}
-        for some in _batches(account_ids):
-            with self._database.write() as connection:
-                connection.execute(update(accounts).where(_a.id.in_(some)).values(values))
+        self._each(account_ids, values)
 
     def no_longer(self, account_ids: Iterable[int]) -> None:
         """Whoever asked for these has gone: they wait as they did."""
-        for some in _batches(account_ids):
-            with self._database.write() as connection:
-                connection.execute(update(accounts).where(_a.id.in_(some)).values(asked=None, again=0))
+        self._each(account_ids, {"asked": None, "again": 0})
 
     def asked(self, domains: Iterable[str]) -> dict[int, Waits]:
         """The accounts that were asked for and are not done, and what they wait for."""
@@ -208,25 +222,35 @@ class Queue:
 
     def pause(self, account_ids: Iterable[int], *, paused: bool) -> None:
         """Leave the legacy server alone for these accounts, or no longer."""
+        self._each(account_ids, {"paused": int(paused)})
+
+    def _each(self, account_ids: Iterable[int], values: Mapping[str, object]) -> None:
         for some in _batches(account_ids):
-            with self._database.write() as connection:
-                connection.execute(update(accounts).where(_a.id.in_(some)).values(paused=int(paused)))
+            self._database.run(update(accounts).where(_a.id.in_(some)).values(values))
 
     def pause_domain(self, domain: str, *, paused: bool) -> None:
         """The same for a whole domain, with those accounts that are not here yet. Ending it ends the pause of each
         of its accounts, too."""
-        with self._database.write() as connection:
+
+        def pause(connection: Connection) -> None:
             connection.execute(delete(paused_domains).where(paused_domains.c.domain == domain))
             if paused:
                 connection.execute(insert(paused_domains).values(domain=domain, since=self._now()))
             else:
                 connection.execute(update(accounts).where(_a.domain == domain, _a.paused == 1).values(paused=0))
 
+        self._database.change(pause, Turn.ADMINISTRATION)
+
     def paused_domains(self) -> Mapping[str, int]:
         """The domains that are paused, and since when."""
         with self._database.read() as connection:
             rows = connection.execute(select(paused_domains.c.domain, paused_domains.c.since).order_by("domain"))
             return {row.domain: row.since for row in rows}
+
+
+def _spread(seconds: int) -> ColumnElement[int]:
+    """Each account's own time within so many seconds: they come one after the other, not all at once."""
+    return _a.id * 7_919 % max(seconds, 1)
 
 
 def _in_turn(lists: Sequence[Sequence[T]]) -> Iterator[T]:

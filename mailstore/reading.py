@@ -16,12 +16,12 @@ from mailstore.index import folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import Changes, Folder, Row, Snapshot, Status
 from mailstore.kept import Kept
-from mailstore.mailbox_database import BRIEF_OCTETS, BRIEF_ROWS
+from mailstore.mailbox import BRIEF_OCTETS, BRIEF_ROWS
 from mailstore.maildir import NotAFile
 from mailstore.message.facts import Facts
 from mailstore.quota import Usage
 from mailstore.reconciling import Reconciler
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from mailstore.standing import FolderStanding, MessageChanges, Standing, changes_since, standing
 
 

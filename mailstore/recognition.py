@@ -26,9 +26,9 @@ from mailstore.errors import MessageLost
 from mailstore.index.flagtext import from_text
 from mailstore.index.mailbox import EXACT, chunks
 from mailstore.index.special import ACCOUNT
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 LOSS: Final = "ledger-lost"  # an annotation of the account that no client can name: those begin with "/"
 
@@ -84,7 +84,7 @@ class _Candidate:
 class Recognition:
     """One account's. Not for several threads at a time."""
 
-    def __init__(self, database: MailboxDatabase, account_id: int, maildir: Maildir) -> None:
+    def __init__(self, database: Mailbox, account_id: int, maildir: Maildir) -> None:
         self._database = database
         self._account_id = account_id
         self._maildir = maildir

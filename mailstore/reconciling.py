@@ -28,18 +28,18 @@ from sqlalchemy import Connection, bindparam, select
 from mailstore import schema
 from mailstore.adoption import token_of
 from mailstore.directories import Directories
+from mailstore.errors import MaildirGone
 from mailstore.index import folders, mailbox, marks
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.marks import Mark
-from mailstore.index.opening import check
 from mailstore.index.reconcile import Difference, Lying, Renamed, compare
 from mailstore.index.rows import Flags
 from mailstore.index.special import ACCOUNT
 from mailstore.intake import Intake, Look, Report
-from mailstore.mailbox_database import BRIEF_OCTETS, BRIEF_ROWS, MailboxDatabase
+from mailstore.mailbox import BRIEF_OCTETS, BRIEF_ROWS, Mailbox
 from mailstore.maildir import ARRIVED, Maildir, flags_now, info, unique_of
 from mailstore.prepared import Prepared
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 LARGE: Final = 1_000  # messages from which on it pays to keep a folder's mark in the index
 _READINGS: Final = 5  # of a directory that others change all the time
@@ -65,7 +65,7 @@ class Reconciler:
     def __init__(
         self,
         maildir: Maildir,
-        database: MailboxDatabase,
+        database: Mailbox,
         account_id: int,
         token: str,
         *,
@@ -106,6 +106,8 @@ class Reconciler:
             try:
                 seen = marks.times(path)
             except FileNotFoundError:
+                if self._database.shared and not self._maildir.root.is_dir():
+                    raise MaildirGone from None
                 if folder.id != INBOX_ID and not path.is_dir():
                     return self.folders()
                 self._maildir.make(folder.directory)
@@ -163,9 +165,13 @@ class Reconciler:
             rows = self._rows(connection, folder_id)
             found = self._read(look, [row for row in rows if row[0] not in replaced], going)
             look.replaced = replaced & {row[0] for row in rows}
-            found.unknown = [each for each in found.unknown if not self._intake.on_its_way(connection, each)]
+            found.unknown = [
+                each
+                for each in found.unknown
+                if not self._intake.on_its_way(connection, each) and not self._intake.late(connection, path, each)
+            ]
             if not self._checked and (found.missing or any(map(_of_this_store, found.unknown))):
-                check(connection)
+                self._database.check(connection)
                 self._checked = True
             if found or look.replaced:
                 self._carry_out(connection, look, found)
@@ -205,6 +211,7 @@ class Reconciler:
     def _carry_out(self, connection: Connection, look: Look, found: Difference) -> None:
         gone = [*found.missing, *look.replaced]
         if gone:
+            self._maildir.there()
             self._expunge(connection, look, sorted(gone))
         extra = [pair[1] for pair in found.duplicates if self._distinct(look.path, *pair)]
         self._rename(connection, look, found.renamed)

@@ -6,6 +6,7 @@ done once in a process: statements are compiled, which takes longer than to carr
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -13,24 +14,28 @@ from typing import Final
 
 from mailstore.entries import Listed
 from mailstore.landing import Landing
-from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
+from mailstore.opening import Mailboxes, forget
 from mailstore.writing import OpenWriter, Writer
 
 PLACE: Final = "rehearsal"  # in the state directory, while it lasts
+_NUMBERS: Final = 2**62
 _MAIL: Final = b"Date: Thu, 1 Jan 2009 00:00:00 +0000\r\nMessage-ID: <rehearsal@localhost>\r\n\r\n\r\n"
 
 
-def rehearse(engine: MailboxEngine, state: Path, open_writer: OpenWriter = Writer) -> None:
-    """Leaves nothing behind. Raises StorageFailed."""
+def rehearse(engine: Mailboxes, state: Path, open_writer: OpenWriter = Writer) -> None:
+    """Leaves nothing behind; a process that is killed at it leaves a few rows of no account where the index is on a
+    server. Raises StorageFailed."""
     place = state / PLACE
+    nobody = -1 - secrets.randbelow(_NUMBERS)  # no account has such a number, nor has another node's rehearsal
     shutil.rmtree(place, ignore_errors=True)  # a daemon was killed at it
     try:
-        home = MailHome(engine, 1, place / "Maildir")
+        home = MailHome(engine, nobody, place / "Maildir")
         try:
             _carry(home, open_writer)
         finally:
             home.close()
+            forget(engine, nobody)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

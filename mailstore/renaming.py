@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, null, select, update
 
 from mailstore import schema
 from mailstore.index.mailbox import chunks
 from mailstore.index.special import ACCOUNT
-from mailstore.mailbox_database import MailboxDatabase
+from mailstore.mailbox import Mailbox
 from mailstore.message.likeness import MARK
+from mailstore.prepared import Prepared
 
 if TYPE_CHECKING:
     from mailstore.entries import Landed
@@ -48,7 +49,7 @@ _FORMER = (
 )
 _OF_BYTES = _FORMER.where(_l.sha256.in_(bindparam("keys", expanding=True)))
 _OF_LIKENESS = _FORMER.where(_l.likeness.in_(bindparam("keys", expanding=True)))
-_RELIST = (
+_RELIST = Prepared(
     update(schema.ledger)
     .where(_MINE, _l.id == bindparam("i"))
     .values(
@@ -58,11 +59,11 @@ _RELIST = (
         shown=bindparam("new_shown"),
         folder=bindparam("new_folder"),
         legacy_id=bindparam("new_legacy_id"),
-        unlisted=None,
+        unlisted=null(),
     )
 )
-_UNLIST = update(schema.ledger).where(_MINE, _l.id == bindparam("i")).values(unlisted=bindparam("now"))
-_GO = delete(schema.ledger).where(_MINE, _l.id == bindparam("i"))
+_UNLIST = Prepared(update(schema.ledger).where(_MINE, _l.id == bindparam("i")).values(unlisted=bindparam("now")))
+_GO = Prepared(delete(schema.ledger).where(_MINE, _l.id == bindparam("i")))
 _GONE = (
     update(schema.mailboxes)
     .where(_b.account_id == bindparam("a"), _b.last_ledger_id < bindparam("i"))
@@ -152,7 +153,7 @@ def carry(connection: Connection, account_id: int, known: Iterable[tuple[Landed,
         taking.append(relisted)
         going.append({"a": account_id, "i": entry.id})
     relist(connection, account_id, taking)
-    connection.execute(_GO, going)
+    _GO.many(connection, going)
     connection.execute(_GONE, {"a": account_id, "i": max(row["i"] for row in going)})
 
 
@@ -180,21 +181,21 @@ def relist(connection: Connection, account_id: int, relisted: Iterable[Relisted]
             }
             for row in some
         ]
-        connection.execute(_RELIST, values)
+        _RELIST.many(connection, values)
 
 
 def unlist(connection: Connection, account_id: int, ids: Iterable[int], now: int) -> None:
     """Write down that messages are no longer listed."""
     rows = iter(ids)
     while some := list(islice(rows, AT_ONCE)):
-        connection.execute(_UNLIST, [{"a": account_id, "i": row, "now": now} for row in some])
+        _UNLIST.many(connection, [{"a": account_id, "i": row, "now": now} for row in some])
 
 
 class Names:
     """What is known of an account's messages when the legacy server's names say nothing. Every method is one
     transaction; one thread at a time, as the home it belongs to."""
 
-    def __init__(self, database: MailboxDatabase, account_id: int) -> None:
+    def __init__(self, database: Mailbox, account_id: int) -> None:
         self._database = database
         self._account_id = account_id
 

@@ -24,10 +24,10 @@ from mailstore.backups import ACCOUNTS, KEPT, MARKER, STATE, Backup, BackupRefus
 from mailstore.copying import copy_raw, make_all, sync_all
 from mailstore.errors import StorageFailed
 from mailstore.index.ahead import look_ahead
-from mailstore.mailbox_copy import bring_back
+from mailstore.mailbox_copy import beside, bring_back
 from mailstore.mailhome import index_path
 from mailstore.record import record_path
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 RESTORING: Final = ".restoring"
 _READY: Final = "ready.json"  # with the marker of the backup
@@ -121,7 +121,7 @@ def _look_ahead(index: Path) -> None:
     with closing(sqlite3.connect(index, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("BEGIN IMMEDIATE")
-        look_ahead(connection)
+        look_ahead(connection.execute)
         if "inode" in {row[1] for row in connection.execute("PRAGMA table_info(mailboxes)")}:
             connection.execute("UPDATE mailboxes SET inode = NULL")  # a copy, but one that was looked ahead for
         if _has(connection, "looked"):
@@ -158,6 +158,8 @@ def _put_mailbox(ready: Path, target: Target, mailbox: Mailbox) -> None:
     make_all(maildir.parent)
     _put(ready, maildir)
     _put(index_path(ready), index_path(maildir))
+    for source, place in zip(beside(ready), beside(maildir), strict=True):
+        _put(source, place)
 
 
 def _put(ready: Path, place: Path) -> None:

@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, String, Table, bindparam, column, delete, or_, select, update, values
+from sqlalchemy.dialects.postgresql import insert
 
 from mailstore.accounts import PasswordState, State
 from mailstore.database import AccountsDatabase
-from mailstore.errors import SecretUnreadable
+from mailstore.errors import Overtaken, SecretUnreadable
 from mailstore.schema import accounts, aliases
 from mailstore.secrets import Sealer
+from mailstore.turns import Turn
 
 T = TypeVar("T")
 
@@ -165,10 +167,12 @@ class Roster:
         fields: Collection[str],
         agreed: Callable[[Comparison], bool] | None = None,
     ) -> Comparison:
-        """Take the list over. `agreed` sees what is going to be done, with nothing able to change any more. Raises
-        Clashes, Otherwise where that was not agreed to, and MailstoreError; nothing is changed then."""
+        """Take the list over. `agreed` sees what is going to be done, with nothing able to change any more but what
+        users do: who has come here for the first time meanwhile is compared again. Raises Clashes, Otherwise where that
+        was not agreed to, and MailstoreError; nothing is changed then."""
         now = int(self._clock())
-        with self._database.write() as connection:
+
+        def enrol(connection: Connection) -> Comparison:
             found = self._compare(connection, entries, fields)
             if found.clashes:
                 raise Clashes(found.clashes)
@@ -178,15 +182,17 @@ class Roster:
             for some in _batches((changed.id for changed in renamed), PAGE):  # all go before any comes: some move
                 connection.execute(delete(aliases).where(aliases.c.account_id.in_(some)))
             for entries_of_page in _batches(found.new, PAGE):
-                connection.execute(insert(accounts), [self._row(entry, now) for entry in entries_of_page])
+                self._make(connection, entries_of_page, now)
             for changes in _batches(found.changed, PAGE):
                 self._change(connection, changes)
             _add_aliases(connection, [*found.new, *(changed.entry for changed in renamed)])
-            known = [*found.same, *(changed.id for changed in found.changed)]
-            if known:
-                seen = update(accounts).where(_a.id == bindparam("number")).values(enrolled=now)
-                connection.execute(seen, [{"number": number} for number in known])
-        return found
+            # At last, for whoever logs in waits for these rows: a thousand at a time, in the order of all who do so.
+            known = sorted([*found.same, *(changed.id for changed in found.changed)])
+            for some in _batches(known, PAGE):
+                connection.execute(update(accounts).where(_a.id.in_(some)).values(enrolled=now))
+            return found
+
+        return self._database.change(enrol, Turn.ADMINISTRATION, beside=(Turn.KEYS,))
 
     # Holding against
 
@@ -260,6 +266,12 @@ class Roster:
             **{name: getattr(entry, name) for name in PLAIN},
         }
 
+    def _make(self, connection: Connection, entries: Sequence[Entry], now: int) -> None:
+        """Raises Overtaken: the user of one of them has logged in since the list was compared."""
+        made = connection.execute(_MAKE, [self._row(entry, now) for entry in entries])
+        if made.rowcount != len(entries):
+            raise Overtaken("the database refused: others were quicker")
+
     def _seal(self, entry: Entry) -> bytes:
         assert self._sealer is not None and entry.password is not None
         return self._sealer.seal(entry.name, entry.password)
@@ -311,10 +323,21 @@ class _Logins:
                 yield Clash(entry.address, entry, f'is called "{login}" at the legacy server, as {name} is here')
 
 
-# As `Accounts.password_given`: of one that was refused nothing more is to be said.
+_MAKE = (
+    insert(accounts)
+    .on_conflict_do_nothing(index_elements=["domain", "local"])
+    .execution_options(preserve_rowcount=True)
+)
+
+# As `Accounts.password_given`: of one that was refused nothing more is to be said. One that the legacy server has taken
+# since the list was compared stays.
 _GIVE_PASSWORD = (
     update(accounts)
-    .where(_a.id == bindparam("number"), _a.state != State.FINAL.value)
+    .where(
+        _a.id == bindparam("number"),
+        _a.state != State.FINAL.value,
+        or_(_a.sealed_password.is_(None), _a.password_state != PasswordState.KNOWN.value),
+    )
     .values(sealed_password=bindparam("sealed"), password_state=PasswordState.UNTRIED.value)
 )
 
@@ -381,7 +404,10 @@ def _among(connection: Connection, statement: Any, table: Table, addresses: Iter
         by_domain.setdefault(domain, []).append(local)
     for domain, locals_ in by_domain.items():
         for some in _batches(locals_, 500):
-            yield from connection.execute(statement.where(table.c.domain == domain, table.c.local.in_(some)))
+            # As a table of its own: each is looked up by the key, whatever the server knows of the other one so far.
+            named = values(column("wanted", String), name="named").data([(local,) for local in some]).cte("wanted")
+            joined = statement.where(table.c.domain == domain, table.c.local == named.c.wanted)
+            yield from connection.execute(joined)
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -15,18 +15,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, LargeBinary, bindparam, case, func, literal, select, update
 
+from mailstore import agreement, membership
 from mailstore.copying import read_only
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError, SecretUnreadable
 from mailstore.keys import KeyFile
+from mailstore.refusals import storage_errors
 from mailstore.schema import accounts
 from mailstore.secrets import ID_OCTETS, KEY_OCTETS, NAMED, UNNAMED, Sealer, each, key_id
-from mailstore.sqlite import storage_errors
+from mailstore.turns import Turn
 
 PORTION: Final = 200  # passwords in one transaction: some milliseconds
 
@@ -120,12 +123,30 @@ def rotate(
 
 def add_key(database: AccountsDatabase, file: KeyFile) -> bool:
     """Have a new key seal from now on, unless there is one that has to become the only one yet: was one made?"""
-    with database.write():
+    with database.write(Turn.KEYS) as connection:
         keys = file.load()
-        if len(keys) > KEY_OCTETS:
-            return False
-        file.replace(os.urandom(KEY_OCTETS) + keys)
-        return True
+        begun = len(keys) > KEY_OCTETS
+        if not begun:
+            keys = os.urandom(KEY_OCTETS) + keys
+            file.replace(keys)
+        if database.engine is not None:
+            agreement.change(connection, keys)
+        return not begun
+
+
+def see_that_nobody_else_seals(database: AccountsDatabase, ours: str) -> None:
+    """Other nodes seal with the key of now, and could not open what is sealed with the next: they have to be stopped
+    before. `ours` is how the name of this machine's node begins. Raises RotationRefused."""
+    if database.engine is None:
+        return
+    with database.write() as connection:
+        membership.bury(connection)
+        others = [node.name for node in membership.every(connection) if not node.name.startswith(ours)]
+    if others:
+        raise RotationRefused(
+            f"other nodes are at work ({', '.join(others)}): stop mailferry there, run this once more, copy the key "
+            "file to them, and start it again; this node serves everybody meanwhile"
+        )
 
 
 @contextmanager
@@ -158,18 +179,22 @@ class _Sealing:
         after, seen = 0, 0
         while True:
             began = time.monotonic()
-            with self._database.write() as connection:
-                rows = self._rows(connection, after)
-                changed = [row for row in map(self._changed, rows) if row is not None]
-                if changed:
-                    connection.execute(_REPLACE, changed)
-            self.done += len(changed)
+            rows, changed = self._database.change(partial(self._portion, after))
+            self.done += changed
             seen += len(rows)
             told(seen, max(seen, left))
             if len(rows) < PORTION:
                 return
             after = rows[-1].id
             self._pause(time.monotonic() - began)
+
+    def _portion(self, after: int, connection: Connection) -> tuple[list[Any], int]:
+        """The next ones, which are sealed anew, and how many of them were."""
+        rows = self._rows(connection, after)
+        changed = [row for row in map(self._changed, rows) if row is not None]
+        if changed:
+            connection.execute(_REPLACE, changed)
+        return rows, len(changed)
 
     def _wanted(self) -> tuple[Any, ...]:
         return _a.sealed_password.is_not(None), NAMED + self._sealer.first != _HEAD
@@ -200,7 +225,7 @@ class _Sealing:
 
 def _drop(database: AccountsDatabase, file: KeyFile, sealing: _Sealing) -> bool:
     """Have the first key alone, if nothing needs another."""
-    with database.write() as connection:
+    with database.write(Turn.KEYS) as connection:
         if sealing.open_still(connection):
             return False
         file.replace(file.load()[:KEY_OCTETS])

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, text
 
 from mailstore.accounts import Accounts, Totals
+from mailstore.counters import FOLD
 from mailstore.database import AccountsDatabase
 from mailstore.schema import samples
+from mailstore.turns import Turn
 
 MINUTE: Final = 60
 DAY: Final = 86_400
@@ -66,7 +68,7 @@ class Samples:
         now = int(self._clock())
         totals = self._accounts.totals()
         rows: list[dict[str, int | str]] = []
-        with self._database.write() as connection:
+        with self._database.write(Turn.SAMPLES) as connection:
             connection.execute(delete(samples).where(_s.taken > now))  # the clock was wrong then
             last = _latest(connection)
             for domain, found in totals.items():
@@ -80,7 +82,9 @@ class Samples:
         """Let go of old rows that nobody will miss; gives back how many."""
         now = int(self._clock())
         ends = [*(age for age, _ in THINNED[1:]), OLDEST]
-        with self._database.write() as connection:
+        with self._database.write(Turn.SAMPLES) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(FOLD))
             gone = connection.execute(delete(samples).where(_s.taken < now - OLDEST)).rowcount
             for (young, every), old in zip(THINNED, ends, strict=True):
                 aged = and_(_s.taken < now - young, _s.taken >= now - old)

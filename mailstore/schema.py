@@ -23,15 +23,22 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
+    literal_column,
     text,
 )
 
-HEAD: Final = "0013"
+from mailstore.counters import ATTENTION, SUMS
+
+HEAD: Final = "0015"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
 
 _UNLISTED: Final = text("unlisted IS NOT NULL")
+_ATTENTION: Final = text(ATTENTION)
+_PAUSED: Final = text("paused = 1")
+_NAMED_THERE: Final = text("legacy_login <> ''")
 _Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite gives numbers by itself only to INTEGER keys
 
 accounts = Table(
@@ -70,6 +77,29 @@ accounts = Table(
     Index("accounts_asked", "domain", "paused", "asked", "due"),
     Index("accounts_state", "domain", "state", "local"),
     Index("accounts_department", "domain", "department", "local"),
+    Index("accounts_attention", "domain", "local", sqlite_where=_ATTENTION, postgresql_where=_ATTENTION),
+    Index("accounts_paused", "domain", "local", sqlite_where=_PAUSED, postgresql_where=_PAUSED),
+    Index("accounts_legacy_login", "legacy_login", sqlite_where=_NAMED_THERE, postgresql_where=_NAMED_THERE),
+)
+
+Index(
+    "accounts_last_login",
+    accounts.c.domain,
+    accounts.c.state,
+    func.coalesce(accounts.c.last_login, literal_column("0")).desc(),
+    accounts.c.local,
+)
+Index("accounts_size", accounts.c.domain, accounts.c.state, accounts.c.bytes_total.desc(), accounts.c.local)
+
+# What accounts add up to, kept by triggers: see `mailstore.counters`.
+figures = Table(
+    "figures",
+    accounts_metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("department", Text, primary_key=True),
+    Column("state", String(16), primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(name, BigInteger, nullable=False) for name in SUMS),
 )
 
 # Domains whose legacy server an administrator wants left alone for a while.
@@ -150,6 +180,79 @@ web_sessions = Table(
     Column("used", BigInteger, nullable=False),
     Index("web_sessions_subject", "place", "subject"),
     Index("web_sessions_used", "used"),
+)
+
+# What follows, down to the mailbox tables, is for several nodes upon one PostgreSQL database, and empty with SQLite.
+# Times are in milliseconds since 1970 by the server's clock: those of the nodes may differ.
+
+# Processes that move accounts. Who has no row here any more is dead to the others: see `mailstore.membership`.
+nodes = Table(
+    "nodes",
+    accounts_metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),  # for people
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),  # put off again and again
+)
+
+# Which node moves an account, or asks its legacy server: see `mailstore.leases`.
+leases = Table(
+    "leases",
+    accounts_metadata,
+    Column("fence", _Key, primary_key=True, autoincrement=True),  # of an account's leases the latest has the highest
+    Column("domain", String(255), nullable=False),
+    Column("local", String(255), nullable=False),  # of an account that may not be there yet
+    Column("node", BigInteger, nullable=False),
+    UniqueConstraint("domain", "local", name="leases_name"),
+    Index("leases_node", "node"),
+)
+
+# How many connections to a legacy host a node may have: see `mailstore.allotment`.
+places = Table(
+    "places",
+    accounts_metadata,
+    Column("host", Text, primary_key=True),
+    Column("node", BigInteger, primary_key=True, autoincrement=False),
+    Column("places", BigInteger, nullable=False, server_default="0"),  # that it may use
+    Column("wanted", BigInteger, nullable=False, server_default="0"),  # that it has a use for
+    Column("held", BigInteger, nullable=False, server_default="0"),  # … of those, for users who wait
+    Column("short_since", BigInteger, nullable=False, server_default="0"),  # 0: it has what it wants
+)
+
+# Logins at hosts that allow so many in a minute.
+host_logins = Table(
+    "host_logins",
+    accounts_metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("host", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("host_logins_at", "host", "at"),
+)
+
+# Hosts that said that they are busy, and until when nobody logs in there.
+host_pauses = Table(
+    "host_pauses",
+    accounts_metadata,
+    Column("host", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+)
+
+# Wrong passwords that legacy servers were asked about: see `proxy.login.throttle`.
+said_no = Table(
+    "said_no",
+    accounts_metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("mailbox", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("said_no_mailbox", "mailbox", "at"),
+)
+
+# What all nodes have to agree on: see `mailstore.agreement`.
+installation = Table(
+    "installation",
+    accounts_metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 mailboxes = Table(
@@ -330,3 +433,17 @@ ledger = Table(
     Index("ledger_unlisted_bytes", "account_id", "sha256", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
     Index("ledger_unlisted_likeness", "account_id", "likeness", sqlite_where=_UNLISTED, postgresql_where=_UNLISTED),
 )
+
+
+def _by_octets() -> None:
+    """Text is compared octet by octet, in PostgreSQL as in SQLite, whatever language the server speaks: pages, ranges
+    and names are cut by it."""
+    for group in (accounts_metadata, mailbox_metadata):
+        for table in group.tables.values():
+            for column in table.columns:
+                kind = column.type
+                if isinstance(kind, String):
+                    column.type = kind.with_variant(type(kind)(kind.length, collation="C"), "postgresql")
+
+
+_by_octets()

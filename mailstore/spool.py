@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from mailstore.barrier import sync_file_system
+from mailstore.barrier import sync_each, sync_file_system
 
 FEW_FILES = 4  # that are synced one by one: to sync the file system writes out everybody else's files as well
 
@@ -79,6 +79,10 @@ class Spooled:
         for what could not be written since this file was opened."""
         return sync_file_system(self._fd)
 
+    @property
+    def descriptor(self) -> int:
+        return self._fd
+
     def link(self, target: str) -> bool:
         """Let it have this name; False where that cannot be, and it has to be copied. Raises OSError where a copy would
         not help either."""
@@ -110,5 +114,5 @@ def settle_together(spooled: Collection[Spooled]) -> None:
         first = min(spooled, key=lambda message: message.number)  # opened before any other of them was written
         if first.settle_all():
             return
-    for message in spooled:
-        message.settle()
+    if spooled:
+        sync_each(Spooled.settle, spooled, next(iter(spooled)).descriptor)

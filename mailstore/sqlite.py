@@ -2,25 +2,24 @@
 
 Every writing transaction starts with BEGIN IMMEDIATE, so that two writers wait for each other and never lose an update;
 WAL with synchronous=FULL, so that what was committed is on stable storage. For `mailstore.database` (all accounts) and
-`mailstore.mailbox_database` (one beside each Maildir); others need `storage_errors` alone.
+`mailstore.mailbox_database` (one beside each Maildir); what is refused is `mailstore.refusals`' to say.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, exc
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed
+from mailstore import counters, schema
+from mailstore.errors import StorageCorrupt
 from mailstore.schema import HEAD
 
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for another one
@@ -77,57 +76,6 @@ def sqlite_engine(**options: Any) -> Engine:
     return engine
 
 
-def _is_damage(error: object) -> bool:
-    """Does SQLite say that the file itself is broken, not that it cannot be used now?"""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is the extended code
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return True
-    return "Could not decode to UTF-8" in str(error)  # the driver's own: all text that went in was UTF-8
-
-
-def translated(error: BaseException) -> MailstoreError | None:
-    """What a refusal of the database or the disk is called here, in words without paths or values; None for others."""
-    if isinstance(error, exc.DBAPIError):
-        error = error.orig or error
-    if isinstance(error, sqlite3.Error):
-        if _is_damage(error):
-            return StorageCorrupt(f"the database is damaged: {error}")
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
-            return DiskFull(f"the database refused: {error}")
-        return StorageFailed(f"the database refused: {error}")
-    if isinstance(error, exc.DBAPIError):
-        return StorageFailed(f"the database refused: {error}")
-    if isinstance(error, exc.TimeoutError):
-        return StorageFailed("the database is in use by too many at once")
-    if isinstance(error, UnicodeDecodeError):  # SQLite's own words are of what it read
-        return StorageCorrupt("the database is damaged: what should be text is none")
-    if isinstance(error, OSError):
-        kind = DiskFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageFailed
-        return kind(f"the disk refused: {error.strerror or type(error).__name__}")
-    return None
-
-
-class storage_errors:
-    """Turn what the database and the disk refuse into StorageFailed."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        if error is not None and (failed := translated(error)) is not None:
-            raise failed from error
-
-
-def contradicts_itself(failed: StorageFailed) -> bool:
-    """Was it a row that should not be there? We look before we write: then an index of the database is damaged."""
-    cause = failed.__cause__
-    return isinstance(getattr(cause, "orig", cause), sqlite3.IntegrityError)
-
-
 def make_private(path: Path) -> None:
     """Make an empty database that only its owner may read. SQLite gives `-wal` and `-shm` the mode of the file
     that it finds, so it must be right before the first connection."""
@@ -140,6 +88,8 @@ def statements(metadata: MetaData, engine: Engine) -> list[str]:
     for table in metadata.sorted_tables:
         made.append(str(CreateTable(table).compile(engine)))
         made += [str(CreateIndex(index).compile(engine)) for index in sorted(table.indexes, key=lambda i: str(i.name))]
+    if schema.accounts.metadata is metadata:
+        made += counters.SQLITE
     made.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     made.append(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608 - a constant of ours
     return made

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -19,6 +20,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from mailstore.database import AccountsDatabase
 from mailstore.prepared import Prepared
 from mailstore.schema import web_sessions
+from mailstore.turns import Turn
 
 Place = Literal["portal", "console"]
 
@@ -26,6 +28,7 @@ HOUR: Final = 3600
 IDLE: Final[dict[Place, int]] = {"portal": 24 * HOUR, "console": HOUR}  # seconds unused after which it has ended
 OLDEST: Final[dict[Place, int]] = {"portal": 7 * 24 * HOUR, "console": 12 * HOUR}  # … and since its login
 MOST: Final = 20  # sessions of one user; the one that was unused for longest makes room
+_REMEMBERED: Final = 1_000
 NOTED: Final = 60  # seconds in which use is written down once
 
 _FIND: Final = Prepared(
@@ -58,6 +61,12 @@ class WebSessions:
     def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
+        self._found: OrderedDict[bytes, float] = OrderedDict()  # those that this process was shown, and when
+
+    @property
+    def instant(self) -> bool:
+        """See `AccountsDatabase.instant`."""
+        return self._database.instant
 
     def begin(self, place: Place, subject: str) -> tuple[str, WebSession]:
         """Somebody has logged in: what the browser shall have, and the session. Old ones are swept out."""
@@ -67,7 +76,7 @@ class WebSessions:
         table = web_sessions.c
         others = select(table.token).where(table.place == place, table.subject == subject)
         crowded = others.order_by(table.used.desc(), table.created.desc()).offset(MOST - 1)
-        with self._database.write() as connection:
+        with self._database.write(Turn.WEB_SESSIONS) as connection:
             for each in IDLE:
                 over = (table.used < now - IDLE[each]) | (table.created < now - OLDEST[each])
                 connection.execute(delete(web_sessions).where(table.place == each, over))
@@ -89,7 +98,20 @@ class WebSessions:
         session = WebSession(*row)
         now = int(self._clock())
         over = now - session.used > IDLE[place] or now - session.created > OLDEST[place]
-        return None if over else session
+        if over:
+            return None
+        self._found[session.digest] = now
+        self._found.move_to_end(session.digest)
+        while len(self._found) > _REMEMBERED:
+            self._found.popitem(last=False)
+        return session
+
+    def was_found(self, place: Place, token: str) -> bool:
+        """Was it here as a session, as far as this process remembers? For who cannot wait for a server's answer; who
+        can asks `find` again."""
+        if self.instant:
+            return self.find(place, token) is not None
+        return self._clock() - self._found.get(_digest(token), float("-inf")) < IDLE[place]
 
     def stale(self, session: WebSession) -> bool:
         """Is its use to be written down?"""
@@ -112,5 +134,5 @@ class WebSessions:
         theirs = delete(web_sessions).where(table.place == place, table.subject == subject)
         if but is not None:
             theirs = theirs.where(table.token != but.digest)
-        with self._database.write() as connection:
+        with self._database.write(Turn.WEB_SESSIONS) as connection:
             return connection.execute(theirs).rowcount

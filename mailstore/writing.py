@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from mailstore.file_systems import of_the_server
 from mailstore.index.rows import NO_FLAGS, SEEN, Flags
 from mailstore.maildir import crlf_size, unique_name
 from mailstore.message.arrival import arrival_by, header_end
@@ -176,7 +177,7 @@ class Writer:
         with suppress(OSError):  # half a message would take room that the others need
             os.unlink(passing_name(row, self._token), dir_fd=self._tmp)
         self._in_a_row += 1
-        if error.errno not in _OF_ONE_FILE or self._in_a_row > SPOILT:
+        if error.errno not in _OF_ONE_FILE or self._in_a_row > SPOILT or of_the_server(error, self._tmp):
             raise error
         return error.strerror or "I/O error"
 

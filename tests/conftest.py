@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import settings
 
+from tests import forked
+
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
+    from tests.postgres.accounts import Emptied
+    from tests.postgres.kept import Kept
+    from tests.postgres.server import PostgresServer
 
 # No deadline: how long an example takes on a machine that does other things beside it says nothing.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -47,13 +52,28 @@ LONG: Final = (
 )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Commands are begun hundreds of times."""
+    from tests import forked_twisted
+
+    forked.begin()
+    forked_twisted.begin()
+    _be_patient()
+    if config.getoption("numprocesses", None):  # for all of them
+        forked.prepare()
+
+
+def _be_patient() -> None:
     """Trial's time-outs are there to end what hangs. What is only slow, on a machine that does other things beside it,
     is no mistake."""
     from twisted.trial.unittest import TestCase
 
     usual = TestCase.getTimeout
     TestCase.getTimeout = lambda case: max(usual(case) or 0, PATIENCE)  # type: ignore[method-assign]
+
+
+def pytest_unconfigure() -> None:
+    forked.end()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -72,11 +92,65 @@ def _turn(file: str) -> int:
     return next((turn for turn, long in enumerate(LONG) if file.startswith(long)), len(LONG))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A file that says `DATABASES = BOTH` (`tests.postgres.accounts`) has its tests of accounts made with each."""
+    kinds = getattr(metafunc.module, "DATABASES", None)
+    own = any(mark.args[0] == "database" for mark in metafunc.definition.iter_markers("parametrize"))
+    if kinds and not own and "database" in metafunc.fixturenames:
+        metafunc.parametrize("database", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for all tests of a process that ask for one."""
+    from tests.postgres.server import PostgresServer
+
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def of_accounts(postgres: PostgresServer) -> Iterator[Emptied]:
+    """A database in it with mailferry's tables, for one test after the other."""
+    from tests.postgres.accounts import Emptied
+
+    emptied = Emptied(postgres)
+    yield emptied
+    emptied.close()
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AccountsDatabase]:
     """Of accounts, without any."""
     from mailstore.database import AccountsDatabase
 
-    made = AccountsDatabase(tmp_path / "accounts.db")
+    if getattr(request, "param", "file") == "file":
+        made = AccountsDatabase(tmp_path / "accounts.db")
+    else:
+        made = request.getfixturevalue("of_accounts").opened()
     yield made
     made.close()
+
+
+@pytest.fixture
+def another(database: AccountsDatabase, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AccountsDatabase]:
+    """The same, as another process has it open."""
+    from mailstore.database import AccountsDatabase
+
+    if database.engine is None:
+        made = AccountsDatabase(tmp_path / "accounts.db")
+    else:
+        made = request.getfixturevalue("of_accounts").opened_again()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def kept_in_postgres(postgres: PostgresServer) -> Iterator[Kept]:
+    """A database with the tables of mailboxes. Whoever uses it empties it before."""
+    from tests.postgres.kept import Kept
+
+    kept = Kept(postgres)
+    yield kept
+    kept.close()

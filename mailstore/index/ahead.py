@@ -7,7 +7,7 @@ For an index that is brought back, made again from its record, or found to be a 
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Callable
 from typing import Final
 
 AHEAD: Final = 1_000_000  # UIDs and changes that a folder may have had since
@@ -18,16 +18,18 @@ _RAISE: Final = f"""
         recent_from = CASE WHEN recent_from = uidnext THEN uidnext + {AHEAD} ELSE recent_from END,
         uidnext = uidnext + {AHEAD},
         highestmodseq = highestmodseq + {AHEAD}
-    WHERE uidnext < {_HIGH}
+    WHERE uidnext < {_HIGH} AND {{whose}}
 """  # noqa: S608 - ours
 _CHANGED: Final = """
     UPDATE messages SET modseq = (
         SELECT f.highestmodseq FROM folders AS f WHERE f.account_id = messages.account_id AND f.id = messages.folder_id
     )
+    WHERE {whose}
 """
 
 
-def look_ahead(driver: sqlite3.Connection) -> None:
-    """Within a transaction."""
-    driver.execute(_RAISE)
-    driver.execute(_CHANGED)
+def look_ahead(execute: Callable[[str], object], account_id: int | None = None) -> None:
+    """Within a transaction, which `execute` runs statements in. Without an account: of whichever are there."""
+    whose = "true" if account_id is None else f"account_id = {account_id:d}"
+    execute(_RAISE.format(whose=whose))
+    execute(_CHANGED.format(whose=whose))

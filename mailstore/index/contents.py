@@ -6,7 +6,7 @@ Functions over an open transaction. A row lives as long as a message of any fold
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
@@ -26,7 +26,12 @@ _JOINED = (
 )
 _SPAN = Prepared(_JOINED.where(_m.uid.between(bindparam("low"), bindparam("high"))))
 _AMONG = _JOINED.where(_m.uid.in_(bindparam("uids", expanding=True)))
-_BY_EMAIL = Prepared(select(_c.id).where(_c.account_id == bindparam("a"), _c.email_id == bindparam("e")))
+_BY_EMAIL = select(_c.email_id, _c.id).where(
+    _c.account_id == bindparam("a"), _c.email_id.in_(bindparam("emails", expanding=True))
+)
+_STILL = select(_m.uid, _m.file).where(
+    _m.account_id == bindparam("a"), _m.folder_id == bindparam("f"), _m.uid.in_(bindparam("uids", expanding=True))
+)
 _HIGHEST = Prepared(
     select(
         select(func.max(_c.id)).where(_c.account_id == bindparam("a")).scalar_subquery(),
@@ -78,29 +83,44 @@ def facts(connection: Connection, account_id: int, folder_id: int, uids: Collect
     return kept
 
 
-def keep(connection: Connection, account_id: int, folder_id: int, uid: int, file: str, value: Facts) -> int | None:
-    """Keep a message's facts; gives back the id of its content, None when the message has gone meanwhile."""
-    found = _BY_EMAIL.first(connection, {"a": account_id, "e": value.email_id})
-    if found is None:
-        highest = _HIGHEST.first(connection, {"a": account_id})
-        content_id = max(highest[0] or 0, highest[1] or 0) + 1
-    else:
-        content_id = found[0]
-    point = {"a": account_id, "f": folder_id, "u": uid, "was": file, "to": content_id}
-    if _POINT.run(connection, point) == 0:
-        return None
-    if found is None:
-        row = {
-            "account_id": account_id,
-            "id": content_id,
-            "email_id": value.email_id,
-            "thread_id": value.thread_id,
-            "facts": value.packed(),
-        }
-        _ADD.run(connection, row)
-    else:
-        _PACK.run(connection, {"a": account_id, "i": content_id, "packed": value.packed()})
-    return int(content_id)
+def keep(
+    connection: Connection, account_id: int, folder_id: int, known: Sequence[tuple[int, str, Facts]]
+) -> dict[int, int]:
+    """Keep the facts of messages, each with its UID and its file: some hundreds at the most. Gives back the ids of
+    their contents, by UID; those of messages that have gone meanwhile are left out."""
+    here = {"a": account_id, "f": folder_id}
+    still = {(uid, file) for uid, file in connection.execute(_STILL, here | {"uids": [uid for uid, _, _ in known]})}
+    there = [(uid, file, value) for uid, file, value in known if (uid, file) in still]
+    emails = {"a": account_id, "emails": list({value.email_id for _, _, value in there})}
+    packing: dict[str, int] = {row.email_id: row.id for row in connection.execute(_BY_EMAIL, emails)}
+    ids = dict(packing)
+    highest = max(number or 0 for number in _HIGHEST.first(connection, {"a": account_id}))
+    values = {value.email_id: value for _, _, value in there}
+    for number, email in enumerate((email for email in values if email not in packing), highest + 1):
+        ids[email] = number
+    _POINT.many(
+        connection,
+        [here | {"u": uid, "was": file, "to": ids[value.email_id]} for uid, file, value in there],
+    )
+    _ADD.many(
+        connection,
+        [
+            {
+                "account_id": account_id,
+                "id": ids[email],
+                "email_id": email,
+                "thread_id": value.thread_id,
+                "facts": value.packed(),
+            }
+            for email, value in values.items()
+            if email not in packing
+        ],
+    )
+    _PACK.many(
+        connection,
+        [{"a": account_id, "i": packing[email], "packed": values[email].packed()} for email in packing],
+    )
+    return {uid: ids[value.email_id] for uid, _, value in there}
 
 
 def let_go(connection: Connection, account_id: int, ids: Collection[int]) -> None:

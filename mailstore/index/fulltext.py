@@ -7,6 +7,7 @@ beginning of trigrams: each text ends with two line ends, so every character beg
 
 A text is entered when it is first searched, in the transaction that keeps it. When no message has it any more,
 `sweep` takes it out, some at a time. Contents of which only the beginning is kept (`text_limit`) are never ruled out.
+PostgreSQL has no such index of its own: there the kept texts are looked through (`mailstore.index.plaintext`).
 
 Functions over an open transaction. The index is made when it is first used: most accounts never search.
 """
@@ -14,15 +15,18 @@ Functions over an open transaction. The index is made when it is first used: mos
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, text
 
 from mailstore import schema
+from mailstore.index import plaintext
 from mailstore.message import text as message_text
 from mailstore.message.walker import Part
+from mailstore.prepared import Prepared
 
 TEXT_LIMIT: Final = 256 * 1024  # characters of a body that are kept
 HEADER_LIMIT: Final = 32 * 1024  # … and of a header
@@ -60,7 +64,10 @@ _KNOWN = (
     .join_from(schema.messages, schema.texts, (_t.account_id == _m.account_id) & (_t.content_id == _m.content_id))
     .where(_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 )
-_HAS = select(_t.content_id).where(_t.account_id == bindparam("a"), _t.content_id == bindparam("i"))
+_HAVE = select(_t.content_id).where(
+    _t.account_id == bindparam("a"), _t.content_id.in_(bindparam("ids", expanding=True))
+)
+_KEEP = Prepared(insert(schema.texts))
 _ORPHANS = (
     select(_t.content_id, _t.header, _t.body)
     .where(
@@ -107,24 +114,33 @@ def _joined(values: Iterable[str], limit: int) -> tuple[bytes, bool]:
 
 
 def make(connection: Connection) -> None:
-    if connection.scalar(_MADE) < 2:
+    if not plaintext.is_for(connection) and connection.scalar(_MADE) < 2:
         for statement in _MAKE:
             connection.exec_driver_sql(statement)
 
 
-def enter(connection: Connection, account_id: int, content_id: int, found: Texts) -> None:
-    """Keep and index the texts of a content, if they are not."""
-    if connection.scalar(_HAS, {"a": account_id, "i": content_id}) is not None:
+def enter(connection: Connection, account_id: int, found: Mapping[int, Texts]) -> None:
+    """Keep and index the texts of contents, by their ids, if they are not: some hundreds at the most."""
+    if not found:
         return
-    row = {
-        "account_id": account_id,
-        "content_id": content_id,
-        "header": zlib.compress(found.header, 6),
-        "body": zlib.compress(found.body, 6),
-        "partial": int(found.partial),
-    }
-    connection.execute(insert(schema.texts), row)
-    connection.execute(_ENTER, {"id": content_id, "content": _indexed(found.header, found.body)})
+    there = set(connection.scalars(_HAVE, {"a": account_id, "ids": list(found)}))
+    new = {content_id: texts for content_id, texts in found.items() if content_id not in there}
+    plain = plaintext.is_for(connection)
+    kept = plaintext.kept if plain else partial(zlib.compress, level=6)
+    rows = [
+        {
+            "account_id": account_id,
+            "content_id": content_id,
+            "header": kept(texts.header),
+            "body": kept(texts.body),
+            "partial": int(texts.partial),
+        }
+        for content_id, texts in new.items()
+    ]
+    _KEEP.many(connection, rows)
+    if not plain and new:
+        indexed = [{"id": each, "content": _indexed(texts.header, texts.body)} for each, texts in new.items()]
+        connection.execute(_ENTER, indexed)
 
 
 def _indexed(header: bytes, body: bytes) -> str:
@@ -134,6 +150,12 @@ def _indexed(header: bytes, body: bytes) -> str:
 
 def sweep(connection: Connection, account_id: int) -> None:
     """Take out what no message has any more, a bounded number."""
+    if plaintext.is_for(connection):
+        orphans = _ORPHANS.with_only_columns(_t.content_id)
+        connection.execute(
+            delete(schema.texts).where(_t.account_id == account_id, _t.content_id.in_(orphans)), {"a": account_id}
+        )
+        return
     for content_id, header, body in connection.execute(_ORPHANS, {"a": account_id}).all():
         content = _indexed(zlib.decompress(header), zlib.decompress(body))
         connection.execute(_TAKE_OUT, {"id": content_id, "content": content})
@@ -150,10 +172,14 @@ def search(connection: Connection, account_id: int, folder_id: int, needle: str,
     key: dict[str, Any] = {"a": account_id, "f": folder_id}
     unclear = set(connection.scalars(_LONG, key))
     matching: set[int] = set()
-    if connection.scalar(_MADE) == 2:
+    plain = plaintext.is_for(connection)
+    if plain or connection.scalar(_MADE) == 2:
         for column in columns:
             wanted = message_text.spaced(needle) if column == "header" else needle
-            matching |= _containing(connection, key, wanted, column)
+            if plain:
+                matching |= plaintext.containing(connection, key, wanted.encode(), column)
+            else:
+                matching |= _containing(connection, key, wanted, column)
     return Found(frozenset(matching), frozenset(unclear - matching))
 
 

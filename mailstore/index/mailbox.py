@@ -11,7 +11,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    update,
+)
 
 from mailstore import schema
 from mailstore.index import contents
@@ -29,6 +42,12 @@ _m = schema.messages.c
 _e = schema.expunged.c
 _l = schema.ledger.c
 _w = schema.awaited.c
+
+
+def added_up(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Added up; PostgreSQL makes numbers of another kind of that."""
+    return cast(func.coalesce(func.sum(column), 0), BigInteger)
+
 
 _HERE = (_m.account_id == bindparam("a"), _m.folder_id == bindparam("f"))
 _COLUMNS = (
@@ -58,7 +77,6 @@ _SET_FLAGS = Prepared(
     .values(flags=bindparam("new_flags"), modseq=bindparam("new_modseq"))
 )
 _DELETE = Prepared(delete(schema.messages).where(*_HERE, _m.uid == bindparam("u")))
-_CONTENT_OF = Prepared(select(_m.content_id, _m.file).where(*_HERE, _m.uid == bindparam("u")))
 _WAS_HERE = Prepared(select(_e.uid).where(_e.account_id == bindparam("a"), _e.file == bindparam("n")).limit(1))
 _IS_HERE = Prepared(select(_m.uid).where(_m.account_id == bindparam("a"), _m.file == bindparam("n")).limit(1))
 _ADD_EXPUNGED = Prepared(insert(schema.expunged))
@@ -80,14 +98,14 @@ _UNWANTED = Prepared(
 _STATUS = Prepared(
     select(
         func.count(),
-        func.coalesce(func.sum(_m.size), 0),
+        added_up(_m.size),
         func.coalesce(func.sum(case((_m.uid >= bindparam("recent"), 1), else_=0)), 0),
         func.coalesce(func.sum(case((_m.flags.contains(SEEN, autoescape=True), 0), else_=1)), 0),
         func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), 1), else_=0)), 0),
-        func.coalesce(func.sum(case((_m.flags.contains(DELETED, autoescape=True), _m.size), else_=0)), 0),
+        added_up(case((_m.flags.contains(DELETED, autoescape=True), _m.size), else_=0)),
     ).where(*_HERE)
 )
-_USAGE = Prepared(select(func.coalesce(func.sum(_m.size), 0), func.count()).where(_m.account_id == bindparam("a")))
+_USAGE = Prepared(select(added_up(_m.size), func.count()).where(_m.account_id == bindparam("a")))
 
 _CHUNK = 500  # names in one IN list
 
@@ -233,24 +251,23 @@ def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Seq
     """Forget messages under one new modseq; the ledger remembers those that a move brought as deleted by the
     user, so that no later one brings them back (invariant 8). The caller saves the folder."""
     folder.highestmodseq += 1
-    keys = [{"a": account_id, "f": folder.id, "u": uid} for uid in uids]
-    found = [(uid, *row) for uid, key in zip(uids, keys, strict=True) if (row := _CONTENT_OF.first(connection, key))]
-    _DELETE.many(connection, keys)
-    contents.let_go(connection, account_id, [content_id for _, content_id, _ in found if content_id is not None])
+    found = rows(connection, account_id, folder.id, uids)
+    _DELETE.many(connection, [{"a": account_id, "f": folder.id, "u": row.uid} for row in found])
+    contents.let_go(connection, account_id, {row.content_id for row in found if row.content_id is not None})
     _LEDGER_DELETED.many(connection, [{"a": account_id, "f": folder.id, "u": uid, "now": now} for uid in uids])
     if folder.id == INBOX_ID:
-        _UNWANTED.many(connection, [{"a": account_id, "u": uid} for uid, _, file in found if not file])
+        _UNWANTED.many(connection, [{"a": account_id, "u": row.uid} for row in found if row.away])
     _ADD_EXPUNGED.many(
         connection,
         [
             {
                 "account_id": account_id,
                 "folder_id": folder.id,
-                "uid": uid,
+                "uid": row.uid,
                 "modseq": folder.highestmodseq,
-                "file": file,
+                "file": row.file,
             }
-            for uid, _, file in found
+            for row in found
         ],
     )
 

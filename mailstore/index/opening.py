@@ -21,10 +21,10 @@ from sqlalchemy import Connection, select
 from mailstore import record, schema
 from mailstore.errors import StorageCorrupt
 from mailstore.index import salvage
-from mailstore.mailbox_database import MailboxDatabase, MailboxEngine, new_mailbox
+from mailstore.mailbox_database import MailboxDatabase, MailboxEngine, check, damaged_marker, new_mailbox
 from mailstore.prepared import Prepared
 from mailstore.record import State
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 
 _BESIDE = ("-wal", "-shm")  # SQLite's own files of a database
 _HEADER = 100  # octets
@@ -127,10 +127,10 @@ def _opened(engine: MailboxEngine, path: Path) -> MailboxDatabase:
     try:
         with database.read() as connection:
             _look_at_age(connection, path, recorded)
-        if _damaged_marker(path).exists():
+        if damaged_marker(path).exists():
             with database.read() as connection:
                 check(connection)
-            _damaged_marker(path).unlink(missing_ok=True)
+            damaged_marker(path).unlink(missing_ok=True)
         with database.read() as connection:
             _look_for_inbox(connection)
     except BaseException:
@@ -176,23 +176,6 @@ def _look_for_inbox(connection: Connection) -> None:
         raise StorageCorrupt("the database is damaged: there is no INBOX")
 
 
-def mark_damaged(path: Path) -> None:
-    """The next opening is to look at the whole of it."""
-    with suppress(OSError):
-        _damaged_marker(path).touch(mode=0o600)
-
-
-def _damaged_marker(path: Path) -> Path:
-    return path.with_name(path.name + ".suspect")
-
-
-def check(connection: Connection) -> None:
-    """Look at the whole of an index, within a transaction. Raises StorageCorrupt."""
-    said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
-    if said != "ok":
-        raise StorageCorrupt("the database is damaged")
-
-
 def _make(path: Path) -> None:
     """A new index. A database that somebody removed may have left its log, which is no other's: that goes first, under
     a lock, since another process may be opening the same mailbox."""
@@ -225,7 +208,7 @@ def _set_aside(path: Path, found: int | None, why: str, report: Any) -> None:
         for suffix in _BESIDE:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-        _damaged_marker(path).unlink(missing_ok=True)
+        damaged_marker(path).unlink(missing_ok=True)
         _open_marker(path).unlink(missing_ok=True)
     report(why, file=aside.name)
 

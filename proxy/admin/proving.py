@@ -16,17 +16,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mailstore.accounts import Account, Accounts, State
 from mailstore.proofs import Proof, Proofs
-from proxy.admin.verify.outcome import AccountOutcome, Verdict, Verification
 from proxy.config import Config, Domain
+
+if TYPE_CHECKING:  # `mailferry status` says what is proven, and verifies nothing
+    from proxy.admin.verify.outcome import AccountOutcome, Verification
 
 # What decides how a legacy server is spoken to. How often, and how fast, is no matter of being right.
 DECIDING: Final = ("host", "port", "source", "tls", "verify", "ca", "fingerprint", "tls_minimum", "ciphers", "login")
 LOOKED_AT: Final = 1_000  # accounts of a domain, for one to try it with
-_WHOLE: Final = frozenset({Verdict.WHOLE, Verdict.NOTES})
 _SUMS: Final = ("verdict", "listed", "listed_octets", "ledger", "stored", "files", "contents", "content_octets")
 
 
@@ -135,8 +136,10 @@ def _much(outcome: AccountOutcome) -> tuple[int, int]:
 def proves(outcome: AccountOutcome) -> bool:
     """Is this account's move one that shows that the settings are right? It has to be done and whole, and messages must
     have been given by the legacy server again and be the same."""
+    from proxy.admin.verify.outcome import Verdict  # noqa: PLC0415
+
     done = outcome.state == State.MOVED.value and not outcome.not_compared and not outcome.under_way
-    return done and outcome.verdict in _WHOLE and outcome.contents > 0
+    return done and outcome.verdict in {Verdict.WHOLE, Verdict.NOTES} and outcome.contents > 0
 
 
 def _report(outcome: AccountOutcome, found: Verification) -> dict[str, Any]:

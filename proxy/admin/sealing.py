@@ -14,7 +14,18 @@ from typing import Final
 from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
 from mailstore.keys import KeyFile
-from mailstore.rotation import Rotated, RotationRefused, Standing, Told, add_key, named, rotate, standing
+from mailstore.membership import here
+from mailstore.rotation import (
+    Rotated,
+    RotationRefused,
+    Standing,
+    Told,
+    add_key,
+    named,
+    rotate,
+    see_that_nobody_else_seals,
+    standing,
+)
 from mailstore.secrets import KEY_OCTETS, Sealer, each, read_keys
 from proxy.config import Config
 from proxy.config.places import is_credential
@@ -110,6 +121,7 @@ class Changing:
     def make(self, told: Told, *, daemon: bool) -> Change:
         """Do it, as far as it can be done now. `daemon`: is one at work? Raises MailstoreError."""
         _keys(self._file)
+        see_that_nobody_else_seals(self._database, here())
         if self._credential and daemon:
             add_key(self._database, self._file)
             there = _keys(self._file)

@@ -11,6 +11,7 @@ import click
 
 from proxy.cli.options import config_option, configuration, give_up
 from proxy.cli.steps import Steps
+from proxy.cli.store import of_a_server
 
 if TYPE_CHECKING:
     from mailstore.backup import Source, Summary
@@ -34,6 +35,8 @@ def backup(directory: Path, *, keep: int | None, only_check: bool, as_json: bool
     from mailstore.errors import MailstoreError  # noqa: PLC0415 - SQLAlchemy takes a third of a second
 
     config = configuration()
+    if config.storage.server and not only_check:
+        raise of_a_server(config, "backed up")
     try:
         if only_check:
             _check(directory, as_json=as_json)
@@ -69,6 +72,7 @@ def _make(config: Config, directory: Path, keep: int | None, *, as_json: bool) -
 
 def _source(config: Config) -> Source:
     from mailstore.backup import Source  # noqa: PLC0415
+    from proxy.cli.moored import mooring_of  # noqa: PLC0415
     from proxy.config.places import component  # noqa: PLC0415
 
     return Source(
@@ -76,6 +80,7 @@ def _source(config: Config) -> Source:
         place_of=lambda local, domain: Path(component(domain), component(local)),
         maildir_of=config.maildir_for,
         version=version("mailferry"),
+        there=mooring_of(config).look,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mailstore.accounts import Account
+from proxy.admin import databases
 from proxy.admin.verify import comparing
 from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.verify.passwords import Passwords
@@ -26,8 +27,9 @@ async def compare(
     daemon: bool,
     connections: int | None = None,
 ) -> list[AccountOutcome]:
-    """See `proxy.admin.verify.comparing`: with threads and a door of its own."""
+    """See `proxy.admin.verify.comparing`: with threads, databases and a door of its own. Raises StorageFailed."""
     threads = Threads(THREADS, reactor.callFromThread)
+    database = databases.accounts(config, check=False)
     try:
         return await comparing.compare(
             *(config, accounts, passwords, how, told),
@@ -36,6 +38,8 @@ async def compare(
             reactor=reactor,
             daemon=daemon,
             connections=connections,
+            mailboxes=databases.mailboxes(database),
         )
     finally:
         threads.stop()
+        database.close()

@@ -135,15 +135,16 @@ def _chosen(config: Config, named: tuple[str, ...]) -> Chosen:
 
 
 def _database(config: Config) -> AccountsDatabase:
-    from mailstore.database import AccountsDatabase  # noqa: PLC0415
     from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from proxy.admin import databases  # noqa: PLC0415
+    from proxy.cli.store import cannot_open, is_there  # noqa: PLC0415
 
-    if not config.accounts_file.exists():
+    if not is_there(config):
         raise give_up(f"{config.accounts_file} is not there: no accounts are known here")
     try:
-        return AccountsDatabase(config.accounts_file)
+        return databases.accounts(config)
     except (MailstoreError, OSError) as error:
-        raise give_up(f"{config.accounts_file}: {error}; run it as the user of serve") from None
+        raise cannot_open(config, error) from None
 
 
 def _accounts(count: int) -> str:

@@ -73,16 +73,17 @@ def notify(**options: Any) -> None:
     wanted.check()
     day, since = wanted.day(), wanted.since_when()
     config = configuration()
-    from mailstore.database import AccountsDatabase  # noqa: PLC0415 - SQLAlchemy takes a third of a second
     from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from proxy.admin import databases  # noqa: PLC0415 - SQLAlchemy takes a third of a second
     from proxy.cli.notifying import Errand  # noqa: PLC0415
+    from proxy.cli.store import cannot_open, is_there  # noqa: PLC0415
 
-    if not config.accounts_file.exists():
+    if not is_there(config):
         raise give_up(f"{config.accounts_file} is not there: no accounts are known here yet; import them first")
     try:
-        database = AccountsDatabase(config.accounts_file)
+        database = databases.accounts(config)
     except (MailstoreError, OSError) as error:
-        raise give_up(f"{config.accounts_file}: {error}; run notify as the user of serve") from None
+        raise cannot_open(config, error, "notify") from None
     try:
         Errand(config, wanted, day, since, database).run()
     except MailstoreError as error:

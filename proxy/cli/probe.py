@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy.cli.options import config_file, config_option, configuration, give_up
+from proxy.cli.store import cannot_open, is_there
 
 if TYPE_CHECKING:
     from proxy.admin.probing.finding import Probed
@@ -76,14 +77,14 @@ def _known(config: Config, name: Name) -> Known:
     """What the database has of the account and its domain, where there is one yet."""
     from proxy.admin.probing.known import Known, Paused, known  # noqa: PLC0415
 
-    if not config.accounts_file.exists():
+    if not is_there(config):
         return Known()
     from mailstore.accounts import Accounts  # noqa: PLC0415
-    from mailstore.database import AccountsDatabase  # noqa: PLC0415
     from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from proxy.admin import databases  # noqa: PLC0415
 
     try:
-        database = AccountsDatabase(config.accounts_file)
+        database = databases.accounts(config)
         try:
             return known(Accounts(database), name)
         finally:
@@ -91,9 +92,9 @@ def _known(config: Config, name: Name) -> Known:
     except Paused as error:
         raise give_up(f"{error}; `mailferry resume` ends that") from None
     except MailstoreError as error:
-        raise give_up(f"{config.accounts_file}: {error}") from None
+        raise give_up(f"{config.accounts_place}: {error}") from None
     except PermissionError as error:
-        raise give_up(f"{config.accounts_file}: {error.strerror}; run probe as the user of serve") from None
+        raise cannot_open(config, error, "probe") from None
 
 
 def _promise(work: Probe, *, lock: bool) -> str:

@@ -19,6 +19,7 @@ from proxy.admin.proving import Standing, line_of
 from proxy.admin.proving import as_json as proven_json
 from proxy.admin.remedies import remedy_line
 from proxy.cli import outlook
+from proxy.cli.drained import Drain
 from proxy.config.sizes import size
 
 MOST_TROUBLES: Final = 20  # accounts that are under way or failed, listed without being asked for
@@ -34,10 +35,13 @@ class Report:
     views: Sequence[DomainView] = ()
     departments: Mapping[str, Sequence[Department]] = field(default_factory=dict)  # by domain, if asked for
     standings: Sequence[Standing] = ()  # has a test account's move been verified, of each domain that is served?
+    drain: Drain | None = None  # of this node
 
     def as_json(self, *, with_accounts: bool) -> dict[str, Any]:
         """As `--json` prints it; all but `domains` is there where there is any."""
         found: dict[str, Any] = {"domains": {name: asdict(totals) for name, totals in self.domains.items()}}
+        if self.drain is not None:
+            found["draining"] = self.drain.as_json()
         if self.paused:
             found["paused_domains"] = {name: iso(since) for name, since in self.paused.items()}
         if proven := proven_json(self.standings):
@@ -68,6 +72,8 @@ class Report:
             figures["bytes"] = size(figures["bytes"])
             yield f"{name}  " + "  ".join(f"{key} {value}" for key, value in figures.items())
         yield from outlook.pace_lines(self.views)
+        if self.drain is not None:
+            yield self.drain.line()
         yield from self.pauses()
         yield from self.proofs()
         yield from outlook.department_lines(self.departments)

@@ -14,7 +14,7 @@ from proxy.admin.moments import iso
 from proxy.cli import acting
 from proxy.cli.options import config_option, configuration, give_up
 from proxy.cli.steps import Steps
-from proxy.cli.store import see_to_the_owner
+from proxy.cli.store import of_a_server, see_to_the_owner
 
 if TYPE_CHECKING:
     from mailstore.backups import Backup
@@ -33,6 +33,8 @@ def restore(directory: Path) -> None:
     from mailstore.errors import MailstoreError  # noqa: PLC0415
 
     config = configuration()
+    if config.storage.server:
+        raise of_a_server(config, "restored")
     see_to_the_owner(config)
     try:
         backup = found(directory.absolute())

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from proxy.cli.options import Text, config_option, configuration, give_up
+from proxy.cli.store import cannot_open
 
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
@@ -77,9 +79,9 @@ def status(
     except CannotWrite as error:
         raise give_up(str(error)) from None
     except MailstoreError as error:
-        raise give_up(f"{config.accounts_file}: {error}") from None
+        raise give_up(f"{config.accounts_place}: {error}") from None
     except PermissionError as error:
-        raise give_up(f"{config.accounts_file}: {error.strerror}; run status as the user of serve") from None
+        raise cannot_open(config, error, "status") from None
     except KeyboardInterrupt:
         click.echo()
     finally:
@@ -132,22 +134,24 @@ class _Looker:
     @property
     def database(self) -> AccountsDatabase | None:
         """Raises MailstoreError, PermissionError."""
-        from mailstore.database import AccountsDatabase  # noqa: PLC0415
+        from proxy.admin import databases  # noqa: PLC0415
 
-        if self._database is None and self._config.accounts_file.exists():
-            self._database = AccountsDatabase(self._config.accounts_file)
+        if self._database is None and (self._config.storage.server or self._config.accounts_file.exists()):
+            self._database = databases.accounts(self._config)
         return self._database
 
     def look(self) -> Report:
         """Raises MailstoreError, PermissionError."""
         from mailstore.proofs import Proofs  # noqa: PLC0415
         from proxy.admin.proving import standings  # noqa: PLC0415
+        from proxy.cli.drained import drain_of  # noqa: PLC0415
         from proxy.cli.report import report  # noqa: PLC0415
 
         since = None if self._since is None else int(time.time()) - self._since
         database = self.database
         stands = standings(self._config, Proofs(database) if database is not None else None)
-        return report(sorted(self._config.domains), database, self._only, self._listed, since, stands)
+        found = report(sorted(self._config.domains), database, self._only, self._listed, since, stands)
+        return replace(found, drain=drain_of(self._config.state))
 
     def close(self) -> None:
         if self._database is not None:

@@ -27,6 +27,8 @@ def render(found: Report, *, with_accounts: bool, curves: bool = False) -> Rende
     """The domains, and below them the accounts."""
     parts: list[RenderableType] = [_domains(found)]
     parts += [Text(line, style="cyan") for line in pace_lines(found.views)]
+    if found.drain is not None:
+        parts.append(Text(found.drain.line(), style="yellow"))
     parts += [Text(line, style="yellow") for line in found.pauses()]
     parts += [Text(line_of(each), style="green" if each.proven else "yellow") for each in found.standings]
     if curves:

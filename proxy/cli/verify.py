@@ -129,22 +129,23 @@ def verify(**options: Any) -> None:
 def _accounts(config: Config, named: Sequence[str]) -> tuple[list[Account], Collection[str]]:
     """Those that are meant, each once, and the domains that are paused. What is not known is told all at once."""
     from mailstore.accounts import Accounts  # noqa: PLC0415
-    from mailstore.database import AccountsDatabase  # noqa: PLC0415
     from mailstore.errors import MailstoreError  # noqa: PLC0415
     from mailstore.queue import Queue  # noqa: PLC0415
+    from proxy.admin import databases  # noqa: PLC0415
+    from proxy.cli.store import cannot_open, is_there  # noqa: PLC0415
 
-    if not config.accounts_file.exists():
+    if not is_there(config):
         raise give_up(f"{config.accounts_file} is not there: nobody has logged in here yet")
     try:
-        database = AccountsDatabase(config.accounts_file)
+        database = databases.accounts(config)
         try:
             return _meant(config, named, Accounts(database)), Queue(database).paused_domains()
         finally:
             database.close()
     except MailstoreError as error:
-        raise give_up(f"{config.accounts_file}: {error}") from None
+        raise give_up(f"{config.accounts_place}: {error}") from None
     except PermissionError as error:
-        raise give_up(f"{config.accounts_file}: {error.strerror}; run verify as the user of serve") from None
+        raise cannot_open(config, error, "verify") from None
 
 
 def _meant(config: Config, named: Sequence[str], accounts: Any) -> list[Account]:
@@ -234,13 +235,13 @@ def _screen(accounts: int, *, quiet: bool) -> Any:
 
 def _settle(config: Config, found: Verification) -> list[Proof]:
     """What is proven by it and was not before."""
-    from mailstore.database import AccountsDatabase  # noqa: PLC0415
     from mailstore.errors import MailstoreError  # noqa: PLC0415
     from mailstore.proofs import Proofs  # noqa: PLC0415
+    from proxy.admin import databases  # noqa: PLC0415
     from proxy.admin.proving import settle  # noqa: PLC0415
 
     try:
-        database = AccountsDatabase(config.accounts_file)
+        database = databases.accounts(config)
         try:
             return settle(config, Proofs(database), found)
         finally:

@@ -2,16 +2,20 @@
 
 The syntax is that of `twisted.internet.endpoints.serverFromString`: parts apart by colons, first the kind, then
 positional arguments, then `name=value`; a backslash takes away a character's meaning. TLS is a matter of the
-key that the string stands under (`imaps`, `pop3s`), not of the string.
+key that the string stands under (`imaps`, `pop3s`), not of the string. "haproxy:" in front of a string, as Twisted has
+it, is for a place where a proxy says by the PROXY protocol whose connection it passes on.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from proxy.config.mistakes import Unfit, meant
+
+PROXIED: Final = "haproxy:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +29,20 @@ class Endpoint:
     index: int = 0  # of a socket of systemd's, which has this or a name
     name: str = ""
     mode: int = field(default=0o666, compare=False)
+    proxied: bool = field(default=False, compare=False)  # every connection begins with a PROXY header
 
 
 def parse_endpoint(text: str) -> Endpoint:
     """Raises Unfit with what would be right."""
+    if text.startswith(PROXIED):
+        return replace(parse_endpoint(text.removeprefix(PROXIED)), proxied=True)
     if "::" in text:
         raise Unfit(f"\"{text}\": write an IPv6 address with escaped colons, such as 'tcp:143:interface=\\:\\:1'")
     kind, positional, named = _split(text)
     if kind == "ssl":
         raise Unfit('"ssl:" is not used: list the port under imaps, pop3s or web, which take [tls]\'s certificate')
     if kind == "haproxy":
-        raise Unfit('"haproxy:" is not in this version')
+        raise Unfit('"haproxy" is written once, in front of an endpoint: "haproxy:tcp:143"')
     maker = _KINDS.get(kind)
     if maker is None:
         raise Unfit(f'"{kind}" is no kind of endpoint{meant(kind, _KINDS)}; write for instance "tcp:143"')

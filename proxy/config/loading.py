@@ -89,6 +89,7 @@ def _expand(raw: dict[str, Any]) -> None:
     for named, keys in (
         (raw, ("sealing_key",)),
         (table(raw, "tls"), ("certificate", "key")),
+        (table(raw, "storage"), ("password_file",)),
         (table(raw, "notices"), ("ca", "password_file", "templates")),
         *((legacy, ("ca",)) for legacy in legacies),
     ):

@@ -17,14 +17,15 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from proxy.config import encryption, names, places
+from proxy.config.database import SQLITE, check_database, without_password
 from proxy.config.durations import parse_duration, spell
 from proxy.config.endpoints import parse_endpoint
-from proxy.config.mistakes import Mistake, Unfit, shown
+from proxy.config.mistakes import Mistake, Unfit
 from proxy.config.sizes import parse_size
 
 DEFAULT_STATE: Final = Path("/var/lib/mailferry")
-NOT_YET: Final = "not in this version"
 SERVED: Final = ("pop3", "pop3s", "imap", "imaps", "web", "console", "lmtp", "auth", "metrics")
+BEHIND_A_PROXY: Final = ("pop3", "pop3s", "imap", "imaps", "web", "console")  # what endpoints with "haproxy:" may be of
 
 
 class _Table(BaseModel):
@@ -61,14 +62,6 @@ def _within(lowest: int, highest: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _database(value: str) -> str:
-    if value == "sqlite":
-        return value
-    if value.startswith(("postgresql", "postgres:")):
-        raise Unfit(f'{NOT_YET}: write "sqlite"')
-    raise Unfit(f'{shown(value)} is no database that mailferry uses: write "sqlite"')
-
-
 def _ca(value: object) -> object:
     """A path; one that is relative is found by `loading`, which knows the file's directory."""
     return Path(value) if isinstance(value, str) and value and "\0" not in value else value
@@ -86,7 +79,8 @@ Seconds = Annotated[int, BeforeValidator(parse_duration)]
 
 
 class Listen(_Table):
-    """Where to listen: Twisted endpoint strings. A key left out or empty: that service is not offered."""
+    """Where to listen: Twisted endpoint strings. A key left out or empty: that service is not offered. `proxied`: the
+    machines whose PROXY headers are taken, by the endpoints that begin with "haproxy:"."""
 
     pop3: Endpoints = ()
     pop3s: Endpoints = ()
@@ -97,6 +91,7 @@ class Listen(_Table):
     lmtp: Endpoints = ()
     auth: Endpoints = ()
     metrics: Endpoints = ()
+    proxied: Networks = ()
 
 
 class Lmtp(_Table):
@@ -114,10 +109,22 @@ class Tls(_Table):
 
 
 class Storage(_Table):
-    """Where mail and accounts are kept."""
+    """Where mail and accounts are kept. `database` may have a password: it is in no text that is made of this."""
 
-    database: Annotated[str, AfterValidator(_database)] = "sqlite"
+    database: Annotated[str, AfterValidator(check_database)] = Field(default=SQLITE, repr=False)
+    password_file: AbsolutePath | None = None
+    connections: Annotated[int, Field(ge=2, le=1_000)] = 10
     maildir: Annotated[str, AfterValidator(places.check_maildir)] = "{state}/mail/{domain}/{local}/Maildir"
+
+    @property
+    def server(self) -> bool:
+        """Is it PostgreSQL?"""
+        return self.database != SQLITE
+
+    @property
+    def shown(self) -> str:
+        """The database, without its password."""
+        return without_password(self.database)
 
 
 class Migration(_Table):
@@ -261,8 +268,13 @@ class Config(_Table):
 
     @property
     def accounts_file(self) -> Path:
-        """The database of domains and accounts."""
+        """The database of domains and accounts, where that is a file."""
         return self.state / "accounts.db"
+
+    @property
+    def accounts_place(self) -> str:
+        """Where they are, for people: the file, or the server without its password."""
+        return self.storage.shown if self.storage.server else str(self.accounts_file)
 
     @property
     def key_file(self) -> Path:
@@ -274,8 +286,14 @@ class Config(_Table):
         """The directory that all Maildirs are below."""
         return places.maildir_root(self.storage.maildir, self.state)
 
+    @property
+    def maildir_layout(self) -> str:
+        """How accounts' places are made, below `maildir_root`."""
+        return places.maildir_layout(self.storage.maildir)
+
     def maildir_for(self, local: str, domain: str) -> Path:
-        """Where the account's Maildir is; always below `maildir_root`, whatever the names are."""
+        """Where the account's Maildir is; always below `maildir_root`, whatever the names are. Whoever wants to know an
+        account's place asks here."""
         return places.maildir(self.storage.maildir, self.state, local, domain)
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from proxy.config.mistakes import Unfit
 from proxy.config.names import placeholders
 
-PLACEHOLDERS: Final = ("state", "domain", "local")
+PLACEHOLDERS: Final = ("state", "domain", "local", "hash")
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"  # what systemd calls it
 OF_THE_SERVICE: Final = Path("/run/credentials/mailferry.service")
 LONGEST: Final = 240  # octets of a component; file systems allow 255, and ".db-wal" comes behind the Maildir's name
@@ -79,6 +79,10 @@ def check_maildir(value: str) -> str:
         raise Unfit(f'"{value}": {{state}} may only be at the start, and ".." nowhere')
     if any(_ambiguous(part) for part in Path(value).parts):
         raise Unfit(f'"{value}": put "/" or "@" between {{domain}} and {{local}}, or two accounts could share a place')
+    if any("{hash}" in part for part in Path(value).parts if part != "{hash}") or value.count("{hash}") > 1:
+        raise Unfit(
+            f'"{value}": {{hash}} is two directories, such as "3f/a1": put "/" before and behind it, and write it once'
+        )
     if "local" not in found:
         raise Unfit(f'"{value}" would be one Maildir for everybody: put {{local}} into it')
     return value
@@ -113,7 +117,16 @@ def _written(character: str) -> str:
 
 def maildir(template: str, state: Path, local: str, domain: str) -> Path:
     """Where the account's Maildir is."""
-    return Path(template.format(state=state, local=component(local), domain=component(domain)))
+    spread = spread_of(local, domain) if "{hash}" in template else ""
+    return Path(template.format(state=state, local=component(local), domain=component(domain), hash=spread))
+
+
+def spread_of(local: str, domain: str) -> str:
+    """`{hash}` of an account: two directories, each one of 256, by the first two octets of the SHA-256 of its address.
+    It is the same everywhere and for ever: scripts compute it, too."""
+    address = f"{local.lower()}@{domain.lower()}"
+    digest = hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{digest[:2]}/{digest[2:4]}"
 
 
 def maildir_root(template: str, state: Path) -> Path:
@@ -122,3 +135,9 @@ def maildir_root(template: str, state: Path) -> Path:
     base = str(state) if fixed != template else ""
     before = base + fixed.partition("{")[0]
     return Path(before) if before.endswith("/") else Path(before).parent
+
+
+def maildir_layout(template: str) -> str:
+    """The rest of the template: a Maildir's place below that directory."""
+    before, _, behind = template.removeprefix("{state}").partition("{")
+    return before.rpartition("/")[2] + "{" + behind

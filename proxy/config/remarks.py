@@ -43,11 +43,10 @@ def _passwords(config: Config) -> Iterator[Mistake]:
             "tls.plaintext_login",
             f'"always" lets passwords cross the network unencrypted ({", ".join(public)}): better "loopback"',
         )
-    elif tls.certificate is None:
+    elif tls.certificate is None and (bare := [text for text in public if not parse_endpoint(text).proxied]):
         yield Mistake(
             "tls.certificate",
-            f"without one, only clients on this machine can log in through {', '.join(public)}: "
-            "add certificate and key",
+            f"without one, only clients on this machine can log in through {', '.join(bare)}: add certificate and key",
         )
 
 

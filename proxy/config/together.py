@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from proxy.config.database import SQLITE, has_password
 from proxy.config.encryption import level
 from proxy.config.endpoints import Endpoint, parse_endpoint
 from proxy.config.mistakes import Mistake, Unfit, key_path, quoted_key
-from proxy.config.model import SERVED
+from proxy.config.model import BEHIND_A_PROXY, SERVED
 from proxy.config.names import ascii_name, is_loopback
 
 _Raw = Mapping[str, Any]
@@ -26,7 +27,8 @@ def table(raw: _Raw, name: str) -> _Raw:
 
 def contradictions(raw: _Raw) -> list[Mistake]:
     """All that does not fit together."""
-    return [*_nothing_to_do(raw), *_twice(raw), *_certificate(raw), *_domains(raw), *_maildir(raw), *_notices(raw)]
+    listen = [*_nothing_to_do(raw), *_twice(raw), *_proxied(raw), *_certificate(raw)]
+    return [*listen, *_domains(raw), *_maildir(raw), *_storage(raw), *_notices(raw)]
 
 
 def _nothing_to_do(raw: _Raw) -> Iterator[Mistake]:
@@ -35,21 +37,50 @@ def _nothing_to_do(raw: _Raw) -> Iterator[Mistake]:
         yield Mistake("listen", 'nothing to listen on: add, for instance, imap = ["tcp:143"] and pop3 = ["tcp:110"]')
 
 
-def _twice(raw: _Raw) -> Iterator[Mistake]:
-    seen: dict[Endpoint, str] = {}
-    for name in SERVED:
+def _endpoints(raw: _Raw, *names: str) -> Iterator[tuple[str, str, str, Endpoint]]:
+    """Those of some services that can be read, each with its service and its place in the file."""
+    for name in names:
         strings = table(raw, "listen").get(name)
         for number, text in enumerate(strings if isinstance(strings, list) else ()):
-            place = key_path(["listen", name, number])
             try:
                 endpoint = parse_endpoint(text) if isinstance(text, str) else None
             except Unfit:
                 continue  # the model has said so
-            if endpoint is None or endpoint.kind == "systemd":
-                continue
-            if endpoint in seen:
-                yield Mistake(place, f'"{text}" is taken by {seen[endpoint]}: keep one of them')
-            seen.setdefault(endpoint, place)
+            if endpoint is not None:
+                yield name, key_path(["listen", name, number]), text, endpoint
+
+
+def _twice(raw: _Raw) -> Iterator[Mistake]:
+    seen: dict[Endpoint, str] = {}
+    for _, place, text, endpoint in _endpoints(raw, *SERVED):
+        if endpoint.kind == "systemd":
+            continue
+        if endpoint in seen:
+            yield Mistake(place, f'"{text}" is taken by {seen[endpoint]}: keep one of them')
+        seen.setdefault(endpoint, place)
+
+
+def _proxied(raw: _Raw) -> Iterator[Mistake]:
+    """Whose word is taken for whose connection it is: nobody's but theirs that the file names."""
+    networks = table(raw, "listen").get("proxied")
+    named = [each for each in networks if isinstance(each, str)] if isinstance(networks, list) else []
+    for number, network in enumerate(named):
+        if network.strip().endswith("/0"):
+            text = f'"{network}" would let everybody say whose connection it is: name HAProxy\'s own addresses'
+            yield Mistake(key_path(["listen", "proxied", number]), text)
+    marked = [each for each in _endpoints(raw, *SERVED) if each[3].proxied]
+    for name, place, text, endpoint in marked:
+        if name not in BEHIND_A_PROXY:
+            yield Mistake(place, f'"{text}": there is no PROXY protocol for {name}: leave "haproxy:" away')
+        elif endpoint.kind == "unix" and endpoint.mode & 0o002:
+            yield Mistake(
+                place, f'"{text}" would let everybody on this machine say whose connection it is: add mode=660'
+            )
+        elif endpoint.kind in {"tcp", "tcp6"} and not named:
+            yield Mistake(place, f'"{text}" needs HAProxy\'s addresses: add, for instance, proxied = ["10.0.0.5"]')
+    if named and not marked:
+        text = 'is of no use without an endpoint that begins with "haproxy:", such as imap = ["haproxy:tcp:143"]'
+        yield Mistake("listen.proxied", text)
 
 
 def _certificate(raw: _Raw) -> Iterator[Mistake]:
@@ -63,8 +94,14 @@ def _certificate(raw: _Raw) -> Iterator[Mistake]:
         return
     for name in ("imaps", "pop3s"):
         if listen.get(name):
-            yield Mistake(f"listen.{name}", "needs a certificate: add certificate and key under [tls], or leave it out")
-    if tls.get("plaintext_login") == "never" and (listen.get("imap") or listen.get("pop3")):
+            text = "needs a certificate: add certificate and key under [tls], or leave it out"
+            if any(endpoint.proxied for *_, endpoint in _endpoints(raw, name)):
+                text += f"; where TLS ends at HAProxy, write the endpoint under {name.removesuffix('s')}"
+            yield Mistake(f"listen.{name}", text)
+    # TLS may end at a proxy in front, whose PROXY header says so.
+    if tls.get("plaintext_login") == "never" and not all(
+        endpoint.proxied for *_, endpoint in _endpoints(raw, "imap", "pop3")
+    ):
         yield Mistake(
             "tls.plaintext_login",
             '"never" without a certificate lets nobody in: add certificate and key, or write "loopback"',
@@ -109,6 +146,23 @@ def _encryption(legacy: _Raw, place: str) -> Iterator[Mistake]:
         yield Mistake(f"{place}.ciphers", f'tls_minimum = "{minimum}" needs @SECLEVEL=0, not {level(ciphers)}')
     if minimum == "1.3" and ciphers:
         yield Mistake(f"{place}.ciphers", 'is of no use with tls_minimum = "1.3", whose suites are all good')
+
+
+def _storage(raw: _Raw) -> Iterator[Mistake]:
+    """What only a server has."""
+    storage = table(raw, "storage")
+    database = storage.get("database", SQLITE)
+    if database == SQLITE:
+        for key in ("password_file", "connections"):
+            if key in storage:
+                yield Mistake(f"storage.{key}", f'is of no use with database = "{SQLITE}": leave it out')
+        return
+    try:
+        twice = "password_file" in storage and isinstance(database, str) and has_password(database)
+    except Unfit:
+        return  # the model has said so
+    if twice:
+        yield Mistake("storage.password_file", "storage.database has a password already: take it out there")
 
 
 def _notices(raw: _Raw) -> Iterator[Mistake]:

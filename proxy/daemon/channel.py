@@ -24,8 +24,11 @@ and ends the channel. Passwords pass here on their way to the gate; nothing of a
              one's place
     resume   it has: ask again whatever was
              not answered
-    stop     answer what is under way, end    tally    what it has counted since it said so last, and `open`: how many
-    hasten   … or without an answer                    connections of each protocol it has
+    ease     end sessions when it suits       tally    what it has counted since it said so last, and `open`: how many
+             them, `within` so many seconds;           connections of each protocol it has
+             null: not any more
+    stop     answer what is under way, end
+    hasten   … or without an answer
 
 `SPEAKS` changes with all this: workers that speak otherwise than the daemon that takes over are not kept.
 """
@@ -40,7 +43,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import Int32StringReceiver
 from twisted.python.failure import Failure
 
-SPEAKS: Final = 1
+SPEAKS: Final = 2
 
 Message = dict[str, Any]
 

@@ -89,6 +89,7 @@ class Crew:
         self._entering = Entering(config, admit, self, reactor, log)
         self._retiring = Retiring(self, tally, reactor, log)
         self._looks: LoopingCall | None = None
+        self._ease_until: float | None = None
 
     async def start(self) -> None:
         """Start them; returns when all are ready. Raises WorkerFailed."""
@@ -286,6 +287,8 @@ class Crew:
             self._looks.clock = self._reactor
             self._looks.start(LOOK_SECONDS, now=False)
         worker.ready.callback(None)
+        if self._ease_until is not None:
+            worker.channel.tell("ease", within=max(0.0, self._ease_until - self._reactor.seconds()))
         self._hand_over_waiting()
 
     def changed(self, account_id: int, folder_id: int) -> None:
@@ -405,6 +408,14 @@ class Crew:
     def waiting(self) -> list[tuple[socket.socket, str]]:
         """Connections that no worker has taken."""
         return list(self._waiting)
+
+    # This node goes out of service, or comes back
+
+    def ease(self, within: float | None) -> None:
+        """See `Serving.ease`."""
+        self._ease_until = None if within is None else self._reactor.seconds() + within
+        for worker in self._workers:
+            worker.channel.tell("ease", within=within)
 
     # The end
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
 
 from proxy.config import Listen
-from proxy.config.endpoints import Endpoint, parse_endpoint
+from proxy.config.endpoints import PROXIED, Endpoint, parse_endpoint
+from proxy.config.model import SERVED
 from proxy.daemon.handover import Acceptor
 from proxy.daemon.passed import Passed, PassedSockets
 
@@ -31,6 +31,8 @@ ASKED = ("auth",)  # by other programs, in the daemon itself
 WEB = ("web", "console")  # HTTPS or HTTP, whichever the configuration has
 
 MAIL = ("lmtp",)  # handed in by a mail server; served by the daemon itself, however many workers there are
+
+# A connection whose endpoint begins with "haproxy:" is for "haproxy:imap", not for "imap": see `proxy.daemon.fronted`.
 
 HandOver = Callable[[socket.socket, str], None]
 Endpoints = Mapping[str, Sequence[str]]  # by service
@@ -77,28 +79,28 @@ class Listening:
         Raises CannotListen."""
         opened = []
         for service, strings in endpoints.items():
-            for passed in self._passed_for(service, strings, wanted := list(strings)):
-                serving: Any = factory(service)
+            for passed, string in self._passed_for(service, strings, wanted := list(strings)):
+                serving: Any = factory(_served_at(service, string))
                 serving.doStart()  # as a port of Twisted's would have it do
                 self._accept(passed.socket, partial(self._adopt, serving, passed.socket.family))
-                opened.append(f"{service} {passed.address}")
+                opened.append(f"{_served_at(service, string)} {passed.address}")
             for string in wanted:
-                opened.append(f"{service} {_address(await self._listen(service, string, factory(service)))}")
+                port = await self._listen(service, string, factory(_served_at(service, string)))
+                opened.append(f"{_served_at(service, string)} {_address(port)}")
         return opened
 
     async def open_for(self, endpoints: Endpoints, hand_over: HandOver) -> list[str]:
         """The same, where connections are not served here but handed over with the service's name."""
         opened = []
         for service, strings in endpoints.items():
-            taking = partial(_handing_over, hand_over, service)
-            for passed in self._passed_for(service, strings, wanted := list(strings)):
-                self._accept(passed.socket, taking)
-                opened.append(f"{service} {passed.address}")
+            for passed, string in self._passed_for(service, strings, wanted := list(strings)):
+                self._accept(passed.socket, partial(_handing_over, hand_over, _served_at(service, string)))
+                opened.append(f"{_served_at(service, string)} {passed.address}")
             for string in wanted:
                 port: Any = await self._listen(service, string, Factory())
                 port.stopReading()  # it keeps the socket open, and does no more
-                self._accept(port.socket, taking)
-                opened.append(f"{service} {_address(port)}")
+                self._accept(port.socket, partial(_handing_over, hand_over, _served_at(service, string)))
+                opened.append(f"{_served_at(service, string)} {_address(port)}")
         return opened
 
     def close_unused(self) -> None:
@@ -108,8 +110,9 @@ class Listening:
                 self._report("passed socket not used", name=passed.name, address=passed.address)
             Open(passed.socket, passed.name, passed.opened_for).close()
 
-    def _passed_for(self, service: str, strings: Sequence[str], wanted: list[str]) -> list[Passed]:
-        """The sockets that were passed for a service; `wanted` are its endpoints, of which is left what has none."""
+    def _passed_for(self, service: str, strings: Sequence[str], wanted: list[str]) -> list[tuple[Passed, str]]:
+        """The sockets that were passed for a service, each with the endpoint that it stands for; `wanted` are its
+        endpoints, of which is left what has none."""
         found = []
         for string in strings:
             passed = self._passed.take(service, string)
@@ -119,12 +122,12 @@ class Listening:
             elif self._passed.covered(string):
                 wanted.remove(string)
         while (passed := self._passed.take_by_name(service)) is not None:
-            found.append((passed, ""))
-            del wanted[:1]  # its socket is bound elsewhere, as systemd's unit says
+            # Its socket is bound elsewhere, as systemd's unit says.
+            found.append((passed, wanted.pop(0) if wanted else strings[0] if strings else ""))
         for passed, string in found:
             mine = (service, string) if passed.opened_for is not None else None
             self._adopted.append(Open(passed.socket, passed.name, mine, passed.index))
-        return [passed for passed, _ in found]
+        return found
 
     def _accept(self, listening: socket.socket, take: Callable[[socket.socket], None]) -> None:
         acceptor = Acceptor(self._reactor, listening, take, self._report)
@@ -138,8 +141,11 @@ class Listening:
             self._reactor.adoptStreamConnection(connection.fileno(), family, factory)
 
     async def _listen(self, service: str, string: str, factory: IProtocolFactory) -> IListeningPort:
+        # Workers open no port, and are begun again when one dies.
+        from twisted.internet.endpoints import serverFromString  # noqa: PLC0415
+
         try:
-            endpoint = serverFromString(self._reactor, string)  # type: ignore[no-untyped-call]
+            endpoint = serverFromString(self._reactor, string.removeprefix(PROXIED))  # type: ignore[no-untyped-call]
             port: Any = await endpoint.listen(factory)
         except Exception as error:
             raise CannotListen(f"cannot listen on {service} {string}: {error}") from error
@@ -178,7 +184,7 @@ class Listening:
 
 def try_listening(listen: Listen, passed: PassedSockets) -> None:
     """Could the endpoints be opened that have no socket yet? Raises CannotListen."""
-    for service in Listen.model_fields:
+    for service in SERVED:
         for string in getattr(listen, service) or ():
             if passed.take(service, string) is None and not passed.covered(string):
                 try:
@@ -196,6 +202,11 @@ def _try(endpoint: Endpoint) -> None:
         with socket.socket(family) as trying:
             trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trying.bind((endpoint.address, endpoint.port))
+
+
+def _served_at(service: str, string: str) -> str:
+    """What connections of an endpoint are for."""
+    return f"{PROXIED}{service}" if string.startswith(PROXIED) else service
 
 
 def _handing_over(hand_over: HandOver, service: str, connection: socket.socket) -> None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
-import structlog
-from structlog.typing import EventDict
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxy.wire import trace
 from proxy.wire.faults import kind, where
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict
+
+RICH: Final = "rich"
 
 _LEVELS = {
     LogLevel.debug: logging.DEBUG,
@@ -31,6 +34,7 @@ _LEVELS = {
 
 def start(level: int = logging.INFO, **about: Any) -> Any:
     """Begin to log; gives back the logger. `about` stands in every line."""
+    structlog = _structlog()
     people = sys.stderr.isatty()
     structlog.configure(
         processors=[
@@ -46,6 +50,21 @@ def start(level: int = logging.INFO, **about: Any) -> Any:
     log = structlog.get_logger(**about)
     globalLogBeginner.beginLoggingTo([_Bridge(log)], redirectStandardIO=False)
     return log
+
+
+def _structlog() -> Any:
+    """… without what it makes tracebacks beautiful with, where that is installed and not loaded yet: each process of
+    the daemon would load all of it, and shows no traceback."""
+    spared = RICH not in sys.modules
+    if spared:
+        cast(Any, sys.modules)[RICH] = None  # there is none, to the import system
+    try:
+        import structlog  # noqa: PLC0415
+        import structlog.dev  # noqa: PLC0415
+    finally:
+        if spared:
+            del sys.modules[RICH]
+    return structlog
 
 
 def _add_trace(_logger: Any, _method: str, line: EventDict) -> EventDict:

@@ -1,4 +1,5 @@
-"""What Prometheus reads (`listen.metrics`): GET /metrics, over plain HTTP, and nothing else.
+"""What Prometheus reads (`listen.metrics`): GET /metrics, over plain HTTP; and, for a load balancer, /healthz and
+/readyz (`proxy.daemon.readiness`).
 
 All figures are the daemon's: workers report every two seconds what they have counted (`proxy.daemon.worker`), so that
 one that dies takes no more with it, and the kernel is asked about their processes. A page is made in a thread; those
@@ -22,6 +23,8 @@ from proxy.config import Config
 from proxy.daemon.crew import Crew
 from proxy.daemon.exposition import Frozen, exposition
 from proxy.daemon.moving import Moving
+from proxy.daemon.readiness import PATHS, Answer, Readiness
+from proxy.daemon.readiness import TYPE as JSON
 from proxy.daemon.serving import Serving
 from proxy.daemon.standing import Figures, Gauge, Standing, figures, of_processes
 from proxy.daemon.tls import ServerTls
@@ -54,6 +57,7 @@ class Metrics:
         crew: Crew | None,
         tls: ServerTls | None,
         lmtp: LmtpFactory | None = None,
+        readiness: Readiness,
         reactor: Any,
         log: Any,
     ) -> None:
@@ -68,6 +72,7 @@ class Metrics:
         self._serving = serving
         self._crew = crew
         self._lmtp = lmtp
+        self.readiness = readiness
         self._wanted = config.worker_count
         self._reactor = reactor
         self._log = log
@@ -154,7 +159,7 @@ class Metrics:
 
 
 class _Page(_Resource):  # type: ignore[misc]
-    """The one page, and refusals of everything else."""
+    """The pages, and refusals of everything else."""
 
     isLeaf = True
 
@@ -163,17 +168,17 @@ class _Page(_Resource):  # type: ignore[misc]
         self._metrics = metrics
 
     def render(self, request: Any) -> Any:
-        if request.path != b"/metrics":
-            return _refused(request, 404, b"There is /metrics, and nothing else.\n")
+        if request.path not in {b"/metrics", *PATHS}:
+            return _refused(request, 404, b"There is /metrics, /healthz and /readyz, and nothing else.\n")
         if request.method not in {b"GET", b"HEAD"}:
             request.setHeader(b"allow", b"GET, HEAD")
             return _refused(request, 405, b"Only GET.\n")
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
 
-        def answer(page: bytes) -> None:
+        def answer(page: bytes, kind: bytes = TYPE) -> None:
             if not gone:
-                request.setHeader(b"content-type", TYPE)
+                request.setHeader(b"content-type", kind)
                 request.setHeader(b"content-length", b"%d" % len(page))
                 request.write(page)
                 request.finish()
@@ -184,7 +189,14 @@ class _Page(_Resource):  # type: ignore[misc]
                 request.write(_refused(request, 500, b"It did not work; the log says why.\n"))
                 request.finish()
 
-        self._metrics.page().addCallbacks(answer, failed)
+        def answer_health(found: Answer) -> None:
+            request.setResponseCode(found[0])
+            answer(found[1], JSON)
+
+        if request.path in PATHS:
+            self._metrics.readiness.answer(request.path).addCallbacks(answer_health, failed)
+        else:
+            self._metrics.page().addCallbacks(answer, failed)
         return NOT_DONE_YET
 
 

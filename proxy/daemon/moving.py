@@ -8,10 +8,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, cast
 
-from twisted.internet import reactor as _installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
@@ -19,24 +20,26 @@ from twisted.python.failure import Failure
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.mailbox_database import MailboxEngine
 from mailstore.queue import Queue
 from mailstore.rehearsal import rehearse
 from mailstore.rotation import standing
-from proxy.admin import sealing
+from proxy.admin import databases, sealing
 from proxy.config import Config
 from proxy.daemon import logs, process
+from proxy.daemon.beside import Beside, see_that_keys_agree
 from proxy.daemon.sampling import Sampling
 from proxy.daemon.scribing import Scribe
 from proxy.daemon.threads import THREADS, Threads
 from proxy.daemon.watching import DirectoryWatcher
 from proxy.login import hashing, reasons
+from proxy.login.asking import ask
 from proxy.login.furnishing import Furnishing
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
+from proxy.login.nodes import Nodes
 from proxy.login.rounds import Rounds
-from proxy.login.whereabouts import Whereabouts
+from proxy.login.whereabouts import Whereabouts, mooring_of
 from proxy.wire.faults import kind, where
 from proxy.wire.tally import Tally
 
@@ -63,10 +66,10 @@ class Moving:
         self._config, self._database = config, database
         self.threads = Threads(THREADS, reactor.callFromThread)
         self.hashers = Threads(hashing.AT_ONCE, reactor.callFromThread)
-        self.accounts = Accounts(database)
         self.sealer = sealing.sealer(config)
+        see_that_keys_agree(database, sealing.keys(config))
         self._watcher = DirectoryWatcher(reactor)
-        self._engine = MailboxEngine()
+        self._engine = databases.mailboxes(database)
         self.homes = Homes(
             self._engine,
             in_thread=self.threads.run,
@@ -75,9 +78,29 @@ class Moving:
             watcher=self._watcher,
             report=log.warning,
         )
+        nodes = None
+        if database.engine is not None:
+            nodes = Nodes(database.engine, self.homes, reactor=reactor, log=log, name="mailferry nodes")
+        self.accounts = Accounts(database, time.time if nodes is None else nodes.time)
         self.homes.furnish = Furnishing(config, self.accounts.quota)
-        self.homes.expect = Whereabouts(self.accounts.find)
-        self.door = LegacyDoor(config, reactor, log.warning, self.accounts.legacy_login, tally)
+        self.homes.there = mooring_of(config, self.accounts).hold
+        self.homes.expect = Whereabouts(self.accounts.find, self.homes.there)
+        logins = partial(ask, self.accounts, self.threads.run, self.accounts.legacy_login)
+        self.door = LegacyDoor(config, reactor, log.warning, logins, tally)
+        # Is somebody logged in to an account, in another process?
+        self.has_sessions: Callable[[int], bool] = lambda _account_id: False
+        self.beside = None
+        if nodes is not None:
+            self.beside = Beside(
+                nodes,
+                database,
+                self.accounts,
+                self.homes,
+                self.door,
+                reactor=reactor,
+                in_thread=self.threads.run,
+                log=log,
+            )
         self.scribe = Scribe(reactor, log.warning)
         self._sampling = Sampling(database, reactor, self.threads.run, log)
         self.mover = Mover(
@@ -89,25 +112,34 @@ class Moving:
             reactor=reactor,
             in_thread=self.threads.run,
             log=log,
+            now=self.homes.now,
             open_writer=self.scribe.writer,
             tally=tally,
+            leasing=None if self.beside is None else self.beside.leased,
         )
         self.rounds = Rounds(
             self.door.hosts,
-            Queue(database),
+            Queue(database, self.homes.now, several=self.beside is not None),
             self.mover,
             clock=reactor,
             in_thread=self.threads.run,
             log=log,
             every=config.migration.round,
             asked_only=asked_only,
+            now=self.homes.now,
         )
+
+    async def begin(self) -> None:
+        """Be there for other nodes, before anybody logs in."""
+        if self.beside is not None:
+            await self.beside.start()
 
     def prepare(self) -> None:
         """Have at hand what moves need, before the first begins."""
         self.scribe.start()
         self._sampling.start()
         for rehearsing in (
+            self.threads.run(self.homes.there),
             self.threads.run(self.accounts.rehearse),
             self.threads.run(rehearse, self._engine, self._state, self.scribe.writer),
         ):
@@ -125,9 +157,31 @@ class Moving:
         failure.trap(MailstoreError)  # type: ignore[no-untyped-call]
         self._log.warning("no mail can be stored", reason=reasons.of(cast(MailstoreError, failure.value), self._state))
 
+    # A node that goes out of service (`proxy.daemon.draining`)
+
+    @property
+    def running(self) -> int:
+        """How many moves are under way."""
+        return len(self.mover.moves.accounts())
+
+    def rest(self) -> None:
+        """Begin nothing that nobody has logged in for."""
+        self.rounds.rest()
+
+    def hand_on(self, *, all_: bool) -> None:
+        """End the moves that nobody here waits for, or all, at their last barriers."""
+        mover, has_sessions = self.mover, self.has_sessions
+        self.mover.hand_on(lambda number: not all_ and (mover.awaited(number) or has_sessions(number)))
+
+    def go_on(self) -> None:
+        """As before."""
+        self.rounds.go_on()
+
     async def end_moves(self) -> None:
         """Begin nothing more, and end all moves at their last barriers."""
         await self.rounds.stop()
+        if self.beside is not None:
+            self.beside.end_asking()
         await self.mover.stop()
         await self._sampling.stop()
 
@@ -135,6 +189,8 @@ class Moving:
         """When nobody uses a home any more."""
         await self.homes.closed()
         await self.scribe.stop()
+        if self.beside is not None:
+            await self.beside.stop()
         self._watcher.close()
         self.threads.stop()
         self.hashers.stop()
@@ -149,7 +205,9 @@ def move_asked(
     Gives back whether it was; not, where the process was told to stop: the moves then stand at their last barriers.
     Call once in a process. Raises MailstoreError.
     """
-    reactor: Any = _installed_reactor
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - each process has one of its own
+
+    reactor: Any = installed
     log = logs.start(logging.ERROR)
     process.prepare(reactor)
     moving = Moving(config, database, reactor, log, asked_only=True)
@@ -173,9 +231,13 @@ def move_asked(
 
     looking = LoopingCall(_Look(look, all_is_here))
 
-    def start() -> None:
+    async def begin() -> None:
+        await moving.begin()
         moving.prepare()
-        Deferred.fromCoroutine(moving.rounds.start()).addErrback(failed)
+        await moving.rounds.start()
+
+    def start() -> None:
+        Deferred.fromCoroutine(begin()).addErrback(failed)
         looking.start(LOOK_SECONDS).addErrback(failed)
 
     async def end() -> None:

@@ -11,8 +11,9 @@ from twisted.python.failure import Failure
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
 from mailstore.samples import Samples
-from proxy.migration.pull import InThread
+from proxy.login.asking import ask
 from proxy.wire.faults import kind, where
+from proxy.wire.in_thread import InThread
 
 LOOK: Final = 15  # seconds between two looks whether something has changed; a row is written once a minute at most
 THINNED_EVERY: Final = 1_440  # looks, which is six hours
@@ -53,7 +54,7 @@ class Sampling:
         if self._turn % THINNED_EVERY == 0:
             await self._in_thread(self._samples.thin)
         self._turn += 1
-        if (version := self._database.version()) != self._version:
+        if (version := await ask(self._database, self._in_thread, self._database.version)) != self._version:
             self._version = version
             await self._in_thread(self._samples.take)
 

@@ -8,7 +8,7 @@ checks for other programs are here, and IMAP and POP3 are in the workers (`proxy
 `proxy.daemon.life` has what the process is told from outside: SIGHUP, on which another daemon takes this one's place
 without anybody's session ending (`proxy.daemon.succession`), and SIGTERM or SIGINT. Then the listeners close first;
 each session is answered the command it is at and then told good-bye; moves end at their last barriers and go on at the
-next start.
+next start. Where it was drained before (`proxy.daemon.draining`) nobody is left who would notice.
 """
 
 from __future__ import annotations
@@ -18,23 +18,28 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import reactor as _installed_reactor
+from twisted.internet.interfaces import IProtocolFactory
 
-from mailstore.database import AccountsDatabase
-from mailstore.errors import MailstoreError
+from mailstore.errors import MailstoreError, StorageFailed
+from proxy.admin import databases
 from proxy.config import Config
+from proxy.config.endpoints import PROXIED
 from proxy.daemon import logs, process, succession
 from proxy.daemon.alone import Alone, NotAlone, see_to_restoring
 from proxy.daemon.crew import Crew
+from proxy.daemon.draining import Draining
+from proxy.daemon.fronted import Fronts
 from proxy.daemon.life import Life
 from proxy.daemon.listeners import ASKED, MAIL, PLAIN, WEB, WITH_TLS, Listening
 from proxy.daemon.moving import Moving
 from proxy.daemon.passed import Passed, PassedSockets
+from proxy.daemon.readiness import Readiness
 from proxy.daemon.renewing import Renewing
 from proxy.daemon.serving import Serving
 from proxy.daemon.succession import Handed
 from proxy.daemon.systemd import Systemd
 from proxy.daemon.tls import Pair, server_tls
+from proxy.daemon.waiting import wait_for_database
 from proxy.lmtp.server import LmtpFactory
 from proxy.lmtp.session import Limits
 from proxy.login.delivering import Delivering
@@ -72,13 +77,13 @@ class Daemon:
         self._stopping = False
         see_to_restoring(config.state)
         self._handed = handed
-        self._database = AccountsDatabase(config.accounts_file)
+        self._database = databases.accounts(config)
         self._alone = Alone(config.state, None if handed is None else handed["lock"])
         self._tally = tally = Tally()
         self._moving = moving = Moving(config, self._database, reactor, log, tally=tally)
         self._homes, self._mover = moving.homes, moving.mover
         accounts, in_thread = moving.accounts, moving.threads.run
-        hurrying = Hurrying(self._mover, self._homes.in_vain, reactor=reactor)
+        hurrying = self._hurrying()
         self._homes.hurry = hurrying.hurry
         self._notes = LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log)
         self._gate = gate = LoginGate(
@@ -94,14 +99,26 @@ class Daemon:
             notes=self._notes,
             tally=tally,
             hashing=Hashing(moving.hashers.run),
+            asked=None if moving.beside is None else moving.beside.ceiling,
+        )
+        self._readiness = Readiness(
+            config,
+            self._database,
+            draining=lambda: self._draining.wished,
+            workers=lambda: (1 if self._crew is None else self._crew.serving, config.worker_count),
+            in_thread=in_thread,
+            clock=reactor,
         )
         self._tls = server_tls(config.tls)
         self._renewing = self._renewer()
         self._sites = self._web(gate) if config.listen.web or config.listen.console else None
+        self._fronts = Fronts(config.listen.proxied, reactor=reactor, log=log)  # of the web
         trusted = Trusted(config.trusted)
         terms = Terms(config.hostname, plaintext_login=config.tls.plaintext_login, trusted=trusted)
         self._asked = SaslFactory(gate.vouch, terms, log, reactor)
-        self._listening = Listening(reactor, log.warning, PassedSockets(sockets))
+        passed = PassedSockets(sockets)
+        self._listening = Listening(reactor, log.warning, passed)
+        self._watched_at = Listening(reactor, log.warning, passed)  # by Prometheus and a load balancer, to the end
         self._crew: Crew | None = None
         self._serving: Serving | None = None
         if config.workers == 1 and handed is None:
@@ -112,6 +129,10 @@ class Daemon:
             self._homes.also_tell = self._crew.changed
             self._homes.also_in_vain = self._crew.in_vain
             self._crew.hurry = hurrying.hurry
+            moving.has_sessions = self._crew.has_sessions
+        self._draining = Draining(
+            config.state, self._serves, moving, ease_pages=self._ease_pages, clock=reactor, log=log
+        )
         self._lmtp = self._taking_mail() if config.listen.lmtp else None
         self._metrics = self._watched() if config.listen.metrics else None
         if handed is not None:
@@ -119,6 +140,25 @@ class Daemon:
             moving.door.remember(handed["left"])
             self._mover.recently.remember(handed["recently"])
             tally.add(handed["tally"])
+
+    @property
+    def _serves(self) -> Serving | Crew:
+        """Whoever has the sessions."""
+        serves = self._serving or self._crew
+        assert serves is not None
+        return serves
+
+    def _ease_pages(self) -> None:
+        if self._sites is not None:
+            self._sites.ease()
+
+    def _hurrying(self) -> Hurrying:
+        beside = self._moving.beside
+        if beside is None:
+            return Hurrying(self._mover, self._homes.in_vain, reactor=self._reactor)
+        hurrying = Hurrying(self._mover, beside.in_vain, reactor=self._reactor)
+        beside.hurry_by(hurrying)
+        return hurrying
 
     def _web(self, gate: LoginGate) -> Sites:
         """Portal and console: in this process, however many workers there are, as the gate and the moves are."""
@@ -135,6 +175,7 @@ class Daemon:
             moving.door,
             self._mover,
             tls=self._tls,
+            health=self._readiness.answer,
             in_thread=moving.threads.run,
             reactor=self._reactor,
             log=self._log,
@@ -179,12 +220,14 @@ class Daemon:
             crew=self._crew,
             tls=self._tls,
             lmtp=self._lmtp,
+            readiness=self._readiness,
             reactor=self._reactor,
             log=self._log,
         )
 
     async def start(self) -> None:
         """Listen, and go on with what was interrupted. Raises CannotListen, WorkerFailed."""
+        await self._moving.begin()
         self._moving.prepare()
         endpoints = {name: getattr(self._config.listen, name) for name in (*PLAIN, *WITH_TLS)}
         if self._serving is not None:
@@ -203,22 +246,27 @@ class Daemon:
             listening += await self._listening.open(ends, lambda _service: lmtp)
         if self._sites is not None:
             pages = {name: getattr(self._config.listen, name) for name in WEB}
-            listening += await self._listening.open(pages, self._sites.factory)
+            listening += await self._listening.open(pages, self._page_factory)
             self._sites.begin()
         if self._metrics is not None:
-            listening += await self._listening.open({"metrics": self._config.listen.metrics}, self._metrics.factory)
+            listening += await self._watched_at.open({"metrics": self._config.listen.metrics}, self._metrics.factory)
         self._listening.close_unused()
         self._take_waiting()
         workers = self._config.worker_count
         self._log.info("listening", on=listening, domains=sorted(self._config.domains), workers=workers)
         for warning in self._config.warnings:
             self._log.warning("configuration", about=str(warning))
+        self._draining.start()
         await self._moving.rounds.start()
         if self._renewing is not None and not self._stopping:
             self._renewing.start()
         if self._handed is not None:
             self._log.info("reloaded")
             self._handed = None
+
+    def _page_factory(self, listener: str) -> IProtocolFactory:
+        assert self._sites is not None
+        return self._fronts.before(listener, self._sites.factory(listener.removeprefix(PROXIED)))
 
     def _take_waiting(self) -> None:
         for descriptor, service in () if self._handed is None else self._handed["waiting"]:
@@ -237,20 +285,21 @@ class Daemon:
 
     def listening(self) -> Handed:
         """What a trial of another daemon has to know of this one."""
-        return {"sockets": succession.of_sockets(self._listening.opened)}
+        return {"sockets": succession.of_sockets([*self._listening.opened, *self._watched_at.opened])}
 
     async def hand_on(self, *, workers: bool) -> Handed:
         """Come to rest for the daemon that takes over. Not, where not even the `workers` can go on under it: their
         sessions are answered the command that they are at and told good-bye."""
         assert self._crew is not None
-        self._stopping = True
-        opened = self._listening.rest()
+        self._stopping = self._readiness.stopping = True
+        opened = [*self._listening.rest(), *self._watched_at.rest()]
         self._crew.take_no_logins()
         await self._end_all_but_sessions()
         if workers:
             await self._crew.pause()
         else:
             await self._crew.stop()
+        await self._end_watching()
         await self._notes.flush()
         await self._moving.close()
         self._database.close()
@@ -275,26 +324,31 @@ class Daemon:
     async def _end_all_but_sessions(self) -> None:
         if self._renewing is not None:
             await self._renewing.stop()
-        if self._metrics is not None:
-            await self._metrics.end()
+        self._draining.stop()
         if self._lmtp is not None:
             await self._lmtp.drain()
         await self._asked.drain()
+        self._fronts.end()
         if self._sites is not None:
             self._sites.end()
         await self._moving.end_moves()
         if self._sites is not None:
             await self._sites.ended()
 
+    async def _end_watching(self) -> None:
+        if self._metrics is not None:
+            await self._metrics.end()
+        await self._readiness.end()
+
     def status(self) -> str:
         """How it goes, in a line."""
-        serving = self._serving or self._crew
-        connections = 0 if serving is None else serving.connections
         said = [
             _counted(len(self._config.domains), "domain"),
-            _counted(connections, "session"),
-            _counted(len(self._mover.moves.accounts()), "move"),
+            _counted(self._serves.connections, "session"),
+            _counted(self._moving.running, "move"),
         ]
+        if self._draining.wished:
+            said.insert(0, "draining")
         if self._crew is not None and self._crew.serving < self._config.worker_count:
             said.append(f"{self._crew.serving} of {self._config.worker_count} workers")
         if self._crew is not None and self._crew.retiring:
@@ -306,15 +360,18 @@ class Daemon:
         return self._crew is None or self._stopping or self._crew.serving > 0
 
     async def stop(self) -> None:
-        """Take no more, answer what is under way, end moves at their last barriers."""
+        """Take no more, answer what is under way, end moves at their last barriers. Health checks are told to the
+        end."""
         self._log.info("stopping")
-        self._stopping = True
+        self._stopping = self._readiness.stopping = True
         await self._listening.close()
         await self._end_all_but_sessions()
         if self._serving is not None:
             await self._serving.drain()
         if self._crew is not None:
             await self._crew.stop()
+        await self._watched_at.close()
+        await self._end_watching()
         await self._notes.flush()
         await self._moving.close()
         self._database.close()
@@ -335,7 +392,9 @@ def _counted(count: int, what: str) -> str:
 def serve(config: Config, sockets: Sequence[Passed] = (), handed: Handed | None = None) -> int:
     """Run the daemon until it is told to stop; gives back the exit status. `sockets` are those that systemd has passed,
     `handed` what an earlier daemon in this process has handed on. Call once in a process."""
-    reactor: Any = _installed_reactor
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - each process has one of its own
+
+    reactor: Any = installed
     log = logs.start()
     process.prepare(reactor)
     made_of = succession.stamps()
@@ -343,9 +402,12 @@ def serve(config: Config, sockets: Sequence[Passed] = (), handed: Handed | None 
     if handed is not None:
         sockets = succession.sockets_in(handed)
     try:
+        if config.storage.server:
+            wait_for_database(config, systemd.waiting, log)
         daemon = Daemon(config, reactor, log, handed=handed, sockets=sockets)
     except (MailstoreError, NotAlone, OSError, ValueError) as error:
-        log.error("cannot start", reason=str(error))  # noqa: TRY400 - a line, no traceback
+        why = databases.reason(config, error) if isinstance(error, StorageFailed) else str(error)
+        log.error("cannot start", reason=why)  # noqa: TRY400 - a line, no traceback
         return 1
     process.collect_less()
     return Life(daemon, systemd, made_of, reactor, log).run()

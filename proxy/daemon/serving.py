@@ -10,6 +10,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IProtocolFactory
 
 from proxy.config import Config
+from proxy.config.endpoints import PROXIED
+from proxy.daemon.easing import Easing
+from proxy.daemon.fronted import Fronts
 from proxy.daemon.listeners import PLAIN, WITH_TLS
 from proxy.daemon.tls import ServerTls
 from proxy.daemon.tls_writing import WholeWritesFactory
@@ -54,6 +57,8 @@ class Serving:
         )
         self._imap = ImapFactory(gate, terms, log, reactor, self._spool, closed)
         self._pop3 = Pop3Factory(gate, terms, log, reactor, closed)
+        self._easing = Easing(lambda: [*self._imap.connections, *self._pop3.connections], reactor, log)
+        self._fronts = Fronts(config.listen.proxied, reactor=reactor, log=log, closed=closed)
         plain: dict[str, Any] = {"imap": self._imap, "pop3": self._pop3}
         self._factories = {service: plain[service] for service in PLAIN}
         if tls is not None:
@@ -62,9 +67,8 @@ class Serving:
                 self._factories[service] = WholeWritesFactory(tls, False, inner, reactor)
 
     def factory(self, service: str) -> IProtocolFactory:
-        """What makes the connections of a service."""
-        factory: IProtocolFactory = self._factories[service]
-        return factory
+        """What makes the connections of a service, also of "haproxy:" and a service."""
+        return self._fronts.before(service, self._factories[service.removeprefix(PROXIED)])
 
     @property
     def connections(self) -> int:
@@ -80,12 +84,23 @@ class Serving:
         """How many connections there are, by protocol."""
         return {"imap": len(self._imap.connections), "pop3": len(self._pop3.connections)}
 
+    def ease(self, within: float | None) -> None:
+        """Have every session end when it suits it, within so many seconds; None: not any more. Who connects meanwhile
+        is served."""
+        if within is None:
+            self._easing.end()
+        else:
+            self._easing.begin(within)
+
     def drain(self) -> Deferred[Any]:
         """Have every session answer its current command, and end. Fires when all have."""
+        self._fronts.end()
+        self._easing.end()
         return gatherResults([self._imap.drain(), self._pop3.drain()])
 
     def hasten(self) -> None:
         """Have them end now, whatever they are at: what their clients were not told yet they are not told."""
+        self._fronts.end()
         for connection in [*self._imap.connections, *self._pop3.connections]:
             transport: Any = connection.transport
             transport.abortConnection()

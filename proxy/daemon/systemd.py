@@ -47,6 +47,10 @@ class Systemd:
         self._statuses: LoopingCall | None = None
         self._signs: LoopingCall | None = None
 
+    def waiting(self, status: str, seconds: int) -> None:
+        """It begins later, and not for so many seconds more: it is not to be taken for one that hangs."""
+        self._tell(f"EXTEND_TIMEOUT_USEC={seconds * 1_000_000}", f"STATUS={status}")
+
     def ready(self, status: Callable[[], str], lives: Callable[[], bool]) -> None:
         """Clients are served. `status` is a line for people; while `lives` says no, there is no sign of life."""
         if self._address is None or self._stopping:

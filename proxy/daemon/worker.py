@@ -7,6 +7,12 @@ is answered the command that it is at, and told good-bye.
 
 from __future__ import annotations
 
+import gc
+
+if __name__ == "__main__":
+    # What is loaded now stays, and is much: to look through it for garbage again and again is a tenth of the start.
+    gc.set_threshold(20_000, 20, 20)
+
 import os
 import signal
 import socket
@@ -14,16 +20,14 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet import reactor as _installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from mailstore.accounts import Accounts
-from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.mailbox_database import MailboxEngine
+from proxy.admin import databases
 from proxy.config import Config, parse
 from proxy.daemon import logs, process
 from proxy.daemon.channel import Channel, Message, octets_of
@@ -36,7 +40,8 @@ from proxy.daemon.tls import Pair, ServerTls
 from proxy.daemon.watching import DirectoryWatcher
 from proxy.login.furnishing import Furnishing
 from proxy.login.homes import Homes
-from proxy.login.whereabouts import Whereabouts
+from proxy.login.nodes import Nodes
+from proxy.login.whereabouts import Whereabouts, mooring_of
 from proxy.wire.faults import kind, where
 from proxy.wire.tally import Tally
 
@@ -61,18 +66,23 @@ class Worker:
         self._log = log
         self._threads = Threads(THREADS, reactor.callFromThread)
         self._watcher = DirectoryWatcher(reactor)
+        self._database = databases.accounts(config, check=False)  # the daemon has looked
         self._homes = Homes(
-            MailboxEngine(),
+            databases.mailboxes(self._database),
             in_thread=self._threads.run,
             from_thread=reactor.callFromThread,
             clock=reactor,
             watcher=self._watcher,
             report=log.warning,
         )
-        self._database = AccountsDatabase(config.accounts_file)
+        self._nodes: Nodes | None = None
+        if self._database.engine is not None:
+            self._nodes = Nodes(self._database.engine, self._homes, reactor=reactor, log=log, name="mailferry nodes")
+            self._nodes.start()
         accounts = Accounts(self._database)
         self._homes.furnish = Furnishing(config, accounts.quota)
-        self._homes.expect = Whereabouts(accounts.find)
+        self._homes.there = mooring_of(config, accounts).hold
+        self._homes.expect = Whereabouts(accounts.find, self._homes.there)
         self.gate = DistantGate(channel, self._homes, reactor, log)
         self.tls = None if pair is None else ServerTls(pair)
         self._tally = Tally()
@@ -105,6 +115,10 @@ class Worker:
         """Do not wait for clients any more."""
         self._serving.hasten()
 
+    def ease(self, within: float | None) -> None:
+        """See `Serving.ease`."""
+        self._serving.ease(within)
+
     async def stop(self) -> None:
         """Take no more, and answer what is under way."""
         self._receiver.stop()
@@ -113,6 +127,8 @@ class Worker:
             self._reporting.stop()
             self._report()
         await self._homes.closed()
+        if self._nodes is not None:
+            self._nodes.stop()
         self._watcher.close()
         self._threads.stop()
         self._database.close()
@@ -151,6 +167,8 @@ class _Life:
             self._resume()
         elif said == "stop":
             self._end()
+        elif said == "ease":
+            self._ease(message)
         elif said == "hasten":
             self._hasten()
         elif self._worker is None or not self._worker.gate.told(said, message):
@@ -177,6 +195,10 @@ class _Life:
         self._channel.resume(but={"login", "cancel"})
         if self._worker is not None:
             self._worker.gate.ask_again()
+
+    def _ease(self, message: Message) -> None:
+        if self._worker is not None and not self._stopping:
+            self._worker.ease(message["within"])
 
     def _hasten(self) -> None:
         self._end()
@@ -213,7 +235,9 @@ def _pair_in(message: Message, names: tuple[Path, Path]) -> Pair:
 
 def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the daemon tells what there is to be renewed
-    reactor: Any = _installed_reactor
+    from twisted.internet import reactor as installed  # noqa: PLC0415 - each process has one of its own
+
+    reactor: Any = installed
     number = int(sys.argv[1])
     log = logs.start(worker=number)
     process.prepare(reactor)

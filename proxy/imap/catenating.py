@@ -16,7 +16,7 @@ from mailstore.content import Content
 from mailstore.errors import MessageLost, NoSuchFolder, NoSuchMessage
 from mailstore.mailhome import MailHome
 from mailstore.message.section import Span, header_fields
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from proxy.imap.answers import No
 from proxy.imap.grammar.appending import Url
 from proxy.imap.grammar.imap_urls import MessageUrl, message_url

@@ -37,6 +37,7 @@ from proxy.wire.peers import peer_of
 from proxy.wire.trusted import plain_address
 
 SHUTTING_DOWN = b"Server is shutting down."
+MOVE_ON = b"Server is going out of service, connect again."
 TOO_MANY = b"Too many connections that have not logged in."
 IN_MEMORY = 256 * 1024  # a message handed in by APPEND is kept in memory up to this size
 
@@ -66,8 +67,10 @@ class ImapConnection(Protocol):
         self._stranger = True
         self._paused = False
         self._closing = False
+        self._eased = False  # told to go by a node that goes out of service
         self._timer: IDelayedCall | None = None
         self._address = ""  # what the transport has, whoever speaks
+        self._heard = factory.clock.seconds()  # when the client last said something
 
     # From the transport
 
@@ -102,6 +105,7 @@ class ImapConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
+        self._heard = self._factory.clock.seconds()
         if self.session.state is not State.NOT_AUTHENTICATED:
             self._restart_timer()
         self.session.received(data)
@@ -120,6 +124,19 @@ class ImapConnection(Protocol):
         self._factory.connections.discard(self)
         self._factory.closed()
         self.lost.callback(None)
+
+    # For a node that goes out of service (`proxy.daemon.easing`)
+
+    def quiet_for(self) -> float:
+        session = self.session
+        busy = (session.running and not session.idling) or session.intake.reader.unfinished
+        if busy or session.state is State.NOT_AUTHENTICATED:
+            return 0.0
+        return self._factory.clock.seconds() - self._heard
+
+    def leave(self) -> None:
+        self._eased = True
+        self.session.leave(MOVE_ON)
 
     # For the session
 
@@ -173,7 +190,7 @@ class ImapConnection(Protocol):
         self.transport.loseConnection()
         # The goodbye may be waiting behind what the client does not read, or for the end of a TLS handshake.
         limits = self._factory.terms.limits
-        hurried = self._factory.draining or self._stranger
+        hurried = self._factory.draining or self._stranger or self._eased
         patience = limits.farewell_timeout if hurried else limits.stalled_timeout
         self._timer = self._factory.clock.callLater(patience, self._abort)
 

@@ -72,6 +72,7 @@ class Session:
         self.notifying: Notifying | None = None  # from NOTIFY on (RFC 5465)
         self.failed_logins = 0
         self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
+        self.idling = False  # the command in progress is IDLE
         self.stale = False  # the selected mailbox may have changed since the last sync
         self.reason = "the client left"  # why the session ended, for the log
         self.enabled: set[str] = set()  # extensions that the client switched on (RFC 5161)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory, Protocol
@@ -20,6 +19,9 @@ from proxy.lmtp.errors import Ended
 from proxy.lmtp.session import Limits, Session
 from proxy.wire.carrying import CarryingRun
 from proxy.wire.tally import Tally
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 CONNECTIONS: Final = 500
 STALLED: Final = 120.0  # seconds after which a client that does not read is given up

@@ -20,9 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -36,6 +35,9 @@ from proxy.lmtp.state import State
 from proxy.wire.faults import kind, where
 from proxy.wire.lines import LineReader, LineTooLong
 from proxy.wire.tally import Tally
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 AHEAD: Final = 262_144  # octets that a client may send ahead before reading pauses
 TURN: Final = 200  # commands of one client after which the others get their turn

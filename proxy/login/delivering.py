@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path as StdPath
 from typing import Any, Final
 
@@ -34,16 +35,17 @@ from mailstore.accounts import Account, Accounts
 from mailstore.errors import DiskFull, MailstoreError, OverQuota
 from mailstore.incoming import Arrival, Outcome
 from mailstore.maildir import sync_directories
+from mailstore.refusals import storage_errors
 from mailstore.spool import Spooled, settle_together
-from mailstore.sqlite import storage_errors
 from proxy.config import Config
 from proxy.lmtp.counter import Recipient
 from proxy.lmtp.errors import Refused
 from proxy.lmtp.grammar import Path
+from proxy.login.asking import ask
 from proxy.login.homes import Homes
 from proxy.login.together import Together
-from proxy.migration.pull import InThread
 from proxy.wire.door import Home
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import ARRIVALS, Tally
 
 AT_ONCE: Final = 100  # messages for one account in one transaction
@@ -82,6 +84,7 @@ class Delivering:
         self._elsewhere = elsewhere
         self._tally = tally
         self._queues: dict[str, _Queue] = {}
+        self._ask = partial(ask, accounts, in_thread)
         self._contents = Together(in_thread, self._settle)
         self._directories = Together(in_thread, _settle_directories)
 
@@ -90,7 +93,7 @@ class Delivering:
     async def recipient(self, path: Path, octets: int) -> Recipient:
         """See the table above. Raises Refused."""
         try:
-            account, recipient = self._known(path)
+            account, recipient = await self._known(path)
             if self._is_limited(account):
                 await self._see_to_room(account, octets)
         except OverQuota:
@@ -101,33 +104,33 @@ class Delivering:
             raise _FAILED.anew() from None
         return recipient
 
-    def _known(self, path: Path) -> tuple[Account, Recipient]:
+    async def _known(self, path: Path) -> tuple[Account, Recipient]:
         """Raises Refused, MailstoreError."""
         if not path.domain:
-            return self._postmaster()
+            return await self._postmaster()
         domain = self._config.spellings.get(path.domain.lower().rstrip("."))
         if domain is None:
             raise _NOT_OURS.anew()
         local = path.local.lower()
-        account, folder = self._account(local, domain), ""
+        account, folder = await self._account(local, domain), ""
         if account is None and "+" in local[1:]:
             name, _, folder = path.local.partition("+")
-            account = self._account(name.lower(), domain)
+            account = await self._account(name.lower(), domain)
         if account is None:
             listed = self._config.domains[domain].accounts == "listed"
             self._tally.count(ARRIVALS, domain, "unknown" if listed else "not-yet")
             raise (_UNKNOWN if listed else _NOT_YET).anew()
         return account, Recipient(account.local, account.domain, folder)
 
-    def _account(self, local: str, domain: str) -> Account | None:
-        """The one of that name, or of that alias. One row by its key: quicker than the way to a thread."""
-        found = self._accounts.known_as(local, domain)
+    async def _account(self, local: str, domain: str) -> Account | None:
+        """The one of that name, or of that alias."""
+        found = await self._ask(self._accounts.known_as, local, domain)
         return found if found is not None and found.domain in self._config.domains else None
 
-    def _postmaster(self) -> tuple[Account, Recipient]:
+    async def _postmaster(self) -> tuple[Account, Recipient]:
         """Without a domain (RFC 5321 4.5.1): that of the first domain that has one."""
         for domain in self._config.domains:
-            account = self._account("postmaster", domain)
+            account = await self._account("postmaster", domain)
             if account is not None:
                 return account, Recipient(account.local, account.domain)
         raise _UNKNOWN.anew()
@@ -200,7 +203,7 @@ class Delivering:
     async def _store(self, recipient: Recipient, arrivals: Sequence[Arrival]) -> Sequence[Refused | None]:
         try:
             await self._contents.sync([arrival.message for arrival in arrivals])
-            account = self._accounts.find(recipient.local, recipient.domain)
+            account = await self._ask(self._accounts.find, recipient.local, recipient.domain)
             if account is None:  # removed a moment ago: the sender's server hears so when it comes again
                 return [_FAILED] * len(arrivals)
             outcomes = await self._in_steps(account, arrivals)

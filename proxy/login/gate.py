@@ -26,12 +26,17 @@ long (`questions`).
 Who asks for another program, such as Postfix, needs no mailbox (`vouch`): a move that has begun is not waited for, and
 a user whose password is known is in while it is under way. There is an answer within seconds.
 
+Where several nodes have one database, one of them has an account while it is asked about and moved (`leasing`). Who
+comes to another one meanwhile waits there for what becomes of it, and sees how far it is; when nobody has the account
+any more, whether it was done or its node died, it is looked at anew.
+
 An account's aliases, and what it is called at the legacy server, are as good as its name here (`known_as`). To the
 legacy server it has the one name that it has there.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,30 +46,42 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import deferLater
 
 from mailstore.accounts import Account, Accounts, PasswordState, State
-from mailstore.errors import MailstoreError
+from mailstore.custody import see_that_it_is_ours
+from mailstore.errors import InOtherHands, MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
 from proxy.login import reasons
+from proxy.login.asking import ask
 from proxy.login.hashes import Hashes, Patience
 from proxy.login.hashing import Hashing
 from proxy.login.homes import Homes
 from proxy.login.known_as import KnownAs
+from proxy.login.leasing import MovesElsewhere, Tenure
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.names import Name, parse
 from proxy.login.notes import LoginNotes
 from proxy.login.outcomes import Log
-from proxy.login.questions import Questions
+from proxy.login.questions import Asked, Questions
 from proxy.login.refusing import unavailable, wrong
 from proxy.login.throttle import Throttle
 from proxy.migration.moves import Running
-from proxy.migration.pull import InThread
 from proxy.migration.source import GaveWay, Source, SourceError
 from proxy.wire import trace
 from proxy.wire.door import Because, Credentials, Hold, Home, LoginRefused, Refusal, Secret
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import LOGINS, THROTTLED, Tally
 
 _UNDECIDED = {Because.DOWN, Because.BUSY, Because.NOT_POSSIBLE, Because.PAUSED}
+
+
+class _Waits(Exception):
+    """Another node has the account, of which this is known; was the password `accepted`?"""
+
+    def __init__(self, account: Account | None, *, accepted: bool) -> None:
+        super().__init__()
+        self.account = account
+        self.accepted = accepted
 
 
 class LoginGate:
@@ -85,8 +102,10 @@ class LoginGate:
         notes: LoginNotes | None = None,
         tally: Tally | None = None,
         hashing: Hashing | None = None,
+        asked: Asked | None = None,
     ) -> None:
-        """`notes` is told who logged in; without it each login is written down by itself."""
+        """`notes` is told who logged in; without it each login is written down by itself. `asked` tells what other
+        nodes have asked legacy servers, if there are any."""
         self._config = config
         self._served = config.spellings
         self._accounts = accounts
@@ -96,11 +115,12 @@ class LoginGate:
         self._mover = mover
         self._reactor = reactor
         self._in_thread = in_thread
+        self._ask = partial(ask, accounts, in_thread)
         self._log = log
         self._tally = tally or Tally()
         self.throttle = self._throttle = Throttle(reactor.seconds)
         self._hashing = hashing or Hashing(in_thread)
-        self._questions = Questions(accounts, legacy, self._throttle, reactor, log, self._tally)
+        self._questions = Questions(accounts, legacy, self._throttle, reactor, log, self._tally, in_thread, asked)
         self._known_as = KnownAs(accounts, frozenset(config.domains), reactor, in_thread)
         mover.rejected = self._throttle.changed
         self._notes = notes or LoginNotes(accounts, clock=reactor, in_thread=in_thread, log=log, together=0.0)
@@ -214,6 +234,9 @@ class LoginGate:
                 return await self._enter_once(name, password, hold, patience)
             except GaveWay:
                 continue
+            except _Waits as waits:
+                hold.accepted = waits.accepted
+                await self._mover.leasing.wait(name, waits.account, hold, self._is_listed)
 
     async def _prove(
         self, name: Name, password: Secret, hold: Hold, patience: Patience
@@ -277,20 +300,30 @@ class LoginGate:
         self, name: Name, password: Secret, patience: Patience, unfit: str | None = None
     ) -> tuple[Account | None, bool]:
         """The account, and whether the password fits its stored hash, which was tried before if it is `unfit`."""
-        account = self._accounts.find(name.local, name.domain)  # one row by its key: quicker than the way to a thread
+        account = await self._ask(self._accounts.find, name.local, name.domain)
         if account is None:
-            if self._is_closed(name.domain) and not self._accounts.any_asked_for(name.domain):
+            if self._is_closed(name.domain) and not await self._ask(self._accounts.any_asked_for, name.domain):
                 await self._hashes.in_vain(password, patience)
                 raise wrong()
             return None, False
         if account.state is State.BLOCKED:
-            raise LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
+            raise self._blocked(account)
         fits = account.password_hash != unfit and await self._hashes.fits(account, password, patience)
         if account.state is State.FINAL and not fits:
             if account.password_hash is None:
                 await self._hashes.in_vain(password, patience)
             raise wrong()
         return account, fits
+
+    def _blocked(self, account: Account) -> LoginRefused:
+        """Who looks for a mailbox that another server has is not to be told that something is wrong with it."""
+        maildir = self._config.maildir_for(account.local, account.domain)
+        with suppress(OSError):
+            try:
+                see_that_it_is_ours(maildir)
+            except InOtherHands as error:
+                return LoginRefused(Refusal.UNAVAILABLE, str(error))
+        return LoginRefused(Refusal.BLOCKED, "this account needs the administrator's attention")
 
     def _is_closed(self, domain: str) -> bool:
         """May only accounts of a list come in?"""
@@ -316,7 +349,20 @@ class LoginGate:
         """The account, and its move if one is under way. Things may have changed while others had their turn."""
         found, fits = await self._look_up(name, password, patience, unfit)
         entered = await self._at_once(found, password) if found is not None and fits else None
-        return entered or await self._ask_legacy(name, password, hold, found, fits=fits)
+        if entered is not None:
+            return entered
+        tenure: Tenure | None = None
+        try:
+            tenure = await self._mover.leasing.take(name)
+        except MovesElsewhere as elsewhere:
+            if found is None or found.password_hash is None or fits:
+                raise _Waits(found, accepted=fits) from elsewhere
+            # Another password than the one that it is moved with: the legacy server says which one is right.
+        try:
+            return await self._ask_legacy(name, password, hold, found, fits=fits)
+        finally:
+            if tenure is not None:
+                tenure.leave()
 
     async def _ask_legacy(
         self, name: Name, password: Secret, hold: Hold, account: Account | None, *, fits: bool
@@ -339,7 +385,9 @@ class LoginGate:
             finally:  # whatever comes of the move, the password is the user's
                 stored = await hashing
                 await self._in_thread(self._accounts.password_hashed, account.id, stored)
-                self._throttle.legacy_said_yes(account.name, password, stored, self._legacy.mailbox_of(name))
+                mailbox = await self._legacy.mailbox_of(name)
+                self._throttle.legacy_said_yes(account.name, password, stored, mailbox)
+                self._questions.said_yes(mailbox)
         except BaseException:
             source.abort()
             raise
@@ -348,7 +396,10 @@ class LoginGate:
     async def _join_or_start(self, account: Account, password: Secret, source: Source) -> Running:
         running = self._mover.moves.of(account.id)
         if running is None:
-            return await self._mover.start(account, password, source)
+            try:
+                return await self._mover.start(account, password, source)
+            except MovesElsewhere as elsewhere:  # it is known by then that the password is right
+                raise _Waits(account, accepted=True) from elsewhere
         self._mover.use(account.id, password)  # a move under another password: this one is right now, so wait for it
         source.abort()
         return running

@@ -19,8 +19,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from mailstore import secrets
-from proxy.migration.pull import InThread
 from proxy.wire.door import Because, LoginRefused, Refusal, Secret
+from proxy.wire.in_thread import InThread
 
 AT_ONCE: Final = max(2, len(os.sched_getaffinity(0)))
 MOST: Final = 1_000  # that wait in the line of those who may be guessing; the next are told to come later

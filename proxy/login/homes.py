@@ -14,29 +14,38 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from mailstore.errors import NotArrived, StorageCorrupt, TakesLonger
+from mailstore.errors import NotArrived, StorageCorrupt, StorageFailed, TakesLonger
 from mailstore.index.folders import INBOX_ID
-from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
-from mailstore.sqlite import storage_errors
+from mailstore.opening import Mailboxes
+from mailstore.refusals import storage_errors
 from proxy.login.attention import Attention, Watcher
 from proxy.login.awaiting import Awaiting, Wait
 from proxy.login.lane import Lane
 from proxy.login.payments import Payments
 from proxy.login.quiet import QuietTimes
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 T = TypeVar("T")
 
 KEPT_SECONDS: Final = 60.0  # a home that nobody uses stays open so long
-KEPT_MOST: Final = 200  # … if there are no more of them: each is three open files and some 100 KiB
+KEPT_MOST: Final = 200  # … if there are no more of them: each is four open files and some 100 KiB
 
 FromThread = Callable[[Callable[[], None]], None]  # reactor.callFromThread
+
+
+class Maildrops(Protocol):
+    """POP3 locks among nodes that have one database (`proxy.login.nodes`)."""
+
+    def take(self, account_id: int) -> Awaitable[bool]:
+        """Is it this process's now? Raises StorageFailed."""
+
+    def leave(self, account_id: int) -> None: ...
 
 
 class _Open:
@@ -55,6 +64,7 @@ class _Open:
         self.watchers: list[Callable[[int], None]] = []
         self.untold: list[int] | None = None  # folders that a brief operation has changed, while it runs
         self.maildrop_locked = False
+        self.has_maildrop: Handle | None = None  # whose POP3 lock it is
         self.awaiting = Awaiting(lambda uids, whole: homes.hurry(account_id, uids, whole), homes.clock)
         self.attention: Attention | None = None
 
@@ -87,6 +97,22 @@ class _Open:
         await self.known_to_others()
         return value
 
+    async def has_among_nodes(self) -> bool:
+        """Take the POP3 lock that all nodes heed, if there are several. Raises StorageFailed."""
+        maildrops = self._homes.maildrops
+        if maildrops is None:
+            return True
+        try:
+            return await maildrops.take(self._account_id)
+        except BaseException:
+            assert self.has_maildrop is not None
+            self.has_maildrop._unlock_maildrop()
+            raise
+
+    def leave_among_nodes(self) -> None:
+        if self._homes.maildrops is not None:
+            self._homes.maildrops.leave(self._account_id)
+
     async def known_to_others(self) -> None:
         """A client that is answered may ask about it over another connection, whichever process that is in."""
         if (known := self._homes.others_know(self._account_id)) is not None:
@@ -96,6 +122,7 @@ class _Open:
         """A folder was changed in this process."""
         self.tell(folder_id)
         self._homes.also_tell(self._account_id, folder_id)
+        self._homes.tell_nodes(self._account_id, folder_id)
 
     def tell(self, folder_id: int) -> None:
         """Let this process's sessions know."""
@@ -120,6 +147,7 @@ class Handle:
     def __init__(self, opened: _Open, leave: Callable[[], None]) -> None:
         self._opened = opened
         self._leave = leave
+        self._has_lost = False  # … the POP3 lock, with the connection to the database
         self._watching: list[Callable[[int], None]] = []
         self._attending: list[Callable[[], None]] = []
         self._holds_maildrop = False
@@ -130,7 +158,12 @@ class Handle:
         return self._opened.account
 
     async def run(self, operation: Callable[[MailHome], T]) -> T:
+        self._still_has_maildrop()
         return await self._with_what_it_needs(operation, self._run)
+
+    def _still_has_maildrop(self) -> None:
+        if self._has_lost:
+            raise StorageFailed("the connection to the database was lost, and another session has this mailbox by now")
 
     async def run_briefly(self, operation: Callable[[MailHome], T]) -> T:
         return await self._with_what_it_needs(operation, self._run_briefly)
@@ -204,7 +237,7 @@ class Handle:
         """It is a session of the kind that searches."""
         self._opened.searched = True
 
-    def lock_maildrop(self) -> bool:
+    async def lock_maildrop(self) -> bool:
         opened = self._opened
         if opened.maildrop_locked:
             return self._holds_maildrop
@@ -212,7 +245,24 @@ class Handle:
         if not opened.home.lock_maildrop():
             return False
         opened.maildrop_locked = self._holds_maildrop = True
+        opened.has_maildrop = self
+        if not await opened.has_among_nodes():
+            self._unlock_maildrop()
+            return False
         return True
+
+    def lost_maildrop(self) -> None:
+        """Somebody else has the account's POP3 lock."""
+        self._has_lost = True
+        self._unlock_maildrop()
+
+    def _unlock_maildrop(self) -> None:
+        opened = self._opened
+        self._holds_maildrop = opened.maildrop_locked = False
+        opened.has_maildrop = None
+        opened.leave_among_nodes()
+        if opened.home is not None:
+            opened.home.unlock_maildrop()
 
     def close(self) -> None:
         if self._closed:
@@ -225,9 +275,7 @@ class Handle:
             end()
         self._attending.clear()
         if self._holds_maildrop:
-            self._opened.maildrop_locked = False
-            if self._opened.home is not None:
-                self._opened.home.unlock_maildrop()
+            self._unlock_maildrop()
         self._leave()
 
 
@@ -239,8 +287,16 @@ def _nobody_else(_account_id: int) -> None:
     """There is one process."""
 
 
+def _nobody_tells(_account_id: int, _folder_id: int) -> None:
+    """There is one node."""
+
+
 def _anywhere(_account: str, _maildir: Path) -> None:
     """Nothing is known of it."""
+
+
+def _somewhere() -> None:
+    """Nothing is known of the disk."""
 
 
 def _as_it_is(_account: str, _home: MailHome) -> None:
@@ -252,7 +308,7 @@ class Homes:
 
     def __init__(
         self,
-        engine: MailboxEngine,
+        engine: Mailboxes,
         *,
         in_thread: InThread,
         from_thread: FromThread,
@@ -278,6 +334,10 @@ class Homes:
             _anywhere  # … before it is: raises StorageFailed where it is not there
         )
         self.also_tell: Callable[[int, int], None] = _unnoticed  # called with each change made here: account, folder
+        self.there: Callable[[], None] = _somewhere  # raises StorageFailed where the disk with all Maildirs is away
+        self.tell_nodes: Callable[[int, int], None] = _nobody_tells  # the same, for those of other nodes
+        self.maildrops: Maildrops | None = None
+        self.now: Callable[[], float] = time.time  # the time of day that all nodes go by
         # What fires when other processes know of all changes made here to an account; None where they do.
         self.others_know: Callable[[int], Deferred[None] | None] = _nobody_else
         # Called with an account, UIDs and whether the whole messages are needed: they are to be fetched next.
@@ -344,7 +404,9 @@ class Homes:
                 account_id,
                 maildir,
                 announce=lambda folder: self._announce(opened, folder),
+                clock=self.now,
                 report=lambda event, **figures: self._report(event, account=opened.account, **figures),
+                there=self.there,
             )
             try:
                 self.furnish(opened.account, home)
@@ -375,6 +437,16 @@ class Homes:
         opened = self._open.get(account_id)
         if opened is not None:
             opened.tell(folder_id)
+
+    def attended(self) -> list[int]:
+        """The accounts whose sessions want to know of changes."""
+        return [account_id for account_id, opened in self._open.items() if opened.watchers]
+
+    def lost_maildrop(self, account_id: int) -> None:
+        """This process's POP3 lock of an account is somebody else's now."""
+        opened = self._open.get(account_id)
+        if opened is not None and opened.has_maildrop is not None:
+            opened.has_maildrop.lost_maildrop()
 
     def in_vain(self, account_id: int) -> None:
         """Nothing of an account's old mailbox comes at the moment: who waits for some of it is told so."""

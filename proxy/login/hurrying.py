@@ -2,6 +2,7 @@
 
     a move is under way              it fetches the message next
     none is, the password is kept    one is started, unless the last one has failed a moment ago
+    another node carries it over     that one is asked
     otherwise                        nothing comes: those who wait are told so
 
 Sessions may be in other processes; here is where the moves are.
@@ -30,8 +31,11 @@ class Hurrying:
         self._reactor = reactor
         self._failed: dict[int, float] = {}  # when, by account
         self._starting: dict[int, list[tuple[Collection[int], bool]]] = {}  # what is waited for until a move begins
+        # Asks other nodes for what one of them carries over: account, UIDs, and whether whole messages are needed.
+        self.ask_others: Callable[[int, Collection[int], bool], None] = lambda _account, _uids, _whole: None
         mover.begins = self._begins
         mover.failed = self._has_failed
+        mover.elsewhere = self._elsewhere
 
     def hurry(self, account_id: int, uids: Collection[int], whole: bool) -> None:
         """A session waits for these messages of INBOX, or for their headers."""
@@ -45,6 +49,17 @@ class Hurrying:
         else:
             self._starting[account_id] = [(uids, whole)]
             self._mover.apart(self._mover.go_on(account_id))
+
+    def asked(self, account_id: int, uids: Collection[int], whole: bool) -> None:
+        """A session on another node waits for these; whether its move is here is for us to know."""
+        running = self._mover.moves.of(account_id)
+        if running is not None:
+            running.move.hurry(uids, whole=whole)
+
+    def _elsewhere(self, account_id: int) -> None:
+        """The move is on another node."""
+        for uids, whole in self._starting.pop(account_id, ()):
+            self.ask_others(account_id, uids, whole)
 
     def _begins(self, account_id: int, move: Move) -> None:
         self._failed.pop(account_id, None)

@@ -11,11 +11,13 @@ reads them no more often.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from mailstore.accounts import Accounts
+from proxy.login.asking import ask
 from proxy.login.names import Name
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 FRESH: Final = 10.0  # seconds
 
@@ -28,6 +30,7 @@ class KnownAs:
         self._served = served
         self._clock = clock
         self._in_thread = in_thread
+        self._ask = partial(ask, accounts, in_thread)
         self._read: float | None = None
         self._logins: dict[str, set[Name]] = {}
 
@@ -35,9 +38,9 @@ class KnownAs:
         """The account that is meant. `name` is what `username` is by itself, None where it cannot be one; it comes back
         where nobody else is known by it. Raises MailstoreError."""
         if name is not None:
-            if self._accounts.find(name.local, name.domain) is not None:
+            if await self._ask(self._accounts.find, name.local, name.domain) is not None:
                 return name
-            owner = self._accounts.owner(name.local, name.domain)
+            owner = await self._ask(self._accounts.owner, name.local, name.domain)
             if owner is not None and owner[1] in self._served:
                 return Name(*owner)
         return await self._by_login(username, name) or name

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ LINGERS: Final = 60.0  # seconds for which a server may hold a mailbox after our
 IN_USE_PAUSE: Final = 2.0  # … and between two looks whether it still does
 USUAL_DELAY: Final = 30  # seconds between logins of one account, where a server wants some and does not say how many
 OWN_TROUBLE: Final = 600.0  # seconds in which an account that is turned away says it of the host only once
-Logins = Callable[[str, str], str]  # `Accounts.legacy_login`
+Logins = Callable[[str, str], Awaitable[str]]  # `Accounts.legacy_login`, asked by `proxy.login.asking`
 LONGEST_WAIT: Final = 16.0  # seconds until an account that was turned away several times is tried again
 _MOST: Final = 1_000  # accounts that are remembered
 
@@ -111,6 +111,7 @@ class LegacyHost:
         self.login_delay = 0  # seconds that it wants between two logins of one account (RFC 2449 6.5)
         self.in_vain: tuple[float, LegacyError] | None = None  # when it was last waited for so, if not answered since
         self._left: OrderedDict[Name, float] = OrderedDict()
+        self._others_left = float("-inf")  # when a node died that had connections to whatever mailboxes
         self._turned_away: OrderedDict[Name, float] = OrderedDict()
         self._reported = False  # is it in the log that it is busy?
 
@@ -124,8 +125,13 @@ class LegacyHost:
 
     def lingers(self, name: Name) -> bool:
         """May the host still hold the mailbox for a connection of ours?"""
-        at = self._left.get(name)
-        return at is not None and self._clock.seconds() - at < LINGERS
+        at = max(self._left.get(name, float("-inf")), self._others_left)
+        now: float = self._clock.seconds()
+        return now - at < LINGERS
+
+    def others_left(self) -> None:
+        """A node is dead: connections of its end, when the host notices."""
+        self._others_left = self._clock.seconds()
 
     def learn(self, connection: Connection) -> None:
         """Of what it says about itself."""
@@ -221,7 +227,7 @@ class LegacyServer:
         self.speech = speech_for(domain, self.settings, partial(report, domain=domain.name))
 
 
-def _by_the_form(_local: str, _domain: str) -> str:
+async def _by_the_form(_local: str, _domain: str) -> str:
     """No account has a name of its own at its legacy server."""
     return ""
 
@@ -264,21 +270,22 @@ class LegacyDoor:
             for local, domain, at in remembered.get(host.label, ()):
                 host.left(Name(local, domain), at)
 
-    def mailbox_of(self, name: Name) -> str:
+    async def mailbox_of(self, name: Name) -> str:
         """What an account is at its legacy server: the same text for all accounts that are the same mailbox there.
         Raises MailstoreError."""
         host = self.host_of(name.domain)
-        return f"{host.name}:{host.port} {self._user(name)}".lower()
+        return f"{host.name}:{host.port} {await self._user(name)}".lower()
 
-    def _user(self, name: Name) -> str:
+    async def _user(self, name: Name) -> str:
         """What the legacy server calls an account."""
-        return self._logins(name.local, name.domain) or self._servers[name.domain].login_name(name.local, name.domain)
+        own = await self._logins(name.local, name.domain)
+        return own or self._servers[name.domain].login_name(name.local, name.domain)
 
     async def open(self, name: Name, password: Secret, errand: Errand | None = None) -> Source:
         """A connection logged in as this account, on an errand; a user waits for it if not said. Waits for a free
         place. Raises LegacyError, as it came, or HostBusy to whom no user waits for; and MailstoreError."""
         server = self._servers[name.domain]
-        user = self._user(name).encode()
+        user = (await self._user(name)).encode()
         errand = errand or Errand(name.domain, Urgency.HELD)
         asked = self._reactor.seconds()
         until = 0.0  # how long it is tried again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -15,14 +16,17 @@ from mailstore import secrets
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.entries import Sums
 from mailstore.errors import MailstoreError, SecretUnreadable
+from mailstore.queue import TAKEN
 from mailstore.room import free_octets
 from mailstore.secrets import Sealer
 from mailstore.writing import OpenWriter, Writer
 from proxy.config import Config
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginRejected
 from proxy.login import reasons
+from proxy.login.asking import ask
 from proxy.login.carried import Carried
 from proxy.login.homes import Homes
+from proxy.login.leasing import Alone, FencedHome, Leasing, MovesElsewhere, Tenure
 from proxy.login.legacy import HostBusy, LegacyDoor, name_of
 from proxy.login.names import Name
 from proxy.login.outcomes import LONGEST_WAIT, Log, Outcomes
@@ -30,13 +34,13 @@ from proxy.login.progress import Progress
 from proxy.login.recently import Recently
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
-from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped
+from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped, TakenOver
 from proxy.migration.turns import Turns
 from proxy.wire import trace
 from proxy.wire.door import Home, Secret
 from proxy.wire.faults import kind, where
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import Tally
 
 ROOM: Final = 64 * 1024 * 1024  # octets that a disk has left where old mail is asked for before it is sure to fit
@@ -92,8 +96,13 @@ class Mover:
         now: Callable[[], float] = time.time,
         open_writer: OpenWriter = Writer,
         tally: Tally | None = None,
+        leasing: Leasing | None = None,
+        make_move: Callable[..., Move] = Move,
     ) -> None:
-        """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move."""
+        """`now` is the time of day, as `accounts` has it; `open_writer` makes what writes for a move; `leasing` says
+        whether another node has an account, if there are others. `make_move` makes a move: another one than `Move`
+        where it is to take its time and write nothing (`tests.bench.simulating`)."""
+        self.leasing: Leasing = leasing or Alone()
         self.moves = Moves()
         self.turns: Turns[Name] = Turns()  # one check or start at a time for each account
         self._config = config
@@ -106,10 +115,13 @@ class Mover:
         self._log = log
         self._now = now
         self._open_writer = open_writer
+        self._make_move = make_move
         self._tally = tally or Tally()
         self.begins: Callable[[int, Move], None] = _unnoticed  # called with each account's move before it runs
         # … and with each account whose move has failed, or cannot begin.
         self.failed: Callable[[int], None] = _unnoticed
+        # … and with each account that somebody needs mail of which another node carries over.
+        self.elsewhere: Callable[[int], None] = _unnoticed
         self._refreshing: set[int] = set()
         self._going_on: set[int] = set()
         self._failed: dict[int, float] = {}  # accounts whose last look did not work, and until when none is made
@@ -131,6 +143,7 @@ class Mover:
             stopping=lambda: self._stopping,
             recently=self.recently,
             tally=self._tally,
+            hands_over=self.leasing.several,
         )
 
     def _has_failed(self, account_id: int) -> None:
@@ -142,26 +155,41 @@ class Mover:
     def prepare(self, name: Name, account: Account | None, source: Source) -> None:
         """The account's move will begin over this connection: have the legacy server at work meanwhile. Where all of
         its mailbox is going to be fetched, and nobody is let in before, it may send that as well."""
-        new = account is None or account.state is State.WAITING
-        whole = new and self._config.migration.login == "hold"
+        first = account is None or account.state is State.WAITING
+        whole = first and self._config.migration.login == "hold"
         maildir = self._config.maildir_for(name.local, name.domain)
-        source.begin(whole=whole and not maildir.exists() and (free_octets(maildir) or 0) >= ROOM)
+        new = whole and not os.path.exists(maildir)  # noqa: PTH110 - a disk that is broken is met when it is used
+        source.begin(whole=new and (free_octets(maildir) or 0) >= ROOM)
 
     async def start(self, account: Account, password: Secret, source: Source, errand: Errand | None = None) -> Running:
         """Start the account's move over a connection that has logged in, in the account's turn. `errand` is what it
         was opened for; a user waits if not said.
 
-        Raises StorageFailed, and SourceLost when the daemon is stopping; the source is then the caller's to drop.
+        Raises StorageFailed, MovesElsewhere, and SourceLost when the daemon is stopping; the source is then the
+        caller's to drop.
         """
         source.begin()
+        tenure = await self.leasing.take(name_of(account))
+        try:
+            return await self._start(account, password, source, errand, tenure)
+        except BaseException:
+            tenure.leave()
+            raise
+
+    async def _start(
+        self, account: Account, password: Secret, source: Source, errand: Errand | None, tenure: Tenure
+    ) -> Running:
         maildir = self._config.maildir_for(account.local, account.domain)
-        home = await self._homes.open(account.id, account.name, maildir)
+        opened = await self._homes.open(account.id, account.name, maildir)
         if self._stopping:
-            home.close()
+            opened.close()
             raise Stopped("the daemon is stopping")
+        fence = tenure.fence
+        home: Home = opened if fence is None else FencedHome(opened, fence)
+        accounts = self._accounts if fence is None else self._accounts.fenced(fence)
         try:
             if account.due is not None:
-                await self._in_thread(self._accounts.begun, account.id)
+                await self._in_thread(accounts.begun, account.id)
             if account.again:
                 await home.run(lambda mail: mail.ledger.retry())
         except BaseException:
@@ -170,7 +198,7 @@ class Mover:
         migration = self._config.migration
         terms = Terms(first=account.state is State.MOVING, seen=migration.seen, serve=migration.login == "serve")
         progress = Progress(
-            account.id, self._accounts, seconds=self._reactor.seconds, in_thread=self._in_thread, apart=self.apart
+            account.id, accounts, seconds=self._reactor.seconds, in_thread=self._in_thread, apart=self.apart
         )
         carried = Carried(self._tally, account.domain)
         move: Move | None = None
@@ -184,7 +212,7 @@ class Mover:
                 progress.tell(sums)
                 carried.tell(sums)
 
-            move = Move(
+            move = self._make_move(
                 home,
                 source,
                 reopen,
@@ -195,6 +223,8 @@ class Mover:
                 open_writer=self._open_writer,
                 measured=self._tally,
                 listed_in=carried.listed_in,
+                lease=tenure.lease,
+                look=self.leasing.look,
             )
             self.begins(account.id, move)
             return move
@@ -202,13 +232,14 @@ class Mover:
         async def concluded(result: Sums | Exception) -> None:
             await progress.settled()
             assert move is not None
-            await self._outcomes.write_down(account, result, move, home, progress)
+            await self._outcomes.write_down(account, result, move, home, progress, accounts)
 
         self._log.info("move started", account=account.name, first=terms.first, by=_begun_by(errand))
         self._passwords[account.id] = password
         running = self.moves.start(account.id, make, concluded)
         self._note_when_listed(account, running)
-        self.apart(self._see_out(account.id, running, home))
+        tenure.lost = lambda: self._lost(running)
+        self.apart(self._see_out(account.id, running, home, tenure))
         if errand is not None and errand.urgency > Urgency.REFRESH:
             errand.give_way = lambda: self._give_way(account)
         return running
@@ -235,7 +266,11 @@ class Mover:
 
         running.when_listed(listed)
 
-    async def _see_out(self, account_id: int, running: Running, home: Home) -> None:
+    @staticmethod
+    def _lost(running: Running) -> None:
+        running.move.stop(TakenOver("this node has lost the account's lease"))
+
+    async def _see_out(self, account_id: int, running: Running, home: Home, tenure: Tenure) -> None:
         try:
             await running.result.wait()
         except (SourceError, MailstoreError):
@@ -243,6 +278,7 @@ class Mover:
         finally:
             del self._passwords[account_id]
             home.close()
+            tenure.leave()
 
     def use(self, account_id: int, password: Secret) -> None:
         """What the legacy server takes now, for a move that is under way with what it took before."""
@@ -277,13 +313,16 @@ class Mover:
         else:
             self._going_on.add(account_id)
             self.hasten(name)
+            tell = self.failed  # or it is over: then nobody waits any more
             try:
                 error = await self._carry(account, None, Errand(account.domain, Urgency.HELD))
                 if isinstance(error, LegacyError) and not isinstance(error, LoginRejected):
                     await self._in_thread(self._accounts.set_reason, account.id, error.advice, trace.current())
+                elif isinstance(error, (MovesElsewhere, TakenOver)):
+                    tell = self.elsewhere
             finally:
                 self._going_on.discard(account_id)
-                self.failed(account_id)  # or it is over: then nobody waits any more
+                tell(account_id)
 
     async def _refresh(self, account: Account, password: Secret) -> None:
         self._refreshing.add(account.id)
@@ -291,7 +330,7 @@ class Mover:
             error = await self._carry(account, password, Errand(account.domain, Urgency.REFRESH))
         finally:
             self._refreshing.discard(account.id)
-        if error is None:
+        if error is None or isinstance(error, MovesElsewhere):
             self._failed.pop(account.id, None)
             return
         # Not the user's business: what is here is served. A moved account is not broken by it.
@@ -326,7 +365,9 @@ class Mover:
             await self._in_thread(self._accounts.gave_way, account.id)
             return
         self._turned_away.pop(account.id, None)
-        if self._stopping or isinstance(error, (SourceError, LoginRejected, type(None))):
+        if isinstance(error, MovesElsewhere) or (self._stopping and self.leasing.several):
+            await self._in_thread(self._accounts.put_back, account.id, TAKEN)
+        if self._stopping or isinstance(error, (SourceError, LoginRejected, MovesElsewhere, type(None))):
             return
         wait = self._outcomes.next_try(account)
         if isinstance(error, SecretUnreadable):
@@ -346,6 +387,9 @@ class Mover:
         try:
             running = await self.turns.take(name, lambda: self._open_and_start(account, password, errand))
             return None if running is None else await self._end_of(running)
+        except MovesElsewhere as error:
+            self._log.info("another node has the account", account=account.name, node=error.node)
+            return error
         except (LegacyError, SourceError) as error:
             reported = isinstance(error, LegacyError) and error.reported
             log = self._log.info if reported else self._log.warning
@@ -366,18 +410,26 @@ class Mover:
         return None
 
     async def _open_and_start(self, account: Account, password: Secret | None, errand: Errand) -> Running | None:
-        # Its turn may have come late: what was true before may not be so any more.
-        fresh = await self._in_thread(self._accounts.get, account.id)
         running = self.moves.of(account.id)
         if running is not None:
             self._joined(account, running)
             return running
+        tenure = await self.leasing.take(name_of(account))
+        try:
+            return await self._open_and_start_here(account, password, errand)
+        finally:
+            tenure.leave()
+
+    async def _open_and_start_here(self, account: Account, password: Secret | None, errand: Errand) -> Running | None:
+        # Its turn may have come late: what was true before may not be so any more.
+        fresh = await self._in_thread(self._accounts.get, account.id)
         if password is not None and (
             fresh.password_hash != account.password_hash or fresh.password_state is not PasswordState.KNOWN
         ):
             return None  # another password has come up: that one counts
         able = fresh.movable or (password is not None and _opened_again(fresh))
-        if self._stopping or not able or self._accounts.is_paused(fresh.local, fresh.domain):
+        paused = await ask(self._accounts, self._in_thread, self._accounts.is_paused, fresh.local, fresh.domain)
+        if self._stopping or not able or paused:
             if password is None:
                 await self._in_thread(self._accounts.gave_way, account.id)
             return None
@@ -425,6 +477,19 @@ class Mover:
         if running is not None:
             self._log.info("move gives way", account=account.name)
             running.move.stop(GaveWay("a user waited for the connection"))
+
+    def hand_on(self, spared: Callable[[int], bool]) -> None:
+        """End moves at their last barriers, but for those of accounts that are `spared`: whoever looks next goes on
+        with them, another node or this one."""
+        for number in self.moves.accounts():
+            running = self.moves.of(number)
+            if running is not None and not spared(number):
+                running.move.stop(Stopped("this node is drained"))
+
+    def awaited(self, account_id: int) -> bool:
+        """Does somebody wait for an account's move?"""
+        running = self.moves.of(account_id)
+        return account_id in self._going_on or (running is not None and running.awaited)
 
     async def stop(self) -> None:
         """End all moves at their last barriers; they go on at the next start or login. Nobody gets a connection any

@@ -17,7 +17,7 @@ from mailstore.accounts import Account, Accounts
 from mailstore.errors import MailstoreError
 from proxy.login.outcomes import Log
 from proxy.migration.places import Places
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 TOGETHER_SECONDS: Final = 2.0
 PATIENCE: Final = 1.0  # seconds that a login waits until it is written down

@@ -8,18 +8,18 @@ from typing import Any, Final, Protocol
 
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.entries import Sums
-from mailstore.errors import MailstoreError
+from mailstore.errors import LeaseLost, MailstoreError
 from mailstore.secrets import Sealer
 from proxy.config import Config
 from proxy.login import reasons
 from proxy.login.progress import Progress, how_far
 from proxy.login.recently import Recently
 from proxy.migration.move import Move
-from proxy.migration.pull import InThread
 from proxy.migration.quarantine import in_words
-from proxy.migration.source import PasswordChanged, Stopped
+from proxy.migration.source import PasswordChanged, Stopped, TakenOver
 from proxy.wire import trace
 from proxy.wire.door import Home
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import MOVES, TROUBLES, Tally
 
 FIRST_WAIT: Final = 60.0  # seconds after which a move that was interrupted is tried again, and twice as long each time
@@ -70,10 +70,12 @@ class Outcomes:
         stopping: Callable[[], bool],
         recently: Recently,
         tally: Tally,
+        hands_over: bool = False,
     ) -> None:
         """`failed` is told of each account whose move has failed, `rejected` of whose password is no longer taken, by
         name and hash. What the daemon's stop ended (`stopping`) goes on with its next start, and is not written
-        down."""
+        down; or, where it `hands_over`, on another node at once."""
+        self._hands_over = hands_over
         self._config = config
         self._accounts = accounts
         self._sealer = sealer
@@ -86,24 +88,36 @@ class Outcomes:
         self._tally = tally
 
     async def write_down(
-        self, account: Account, result: Sums | Exception, move: Move, home: Home, progress: Progress
+        self,
+        account: Account,
+        result: Sums | Exception,
+        move: Move,
+        home: Home,
+        progress: Progress,
+        accounts: Accounts | None = None,
     ) -> None:
-        """How a move ended: for the administrator, and in the account's state. One warning a move, however often it
-        met with trouble; what is to be said each time again is logged once."""
+        """How a move ended: for the administrator, and in the account's state, by way of `accounts`, which may refuse
+        it to a node that has lost the account. One warning a move, however often it met with trouble; what is to be
+        said each time again is logged once. Raises MailstoreError."""
+        accounts = accounts or self._accounts
         self._tally.count(MOVES, account.domain, outcome_of(result))
         if move.troubles:
             self._tally.count(TROUBLES, account.domain, by=len(move.troubles))
         try:
             if isinstance(result, Exception):
-                await self._failure(account, result, move, progress)
+                await self._failure(account, result, move, progress, accounts)
             else:
-                await self._success(account, result, move, home, progress)
+                await self._success(account, result, move, home, progress, accounts)
+        except LeaseLost:
+            raise
         except MailstoreError as error:
             if not isinstance(result, MailstoreError):  # else it is the same disk, which was spoken of
                 self._log.error("move not written down", account=account.name, reason=str(error))
             raise
 
-    async def _failure(self, account: Account, error: Exception, move: Move, progress: Progress) -> None:
+    async def _failure(
+        self, account: Account, error: Exception, move: Move, progress: Progress, accounts: Accounts
+    ) -> None:
         reason = str(error)
         if isinstance(error, MailstoreError):
             maildir = self._config.maildir_for(account.local, account.domain)
@@ -117,27 +131,25 @@ class Outcomes:
         )
         self._failed(account.id)
         self._note(account, progress.last, progress, whole=False, reason=reason)
-        if self._stopping():
+        if isinstance(error, TakenOver) or (self._stopping() and not self._hands_over):
             return
         if progress.last is not None:
             await progress.write(progress.last)
         if isinstance(error, Stopped):
-            await self._in_thread(self._accounts.gave_way, account.id)
+            await self._in_thread(accounts.gave_way, account.id)
         elif isinstance(error, PasswordChanged):
             await self.no_longer(account, reason)
         else:
-            await self._in_thread(
-                self._accounts.interrupted, account.id, reason, self.next_try(account), trace.current()
-            )
+            await self._in_thread(accounts.interrupted, account.id, reason, self.next_try(account), trace.current())
 
-    async def _success(self, account: Account, sums: Sums, move: Move, home: Home, progress: Progress) -> None:
+    async def _success(
+        self, account: Account, sums: Sums, move: Move, home: Home, progress: Progress, accounts: Accounts
+    ) -> None:
         remarks = [*move.remarks]
         if sums.quarantined:
             remarks.insert(0, await home.run(lambda home: in_words(home.ledger.quarantined())))
         reason = "; ".join(remarks)
-        await self._in_thread(
-            self._accounts.moved, account.id, reason, self.next_round(), how_far(sums), trace.current()
-        )
+        await self._in_thread(accounts.moved, account.id, reason, self.next_round(), how_far(sums), trace.current())
         news = [reason] if reason != account.reason else []
         told = "; ".join(filter(None, [*news, *move.troubles[-1:]]))
         if told:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from mailstore.barrier import Barriers, sync_logs
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 AT_ONCE: Final = 2  # barriers under way: while one waits for the disk the next can be on its way there
 

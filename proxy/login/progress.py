@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from mailstore.accounts import Accounts, Far
 from mailstore.entries import Sums
 from mailstore.errors import MailstoreError
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 PROGRESS_SECONDS: Final = 1.0  # how often it is written down
 FEW: Final = 100  # messages that will be here before anybody asks how far it is

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from mailstore.accounts import Accounts
 from proxy.legacy.errors import LegacyBusy, LegacyError, LoginNotPossible, LoginRejected, MaildropInUse
+from proxy.login.asking import ask
 from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.login.outcomes import Log
@@ -23,6 +25,7 @@ from proxy.login.refusing import unavailable, wrong
 from proxy.login.throttle import Throttle
 from proxy.migration.source import Source
 from proxy.wire.door import Because, LoginRefused, Refusal, Secret
+from proxy.wire.in_thread import InThread
 from proxy.wire.tally import THROTTLED, Tally
 
 MOST: Final = 2_000  # questions about strangers at the same time; in a flood of more the next ones are told "busy"
@@ -46,13 +49,35 @@ class _Answers:
         return random.choice(took) if took else 0.0  # noqa: S311 - no secret
 
 
+class Asked(Protocol):
+    """Wrong passwords that all nodes together have asked about, by mailbox at the legacy server."""
+
+    async def may_ask(self, mailbox: str) -> bool:
+        """Raises StorageFailed."""
+
+    def said_no(self, mailbox: str) -> Deferred[None]: ...
+
+    def said_yes(self, mailbox: str) -> Deferred[None]: ...
+
+
 class Questions:
     """For one gate. `clock` is the reactor."""
 
     def __init__(
-        self, accounts: Accounts, legacy: LegacyDoor, throttle: Throttle, clock: Any, log: Log, tally: Tally
+        self,
+        accounts: Accounts,
+        legacy: LegacyDoor,
+        throttle: Throttle,
+        clock: Any,
+        log: Log,
+        tally: Tally,
+        in_thread: InThread,
+        asked: Asked | None = None,
     ) -> None:
+        """`asked`: what other nodes have asked as well, if there are any."""
+        self._asked = asked
         self._accounts = accounts
+        self._in_thread = in_thread
         self._legacy = legacy
         self._throttle = throttle
         self._clock = clock
@@ -63,8 +88,9 @@ class Questions:
 
     async def ask(self, name: Name, password: Secret, own: str | None) -> Source:
         """`own` is the account's hash if the password fits it. Raises LoginRefused."""
-        who, mailbox = str(name), self._legacy.mailbox_of(name)
-        self._require_worth_asking(name, who, mailbox, password)
+        who, mailbox = str(name), await self._legacy.mailbox_of(name)
+        await self._require_worth_asking(name, who, mailbox, password)
+        await self._require_questions_left(mailbox)
         answers = self._answers.setdefault(name.domain, _Answers())
         asked = self._clock.seconds()
         try:
@@ -74,6 +100,8 @@ class Questions:
             if own is not None:
                 self._throttle.changed(who, own)
             self._throttle.legacy_said_no(who, password, mailbox)
+            if self._asked is not None:
+                await self._asked.said_no(mailbox)
             raise wrong() from error
         except MaildropInUse as error:
             self._log.warning("legacy mailbox in use", account=who, reason=error.advice)
@@ -94,7 +122,7 @@ class Questions:
         """… who is not to be asked about. It takes its time even if the client leaves, as a real question does. What is
         remembered does not count once there is such an account. Raises LoginRefused."""
         who = f"stranger {name}"
-        self._require_worth_asking(name, who, who, password)
+        await self._require_worth_asking(name, who, who, password)
         answers = self._answers.setdefault(name.domain, _Answers())
         trouble, seconds = answers.trouble, answers.seconds()
         if self._strangers >= MOST:
@@ -110,13 +138,24 @@ class Questions:
         self._throttle.legacy_said_no(who, password, who)
         raise wrong()
 
-    def _require_worth_asking(self, name: Name, who: str, mailbox: str, password: Secret) -> None:
+    async def _require_questions_left(self, mailbox: str) -> None:
+        """As far as other nodes are concerned."""
+        if self._asked is not None and not await self._asked.may_ask(mailbox):
+            self._tally.count(THROTTLED, "too-many")
+            raise unavailable(Because.TOO_MANY)
+
+    def said_yes(self, mailbox: str) -> None:
+        """The legacy server took a password."""
+        if self._asked is not None:
+            self._asked.said_yes(mailbox)
+
+    async def _require_worth_asking(self, name: Name, who: str, mailbox: str, password: Secret) -> None:
         if self._throttle.known_wrong(who, password):
             self._tally.count(THROTTLED, "repeated")
             raise wrong()
         if not self._throttle.may_ask(mailbox):
             self._tally.count(THROTTLED, "too-many")
             raise unavailable(Because.TOO_MANY)
-        if self._accounts.is_paused(name.local, name.domain):
+        if await ask(self._accounts, self._in_thread, self._accounts.is_paused, name.local, name.domain):
             self._log.warning("legacy server not asked", account=str(name), reason="paused by the administrator")
             raise unavailable(Because.PAUSED)

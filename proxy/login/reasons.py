@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mailstore.entries import Sums
 from mailstore.errors import DiskFull, MailstoreError, StorageCorrupt, StorageFailed
+from mailstore.mooring import OtherLayout
+from mailstore.refusals import of_a_server
 from mailstore.room import free_octets
 from proxy.config.sizes import size
 from proxy.legacy.errors import LegacyError
@@ -20,10 +22,12 @@ def of(error: Exception | None, state: Path) -> str:
 
 def of_the_store(error: MailstoreError, sums: Sums | None, place: Path) -> str:
     """`sums`: how far the move was, if it came to a listing; `place`: the directory that it writes to."""
-    if not isinstance(error, StorageFailed):
+    if not isinstance(error, StorageFailed) or isinstance(error, OtherLayout):
         return str(error)
     if isinstance(error, StorageCorrupt):
         return f"{error}; the next login makes it anew"
+    if of_a_server(error):
+        return f"{error}; look at the database server; a later try or login goes on"
     if not isinstance(error, DiskFull):
         return f"{error}; look at the disk that holds {place}; a later try or login goes on"
     free = free_octets(place)

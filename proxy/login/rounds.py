@@ -22,12 +22,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from mailstore.accounts import Account
 from mailstore.errors import MailstoreError
 from mailstore.queue import Queue
+from proxy.login.asking import ask
 from proxy.login.legacy import LegacyHost
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
-from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
 from proxy.wire import trace
+from proxy.wire.in_thread import InThread
 
 LOOK: Final = 1.0  # seconds between two looks whether there is news
 FAILED: Final = 3  # times in a row that a host could not be asked, after which nobody is kept waiting for it
@@ -65,16 +66,28 @@ class Rounds:
         self._earliest: dict[str, int] = {}  # by domain: when somebody is due there
         self._version = -1
         self._timer: IDelayedCall | None = None
-        self._looking = self._again = self._stopped = False
+        self._looking = self._again = self._stopped = self._resting = False
+        self._begun = asked_only
+        self._asking = False  # is it being asked whether there is news?
         self._looked: Deferred[None] | None = None  # for the end of a look, at the end
         for host in self._hosts:
             host.schedule.spare_place = self._room
 
     async def start(self) -> None:
-        """Go on with what was interrupted, and go on looking. Raises MailstoreError."""
-        if not self._asked_only:
-            await self._in_thread(self._queue.begin, self._every)
+        """Go on with what was interrupted, and go on looking. Raises MailstoreError; a server that is away is asked
+        again."""
+        try:
+            await self._begin()
+        except MailstoreError as error:
+            if self._queue.instant:
+                raise
+            self._log.error("store failed", reason=str(error))
         self._tick()
+
+    async def _begin(self) -> None:
+        if not self._begun:
+            await self._in_thread(self._queue.begin, self._every)
+            self._begun = True
 
     async def stop(self) -> None:
         """Begin nothing more. Moves that are under way are the mover's to end."""
@@ -85,23 +98,45 @@ class Rounds:
             self._looked = Deferred()
             await self._looked
 
+    def rest(self) -> None:
+        """Begin nothing until `go_on`."""
+        self._resting = True
+
+    def go_on(self) -> None:
+        """… and as before."""
+        self._resting = False
+        self._version = -1  # whatever came up meanwhile
+
     def _tick(self) -> None:
         self._timer = self._clock.callLater(LOOK, self._tick)
+        if not self._asking:
+            self._asking = True
+            self._mover.apart(self._look_for_news())
+
+    async def _look_for_news(self) -> None:
         try:
-            version = self._queue.version()
+            await self._begin()
+            version = await ask(self._queue, self._in_thread, self._queue.version)
         except MailstoreError as error:
             self._log.error("store failed", reason=str(error))
             return
+        finally:
+            self._asking = False
         if version != self._version or any(self._wanted(host) for host in self._hosts):
             self._version = version
             self.look()
 
     def _wanted(self, host: LegacyHost) -> bool:
-        """Is somebody due there, and is there room?"""
-        if not host.schedule.spare:
+        """Is somebody due there, and is there room? Where there is none because other nodes have it, they are told."""
+        schedule = host.schedule
+        if self._resting or (schedule.share is None and not schedule.spare):
             return False
         now = self._now()
-        return any(self._earliest.get(domain, now + 1) <= now for domain in host.domains)
+        due = any(self._earliest.get(domain, now + 1) <= now for domain in host.domains)
+        if due is not schedule.more_due and schedule.share is not None:
+            schedule.more_due = due
+            schedule.demand()
+        return due and schedule.spare > 0
 
     def _room(self) -> None:
         """A place has become free somewhere."""

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 T = TypeVar("T")
 

@@ -7,24 +7,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mailstore.accounts import Account
-from mailstore.errors import StorageFailed
+from mailstore.accounts import Account, Accounts
+from mailstore.errors import MaildirGone
 from mailstore.mailhome import index_path
+from mailstore.mooring import Mooring
+from mailstore.refusals import storage_errors
+from proxy.config import Config
 
 Find = Callable[[str, str], Account | None]  # `Accounts.find`
+
+
+def mooring_of(config: Config, accounts: Accounts) -> Mooring:
+    """What tells whether the disk with the Maildirs is there."""
+    return Mooring(config.state, config.maildir_root, config.maildir_layout, accounts.any_mail)
 
 
 class Whereabouts:
     """Called with each account whose home is about to be opened, and its Maildir, in the thread that opens it."""
 
-    def __init__(self, find: Find) -> None:
+    def __init__(self, find: Find, there: Callable[[], None]) -> None:
+        """`there` is `Mooring.hold`."""
         self._find = find
+        self._there = there
 
     def __call__(self, account: str, maildir: Path) -> None:
-        """Raises StorageFailed where mail was carried over and there is neither a Maildir nor an index now."""
-        if maildir.is_dir() or index_path(maildir).exists():
-            return
+        """Raises StorageFailed where the disk is away, and MaildirGone where mail was carried over and there is neither
+        a Maildir nor an index now."""
+        self._there()
+        with storage_errors():
+            if maildir.is_dir() or index_path(maildir).exists():
+                return
         local, _, domain = account.rpartition("@")
         known = self._find(local, domain)
         if known is not None and known.messages_done:
-            raise StorageFailed("the mailbox is not there any more: is its disk mounted?")
+            raise MaildirGone

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mailstore.entries import Listed
+from mailstore.entries import NUL, Listed
 
 UIDL_LIMIT: Final = 1_000  # characters of a UIDL that is kept; RFC 1939 7 allows 70, and some servers do not keep to it
 _UNIQUE_ID: Final = re.compile(rb"[!-~]{0,70}").fullmatch  # RFC 1939 7; "" is a server's that does not say
@@ -114,6 +114,10 @@ def uidl(name: bytes | None) -> str:
     """A UIDL as the ledger keeps it. Bytes that are no text are kept one to one."""
     text = b"" if name is None else name
     if len(text) <= UIDL_LIMIT:
-        return text.decode("latin-1")
+        return _text(text)
     digest = hashlib.sha256(text).hexdigest()[: _DIGEST - 1]
-    return text[: UIDL_LIMIT - _DIGEST].decode("latin-1") + "_" + digest
+    return _text(text[: UIDL_LIMIT - _DIGEST]) + "_" + digest
+
+
+def _text(name: bytes) -> str:
+    return name.decode("latin-1").replace("\0", NUL)

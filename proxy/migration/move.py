@@ -30,6 +30,7 @@ from twisted.internet.task import deferLater
 
 from mailstore.entries import Entry, Listed, Outcome, Sums
 from mailstore.landing import Landing
+from mailstore.leases import Lease
 from mailstore.mailhome import MailHome
 from mailstore.writing import OpenWriter, Writer, flags_by
 from proxy.migration import plan
@@ -78,9 +79,12 @@ class Move:
         open_writer: OpenWriter = Writer,
         measured: Tally | None = None,
         listed_in: Callable[[float], None] = lambda _seconds: None,
+        lease: Lease | None = None,
+        look: Callable[[Lease], None] = lambda _lease: None,
     ) -> None:
         """`source` is logged in already; `reopen` makes another. `told` hears of each step forward, `listed_in` of the
-        seconds that a listing took; `measured` is told what barriers take."""
+        seconds that a listing took; `measured` is told what barriers take. `lease` is the account's, where several
+        nodes may move it; `look` raises LeaseLost, in a thread, where it is lost."""
         self.stage = Stage.LISTING
         self.troubles: list[str] = []  # what went wrong and was got over, in words for the administrator
         self._scales = Scales()
@@ -100,6 +104,8 @@ class Move:
         self._open_writer = open_writer
         self._tally = measured or Tally()
         self._listed_in = listed_in
+        self._lease = lease
+        self._look = look
         self._comparing = Comparing(home)
         self._done_before: int | None = None  # what was here when this run began
         self._given_up = 0  # quarantined in this run, by a server that does give messages
@@ -282,6 +288,8 @@ class Move:
                     clock=home.clock,
                     directories=home.directories_of_folders(),
                     open_writer=self._open_writer,
+                    fence=0 if self._lease is None else self._lease.fence,
+                    look=self._still_ours,
                 ),
                 home.oncoming.unwanted(),
             )
@@ -329,6 +337,11 @@ class Move:
         finally:
             await pull.rest()  # a thread that still wrote would write to whatever has the descriptors next
             await self._in_thread(landing.close)
+
+    def _still_ours(self) -> None:
+        """Raises LeaseLost."""
+        if self._lease is not None:
+            self._look(self._lease)
 
     def _gave_up(self) -> None:
         """A message was put into quarantine, by a server that does give messages."""

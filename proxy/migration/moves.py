@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from mailstore.entries import Sums
-from mailstore.errors import MailstoreError
+from mailstore.errors import LeaseLost, MailstoreError
 from proxy.migration.move import Move
 from proxy.migration.shared import Shared
-from proxy.migration.source import SourceError
+from proxy.migration.source import SourceError, TakenOver
 from proxy.wire import trace
 from proxy.wire.door import Hold
 
@@ -48,12 +48,27 @@ class Running:
 
     async def _run(self) -> Sums:
         try:
+            return await self._ran()
+        except LeaseLost as error:  # even what came of it could not be written down
+            raise TakenOver(str(error)) from error
+
+    async def _ran(self) -> Sums:
+        try:
             sums = await self.move.run()
+        except LeaseLost as error:
+            taken_over = TakenOver(str(error))
+            await self._concluded(taken_over)
+            raise taken_over from error
         except (SourceError, MailstoreError) as error:
             await self._concluded(error)
             raise
         await self._concluded(sums)
         return sums
+
+    @property
+    def awaited(self) -> bool:
+        """Is a login held for it?"""
+        return bool(self._holds)
 
     def _is_listed(self, why_not: str) -> None:
         self._said = why_not

@@ -9,7 +9,7 @@ for a single message. When too much is waiting to be written the source is pause
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -21,8 +21,9 @@ from proxy.migration.source import Source
 from proxy.migration.weighing import Exactness, Scales
 from proxy.wire import tally
 from proxy.wire.door import Home
+from proxy.wire.in_thread import InThread
 
-T = TypeVar("T")
+__all__ = ["InThread", "Pull"]
 
 HIGH_WATER: Final = 3 * 1024 * 1024  # octets waiting to be written at which the source is paused
 LOW_WATER: Final = 1024 * 1024  # and at which it goes on
@@ -30,12 +31,6 @@ WRITE_OCTETS: Final = 1024 * 1024  # that are handed to the writer at once, abou
 BATCH_MESSAGES: Final = 1024
 BATCH_OCTETS: Final = 64 * 1024 * 1024
 BATCH_SECONDS: Final = 2.0  # a slow server's messages do not wait longer than this for their barrier
-
-
-class InThread(Protocol):
-    """Runs a function in a thread of the pool and gives a Deferred of its result."""
-
-    def __call__(self, function: Callable[..., T], *arguments: Any) -> Deferred[T]: ...
 
 
 class Pull:

@@ -16,6 +16,9 @@ their way together, and none is begun for a while, which grows and is jittered. 
 more, up to just below the number at which the host was busy last (the wall); there it is approached slowly, and more
 slowly each time that it turns out to be where it was.
 
+Where several nodes ask one host, each has a share of its connections (`Share`): what is said here of the limit holds
+for the share, of which there is none at first. Whoever sees to that is told when it matters (`demand`).
+
 Who gives up waiting loses the place in the queue, and nothing else. The clock is handed in; there is one timer at most,
 and none while nobody waits for time to pass.
 """
@@ -66,6 +69,15 @@ class Errand:
     urgency: Urgency
     give_way: Callable[[], None] | None = None
     waiting: Deferred[Place] | None = field(default=None, repr=False)  # the schedule's
+
+
+@dataclass(slots=True)
+class Share:
+    """What this node may ask of a host that others ask as well."""
+
+    places: int = 0
+    logins: int | None = None  # that may be begun; None: not counted
+    too_many: int = 0  # connections that users who wait on other nodes should have
 
 
 class Place:
@@ -139,6 +151,10 @@ class Schedule:
         self.limits = limits
         self.failures = 0  # in a row: the host could not be reached, or did not answer as it should
         self.spare_place: Callable[[], None] = lambda: None  # called when `spare` may have become more
+        self.share: Share | None = None  # None: all of it
+        self.demand: Callable[[], None] = lambda: None  # called when there is more or less need of a share
+        self.was_busy: Callable[[float], None] = lambda _seconds: None  # … and when the host is left alone for so long
+        self.more_due = False  # would moves begin that nobody waits for, if there were room?
         self._clock = clock
         self._chance = chance
         self._lines = {urgency: _Line() for urgency in Urgency}
@@ -169,7 +185,29 @@ class Schedule:
     @property
     def allowed(self) -> int:
         """How many connections there may be at the moment."""
-        return int(self._allowed)
+        return int(self._allowed) if self.share is None else min(int(self._allowed), self.share.places)
+
+    @property
+    def wanted(self) -> int:
+        """For how many there would be a use."""
+        wanted = self.in_use + self.waiting + len(self._promised)
+        return min(int(self._allowed), self.limits.connections if self.more_due else wanted)
+
+    @property
+    def held(self) -> int:
+        """… by users who wait at a login."""
+        using = sum(place.errand.urgency is Urgency.HELD for place in self._held)
+        return min(int(self._allowed), using + len(self._lines[Urgency.HELD]))
+
+    def shared(self, share: Share) -> None:
+        """What this node may ask from now on."""
+        self.share = share
+        self._give()
+
+    def leave_alone(self, seconds: float) -> None:
+        """Another node was told that the host is busy: nobody logs in there for so long."""
+        self._busy_until = max(self._busy_until, self._clock.seconds() + seconds)
+        self._set_timer()
 
     @property
     def spare(self) -> int:
@@ -208,7 +246,12 @@ class Schedule:
         self.kept(errand)
         self._lines[errand.urgency].add(errand, first=first)
         self._give()
+        self._demand()
         return waiting
+
+    def _demand(self) -> None:
+        if self.share is not None and self.waiting:
+            self.demand()
 
     def hasten(self, errand: Errand) -> None:
         """A user waits for it from now on."""
@@ -219,6 +262,7 @@ class Schedule:
             self._lines[Urgency.HELD].add(errand, first=False)
         errand.urgency = Urgency.HELD
         self._give()
+        self._demand()
 
     def _give_up(self, errand: Errand) -> None:
         errand.waiting = None
@@ -233,6 +277,8 @@ class Schedule:
         if place.gives_way:
             self._left += 1
         self._give()
+        if self.share is not None:
+            self.demand()
 
     def unused(self) -> None:
         """See `Place`."""
@@ -252,6 +298,8 @@ class Schedule:
                 place = Place(self, errand, self._count)
                 self._held[place] = None
                 self._logins.append(self._clock.seconds())
+                if self.share is not None and self.share.logins is not None:
+                    self.share.logins -= 1
                 waiting.callback(place)
         finally:
             self._giving = False
@@ -263,8 +311,10 @@ class Schedule:
     def _next(self) -> Errand | None:
         if self.stopped or self._clock.seconds() < self._open_from():
             return None
+        if self.share is not None and self.share.logins is not None and self.share.logins <= 0:
+            return None
         held = self._lines[Urgency.HELD]
-        if not held:
+        if not held or self.share is not None:  # a place that was left may be another node's by now
             self._left = 0
         if self.in_use >= self.allowed:
             if not self._left:
@@ -275,7 +325,7 @@ class Schedule:
 
     def _ask_for_room(self) -> None:
         """Have as many moves give way as users wait for places that are taken."""
-        wanted = len(self._lines[Urgency.HELD])
+        wanted = len(self._lines[Urgency.HELD]) + (0 if self.share is None else self.share.too_many)
         if not wanted or self._clock.seconds() < self._open_from() or self.stopped:
             return
         able = [p for p in self._held if p.errand.give_way is not None and p.errand.urgency > Urgency.REFRESH]
@@ -351,6 +401,7 @@ class Schedule:
         self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
         self._busy_until = self._clock.seconds() + self._pause * (0.5 + self._chance())
         self._set_timer()
+        self.was_busy(self._busy_until - self._clock.seconds())
         return True
 
     def unreachable(self) -> None:

@@ -34,6 +34,10 @@ class GaveWay(Stopped):
     """… because a user waited for its connection. It goes on when there is room."""
 
 
+class TakenOver(GaveWay):
+    """… because this node has lost the account's lease: another node moves it, or will."""
+
+
 class SourceBusy(SourceLost):
     """The server says that it does not want to just now: the mailbox is in use, too many logins, too much fetched.
 

@@ -108,14 +108,17 @@ async def log_in(session: Session, username: bytes, password: bytes) -> None:
 
 async def _opened(home: Home) -> Maildrop:
     """Lock the maildrop and see what is in it. The home is closed where that fails."""
-    if not home.lock_maildrop():
-        home.close()
-        raise LoginRefused(Refusal.IN_USE, "another POP3 session holds this mailbox")
     try:
+        await _lock(home)
         return await home.run(_looked)
     except BaseException:
         home.close()
         raise
+
+
+async def _lock(home: Home) -> None:
+    if not await home.lock_maildrop():
+        raise LoginRefused(Refusal.IN_USE, "another POP3 session holds this mailbox")
 
 
 def _looked(mail: MailHome) -> Maildrop:

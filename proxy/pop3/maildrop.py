@@ -10,12 +10,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 
+from mailstore.entries import NUL
 from mailstore.index.rows import Row
 from proxy.pop3.errors import Refused
 
 
 def uidl_octets(uidl: str) -> bytes:
     """A UIDL as it goes out. One that is not ASCII is no UIDL (RFC 1939 7), but clients know it by its octets."""
+    uidl = uidl.replace(NUL, "\0")
     try:
         return uidl.encode("latin-1")
     except UnicodeEncodeError:

@@ -7,8 +7,8 @@ The session decides, the connection carries (`proxy.wire.carrying`), and begins 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime, ISSLTransport
 from twisted.internet.protocol import Factory, connectionDone
@@ -19,6 +19,9 @@ from proxy.pop3.session import Session
 from proxy.wire.carrying import CarryingRun
 from proxy.wire.door import Gate, Terms
 from proxy.wire.peers import peer_of
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 UNIX = "unix"  # what a UNIX socket's clients are called
 
@@ -32,9 +35,13 @@ class Pop3Protocol(CarryingRun):
         self._factory = factory
         self._arrived = arrived
         self._stranger = True
+        self._eased = False  # told to go by a node that goes out of service
         self._tls_started = False
+        self._heard = factory.clock.seconds()  # when the client last said something
         self.peer = ""
         self.loopback = False
+
+    _session: Session
 
     def connectionMade(self) -> None:
         self.peer, self.loopback = peer_of(self.transport.getPeer(), UNIX)
@@ -47,6 +54,19 @@ class Pop3Protocol(CarryingRun):
         self._arrived()
         self._factory.closed()
         super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._heard = self._factory.clock.seconds()
+        super().dataReceived(data)
+
+    # For a node that goes out of service (`proxy.daemon.easing`)
+
+    def quiet_for(self) -> float:
+        return self._factory.clock.seconds() - self._heard if self._session.waits else 0.0
+
+    def leave(self) -> None:
+        self._eased = True
+        self.drain()
 
     # For the session
 
@@ -71,7 +91,7 @@ class Pop3Protocol(CarryingRun):
     def _patience(self) -> float:
         """Little for one that has not logged in: it may never end its TLS handshake."""
         limits = self._factory.terms.limits
-        hurried = self._factory.draining or self._stranger
+        hurried = self._factory.draining or self._stranger or self._eased
         return limits.farewell_timeout if hurried else limits.stalled_timeout
 
     def _gone(self) -> None:

@@ -20,9 +20,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
@@ -37,6 +36,9 @@ from proxy.wire import trace
 from proxy.wire.door import Gate, Home, Terms
 from proxy.wire.faults import kind, where
 from proxy.wire.lines import LineReader, LineTooLong
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 T = TypeVar("T")
 
@@ -245,6 +247,12 @@ class Session:
         if self._login is not None:
             self.log_end("left while held")
         self._end()
+
+    @property
+    def waits(self) -> bool:
+        """Has somebody logged in, and is nothing of what they have asked for to be answered, or to be done by QUIT?"""
+        whole = self.maildrop.count == len(self.maildrop)
+        return self._waiting is not None and self.state is State.TRANSACTION and whole
 
     def drain(self) -> None:
         """Close, but not before the command in progress is answered. Nothing is removed but by a QUIT in progress."""

@@ -7,9 +7,8 @@ each of Postfix's processes has one.
 from __future__ import annotations
 
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Factory, connectionDone
@@ -20,6 +19,9 @@ from proxy.wire.arrivals import Arrivals
 from proxy.wire.carrying import Carrying
 from proxy.wire.door import Terms
 from proxy.wire.peers import peer_of
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 CONNECTIONS: Final = 1_000
 

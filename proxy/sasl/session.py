@@ -25,9 +25,8 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
@@ -52,6 +51,9 @@ from proxy.wire.arrivals import Arrivals
 from proxy.wire.door import Credentials, LoginRefused, Refusal, Terms
 from proxy.wire.faults import kind, where
 from proxy.wire.lines import LineReader, LineTooLong
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 PROTOCOL: Final = "submission"  # for logs and metrics; which program it is for does not matter
 ANSWER_SECONDS: Final = 8.0

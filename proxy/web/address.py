@@ -13,7 +13,7 @@ def portal_address(config: Config) -> str | None:
     scheme = "https" if config.tls.certificate is not None else "http"
     for text in config.listen.web:
         endpoint = parse_endpoint(text)
-        if endpoint.kind == "unix":
+        if endpoint.proxied or endpoint.kind == "unix":
             return f"https://{config.hostname}"  # a proxy is in front of it, which has the usual port
         port = endpoint.port or _USUAL[scheme]  # systemd does not tell
         return f"{scheme}://{config.hostname}" + ("" if port == _USUAL[scheme] else f":{port}")

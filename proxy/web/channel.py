@@ -76,6 +76,7 @@ class WebChannel(_Channel):  # type: ignore[misc]
     length: int | None
     _deadline: Any = None
     _refused = False
+    _eased = False
     _leave: Callable[[], None] | None = None
 
     def connectionMade(self) -> None:
@@ -98,6 +99,12 @@ class WebChannel(_Channel):  # type: ignore[misc]
         if self._deadline is None and not self._handlingRequest and not self._refused:
             self._expect(HEADER_SECONDS)
         super().dataReceived(data)
+
+    def ease(self) -> None:
+        """Close, if no request is here or on its way."""
+        if self._deadline is None and not self._handlingRequest and not self._eased:
+            self._eased = True
+            self.loseConnection()
 
     def _expect(self, seconds: float | None) -> None:
         """What is under way has to be here by then."""
@@ -195,6 +202,11 @@ class WebSite(_Site):  # type: ignore[misc]
 
     def log(self, request: Any) -> None:
         """What is worth it is logged where it happens: addresses and account names are in paths."""
+
+    def ease(self) -> None:
+        """Close the connections on which nothing is asked for."""
+        for channel in list(self.channels):
+            channel.ease()
 
     def end(self) -> None:
         """Close every connection."""

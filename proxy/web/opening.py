@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
@@ -18,10 +21,10 @@ from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
-from proxy.migration.pull import InThread
 from proxy.web.pages import Pages
 from proxy.web.sites import Sites
 from proxy.web.visit import Web
+from proxy.wire.in_thread import InThread
 
 
 def open_sites(
@@ -35,6 +38,7 @@ def open_sites(
     mover: Mover,
     *,
     tls: Any,
+    health: Callable[[bytes], Deferred[tuple[int, bytes]]],
     in_thread: InThread,
     reactor: Any,
     log: Log,
@@ -53,6 +57,7 @@ def open_sites(
         tasks=Tasks(log.info),
         pages=Pages(),
         shown=lambda: None if tls is None else (tls.pair.certificate, tls.pair.key),
+        health=health,
         # The same after a restart, with the same key: a login page that is open still works.
         forms_key=hmac.digest(sealing.keys(config)[:KEY_OCTETS], b"forms of the web", hashlib.sha256),
         in_thread=in_thread,

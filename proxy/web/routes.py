@@ -74,7 +74,7 @@ class Routes:
         trace.follow(trace.new())
         try:
             visit = Visit(self._web, self._place, request)
-            visit.find_session()
+            await visit.find_session()
             if visit.session is not None and self._web.sessions.stale(visit.session):
                 await self._web.in_thread(self._web.sessions.touch, visit.session)
             return await handler(visit, **parts)

@@ -52,6 +52,8 @@ class Sites:
         routes.get("/static/<digest>/<name>", _static)
         routes.get("/language/<language>", _language)
         routes.program("/robots.txt", ("GET", "HEAD"), _robots)
+        routes.program("/healthz", ("GET", "HEAD"), _health)
+        routes.program("/readyz", ("GET", "HEAD"), _health)
         if place == "console" or not self._web.config.listen.console:
             add_console(self._web, Routes(self._web, app, "console"), self.events, self._dispatch)
         if place == "console":
@@ -68,7 +70,7 @@ class Sites:
             request.parseCookies()
             token = security.cookie(request, "console", secure=security.visitor(request).secure)
             try:
-                return token is not None and self._web.sessions.find("console", token) is not None
+                return token is not None and self._web.sessions.was_found("console", token)
             except MailstoreError:
                 return False
 
@@ -97,6 +99,12 @@ class Sites:
     async def ended(self) -> None:
         """Behind `end`: when nothing of ours writes any more, or not in time."""
         await self._web.in_thread(self._dispatch.ended)
+
+    def ease(self) -> None:
+        """This node goes out of service: end what only waits for news, so that browsers connect again, elsewhere."""
+        self.events.end()
+        for site in self._sites.values():
+            site.ease()
 
     def end(self) -> None:
         """Close every connection; what pages have begun goes on."""
@@ -131,6 +139,14 @@ async def _language(visit: Visit, language: str) -> bytes:
     visit.choose_language(language)
     back = visit.query.get("back", "/")
     return visit.go(back if is_ours(back) else "/")
+
+
+async def _health(visit: Visit) -> bytes:
+    """For a load balancer, which is nobody."""
+    status, body = await visit.web.health(visit.request.path)
+    visit.request.setResponseCode(status)
+    visit.request.setHeader("Content-Type", "application/json")
+    return body
 
 
 async def _to_console(visit: Visit) -> bytes:

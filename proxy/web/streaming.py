@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 
 @implementer(IPushProducer)

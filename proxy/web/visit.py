@@ -16,8 +16,10 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Final, Literal, NoReturn
+from typing import IO, Any, Final, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qsl
+
+from twisted.internet.defer import Deferred
 
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
@@ -26,16 +28,17 @@ from mailstore.web_sessions import IDLE, Place, WebSession, WebSessions
 from proxy.admin.tasks import Tasks
 from proxy.config import Config
 from proxy.config.sizes import size
+from proxy.login.asking import Store, ask
 from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.outcomes import Log
-from proxy.migration.pull import InThread
 from proxy.web import security
 from proxy.web.languages import chosen
 from proxy.web.pages import Pages, duration
 from proxy.web.words import HTML, LANGUAGES, Language, say
+from proxy.wire.in_thread import InThread
 
 FIELDS: Final = 2_000  # of a form
 LANGUAGE_SECONDS: Final = 365 * 24 * 3600
@@ -50,6 +53,9 @@ class Refused(Exception):
         super().__init__(key)
         self.status = status
         self.key = key
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,15 @@ class Web:
     tasks: Tasks
     pages: Pages
     shown: Callable[[], tuple[bytes, bytes] | None]  # certificate and key that clients are shown just now, in PEM
+    health: Callable[[bytes], Deferred[tuple[int, bytes]]]  # HTTP's status and JSON, of /healthz or /readyz
     forms_key: bytes  # makes the tokens of forms of those who are not logged in
     in_thread: InThread
     reactor: Any
     log: Log
+
+    async def ask(self, store: Store, question: Callable[..., T], *about: Any) -> T:
+        """See `proxy.login.asking`."""
+        return await ask(store, self.in_thread, question, *about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +131,13 @@ class Visit:
 
     # Sessions
 
-    def find_session(self) -> None:
+    async def find_session(self) -> None:
         """See who it is. Raises StorageFailed."""
         token = security.cookie(self.request, self.place, secure=self.visitor.secure)
-        self.session = self.web.sessions.find(self.place, token) if token is not None else None
+        self.session = None
+        if token is not None:
+            sessions = self.web.sessions
+            self.session = await self.web.ask(sessions, sessions.find, self.place, token)
 
     async def log_in(self, subject: str) -> None:
         """Let the visitor be somebody from here on, under a new token. Raises StorageFailed."""

@@ -116,9 +116,9 @@ class Home(Protocol):
         """Until the end, which this gives back, notice at once what other programs do to a folder's Maildir, or with
         `special.ACCOUNT` which folders they make and remove. What they did before counts as well."""
 
-    def lock_maildrop(self) -> bool:
-        """Take the account's POP3 lock (RFC 1939 4); False when another POP3 session holds it.
-        Released by `close`."""
+    async def lock_maildrop(self) -> bool:
+        """Take the account's POP3 lock (RFC 1939 4); False when another POP3 session holds it, on whichever node.
+        Released by `close`. Raises StorageFailed."""
 
     def close(self) -> None:
         """End the use of this handle. Idempotent."""

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import os
 import socket
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
@@ -106,21 +107,21 @@ class SocketChannel:
         return bool(data)
 
 
-class DovecotStage:
-    """A stage for one dialogue. It has no gate, no clock to move and no tricks."""
+class SocketStage:
+    """A stage for one dialogue with a server that runs, as a user of its own: it has no gate, no clock to move and no
+    tricks."""
 
     bytewise = False
     _numbers = count(1)
 
-    def __init__(self, server: Dovecot, dialogue: Dialogue) -> None:
-        self._server = server
+    def __init__(self, ports: Mapping[str, int]) -> None:
+        """By protocol."""
+        self._ports = ports
         self._user = f"user{next(self._numbers)}"
         self._channels: list[SocketChannel] = []
-        write_maildir(server.maildir(self._user), dialogue.headers["setup"])
-        server.own()
 
     def connect(self, protocol: str) -> SocketChannel:
-        self._channels.append(SocketChannel(self._server.imap if protocol == "imap" else self._server.pop3))
+        self._channels.append(SocketChannel(self._ports[protocol]))
         return self._channels[-1]
 
     def advance(self, seconds: float) -> None:
@@ -144,3 +145,12 @@ class DovecotStage:
         for channel in self._channels:
             with contextlib.suppress(OSError):
                 channel.hang_up()
+
+
+class DovecotStage(SocketStage):
+    """The server is Dovecot."""
+
+    def __init__(self, server: Dovecot, dialogue: Dialogue) -> None:
+        super().__init__({"imap": server.imap, "pop3": server.pop3})
+        write_maildir(server.maildir(self._user), dialogue.headers["setup"])
+        server.own()

@@ -238,13 +238,18 @@ def open_home(path: Path, setup: str = "empty", announce: Callable[[int], None] 
     `announce` is the store's: called with the id of a folder after each change to it.
     """
     home = make_home(path, announce)
+    fill(home, setup)
+    return home
+
+
+def fill(home: MailHome, setup: str) -> None:
+    """Have one of MAILBOXES in an account that is empty, INBOX's UIDs from 1."""
     mailbox = MAILBOXES[setup]
     deliver(home, ((each.octets, each.uidl, each.flags, date) for each, date in dated(mailbox.inbox)))
     for name, samples in mailbox.folders.items():
         home.create(name)
         for sample, date in dated(samples):
             home.append(name, io.BytesIO(sample.octets), sample.flags, date)
-    return home
 
 
 def dated(samples: Sequence[Sample]) -> Iterator[tuple[Sample, int]]:

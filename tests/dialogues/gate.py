@@ -75,7 +75,7 @@ class ScriptedHome:
         self._gate.pass_on_changes()
         return lambda: None
 
-    def lock_maildrop(self) -> bool:
+    async def lock_maildrop(self) -> bool:
         if self._locked:
             return True
         if self._gate.maildrop_locked:

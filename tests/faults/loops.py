@@ -49,6 +49,16 @@ def small_memory(where: Path, octets: int) -> Iterator[Path]:
         _run("umount", str(where))
 
 
+def bind(behind: Path, where: Path) -> None:
+    """Have a directory appear in another place, until it is unmounted."""
+    mount(["--bind", str(behind), str(where)])
+
+
+def unmount(where: Path) -> None:
+    """Also while somebody has files of it open."""
+    _run("umount", "--lazy", str(where))
+
+
 def mount(arguments: list[str]) -> None:
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
     if done.returncode and any(word in done.stderr for word in ("permission", "superuser", "loop device")):

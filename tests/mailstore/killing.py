@@ -15,12 +15,12 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from sqlalchemy import Engine, event
 
-from mailstore import mailbox_database
-from tests.mailstore.store_rig import put_in_place
+from mailstore import mailbox_database, postgres_mailbox
+from tests.mailstore.store_rig import after_a_fork, put_in_place
 
 _CHANGES: Final = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
 _KILLED: Final = 99
@@ -35,17 +35,23 @@ class _Countdown:
         self._write = os.write
         self._fsync = os.fsync
         self._commit = mailbox_database.commit
+        self._commit_there = postgres_mailbox.commit
 
     def start(self) -> None:
         os.write = self.write  # type: ignore[assignment]
         os.fsync = self.fsync  # type: ignore[assignment]
         event.listen(Engine, "commit", self.step)  # of the accounts
         mailbox_database.commit = self.commit
+        postgres_mailbox.commit = self.commit_there
         sys.addaudithook(self.audit)
 
     def commit(self, driver: sqlite3.Connection) -> None:
         self.step()
         self._commit(driver)
+
+    def commit_there(self, driver: Any) -> Any:
+        self.step()
+        return self._commit_there(driver)
 
     def step(self, *_: object) -> None:
         self._left -= 1
@@ -73,6 +79,7 @@ class _Countdown:
 
 def _child(steps: int, operation: Callable[[], object]) -> NoReturn:
     try:
+        after_a_fork()
         _Countdown(steps).start()
         operation()
         os._exit(0)
@@ -92,13 +99,14 @@ def _killed(steps: int, operation: Callable[[], object]) -> bool:
     return code == _KILLED
 
 
-def every_crash(template: Path, operation: Callable[[Path], object]) -> Iterator[Path]:
-    """Crash an operation at each of its steps in turn: the store's directory after each crash, and at last after none.
+def every_crash(template: Path, operation: Callable[[Path], object], *, stride: int = 1) -> Iterator[Path]:
+    """Crash an operation at each of its steps in turn, or at each so many: the store's directory after each crash, and
+    at last after none.
 
     Each begins with a copy of `template`; `operation` opens the store that is in the directory it is given, and
     no store is open here meanwhile.
     """
-    for steps in range(1, _MOST_STEPS):
+    for steps in range(1, _MOST_STEPS, stride):
         path = template.with_name(f"{template.name}-{steps}")
         put_in_place(template, path)
         killed = _killed(steps, lambda path=path: operation(path))  # type: ignore[misc]

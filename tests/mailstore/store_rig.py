@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import pytest
 from sqlalchemy import select
 
 from mailstore import schema
@@ -19,6 +20,9 @@ from mailstore.index.rows import Row
 from mailstore.mailbox_database import MailboxEngine
 from mailstore.maildir import flags_of, unique_of
 from mailstore.mailhome import MailHome
+from mailstore.opening import Mailboxes
+from mailstore.postgres_mailbox import PostgresMailboxes
+from tests.postgres.kept import Kept
 
 NOW: Final = 1_700_100_000  # the store's clock stands still where a test does not move it
 DATE: Final = 1_600_000_000
@@ -41,10 +45,48 @@ HARD_MESSAGES: Final = {
 }
 
 
+# Of a test of a file whose tests hold wherever mailboxes are kept: it is about files beside the Maildir.
+files_alone = pytest.mark.parametrize("either", ["sqlite"], indirect=True)
+
+_server: Kept | None = None
+
+
+@contextmanager
+def kept_in(server: Kept | None) -> Iterator[None]:
+    """Where the mailboxes of a test are: in a server, or, without one, in files beside the Maildirs."""
+    global _server  # noqa: PLW0603 - for all that a test opens, wherever it does
+    _server = server
+    try:
+        yield
+    finally:
+        _server = None
+
+
+def mailboxes() -> Mailboxes:
+    """What opens mailboxes in this test."""
+    return MailboxEngine() if _server is None else PostgresMailboxes(_server.engine)
+
+
+def lose_index(path: Path) -> None:
+    """All that the index of the store there had, and whatever tells of it."""
+    for file in path.glob("Maildir.db*"):
+        file.unlink()
+    if _server is not None:
+        _server.delete_all()
+
+
+def after_a_fork() -> None:
+    """In the child: what the parent has of a server is not the child's."""
+    if _server is not None:
+        _server.engine.dispose(close=False)
+
+
 def open_home(path: Path, announced: list[int] | None = None, clock: Callable[[], float] = lambda: NOW) -> MailHome:
     """The account in `path`/Maildir. Close it."""
     announce = (lambda _: None) if announced is None else announced.append
-    return MailHome(MailboxEngine(), ACCOUNT, path / "Maildir", announce=announce, clock=clock)
+    if _server is not None:
+        _server.begin(path)
+    return MailHome(mailboxes(), ACCOUNT, path / "Maildir", announce=announce, clock=clock)
 
 
 def append(home: MailHome, data: bytes, folder: str = "INBOX", flags: Iterable[str] = ()) -> int:
@@ -112,8 +154,10 @@ def check_whole(home: MailHome) -> None:
 
 
 def put_in_place(template: Path, path: Path) -> None:
-    """A copy of a store that nobody has open, which does not take itself for one."""
+    """A copy of a store that nobody has open, which does not take itself for one. In a server, it takes its place."""
     shutil.copytree(template, path)
+    if _server is not None:
+        _server.put_back(template)
     for index in path.rglob("Maildir.db"):
         with closing(sqlite3.connect(index, isolation_level=None)) as connection:
             connection.execute("UPDATE mailboxes SET inode = ?", (index.stat().st_ino,))

@@ -11,6 +11,9 @@ from mailstore import schema
 from mailstore.accounts import Accounts, State, Totals
 from mailstore.database import AccountsDatabase
 from tests.mailstore.store_rig import NOW
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 
 @pytest.fixture

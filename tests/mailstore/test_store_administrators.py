@@ -7,6 +7,9 @@ import pytest
 from mailstore.administrators import Administrators
 from mailstore.database import AccountsDatabase
 from mailstore.web_sessions import WebSessions
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 
 def test_one_after_the_other(database: AccountsDatabase) -> None:

@@ -17,6 +17,8 @@ from mailstore.mailhome import MailHome
 from mailstore.quota import Limits, Usage
 from tests.mailstore.store_rig import append, folder_id, open_home, rows
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[MailHome]:

@@ -22,7 +22,21 @@ from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.writing import flags_by
 from tests.mailstore.index_damage import without_record
-from tests.mailstore.store_rig import ACCOUNT, NOW, append, bodies, check_whole, debris, files, open_home, read, rows
+from tests.mailstore.store_rig import (
+    ACCOUNT,
+    NOW,
+    append,
+    bodies,
+    check_whole,
+    debris,
+    files,
+    files_alone,
+    open_home,
+    read,
+    rows,
+)
+
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 COUNT = 5
 SENT = 1_700_000_000  # Tue, 14 Nov 2023 22:13:20 +0000
@@ -279,6 +293,7 @@ def test_what_has_no_uidl_is_named_as_everything_here(home: MailHome) -> None:
     assert before == [f"mf{uidvalidity:x}.{n}" for n in range(1, COUNT + 1)]
 
 
+@files_alone
 def test_after_an_index_was_lost_everything_is_listed_anew(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     entries = home.ledger.record_listing(listed(), (), hold_uids=True)
@@ -301,6 +316,7 @@ def test_after_an_index_was_lost_everything_is_listed_anew(tmp_path: Path) -> No
     home.close()
 
 
+@files_alone
 def test_a_damaged_index_tells_what_was_awaited_and_nobody_is_let_in(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     entries = home.ledger.record_listing(listed(), (), hold_uids=True)
@@ -332,6 +348,7 @@ def test_the_index_fills_with_what_is_here(home: MailHome, entries: list[Entry])
     assert home.kept.unindexed(INBOX_ID, range(1, 6)) == []
 
 
+@files_alone
 def test_all_fifty_thousand_are_listed_in_one_go(home: MailHome) -> None:
     """In statements whose number does not depend on how many there are."""
     home.ledger.record_listing([Listed(n, f"u{n}", n) for n in range(1, 2001)], (), hold_uids=True)

@@ -24,7 +24,7 @@ from mailstore.index.ahead import AHEAD
 from mailstore.index.rows import DELETED, SEEN, StoreMode
 from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome, index_path, opened
-from mailstore.sqlite import storage_errors
+from mailstore.refusals import storage_errors
 from tests.mailstore.store_rig import append, bodies, check_whole, debris, folder_id, full_disk, names, rows
 
 WANG, LI = 1, 2

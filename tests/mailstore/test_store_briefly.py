@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstore import barrier, mailbox_database
+from mailstore import barrier, mailbox, mailbox_database
 from mailstore.barrier import FEW, LOOKED_AT, QUICK, Barriers, sync_logs
 from mailstore.errors import StorageFailed, TakesLonger
 from mailstore.index.folders import INBOX_ID
@@ -101,7 +101,7 @@ def test_what_would_take_long_is_not_begun(
 
 
 def test_a_large_message_is_not_opened(home: MailHome) -> None:
-    append(home, bytes(2 * mailbox_database.BRIEF_OCTETS))
+    append(home, bytes(2 * mailbox.BRIEF_OCTETS))
     with pytest.raises(TakesLonger):
         home.briefly(lambda home: home.open(INBOX_ID, 1))
     home.open(INBOX_ID, 1).close()

@@ -26,10 +26,13 @@ from tests.mailstore.store_rig import (
     cur,
     debris,
     files,
+    files_alone,
     folder_id,
     open_home,
     rows,
 )
+
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 # Copies
 
@@ -249,6 +252,7 @@ def test_a_failing_disk_makes_an_expunge_fail_and_the_next_one_ends_it(
 # Five thousand
 
 
+@files_alone
 def test_whole_folders_are_handled_in_no_time(home: MailHome) -> None:
     """Each of these is one operation; together they take about a second here. What grows with the square of the
     number would take minutes."""

@@ -71,6 +71,7 @@ def test_the_first_opening(tmp_path: Path) -> None:
         home.close()
 
 
+@pytest.mark.usefixtures("either")
 def test_append_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     template = made(tmp_path, two_mails)
     found, lying = after_crashes(template, lambda home: append(home, b"three" * 1000))
@@ -91,6 +92,7 @@ def test_copy_is_all_or_none(tmp_path: Path) -> None:
     assert lying[-1] == []
 
 
+@pytest.mark.usefixtures("either")
 def test_move_neither_loses_nor_doubles(tmp_path: Path) -> None:
     template = made(tmp_path, two_mails, lambda home: home.create("a"))
     found, _ = after_crashes(template, lambda home: home.move(INBOX_ID, [1, 2], "a"))
@@ -151,6 +153,7 @@ def test_delete_leaves_no_mail_to_a_folder_that_gets_its_name(tmp_path: Path) ->
     assert states == {("INBOX", "a", "a/b"), ("INBOX", "a/b")}
 
 
+@pytest.mark.usefixtures("either")
 def test_rename_of_a_tree(tmp_path: Path) -> None:
     template = made(tmp_path, lambda home: (home.create("a/b"), append(home, b"x", "a"), append(home, b"y", "a/b")))
     found, lying = after_crashes(template, lambda home: home.rename("a", "c"))
@@ -216,8 +219,17 @@ def move(path: Path) -> None:
     home.close()
 
 
+@pytest.mark.usefixtures("in_postgres")
+def test_a_move_goes_on_at_the_last_barrier_in_postgres(tmp_path: Path) -> None:
+    goes_on(tmp_path, first=True)
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_a_move_goes_on_at_the_last_barrier(tmp_path: Path, first: bool) -> None:
+    goes_on(tmp_path, first=first)
+
+
+def goes_on(tmp_path: Path, *, first: bool) -> None:
     template = made(tmp_path, *([] if first else [two_mails]))
     before = [] if first else [b"one", b"two"]
     stages = set()

@@ -16,8 +16,8 @@ from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError, NoSuchFolder, StorageFailed
 from mailstore.mailbox_database import MailboxDatabase, MailboxEngine
 from mailstore.mailhome import MailHome, index_path
+from mailstore.refusals import storage_errors
 from mailstore.schema import HEAD
-from mailstore.sqlite import storage_errors
 from tests.mailstore.store_rig import append, check_whole, debris, full_disk, open_descriptors, open_home, rows
 
 Opening = Callable[[Path], object]

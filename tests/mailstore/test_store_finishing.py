@@ -15,6 +15,7 @@ from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
 from mailstore.finishing import Finish, Finishing, Standing
 from mailstore.queue import Queue
+from tests.postgres.accounts import BOTH
 
 
 def made(database: AccountsDatabase, count: int) -> list[Account]:
@@ -62,6 +63,7 @@ def test_other_accounts_keep_theirs(database: AccountsDatabase, tmp_path: Path) 
     assert (account.reason, account.password_hash, account.due, account.asked) == ("said", "hash", None, None)
 
 
+@pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_who_has_changed_since_is_left_as_he_is(database: AccountsDatabase) -> None:
     accounts = Accounts(database)
     new_password, given, waiting, same = [
@@ -99,6 +101,7 @@ def test_a_reader_who_does_not_end_is_told_of_and_it_can_be_wiped_later(
     assert traces(tmp_path, accounts) == 0
 
 
+@pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_how_those_stand_that_are_not_final(database: AccountsDatabase) -> None:
     accounts, queue = Accounts(database), Queue(database)
     kept, rejected, done = made(database, 3)
@@ -118,6 +121,7 @@ def test_how_those_stand_that_are_not_final(database: AccountsDatabase) -> None:
     }
 
 
+@pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_the_way_back(database: AccountsDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finishing, "BATCH", 2)
     accounts = Accounts(database)

@@ -26,6 +26,8 @@ from tests.mailstore.store_rig import (
     rows,
 )
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 
 def directories(home: MailHome) -> set[str]:
     return {p.name for p in home.maildir.root.iterdir() if p.name.startswith(".")}

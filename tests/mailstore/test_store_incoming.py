@@ -28,10 +28,13 @@ from tests.mailstore.store_rig import (
     check_whole,
     debris,
     files,
+    files_alone,
     names,
     open_home,
     rows,
 )
+
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 OLD = [(b"old 1", "u1", (), NOW), (b"old 2", "u2", (), NOW)]
 
@@ -126,6 +129,7 @@ def test_who_is_late_by_a_moment_is_not_laid_where_nobody_looks(tmp_path: Path) 
     home.close()
 
 
+@files_alone
 def test_an_index_that_is_lost_meanwhile_changes_nothing(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     deliver(home, b"new 1")
@@ -193,6 +197,7 @@ def test_a_quota_refuses_what_does_not_fit(home: MailHome, whole: bool) -> None:
     assert isinstance(deliver(home, b"", whole=whole)[0], OverQuota)
 
 
+@files_alone
 def test_one_file_for_several_recipients(tmp_path: Path) -> None:
     places = [tmp_path / name for name in ("anna", "bob")]
     with spooled(tmp_path, b"for all") as (message,):

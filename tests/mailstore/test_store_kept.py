@@ -19,7 +19,9 @@ from mailstore.mailhome import MailHome
 from mailstore.message.facts import Facts
 from mailstore.message.text import fold
 from tests.dialogues.fixtures import ATTACHMENT, GB18030
-from tests.mailstore.store_rig import append, cur, folder_id, open_home, rows
+from tests.mailstore.store_rig import append, cur, files_alone, folder_id, open_home, rows
+
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 
 def count(home: MailHome, table: str) -> int:
@@ -164,6 +166,7 @@ def test_needles_of_any_length_in_any_script(home: MailHome) -> None:
     assert home.kept.search(INBOX_ID, "\ud800", ("body",)) is None
 
 
+@files_alone
 def test_what_is_expunged_is_found_no_more_and_leaves_the_index(home: MailHome) -> None:
     home.create("a")
     append(home, letter("needle one"))
@@ -218,6 +221,7 @@ def test_the_index_finds_what_looking_finds(bodies: list[str], needle: str) -> N
         home.close()
 
 
+@files_alone
 @pytest.mark.parametrize(
     ("found", "key", "parameters"),
     [(fulltext._CONTAIN, "rowid", {"query": '"abc"'}), (fulltext._BEGIN, "doc", {"low": "a", "high": "b"})],

@@ -33,6 +33,8 @@ from tests.mailstore.store_rig import (
     open_descriptors,
 )
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 DATED = b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n"
 DATED_SECONDS = 1_700_000_000
 

@@ -15,6 +15,8 @@ from mailstore.index.rows import DELETED, SEEN, StoreMode
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import DATE, NOW, append, rows
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 
 def listed(*uidls: str, first: int = 1) -> list[Listed]:
     return [Listed(position, uidl, 100 * position) for position, uidl in enumerate(uidls, first)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstore import delivery, mailbox_database, maildir
+from mailstore import delivery, mailbox_database, maildir, postgres_mailbox
 from mailstore.entries import Listed
 from mailstore.errors import MessageLost, NoSuchFolder, NoSuchMessage, StorageFailed
 from mailstore.index.folders import INBOX_ID
@@ -25,12 +25,15 @@ from tests.mailstore.store_rig import (
     cur,
     debris,
     files,
+    files_alone,
     full_disk,
     open_descriptors,
     open_home,
     read,
     rows,
 )
+
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 
 def flags(home: MailHome, name: str = "INBOX") -> list[set[str]]:
@@ -94,7 +97,8 @@ def test_bytes_then_name_then_index(home: MailHome, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "link", noted("link", os.link))
     monkeypatch.setattr(os, "rename", noted("rename", os.rename))
     monkeypatch.setattr(delivery, "sync_directory", noted("directory", maildir.sync_directory))
-    monkeypatch.setattr(mailbox_database, "commit", noted("commit", mailbox_database.commit))
+    for keeper in (mailbox_database, postgres_mailbox):
+        monkeypatch.setattr(keeper, "commit", noted("commit", keeper.commit))
     append(home, b"x")
     # A directory's fsync is one, too.
     assert order == ["fsync", "rename", "directory", "fsync", "commit"]
@@ -237,6 +241,7 @@ def test_recent_is_shown_to_one_session(home: MailHome) -> None:
     assert home.status("INBOX").recent == 0
 
 
+@files_alone
 def test_a_full_disk_keeps_nobody_from_the_mail_that_is_there(home: MailHome) -> None:
     append(home, b"x")
     since = home.status("INBOX").highestmodseq - 1

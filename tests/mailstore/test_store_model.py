@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -264,3 +265,8 @@ Store.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 TestStore = Store.TestCase
+
+
+@pytest.mark.usefixtures("in_postgres")
+class TestStoreInPostgres(Store.TestCase):  # type: ignore[misc, name-defined]
+    settings = settings(Store.TestCase.settings, max_examples=3)

@@ -12,6 +12,8 @@ from mailstore.index.rows import DELETED, FLAGGED, SEEN, StoreMode
 from mailstore.mailhome import MailHome
 from tests.mailstore.store_rig import append, bodies, check_whole, debris, folder_id, open_home, rows
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 
 def modseqs(home: MailHome) -> dict[int, int]:
     snapshot = home.select("INBOX", writable=False)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from mailstore import notices as module
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.notices import Choice, Notices, Recipient, Standing
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 NOW = 1_700_000_000
 ALL = Choice("123.com")
 
 
 class Rig:
-    def __init__(self, root: Path) -> None:
-        self.database = AccountsDatabase(root / "accounts.db")
+    def __init__(self, database: AccountsDatabase) -> None:
+        self.database = database
         self.accounts = Accounts(self.database)
         self.now = float(NOW)
         self.notices = Notices(self.database, lambda: self.now)
@@ -38,10 +38,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
-    yield made
-    made.database.close()
+def rig(database: AccountsDatabase) -> Rig:
+    return Rig(database)
 
 
 def test_from_nothing_to_sent(rig: Rig) -> None:

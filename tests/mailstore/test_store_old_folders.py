@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from mailstore.entries import Entry, Listed, Marks, Outcome, Sums
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import StoreMode
@@ -12,7 +14,22 @@ from mailstore.landing import Landing
 from mailstore.mailhome import MailHome
 from mailstore.old_folders import OldFolder
 from tests.mailstore import index_damage
-from tests.mailstore.store_rig import NOW, append, bodies, check_whole, cur, debris, folder_id, names, open_home, rows
+from tests.mailstore.store_rig import (
+    NOW,
+    append,
+    bodies,
+    check_whole,
+    cur,
+    debris,
+    files_alone,
+    folder_id,
+    lose_index,
+    names,
+    open_home,
+    rows,
+)
+
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 SPECIAL = {"\\Sent": "Gesendet", "\\Trash": "Papierkorb"}
 
@@ -175,6 +192,7 @@ def test_a_folder_that_goes_while_its_mail_comes_takes_it_along(home: MailHome) 
     assert bodies(home) == {1: b"7.1 of INBOX"}
 
 
+@files_alone
 def test_a_lost_index_is_made_anew_with_the_ledger_of_every_folder(tmp_path: Path) -> None:
     home = open_home(tmp_path)
     receive(home, old("Work"), old("Gone"))
@@ -202,8 +220,7 @@ def test_without_any_index_what_comes_again_is_known_by_its_bytes_in_every_folde
     both = [("INBOX", "7.1"), ("Work", "8.1")]
     carry(home, home.ledger.record_listing(listed(*both), [], hold_uids=True))
     home.close()
-    for file in tmp_path.glob("Maildir.db*"):
-        file.unlink()
+    lose_index(tmp_path)
     home = open_home(tmp_path)
     receive(home, old("Work"))
     carry(home, home.ledger.record_listing(listed(*both), [], hold_uids=False))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import insert, text, update
+from sqlalchemy import Select, insert, text, update
 
 from mailstore.accounts import Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
-from mailstore.overview import Figures, Overview, Sort, Wanted, is_key, key_of, page_statement
+from mailstore.overview import Figures, Key, Overview, Sort, Wanted, is_key, key_of
+from mailstore.paging import Place, statement_of
 from mailstore.schema import accounts, aliases
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 PEOPLE: list[dict[str, Any]] = [
     {"local": "anna", "full_name": "Anna Berg", "department": "Sales", "state": "moved", "last_login": 50},
@@ -27,8 +29,7 @@ PEOPLE: list[dict[str, Any]] = [
 ]
 
 
-def filled(directory: Path, rows: list[dict[str, Any]], domain: str = "123.com") -> AccountsDatabase:
-    database = AccountsDatabase(directory / "accounts.db")
+def filled(database: AccountsDatabase, rows: list[dict[str, Any]], domain: str = "123.com") -> AccountsDatabase:
     with database.write() as connection:
         for row in rows:
             connection.execute(insert(accounts).values(domain=domain, created=1, **row))
@@ -36,15 +37,8 @@ def filled(directory: Path, rows: list[dict[str, Any]], domain: str = "123.com")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[AccountsDatabase]:
-    made = filled(tmp_path, PEOPLE)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def overview(database: AccountsDatabase) -> Overview:
-    return Overview(database)
+    return Overview(filled(database, PEOPLE))
 
 
 def names(overview: Overview, **wanted: Any) -> list[str]:
@@ -125,14 +119,13 @@ def test_orders(overview: Overview) -> None:
     assert order(Sort.SIZE)[:2] == ["dora", "fu"]
 
 
-def test_everybody_of_several_domains(tmp_path: Path) -> None:
-    database = filled(tmp_path, [{"local": name, "state": "waiting"} for name in "ab"], "b.com")
+def test_everybody_of_several_domains(database: AccountsDatabase) -> None:
+    filled(database, [{"local": name, "state": "waiting"} for name in "ab"], "b.com")
     with database.write() as connection:
         connection.execute(insert(accounts).values(domain="a.com", local="c", state="waiting", created=1))
     overview = Overview(database)
     assert [account.name for account in overview.each(Wanted())] == ["c@a.com", "a@b.com", "b@b.com"]
     assert overview.count(Wanted()) == 3
-    database.close()
 
 
 def test_a_page_stays_where_it_is_while_accounts_come_and_go(database: AccountsDatabase, overview: Overview) -> None:
@@ -168,31 +161,60 @@ def test_page_by_page_to_the_end_and_back_is_the_whole_list(overview: Overview, 
     assert [name for each in back for name in each] == whole
 
 
+MOVED = Wanted("123.com", state=State.MOVED)
+
+
+@pytest.mark.parametrize("database", ["file"], indirect=True)
 @pytest.mark.parametrize(
-    ("wanted", "sort", "index"),
+    ("wanted", "sort", "index", "key"),
     [
-        (Wanted("123.com"), Sort.NAME, "sqlite_autoindex_accounts"),
-        (Wanted(), Sort.NAME, "sqlite_autoindex_accounts"),
-        (Wanted("123.com", state=State.MOVED), Sort.NAME, "accounts_state"),
-        (Wanted("123.com"), Sort.DEPARTMENT, "accounts_department"),
-        (Wanted("123.com", department="Sales"), Sort.DEPARTMENT, "accounts_department"),
-        (Wanted("123.com", attention=True), Sort.NAME, "sqlite_autoindex_accounts"),
+        (Wanted("123.com"), Sort.NAME, "sqlite_autoindex_accounts", ("123.com", "m")),
+        (MOVED, Sort.NAME, "accounts_state", ("123.com", "m")),
+        (Wanted("123.com"), Sort.DEPARTMENT, "accounts_department", ("123.com", "Sales", "m")),
+        (Wanted("123.com", department="Sales"), Sort.DEPARTMENT, "accounts_department", ("123.com", "Sales", "m")),
+        (Wanted("123.com", attention=True), Sort.NAME, "accounts_attention", ("123.com", "m")),
+        (Wanted("123.com", paused=True), Sort.NAME, "accounts_paused", ("123.com", "m")),
+        (MOVED, Sort.LAST_LOGIN, "accounts_last_login", (50, "123.com", "m")),
+        (MOVED, Sort.SIZE, "accounts_size", (50, "123.com", "m")),
+        (Wanted("123.com", department="Sales", state=State.MOVED), Sort.SIZE, "accounts_size", (50, "123.com", "m")),
     ],
 )
+@pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("far", [False, True])
-def test_the_usual_pages_are_a_walk_down_an_index(
-    database: AccountsDatabase, wanted: Wanted, sort: Sort, index: str, far: bool
+def test_a_page_is_a_walk_down_an_index(
+    database: AccountsDatabase, wanted: Wanted, sort: Sort, index: str, key: Key, *, far: bool, backwards: bool
 ) -> None:
-    """Nothing is sorted, and no page costs what is before it."""
-    key = {Sort.NAME: ("123.com", "m"), Sort.DEPARTMENT: ("123.com", "Sales", "m")}[sort] if far else None
-    statement = page_statement(wanted, 51, sort=sort, behind=key)
+    """No page costs what is before it."""
+    plan = plan_of(database, statement_of(wanted, sort, Place(key if far else None, backwards=backwards), 51, None))
+    assert f"INDEX {index}" in plan
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan
+    if far:
+        assert any(sign in plan for sign in (">?", "<?", ">(?", "<(?"))
+
+
+@pytest.mark.parametrize("database", ["file"], indirect=True)
+@pytest.mark.parametrize(
+    ("wanted", "narrow", "index"),
+    [
+        (Wanted("123.com", department="Sales", state=State.MOVED), "department", "accounts_department"),
+        (Wanted("123.com", department="Sales", state=State.MOVED), "state", "accounts_"),
+        (Wanted("123.com", attention=True, state=State.MOVED), "attention", "accounts_attention"),
+        (Wanted("123.com", paused=True, department="Sales"), "paused", "accounts_due (domain=? AND paused=?"),
+    ],
+)
+@pytest.mark.parametrize("sort", list(Sort))
+def test_what_few_are_wanted_of_is_fetched_by_its_narrow_index(
+    database: AccountsDatabase, wanted: Wanted, narrow: str, index: str, sort: Sort
+) -> None:
+    plan = plan_of(database, statement_of(wanted, sort, Place(None), 51, narrow))
+    assert f"INDEX {index}" in plan
+    assert "accounts_due (domain=?)" not in plan and "sqlite_autoindex" not in plan
+
+
+def plan_of(database: AccountsDatabase, statement: Select[Any]) -> str:
     with database.read() as connection:
         compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
-        plan = " | ".join(row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
-    assert f"USING INDEX {index}" in plan
-    assert "TEMP B-TREE" not in plan
-    if far and wanted.domain is not None:
-        assert ">?" in plan or ">(?" in plan
+        return " | ".join(row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
 
 
 def test_a_filter_counts_to_the_end_of_what_it_may(
@@ -226,7 +248,7 @@ def test_a_rejected_password_alone_needs_attention(database: AccountsDatabase, o
 def test_whatever_a_browser_sends_as_a_place_is_one_or_is_not(key: object, sort: Sort) -> None:
     if is_key(key, sort):
         assert isinstance(key, list)
-        page_statement(Wanted(), 1, sort=sort, behind=tuple(key)).compile()
+        statement_of(Wanted("123.com"), sort, Place(tuple(key)), 1, None).compile()
 
 
 def test_places_are_places(overview: Overview) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
 import pytest
 from sqlalchemy import insert, update
@@ -13,6 +12,9 @@ from mailstore import schema
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.queue import Queue, Waits
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 NOW = 1_700_000_000
 ROUND = 21_600
@@ -56,10 +58,8 @@ class Company:
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    database = AccountsDatabase(tmp_path / "accounts.db")
-    yield Company(database)
-    database.close()
+def company(database: AccountsDatabase) -> Company:
+    return Company(database)
 
 
 def test_at_a_start_interrupted_moves_are_due_at_once(company: Company) -> None:
@@ -216,16 +216,15 @@ def test_blocked_accounts_go_on_where_they_were(company: Company) -> None:
     assert not company.get(whole).again
 
 
-def test_news_of_other_processes(company: Company, tmp_path: Path) -> None:
+def test_news_of_other_processes(company: Company, another: AccountsDatabase) -> None:
     number = company.moved("li")
     before = company.queue.version()
     assert company.queue.version() == before
-    other = AccountsDatabase(tmp_path / "accounts.db")
-    Queue(other).ask([number])
-    other.close()
+    Queue(another).ask([number])
     assert company.queue.version() != before
 
 
+@pytest.mark.parametrize("database", ["file"], indirect=True)
 def test_a_hundred_thousand_who_wait_cost_what_a_thousand_do(company: Company) -> None:
     """Each question is a step down an index: how many others are due, asked for, paused or of other domains does not
     matter."""

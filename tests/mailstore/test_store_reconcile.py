@@ -30,6 +30,8 @@ from tests.mailstore.store_rig import (
     rows,
 )
 
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
+
 MAIL = b"Subject: from outside\n\nbody\n"
 AS_SENT = b"Subject: from outside\r\n\r\nbody\r\n"
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -151,3 +152,8 @@ class OtherPrograms(RuleBasedStateMachine):
 
 OtherPrograms.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 TestOtherPrograms = OtherPrograms.TestCase
+
+
+@pytest.mark.usefixtures("in_postgres")
+class TestOtherProgramsInPostgres(OtherPrograms.TestCase):  # type: ignore[misc, name-defined]
+    settings = settings(OtherPrograms.TestCase.settings, max_examples=4)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import update
 
@@ -15,6 +12,9 @@ from mailstore.people import People
 from mailstore.roster import FIELDS, Clashes, Comparison, Entry, Roster
 from mailstore.schema import accounts
 from mailstore.secrets import KEY_OCTETS, Sealer
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 NOW = 1_700_000_000
 SEALER = Sealer(b"k" * KEY_OCTETS)
@@ -23,8 +23,8 @@ SEALER = Sealer(b"k" * KEY_OCTETS)
 class Store:
     """A database, and short ways to what is in it."""
 
-    def __init__(self, path: Path) -> None:
-        self.database = AccountsDatabase(path / "accounts.db")
+    def __init__(self, database: AccountsDatabase) -> None:
+        self.database = database
         self.accounts = Accounts(self.database, clock=lambda: NOW)
         self.roster = Roster(self.database, lambda local, _domain: local, SEALER, clock=lambda: NOW)
         self.people = People(self.database)
@@ -46,10 +46,8 @@ class Store:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.database.close()
+def store(database: AccountsDatabase) -> Store:
+    return Store(database)
 
 
 ZHANG = Entry("zhang", "123.com", "张伟", "研发部/前端", 500, "w.zhang", (("boss", "123.com"),), b"geheim")
@@ -264,9 +262,8 @@ def test_a_final_account_gets_no_sealed_password(store: Store) -> None:
     assert store.account("zhang").sealed_password is None
 
 
-def test_two_accounts_are_not_one_at_the_legacy_server(tmp_path: Path) -> None:
+def test_two_accounts_are_not_one_at_the_legacy_server(store: Store) -> None:
     """What an account is called there by itself is its legacy login as well."""
-    store = Store(tmp_path)
     store.enrol(Entry("li", "123.com"), Entry("na", "123.com", legacy_login="na.li"))
     by_form = store.compare(Entry("wang", "123.com", legacy_login="LI"))
     assert [(c.address, c.why) for c in by_form.clashes] == [
@@ -280,8 +277,7 @@ def test_two_accounts_are_not_one_at_the_legacy_server(tmp_path: Path) -> None:
         store.enrol(Entry("wang", "123.com", legacy_login="li"))
 
 
-def test_legacy_logins_may_change_places(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_legacy_logins_may_change_places(store: Store) -> None:
     store.enrol(Entry("li", "123.com", legacy_login="x"), Entry("na", "123.com", legacy_login="y"))
     assert not store.compare(Entry("li", "123.com", legacy_login="y"), Entry("na", "123.com", legacy_login="x")).clashes
     assert not store.compare(
@@ -289,8 +285,7 @@ def test_legacy_logins_may_change_places(tmp_path: Path) -> None:
     ).clashes
 
 
-def test_two_that_are_one_already_are_left_so(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_two_that_are_one_already_are_left_so(store: Store) -> None:
     store.enrol(Entry("li", "123.com"))
     store.enrol(Entry("na", "123.com", legacy_login="x"))
     with store.database.write() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from mailstore.keys import KeyFile, sealer_of
 from mailstore.rotation import Rotated, RotationRefused, Standing, named, rotate, standing
 from mailstore.secrets import KEY_OCTETS, UNNAMED, Sealer, each
 from tests.mailstore.store_rig import full_disk
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 COUNT = 25
 
@@ -29,10 +32,10 @@ class Killed(BaseException):
 class Company:
     """Accounts with sealed passwords, and their key."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, database: AccountsDatabase) -> None:
         self.state = state
         self.path = state / "sealing.key"
-        self.database = AccountsDatabase(state / "accounts.db")
+        self.database = database
         self.accounts = Accounts(self.database)
         self.sealer = sealer_of(self.path)
         for number in range(COUNT):
@@ -64,11 +67,9 @@ class Company:
 
 
 @pytest.fixture
-def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
+def company(tmp_path: Path, database: AccountsDatabase, monkeypatch: pytest.MonkeyPatch) -> Company:
     monkeypatch.setattr(rotation, "PORTION", 10)
-    company = Company(tmp_path)
-    yield company
-    company.database.close()
+    return Company(tmp_path, database)
 
 
 def test_every_password_is_under_the_new_key_and_the_old_one_is_gone(company: Company) -> None:

@@ -11,6 +11,9 @@ from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.samples import DAY, OLDEST, Samples
 from mailstore.schema import samples as table
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 NOW = 1_700_000_000
 
@@ -104,6 +107,7 @@ def test_a_clock_that_was_ahead_does_not_stop_the_curve(
     assert times(rows) == [0]
 
 
+@pytest.mark.parametrize("database", ["file"], indirect=True)
 def test_years_of_samples_stay_a_few_thousand(database: AccountsDatabase, rows: Samples) -> None:
     """A row for each minute of two days, each ten minutes of eight, and each hour of two years."""
     spans = ((2 * DAY, 60), (8 * DAY, 600), (730 * DAY, 3600))

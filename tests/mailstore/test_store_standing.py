@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, SEEN, StoreMode
 from mailstore.index.special import ACCOUNT
 from mailstore.mailhome import MailHome
 from mailstore.standing import MessageChanges
 from tests.mailstore.store_rig import append, folder_id
+
+pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 
 def test_folders_and_subscriptions(home: MailHome) -> None:

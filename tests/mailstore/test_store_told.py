@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import update
 
@@ -14,6 +11,9 @@ from mailstore.notices import Choice, Notices, Standing
 from mailstore.overview import Wanted
 from mailstore.schema import accounts
 from mailstore.told import Tally, Told
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 ALL = Wanted("123.com")
 
@@ -21,8 +21,8 @@ ALL = Wanted("123.com")
 class Rig:
     """Ten accounts: each has had something else."""
 
-    def __init__(self, root: Path) -> None:
-        self.database = AccountsDatabase(root / "accounts.db")
+    def __init__(self, database: AccountsDatabase) -> None:
+        self.database = database
         self.now = 1_000.0
         self.notices = Notices(self.database, lambda: self.now)
         self.told = Told(self.database)
@@ -51,10 +51,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
-    yield made
-    made.database.close()
+def rig(database: AccountsDatabase) -> Rig:
+    return Rig(database)
 
 
 def test_all_are_counted_as_they_stand(rig: Rig) -> None:

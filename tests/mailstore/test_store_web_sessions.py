@@ -8,6 +8,9 @@ from sqlalchemy import select
 from mailstore.database import AccountsDatabase
 from mailstore.schema import web_sessions
 from mailstore.web_sessions import HOUR, IDLE, MOST, OLDEST, WebSessions
+from tests.postgres.accounts import BOTH
+
+DATABASES = BOTH
 
 
 @pytest.fixture

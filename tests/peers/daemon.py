@@ -31,7 +31,9 @@ class Daemon:
     domain: str = ""  # lines of [domain."123.com"]
     hostname: str = "localhost"
     encrypted: bool = True
+    patience: int = 90  # seconds until it listens
     program: tuple[str, ...] = ("proxy.cli.main",)  # a module, and what it is told before its command
+    forked: bool = True  # with -P it is begun as ever (`tests.forked`)
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -78,12 +80,13 @@ class Daemon:
         return self.root / "state" / "mail" / "123.com" / user / "Maildir"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", *self.program, "serve", "--config", str(self.config)]
+        how = [] if self.forked else ["-P"]
+        command = [sys.executable, *how, "-m", *self.program, "serve", "--config", str(self.config)]
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             for port in self.ports.values():
-                wait_for_port(port, self.process, 90)
+                wait_for_port(port, self.process, self.patience)
         except TimeoutError as error:
             self.kill()
             raise AssertionError(f"{error}:\n{self.log}") from None
@@ -95,7 +98,7 @@ class Daemon:
             return 0
         process.terminate()
         try:
-            return process.wait(20)
+            return process.wait(self.patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -19,6 +19,7 @@ PACKAGES = {
     "e2fsck": "e2fsprogs",
     "fetchmail": "fetchmail",
     "getmail": "getmail6",
+    "haproxy": "haproxy",
     "fail2ban-regex": "fail2ban",
     "imapfilter": "imapfilter",
     "interimap": "interimap",

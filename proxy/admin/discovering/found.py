@@ -13,6 +13,7 @@ from proxy.admin.discovering.places import Hint, Place, Places, Protocol, World,
 from proxy.admin.dns.asking import Limit
 from proxy.admin.dns.at_once import at_once
 from proxy.admin.dns.wanted import is_here
+from proxy.admin.offered import USUAL
 from proxy.config import Config
 from proxy.config.endpoints import parse_endpoint
 from proxy.config.model import Domain
@@ -143,7 +144,7 @@ def _ours(config: Config | None, places: Places) -> set[Place]:
     if config is None:
         return set()
     ports = {
-        endpoint.port
+        USUAL[listener] if endpoint.proxied else endpoint.port  # of HAProxy, which may be on this machine
         for listener in ("pop3", "pop3s", "imap", "imaps")
         for text in getattr(config.listen, listener)
         if (endpoint := parse_endpoint(text)).kind != "unix"

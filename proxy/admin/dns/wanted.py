@@ -153,8 +153,13 @@ def _alias(config: Config, key: Key, addresses: Sequence[str], why: str) -> Wish
 
 
 def web_port(config: Config) -> int:
-    """The portal's port: 443 where it listens there, or else its first; of a socket that is handed over, 443."""
-    ports = [endpoint.port or 443 for text in config.listen.web if (endpoint := parse_endpoint(text)).kind != "unix"]
+    """The portal's port: 443 where it listens there, or else its first; of a socket that is handed over, and behind a
+    proxy, 443."""
+    ports = [
+        443 if endpoint.proxied else endpoint.port or 443
+        for text in config.listen.web
+        if (endpoint := parse_endpoint(text)).kind != "unix"
+    ]
     return 443 if 443 in ports or not ports else ports[0]
 
 

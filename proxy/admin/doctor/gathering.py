@@ -29,14 +29,31 @@ def of_the_machine(pid: int | None) -> dict[str, Source]:
 
 
 def of_the_installation(config: Config, hiding: Hiding) -> dict[str, Source]:
-    file = config.accounts_file
     return {
         "disks": lambda: disks(dict.fromkeys((config.state, config.maildir_root))),
-        "store": lambda: store(file, hiding),
-        "mailboxes": lambda: mailboxes(file, config.maildir_for, hiding),
+        **(_of_a_server(config, hiding) if config.storage.server else _of_files(config, hiding)),
         "certificate": lambda: certificate(config.tls.certificate),
         "dns": lambda: dns(config.state, config.domains.values()),
+    }
+
+
+def _of_files(config: Config, hiding: Hiding) -> dict[str, Source]:
+    file = config.accounts_file
+    return {
+        "store": lambda: store(file, hiding),
+        "mailboxes": lambda: mailboxes(file, config.maildir_for, hiding),
         "proven": lambda: proven(file, hiding),
+    }
+
+
+def _of_a_server(config: Config, hiding: Hiding) -> dict[str, Source]:
+    from proxy.admin.doctor.server import server_mailboxes, server_proven, server_store  # noqa: PLC0415 - its driver
+
+    storage = config.storage
+    return {
+        "store": lambda: server_store(storage, hiding),
+        "mailboxes": lambda: server_mailboxes(storage, config.maildir_for, hiding),
+        "proven": lambda: server_proven(storage, hiding),
     }
 
 

@@ -48,10 +48,11 @@ def _mailbox(number: int, maildir: Path) -> dict[str, Any]:
         found: dict[str, Any] = {"schema": revision(connection), "integrity": integrity(connection)}
         found["ledger"] = dict(connection.execute(_OUTCOMES, (number,)))
         found["in the index"] = connection.execute(_INDEXED, (number,)).fetchone()[0]
-    return found | {"files": _files(maildir)}
+    return found | {"files": files_in(maildir)}
 
 
-def _files(maildir: Path) -> int:
+def files_in(maildir: Path) -> int:
+    """How many messages there are in the folders. Raises OSError."""
     with os.scandir(maildir) as entries:
         folders = [maildir, *(Path(each) for each in entries if each.name.startswith(".") and each.is_dir())]
     count = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from proxy.admin.doctor.databases import integrity, looked_into, revision, table
 from proxy.admin.doctor.hiding import Hiding
 from proxy.admin.remedies import kinds_of
 
-_STATES = "SELECT domain, state, count(*) FROM accounts GROUP BY domain, state"
-_DUE = """SELECT domain, count(*), count(asked), min(due), sum(paused) FROM accounts
-    WHERE due IS NOT NULL OR paused GROUP BY domain"""
-_PASSWORDS = "SELECT password_state, count(*) FROM accounts WHERE sealed_password IS NOT NULL GROUP BY password_state"
-_REASONS = "SELECT domain, state, reason, count(*) FROM accounts WHERE reason != '' GROUP BY domain, state, reason"
+STATES = "SELECT domain, state, count(*) FROM accounts GROUP BY domain, state"
+DUE = """SELECT domain, count(*), count(asked), min(due), sum(paused) FROM accounts
+    WHERE due IS NOT NULL OR paused = 1 GROUP BY domain"""
+PASSWORDS = "SELECT password_state, count(*) FROM accounts WHERE sealed_password IS NOT NULL GROUP BY password_state"
+REASONS = "SELECT domain, state, reason, count(*) FROM accounts WHERE reason != '' GROUP BY domain, state, reason"
 
 
 def store(file: Path, hiding: Hiding) -> dict[str, Any]:
@@ -28,22 +28,23 @@ def store(file: Path, hiding: Hiding) -> dict[str, Any]:
         found["integrity"] = integrity(connection)
         found["rows"] = tables(connection)
         states: dict[str, dict[str, int]] = {}
-        for domain, state, count in connection.execute(_STATES):
+        for domain, state, count in connection.execute(STATES):
             states.setdefault(domain, {})[state] = count
         found["accounts"] = states
-        found["sealed passwords"] = dict(connection.execute(_PASSWORDS))
+        found["sealed passwords"] = dict(connection.execute(PASSWORDS))
         found["queue"] = {
             domain: {"due or paused": count, "asked": asked, "first due": due, "paused": paused}
-            for domain, count, asked, due, paused in connection.execute(_DUE)
+            for domain, count, asked, due, paused in connection.execute(DUE)
         }
-        found |= _troubles(connection, hiding)
+        found |= troubles(connection.execute(REASONS), hiding)
     return found
 
 
-def _troubles(connection: sqlite3.Connection, hiding: Hiding) -> dict[str, Any]:
+def troubles(rows: Iterable[Any], hiding: Hiding) -> dict[str, Any]:
+    """Of the rows of REASONS."""
     kinds: Counter[str] = Counter()
     said: Counter[str] = Counter()
-    for domain, state, reason, count in connection.execute(_REASONS):
+    for domain, state, reason, count in rows:
         for kind in kinds_of(reason):
             kinds[f"{domain} {state} {kind.value}"] += count
         said[hiding.text(reason)] += count

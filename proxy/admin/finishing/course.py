@@ -22,6 +22,7 @@ from mailstore.database import AccountsDatabase
 from mailstore.finishing import Finishing
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer
+from proxy.admin import databases
 from proxy.admin.filing import NotFiled
 from proxy.admin.finishing import filed
 from proxy.admin.finishing.run import QUICK, Judged, Made, Run, said
@@ -33,8 +34,8 @@ from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.watch import Watch
 from proxy.config import Config
 from proxy.login.legacy import LegacyDoor
-from proxy.migration.pull import InThread
 from proxy.wire import trace
+from proxy.wire.in_thread import InThread
 
 LOOK: Final = 1.0  # seconds between two looks how far a last round is
 
@@ -154,6 +155,7 @@ class Course:
             in_thread=self._few.run,
             reactor=self._reactor,
             daemon=True,
+            mailboxes=databases.mailboxes(self._database),
         )
         run.compared(accounts, found)
 

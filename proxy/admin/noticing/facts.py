@@ -139,6 +139,8 @@ def portal_address(config: Config) -> str:
     secure = config.tls.certificate is not None
     for text in config.listen.web:
         endpoint = parse_endpoint(text)
+        if endpoint.proxied:  # TLS ends here or there, at the usual port
+            return f"https://{config.hostname}/"
         if endpoint.kind == "unix":
             continue
         usual = 443 if secure else 80

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.admin.noticing.message import Addressed
+from proxy.admin.secret_file import SecretUnusable, read_secret
 from proxy.config import Notices
 
 TIMEOUT: Final = 600.0  # seconds: what a server may take to answer a whole message (RFC 5321 4.5.3.2.6)
@@ -57,16 +58,9 @@ def split(relay: str) -> tuple[str, int]:
 def read_password(path: Path) -> str:
     """From a file that nobody else may read. Raises Unusable."""
     try:
-        if path.stat().st_mode & 0o077:
-            raise Unusable(f"{path} may be read by others: give it mode 0600")
-        password = path.read_text(encoding="utf-8").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise Unusable(f"{path} is not UTF-8 text") from None
-    except OSError as error:
-        raise Unusable(f"{path}: {error.strerror}") from None
-    if not password:
-        raise Unusable(f"{path} is empty: write the relay's password into it")
-    return password
+        return read_secret(path, "the relay's")
+    except SecretUnusable as error:
+        raise Unusable(str(error)) from None
 
 
 class Relay:

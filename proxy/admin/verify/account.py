@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from mailstore.accounts import Account, State
 from mailstore.audit import Audit, Audited, Picture
 from mailstore.entries import Listed, Outcome
 from mailstore.errors import StorageFailed
+from mailstore.opening import Mailboxes, mailboxes
 from proxy.admin.moments import spelled
 from proxy.admin.verify.asking import Door, NotCompared, OldMailbox, Wanted
 from proxy.admin.verify.contents import Contents
@@ -27,8 +28,8 @@ from proxy.admin.verify.matching import Matching
 from proxy.admin.verify.outcome import AccountOutcome
 from proxy.admin.verify.sample import How, to_fetch
 from proxy.login.names import Name
-from proxy.migration.pull import InThread
 from proxy.wire.door import Secret
+from proxy.wire.in_thread import InThread
 
 TELLS: Final = 64  # messages, between two tellings how many were given
 BATCH: Final = 256  # messages whose files are read in one go of a thread
@@ -62,6 +63,7 @@ class Surroundings:
     reactor: Any
     in_thread: InThread
     daemon: bool  # is there one at work?
+    mailboxes: Mailboxes = field(default_factory=mailboxes)  # where the indexes are
 
 
 class Check:
@@ -78,7 +80,7 @@ class Check:
         """`password` as text is why there is none, or why the legacy server is not asked."""
         self.silent = False  # did the legacy server not answer at all?
         self._account = account
-        self._audit = Audit(maildir, account.id)
+        self._audit = Audit(maildir, account.id, around.mailboxes)
         self._around = around
         self._told = told
         self._outcome = AccountOutcome(account.name, account.domain, account.state.value)

@@ -21,6 +21,7 @@ from mailstore.errors import MailstoreError
 from mailstore.proofs import Proof, Proofs
 from mailstore.queue import Queue
 from mailstore.secrets import Sealer
+from proxy.admin import databases
 from proxy.admin.circumstances import origin
 from proxy.admin.filing import NotFiled
 from proxy.admin.proving import settle
@@ -35,7 +36,7 @@ from proxy.admin.verify.seen import Row, Seen, Watching, numbered
 from proxy.admin.verify.shelf import Shelf
 from proxy.config import Config
 from proxy.login.legacy import LegacyDoor
-from proxy.migration.pull import InThread
+from proxy.wire.in_thread import InThread
 
 BATCH: Final = 50  # accounts that are read together
 
@@ -58,6 +59,7 @@ class Verifying:
         self._accounts = accounts
         self._queue = Queue(database)
         self._proofs = Proofs(database)
+        self._mailboxes = databases.mailboxes(database)
         self._passwords = Passwords({}, sealer, lambda account: accounts.is_paused(account.local, account.domain))
         self._door = DaemonsDoor(door)
         self._in_thread = in_thread
@@ -128,6 +130,7 @@ class Verifying:
             door=self._door,
             in_thread=self._threads.run,
             reactor=self._reactor,
+            mailboxes=self._mailboxes,
         )
 
     def _fresh(self, numbers: Sequence[int]) -> list[Account]:

@@ -9,6 +9,8 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from mailstore.accounts import Account
 from mailstore.entries import Entry, Listed
+from mailstore.opening import Mailboxes
+from mailstore.opening import mailboxes as beside_the_maildirs
 from proxy.admin.verify.account import Surroundings
 from proxy.admin.verify.asking import Door
 from proxy.admin.verify.outcome import AccountOutcome
@@ -18,10 +20,10 @@ from proxy.admin.verify.sample import How
 from proxy.config import Config
 from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
-from proxy.migration.pull import InThread
 from proxy.migration.schedule import Errand, Urgency
 from proxy.migration.source import GaveWay, Receiver, Source, SourceLost
 from proxy.wire.door import Secret
+from proxy.wire.in_thread import InThread
 
 T = TypeVar("T")
 
@@ -40,9 +42,11 @@ async def compare(
     reactor: Any,
     daemon: bool,
     connections: int | None = None,
+    mailboxes: Mailboxes | None = None,
 ) -> list[AccountOutcome]:
-    """By name. `daemon`: is one at work, whose logins come first? `connections`: the administrator's own number."""
-    around = Surroundings(how, door, reactor, in_thread, daemon)
+    """By name. `daemon`: is one at work, whose logins come first? `connections`: the administrator's own number.
+    `mailboxes`: where the indexes are, if not beside the Maildirs."""
+    around = Surroundings(how, door, reactor, in_thread, daemon, mailboxes or beside_the_maildirs())
     domains = {account.domain for account in accounts}
     most = {name: connections_for(config.domains[name], connections, daemon=daemon) for name in domains}
     return await Run(config, passwords, around, told, connections=most).run(accounts)
@@ -60,9 +64,10 @@ async def compare_each(
     door: Door,
     in_thread: InThread,
     reactor: Any,
+    mailboxes: Mailboxes | None = None,
 ) -> None:
     """In a daemon, accounts of one domain, however many: as `more` gives them, and `keep` takes what is found."""
-    around = Surroundings(how, door, reactor, in_thread, daemon=True)
+    around = Surroundings(how, door, reactor, in_thread, True, mailboxes or beside_the_maildirs())
     most = {domain: connections_for(config.domains[domain], None, daemon=True)}
     await Run(config, passwords, around, told, connections=most).through(domain, more, keep)
 
@@ -70,7 +75,11 @@ async def compare_each(
 def own_door(config: Config, accounts: Sequence[Account], reactor: Any) -> LegacyDoor:
     """Of a process that has none yet."""
     logins = {(account.local, account.domain): account.legacy_login for account in accounts}
-    return LegacyDoor(config, reactor, logins=lambda local, domain: logins.get((local, domain), ""))
+
+    async def login(local: str, domain: str) -> str:
+        return logins.get((local, domain), "")
+
+    return LegacyDoor(config, reactor, logins=login)
 
 
 class DaemonsDoor:

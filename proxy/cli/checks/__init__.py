@@ -9,6 +9,7 @@ from proxy.cli.checks.limits import limit_findings
 from proxy.cli.checks.notices import notice_findings
 from proxy.cli.checks.places import place_findings
 from proxy.cli.checks.ports import port_findings
+from proxy.cli.checks.storage.brief import storage_findings
 from proxy.config import Config, ConfigErrors
 
 
@@ -22,5 +23,6 @@ def all_findings(config: Config, source: str, *, connect: bool = False) -> list[
     listed = ", ".join(sorted(config.domains))
     found = [Finding("configuration", "ok", source, f"right; serves {listed}")]
     found += [Finding("configuration", "warn", remark.key, remark.text) for remark in config.warnings]
-    found += [*certificate_findings(config), *place_findings(config), *port_findings(config), *limit_findings()]
+    found += [*certificate_findings(config), *place_findings(config), *storage_findings(config)]
+    found += [*port_findings(config), *limit_findings()]
     return [*found, *notice_findings(config, connect=connect)]

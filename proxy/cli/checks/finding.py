@@ -15,7 +15,7 @@ Result = Literal["ok", "warn", "fail"]
 class Finding:
     """One line of `mailferry check`."""
 
-    check: str  # configuration | certificate | directory | database | key | port | limits | notices
+    check: str  # configuration | certificate | directory | storage | database | key | port | limits | notices
     result: Result
     subject: str  # the file, the endpoint or the key looked at
     text: str

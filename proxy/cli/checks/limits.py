@@ -7,7 +7,7 @@ from typing import Final
 
 from proxy.cli.checks.finding import Finding
 
-A_SESSION: Final = 4  # the connection, and its mailbox's database with log and shared memory
+A_SESSION: Final = 5  # the connection, its mailbox's lock, and database with log and shared memory
 FEW: Final = 4_096
 
 

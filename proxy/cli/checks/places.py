@@ -32,7 +32,12 @@ def place_findings(config: Config) -> Iterator[Finding]:
     root = config.maildir_root
     if not root.is_relative_to(config.state):
         yield _directory(root, "storage.maildir")
-    yield _database(config.accounts_file)
+    if config.storage.server:
+        from proxy.cli.checks.server import server_findings  # noqa: PLC0415 - its driver is for those who use it
+
+        yield from server_findings(config)
+    else:
+        yield _database(config.accounts_file)
     yield from _sealing_key(config)
 
 
@@ -116,11 +121,11 @@ def _sealing_key(config: Config) -> Iterator[Finding]:
         keys = read_keys(path)
     except StorageFailed as error:
         yield _no_key(path, error)
-        if isinstance(error.__cause__, FileNotFoundError) and not is_unseen(path):
+        if isinstance(error.__cause__, FileNotFoundError) and not is_unseen(path) and not config.storage.server:
             yield from _sealed(config.accounts_file, b"")
         return
     yield Finding("key", "ok", str(path), "private" if len(keys) == KEY_OCTETS else f"private; {len(each(keys))} keys")
-    if os.access(config.accounts_file, os.R_OK | os.W_OK):
+    if not config.storage.server and os.access(config.accounts_file, os.R_OK | os.W_OK):
         yield from _sealed(config.accounts_file, keys)
 
 

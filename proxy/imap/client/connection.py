@@ -76,6 +76,11 @@ class Connection(LegacyConnection[Session]):
         return cls(await open_session(dial, legacy.tls), legacy, clock)
 
     @property
+    def session(self) -> Session:
+        """For `giving`, which alone may write there; a migration has no use for it."""
+        return self._session
+
+    @property
     def capabilities(self) -> Mapping[str, tuple[str, ...]]:
         """What the server announced last, names in capitals; of POP3's they would have arguments."""
         return dict.fromkeys(self._session.capabilities, ())

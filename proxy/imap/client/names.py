@@ -10,11 +10,17 @@ from __future__ import annotations
 import binascii
 import re
 
+from mailstore.entries import NUL
+
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
 
 
 def text_of(name: bytes) -> str:
     """A folder's name as people read it."""
+    return _decoded(name).replace("\0", NUL)
+
+
+def _decoded(name: bytes) -> str:
     if name.isascii():
         try:
             return _SHIFTED.sub(_unshifted, name).decode()

@@ -22,9 +22,11 @@ async def idle(session: Session, _command: Command, _arguments: NoArguments) -> 
 
     view = session.view
     inattentive = session.home.attend(view.folder.id) if view is not None else None
+    session.idling = True
     try:
         line = await session.line(meanwhile=tell)
     finally:
+        session.idling = False
         if inattentive is not None:
             inattentive()
         if limit.active():

@@ -126,7 +126,7 @@ class Changing:
 
     def _first(self, listing: Listing) -> tuple[list[Account], int]:
         page = self._overview.page(listing.wanted, _NAMED, sort=listing.sort)
-        return list(page.accounts), self._overview.figures(listing.wanted).accounts
+        return list(page.accounts), self._overview.exactly(listing.wanted)
 
     async def help_many(self, visit: Visit) -> bytes:
         """Raises Refused."""

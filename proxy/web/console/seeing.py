@@ -13,6 +13,7 @@ from mailstore.errors import MailstoreError
 from mailstore.notices import Notices
 from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
 from mailstore.queue import Queue
+from mailstore.refusals import storage_errors
 from proxy.admin.advice import Advice, Kind
 from proxy.admin.helping import Help, Helping, hindrance
 from proxy.admin.noticing.dispatch import Dispatch
@@ -216,9 +217,12 @@ class Seeing:
         may be some."""
         incomplete = account.messages_done < account.messages_total
         maildir = visit.web.config.maildir_for(account.local, account.domain)
-        if not (incomplete or Kind.QUARANTINE in kinds_of(account.reason)) or not maildir.exists():
+        if not (incomplete or Kind.QUARANTINE in kinds_of(account.reason)):
             return ()
         try:
+            with storage_errors():
+                if not maildir.exists():
+                    return ()
             home = await visit.web.homes.open(account.id, account.name, maildir)
             try:
                 found: list[Quarantined] = await home.run(lambda mail: mail.ledger.quarantined())
@@ -236,17 +240,20 @@ class Seeing:
         return await self._events.send(visit, self._news(visit))
 
     async def _news(self, visit: Visit) -> AsyncIterator[tuple[str, str]]:
-        version, quiet = self._web.database.version(), 0
+        version, quiet = await self._version(), 0
         while visit.session is not None:
             await self._events.pause(LOOK)
-            visit.find_session()
-            now, quiet = self._web.database.version(), quiet + 1
+            await visit.find_session()
+            now, quiet = await self._version(), quiet + 1
             if now != version:
                 version, quiet = now, 0
                 yield "changed", ""
             elif quiet >= KEEP_ALIVE:
                 quiet = 0
                 yield "quiet", ""
+
+    async def _version(self) -> int:
+        return await self._web.ask(self._web.database, self._web.database.version)
 
 
 def _foremost(account: Account, *, paused: bool) -> Advice | None:

@@ -47,11 +47,11 @@ class Attempt:
         self._entering = entering
         self._leave = leave
 
-    def look(self, web: Web) -> bool:
+    async def look(self, web: Web) -> bool:
         """Is it decided?"""
         if self.account is None and self.refused is None and self._hold.accepted:
             # The legacy server has said yes. The account is there a moment later, and its move begins.
-            found = web.accounts.find(self.name.local, self.name.domain)
+            found = await web.ask(web.accounts, web.accounts.find, self.name.local, self.name.domain)
             if found is not None and found.state is not State.WAITING:
                 self.account = found
         decided = self.account is not None or self.refused is not None
@@ -111,7 +111,7 @@ class Attempts:
         """Wait a little for the decision; is there one?"""
         clock = self._web.reactor
         until = clock.seconds() + PATIENCE
-        while not (decided := attempt.look(self._web)) and clock.seconds() < until:
+        while not (decided := await attempt.look(self._web)) and clock.seconds() < until:
             await deferLater(clock, LOOK)
         return decided
 
@@ -122,10 +122,13 @@ class Attempts:
             attempt.dropping.cancel()
 
     def _keep(self, ticket: str, attempt: Attempt) -> None:
+        async def drop_undecided() -> None:
+            if not await attempt.look(self._web):
+                attempt.drop()
+
         def drop() -> None:
             del self._attempts[ticket]
-            if not attempt.look(self._web):
-                attempt.drop()
+            Deferred.fromCoroutine(drop_undecided()).addErrback(lambda _failure: attempt.drop())
 
         if attempt.dropping is not None:
             attempt.dropping.cancel()

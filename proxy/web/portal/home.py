@@ -52,7 +52,7 @@ class Home:
         said, looks = "", 0
         while True:
             if looks % WATCHED == 0:
-                visit.find_session()  # who has logged out elsewhere is not told any more
+                await visit.find_session()  # who has logged out elsewhere is not told any more
             account = await account_of(visit)
             if account is None:
                 break
@@ -92,7 +92,9 @@ async def account_of(visit: Visit) -> Account | None:
     if visit.session is None:
         return None
     local, _, domain = visit.session.subject.rpartition("@")
-    account = visit.web.accounts.find(local, domain) if domain in visit.web.config.domains else None
+    web, account = visit.web, None
+    if domain in web.config.domains:
+        account = await web.ask(web.accounts, web.accounts.find, local, domain)
     if account is None:
         await visit.log_out()
         return None

@@ -92,10 +92,10 @@ class Standings:
             case State.WAITING:
                 return Standing("waiting")
             case State.MOVING:
-                return self._moving(account)
+                return await self._moving(account)
         return await self._here(account)
 
-    def _moving(self, account: Account) -> Standing:
+    async def _moving(self, account: Account) -> Standing:
         running = self._web.mover.moves.of(account.id)
         sums = running.move.sums if running is not None else None
         if sums is None:
@@ -107,7 +107,8 @@ class Standings:
             return Standing("moving" if far[1] else "listing", *far, left=left)
         if account.password_state is PasswordState.REJECTED:
             return Standing("again", *far)
-        if self._web.accounts.is_paused(account.local, account.domain):
+        accounts = self._web.accounts
+        if await self._web.ask(accounts, accounts.is_paused, account.local, account.domain):
             return Standing("paused", *far)
         return Standing("halted" if account.tries else "listing", *far)  # it is about to begin, if none has failed
 

@@ -106,7 +106,7 @@ def test_all_that_a_filter_finds_a_batch_at_a_time(
     with database.write() as connection:
         connection.execute(insert(table), rows)
     assert helping.help(Help.PAUSE, Overview(database).each(Wanted("123.com"))) == Done(1_201, 0)
-    assert Overview(database).figures(Wanted("123.com", paused=True)).accounts == 1_201
+    assert Overview(database).exactly(Wanted("123.com", paused=True)) == 1_201
 
 
 def test_a_password_of_the_old_server_is_sealed_and_tried(accounts: Accounts, helping: Helping) -> None:

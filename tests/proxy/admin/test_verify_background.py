@@ -3,6 +3,7 @@ end before the end."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from proxy.admin.verify.seen import FEW, ROWS, Seen, Watching
 from proxy.admin.verify.shelf import Shelf
 from proxy.legacy.settings import Legacy
 from proxy.login import legacy
+from proxy.login.asking import ask
 from proxy.login.legacy import LegacyDoor
 from proxy.migration.schedule import Errand, Urgency
 from tests.proxy.admin.test_verify_found import from_coroutine
@@ -34,7 +36,9 @@ class InTheDaemon(VerifyCase):
     """One account, and whoever a test adds."""
 
     def begin(self, how: How = FULL) -> Task:
-        self.door = LegacyDoor(self.settings, reactor, logins=self.accounts.legacy_login)
+        self.door = LegacyDoor(
+            self.settings, reactor, logins=partial(ask, self.accounts, deferToThread, self.accounts.legacy_login)
+        )
         self.database = self.accounts._database
         self.tasks = Tasks(lambda _event, **_about: None)
         self.verifying = Verifying(

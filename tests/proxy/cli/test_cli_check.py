@@ -142,7 +142,7 @@ def test_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     hard(1024)
     (finding,) = limit_findings()
     assert (finding.result, finding.subject) == ("warn", "open files")
-    assert "1024" in finding.text and "256 sessions" in finding.text and "LimitNOFILE" in finding.remedy
+    assert "1024" in finding.text and "204 sessions" in finding.text and "LimitNOFILE" in finding.remedy
     for enough in (4096, 262_144, resource.RLIM_INFINITY):
         hard(enough)
         assert limit_findings() == []

@@ -39,6 +39,17 @@ def test_help_loads_nothing_slow() -> None:
     assert ran.stdout == "[]\n"
 
 
+def test_status_loads_nothing_of_what_moves_and_verifies(tmp_path: Path) -> None:
+    slow = ["twisted", "alembic", "openpyxl", "cryptography.x509", "psycopg", "mailstore.audit", "mailstore.mailhome"]
+    code = f"""import atexit, sys, proxy.cli.main
+atexit.register(lambda: print([m for m in {slow} if m in sys.modules]))
+proxy.cli.main.main(["status", "--config", {str(configuration(tmp_path))!r}])"""
+    root = Path(__file__).parents[3]
+    ran = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("123.com"), ran.stdout
+    assert ran.stdout.endswith("\n[]\n")
+
+
 def test_an_unknown_command_or_option_is_usage() -> None:
     assert mailferry("sreve").exit_code == 2
     assert mailferry("status", "--jsn").exit_code == 2

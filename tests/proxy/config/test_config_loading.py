@@ -116,12 +116,6 @@ def test_each_line_of_the_error_names_the_file() -> None:
     assert all(line.startswith("/etc/mailferry/mailferry.toml: ") for line in lines)
 
 
-def test_settings_that_do_not_exist_yet() -> None:
-    found = refused(changed(('"sqlite"', '"postgresql+psycopg://mail@db/mail"')))
-    assert list(found) == ["storage.database"]
-    assert "not in this version" in found["storage.database"]
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [

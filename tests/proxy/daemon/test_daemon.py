@@ -106,8 +106,10 @@ class DaemonTestCase(TestCase):
         return daemon
 
     async def connect(self, daemon: Daemon, service: int) -> Client:
+        return await self.connect_to(daemon._listening._ports[service].getHost().port)  # type: ignore[attr-defined]
+
+    async def connect_to(self, port: int) -> Client:
         client = Client()
-        port = daemon._listening._ports[service].getHost().port  # type: ignore[attr-defined]
         await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), client)
         self.clients.append(client)
         return client

@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_one_process_from_a_port_that_is_taken_to_an_end_that_is_hastened(
     daemon = Daemon(tmp_path / "daemon", f'port = {legacy.port}\ntls = "none"\n', workers=1)
     good = daemon.config.read_text()
     with socket.create_server(("127.0.0.1", daemon.ports["pop3"])):
-        command = ["mailferry", "serve", "--config", str(daemon.config)]
+        command = [sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(daemon.config)]
         ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
         assert ended.returncode == 1
         assert "cannot listen on pop3" in ended.stderr
@@ -102,7 +103,7 @@ def test_one_process_from_a_port_that_is_taken_to_an_end_that_is_hastened(
             with pytest.raises(subprocess.TimeoutExpired):
                 daemon.process.wait(0.2)
             daemon.process.send_signal(signal.SIGTERM)
-            assert daemon.process.wait(20) == 0
+            assert daemon.process.wait(60) == 0
             assert '"stopped"' in daemon.log
     finally:
         daemon.kill()

@@ -47,7 +47,7 @@ class Watched(DaemonTestCase):
         return config.parse(text.encode()).model_copy(update={"listen": listen})
 
     async def http(self, daemon: Daemon, request: bytes) -> bytes:
-        client = await self.connect(daemon, -1)
+        client = await self.connect_to(daemon._watched_at.opened[0].socket.getsockname()[1])
         assert client.transport is not None
         client.transport.write(request + b" HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
         await client.gone

@@ -56,6 +56,7 @@ def family(pid: int) -> list[int]:
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     made = Company(tmp_path_factory.mktemp("firm"), workers=2)
+    made.daemon.forked = False  # its processes are to be its own
     made.daemon.ports["metrics"] = free_port()
     config = made.daemon.config
     listener = f'[listen]\nmetrics = ["tcp:{made.daemon.ports["metrics"]}:interface=127.0.0.1"]'

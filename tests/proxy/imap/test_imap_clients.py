@@ -49,7 +49,7 @@ class ThreadedHome:
     def attend(self, folder_id: int) -> Callable[[], None]:
         return lambda: None
 
-    def lock_maildrop(self) -> bool:
+    async def lock_maildrop(self) -> bool:
         return True
 
     def close(self) -> None:

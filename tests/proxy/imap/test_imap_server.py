@@ -268,3 +268,27 @@ def test_too_large_an_answer_for_one_message_is_refused(rig: Rig) -> None:
     channel.send(b"a FETCH 6 (%b)\r\n" % items)
     assert lines(channel)[-1].startswith(b"a NO [LIMIT]")
     channel.hang_up()
+
+
+def test_who_is_quiet_and_who_is_in_the_midst_of_something(rig: Rig) -> None:
+    """`proxy.daemon.easing` asks, and has the quiet ones go."""
+    stranger, user, idler = rig.connect(), rig.logged_in(), rig.logged_in(select=True)
+    idler.send(b"i IDLE\r\n")
+    held = rig.connect()
+    rig.gate.told("hold")
+    held.send(b"a LOGIN user@123.com pass\r\n")
+    rig.clock.advance(7)
+    quiet = [channel.protocol.quiet_for() for channel in (stranger, user, idler, held)]
+    assert quiet == [0.0, 7.0, 7.0, 0.0]
+    user.send(b"n NOOP\r\n")
+    idler.send(b"DONE\r\n")
+    assert (user.protocol.quiet_for(), idler.protocol.quiet_for()) == (0.0, 0.0)
+    user.send(b"p APPEND INBOX {10}\r\n12345")
+    rig.clock.advance(7)
+    assert (user.protocol.quiet_for(), idler.protocol.quiet_for()) == (0.0, 7.0)
+    for channel in (user, idler):
+        lines(channel)
+        channel.protocol.leave()
+        channel.settle()
+        assert lines(channel)[-1] == b"* BYE Server is going out of service, connect again."
+        assert channel.server_has_closed()

@@ -9,6 +9,7 @@ from sqlalchemy import update
 from twisted.internet.defer import Deferred
 
 from mailstore import schema
+from mailstore.custody import Note, Step, end_note, write_note
 from mailstore.errors import DiskFull, StorageFailed
 from mailstore.mailhome import MailHome
 from tests.proxy.lmtp.lmtp_rig import Desk, answers, ask, mail
@@ -205,3 +206,16 @@ def test_an_account_that_goes_between_its_name_and_the_message(desk: Desk) -> No
         connection.execute("DELETE FROM accounts WHERE local = 'anna'")
     connection.close()
     assert [line[:9] for line in ask(channel, b"x", b".")] == [b"451 4.3.0", b"250 2.0.0"]
+
+
+def test_who_was_handed_over_to_another_server(desk: Desk) -> None:
+    """Mail for him is not lost where Postfix has not been told yet: it comes again."""
+    maildir, channel = desk.config.maildir_for("anna", "123.com"), desk.ready()
+    maildir.parent.mkdir(parents=True)
+    write_note(maildir, Note(Step.GONE, 1, "final", ""))
+    channel.send(mail(b"x\r\n", "anna@123.com"))
+    assert answers(channel)[-1].startswith(b"451 4.3.0")
+    assert not maildir.exists()
+    end_note(maildir)
+    channel.send(mail(b"x\r\n", "anna@123.com"))
+    assert answers(channel)[-1].startswith(b"250 ")

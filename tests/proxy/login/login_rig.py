@@ -93,7 +93,7 @@ class ScriptedLegacy:
     def host_of(self, _domain: str) -> Any:
         return self.hosts[0]
 
-    def mailbox_of(self, name: Name) -> str:
+    async def mailbox_of(self, name: Name) -> str:
         return self.same.get(str(name), str(name))
 
     def hasten(self, errand: Errand) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from mailstore import secrets
 from mailstore.accounts import State
+from mailstore.custody import Note, Step, write_note
 from mailstore.errors import StorageFailed
 from proxy.legacy.errors import (
     LegacyBusy,
@@ -138,6 +139,17 @@ class States(LoginTestCase):
         for password in (PASSWORD, b"a guess"):
             self.assert_refused(Refusal.BLOCKED, self.log_in(password=password))
         self.assertEqual(self.legacy.asked, [])
+
+    def test_one_that_another_server_has_is_told_so(self) -> None:
+        self.moved()
+        self.set_state(State.BLOCKED)
+        maildir = self.config.maildir_for("user", "123.com")
+        write_note(maildir, Note(Step.GONE, 1, "final", ""))
+        refusal, text = self.refused(self.log_in())
+        self.assertIs(refusal, Refusal.UNAVAILABLE)
+        self.assertEqual(text, "the mailbox has been handed over to another mail server")
+        self.set_state(State.FINAL)  # whatever the database says
+        self.assert_refused(Refusal.UNAVAILABLE, self.log_in())
 
     def test_an_account_blocked_while_its_login_waited_is_refused(self) -> None:
         answer = self.legacy.hold_answer()
@@ -319,3 +331,35 @@ class Guesses(LoginTestCase):
         self.admitted()
         self.admitted()
         self.assertEqual(len(checked), 1)
+
+
+class OtherNodes(LoginTestCase):
+    """What others have asked about counts here as well (`proxy.login.allotting.Ceiling`)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.left, self.said = True, list[str]()
+        self.gate._questions._asked = self
+
+    async def may_ask(self, mailbox: str) -> bool:
+        self.said.append(f"may {mailbox} be asked?")
+        return self.left
+
+    def said_no(self, mailbox: str) -> Deferred[None]:
+        self.said.append(f"{mailbox} said no")
+        return succeed(None)
+
+    def said_yes(self, mailbox: str) -> Deferred[None]:
+        self.said.append(f"{mailbox} said yes")
+        return succeed(None)
+
+    def test_they_hear_of_each_answer(self) -> None:
+        self.assert_refused(Refusal.WRONG, self.log_in(password=b"a guess"))
+        self.admitted()
+        asked = "may user@123.com be asked?"
+        self.assertEqual(self.said, [asked, "user@123.com said no", asked, "user@123.com said yes"])
+
+    def test_where_they_have_asked_too_often_nobody_is_asked_here(self) -> None:
+        self.left = False
+        self.assert_refused(Refusal.UNAVAILABLE, self.log_in(password=b"a guess"))
+        self.assertEqual(self.legacy.asked, [])

@@ -300,21 +300,24 @@ class Attending(HomesTestCase):
 
 
 class MaildropLock(HomesTestCase):
+    def locks(self, handle: Handle) -> bool:
+        return self.successResultOf(Deferred.fromCoroutine(handle.lock_maildrop()))
+
     def test_one_session_at_a_time_until_it_closes(self) -> None:
         first, second = self.open(), self.open()
-        self.assertTrue(first.lock_maildrop())
-        self.assertTrue(first.lock_maildrop())  # it has it
-        self.assertFalse(second.lock_maildrop())
+        self.assertTrue(self.locks(first))
+        self.assertTrue(self.locks(first))  # it has it
+        self.assertFalse(self.locks(second))
         second.close()
         third = self.open()
-        self.assertFalse(third.lock_maildrop())
+        self.assertFalse(self.locks(third))
         first.close()
-        self.assertTrue(third.lock_maildrop())
+        self.assertTrue(self.locks(third))
         third.close()
 
     def test_accounts_do_not_lock_each_other(self) -> None:
         one, two = self.open(1), self.open(2)
-        self.assertTrue(one.lock_maildrop() and two.lock_maildrop())
+        self.assertTrue(self.locks(one) and self.locks(two))
         one.close()
         two.close()
 

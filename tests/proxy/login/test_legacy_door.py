@@ -93,19 +93,26 @@ class LegacyDoorTest(DoorCase):
 
     def test_an_account_may_be_called_otherwise_there(self) -> None:
         called = {("user", "123.com"): "CORP\\w.zhang"}
-        door = LegacyDoor(
-            config.parse(CONFIG), self.clock, logins=lambda local, domain: called.get((local, domain), "")
-        )
+
+        async def logins(local: str, domain: str) -> str:
+            return called.get((local, domain), "")
+
+        door = LegacyDoor(config.parse(CONFIG), self.clock, logins=logins)
         for name in (USER, Name("li", "123.com")):
             Deferred.fromCoroutine(door.open(name, Secret(b"secret")))
         self.assertEqual([made.user for made in self.connections], [b"CORP\\w.zhang", b"li%123.com"])
 
     def test_names_that_are_one_mailbox_there_are_known_as_one(self) -> None:
         called = {("user", "123.com"): "W.Zhang", ("li", "123.com"): "w.zhang", ("wu", "123.com"): "wu%123.com"}
-        door = LegacyDoor(
-            config.parse(CONFIG), self.clock, logins=lambda local, domain: called.get((local, domain), "")
+
+        async def logins(local: str, domain: str) -> str:
+            return called.get((local, domain), "")
+
+        door = LegacyDoor(config.parse(CONFIG), self.clock, logins=logins)
+        user, li, wu, other = (
+            self.successResultOf(Deferred.fromCoroutine(door.mailbox_of(Name(local, "123.com"))))
+            for local in ("user", "li", "wu", "other")
         )
-        user, li, wu, other = (door.mailbox_of(Name(local, "123.com")) for local in ("user", "li", "wu", "other"))
         self.assertEqual(user, li)
         self.assertEqual(len({user, wu, other}), 3)
 

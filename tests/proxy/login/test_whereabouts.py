@@ -17,7 +17,7 @@ from proxy.login.whereabouts import Whereabouts
 
 def test_mail_that_was_carried_over_has_to_be_somewhere(database: AccountsDatabase, tmp_path: Path) -> None:
     accounts = Accounts(database)
-    expect = Whereabouts(accounts.find)
+    expect = Whereabouts(accounts.find, lambda: None)
     maildir = tmp_path / "user" / "Maildir"
     expect("user@123.com", maildir)  # not known yet
     account = accounts.add("user", "123.com")

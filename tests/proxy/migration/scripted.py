@@ -254,7 +254,7 @@ class DirectHome:
     def attend(self, folder_id: int) -> Callable[[], None]:
         return lambda: None
 
-    def lock_maildrop(self) -> bool:
+    async def lock_maildrop(self) -> bool:
         raise NotImplementedError("a move locks nothing")
 
     def close(self) -> None:

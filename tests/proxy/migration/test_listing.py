@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mailstore.entries import Listed
 from proxy.migration.listing import UIDL_LIMIT, known, together, uidl
+from proxy.pop3.maildrop import uidl_octets
 
 
 def test_three_answers_that_agree_are_not_remarked_on() -> None:
@@ -47,7 +48,8 @@ def test_every_number_is_listed_once_in_order(
 
 def test_names_are_kept_octet_by_octet_as_long_as_they_are_of_a_length() -> None:
     assert uidl(None) == uidl(b"") == ""
-    assert uidl(bytes(range(256))).encode("latin-1") == bytes(range(256))
+    assert uidl_octets(uidl(bytes(range(256)))) == bytes(range(256))
+    assert "\0" not in uidl(bytes(range(256)))  # PostgreSQL has no such character
     assert uidl(b"x" * UIDL_LIMIT) == "x" * UIDL_LIMIT
 
 

@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred
 
 from mailstore.accounts import State
 from proxy.legacy.errors import LegacyUnreachable
+from proxy.login.asking import ask
 from proxy.login.names import Name
 from proxy.web.portal.arriving import EACH, FORGOTTEN, PATIENCE, Attempt, Attempts
 from proxy.web.visit import Refused
 from proxy.wire.door import Refusal, Secret
-from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
+from tests.proxy.login.login_rig import PASSWORD, LoginTestCase, direct
 
 USER = Name("user", "123.com")
 
@@ -22,6 +23,7 @@ class TakingTime(LoginTestCase):
     def setUp(self) -> None:
         super().setUp()
         web: Any = SimpleNamespace(accounts=self.accounts, gate=self.gate, reactor=self.clock, log=self.log)
+        web.ask = lambda store, question, *about: ask(store, direct, question, *about)
         self.web = web
         self.attempts = Attempts(web)
 
@@ -69,7 +71,7 @@ class TakingTime(LoginTestCase):
         ticket, attempt = self.begin()
         self.clock.advance(FORGOTTEN)
         self.assertIsNone(self.attempts.find(ticket))
-        self.assertTrue(attempt.look(self.web))
+        self.assertTrue(self.successResultOf(Deferred.fromCoroutine(attempt.look(self.web))))
         answer.errback(LegacyUnreachable("reset"))  # the question itself had been asked
         self.assertIsNone(self.accounts.find("user", "123.com"))
 
@@ -99,6 +101,6 @@ class TakingTime(LoginTestCase):
         self.old.held = {"u1": Deferred()}
         for _ in range(EACH + 5):
             ticket, attempt = self.begin()
-            self.assertTrue(attempt.look(self.web))
+            self.assertTrue(self.successResultOf(Deferred.fromCoroutine(attempt.look(self.web))))
             self.attempts.done(ticket)
         self.old.held["u1"].callback(None)

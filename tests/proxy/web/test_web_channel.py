@@ -151,3 +151,15 @@ def test_the_end_closes_all(site: WebSite) -> None:
     talk = Talk(site)
     site.end()
     assert talk.ended
+
+
+def test_a_node_that_goes_out_of_service_closes_what_is_not_used(site: WebSite, clock: Clock) -> None:
+    """… and leaves requests that are on their way to their end (`proxy.daemon.draining`)."""
+    used, asking = Talk(site), Talk(site)
+    used.say(HEAD + b"\r\n")
+    asking.say(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab")
+    site.ease()
+    assert used.ended and not asking.ended
+    assert asking.say(b"cde").endswith(b"5")
+    site.ease()
+    assert asking.ended

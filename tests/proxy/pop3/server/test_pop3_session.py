@@ -361,3 +361,27 @@ def test_any_input_is_answered_and_cutting_it_makes_no_difference(
     assert answers[0] == answers[1]
     assert answers[0][0] == b"" or answers[0][0].endswith(b"\r\n")
     assert not [entry for entry in desk.log.entries if entry["log_level"] == "error"]
+
+
+def test_who_is_quiet_is_told_to_go_where_nothing_is_lost_by_that(desk: Desk) -> None:
+    """`proxy.daemon.easing` asks."""
+    stranger, channel = desk.connect(), desk.logged_in()
+    desk.advance(7)
+    assert (stranger.protocol.quiet_for(), channel.protocol.quiet_for()) == (0.0, 7)
+    channel.send(b"NOOP\r\n")
+    assert channel.protocol.quiet_for() == 0.0
+    channel.send(b"DELE 1\r\n")
+    desk.advance(7)
+    assert channel.protocol.quiet_for() == 0.0  # only QUIT deletes it
+    channel.send(b"RSET\r\n")
+    desk.slow_store = True
+    channel.send(b"RETR 1\r\n")
+    desk.advance(7)
+    assert channel.protocol.quiet_for() == 0.0
+    desk.slow_store = False
+    desk.step()
+    assert channel.protocol.quiet_for() == 7
+    channel.protocol.leave()
+    channel.settle()
+    assert channel.closed and not stranger.closed
+    assert len(desk.mail.maildrop()) == 5

@@ -1,0 +1,123 @@
+"""The figures of domains and departments, from what is kept of them (`mailstore.counters`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select
+
+from mailstore.accounts import State
+from mailstore.counters import SUMS
+from mailstore.schema import figures
+from mailstore.wanted import Wanted
+
+_f = figures.c
+_ADDED: Final = [func.sum(_f[name]).label(name) for name in SUMS]
+_SOME: Final = func.sum(_f.accounts) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What there is of a domain or a department. Messages and octets `done` are here; `listed` is how much the legacy
+    server has of the accounts whose mail was listed, which are `known` many."""
+
+    accounts: int = 0
+    waiting: int = 0
+    moving: int = 0
+    moved: int = 0
+    final: int = 0
+    blocked: int = 0
+    attention: int = 0
+    known: int = 0
+    messages_done: int = 0
+    messages_listed: int = 0
+    bytes_done: int = 0
+    bytes_listed: int = 0
+
+    def plus(self, other: Figures) -> Figures:
+        return Figures(*(getattr(self, name) + getattr(other, name) for name in Figures.__slots__))
+
+
+class Kept:
+    """As of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def domains(self) -> dict[str, Figures]:
+        """Each domain that has accounts."""
+        return _by_name(self._rows(_f.domain, ()))
+
+    def departments(self, domain: str) -> dict[str, Figures]:
+        """Each department of a domain that has accounts of its own."""
+        return _by_name(self._rows(_f.department, (_f.domain == domain,)))
+
+    def figures(self, wanted: Wanted) -> Figures:
+        """Raises ValueError for what none are kept of."""
+        where = _kept(wanted)
+        if where is None or wanted.attention:
+            raise ValueError(f"no figures are kept of {wanted}")
+        return _added(self._rows(_f.state, where))
+
+    def count(self, wanted: Wanted) -> int | None:
+        """How many accounts are wanted; None where that is not kept."""
+        where = _kept(wanted)
+        if where is None:
+            return None
+        column = _f.attention if wanted.attention else _f.accounts
+        return int(self._connection.execute(select(func.coalesce(func.sum(column), 0)).where(*where)).scalar_one())
+
+    def groups(self, wanted: Wanted) -> dict[tuple[str, str], tuple[int, int]]:
+        """By domain and state: how many accounts there are, and how many of them can be wanted at most. Those are left
+        out where none can."""
+        where = list(_of_row(wanted))
+        within = [_f.domain == wanted.domain] if wanted.domain is not None else []
+        column = _f.attention if wanted.attention else _f.accounts
+        able = select(_f.domain, _f.state, func.sum(column)).where(*where).group_by(_f.domain, _f.state)
+        every = select(_f.domain, _f.state, func.sum(_f.accounts)).where(*within).group_by(_f.domain, _f.state)
+        sizes = {(domain, state): int(count) for domain, state, count in self._connection.execute(every)}
+        found = {(domain, state): int(count) for domain, state, count in self._connection.execute(able)}
+        return {group: (sizes[group], count) for group, count in found.items() if count > 0}
+
+    def _rows(self, column: ColumnElement[str], where: Iterable[ColumnElement[bool]]) -> Iterable[Any]:
+        wanted = select(column.label("name"), _f.state.label("of_state"), *_ADDED).where(*where)
+        return self._connection.execute(wanted.group_by(column, _f.state).having(_SOME))
+
+
+def _of_row(wanted: Wanted) -> Iterable[ColumnElement[bool]]:
+    """What of it a row tells."""
+    if wanted.domain is not None:
+        yield _f.domain == wanted.domain
+    if wanted.state is not None:
+        yield _f.state == wanted.state.value
+    if wanted.department is not None:
+        path = wanted.department
+        below = or_(_f.department == path, _f.department.startswith(path + "/", autoescape=True))
+        yield below if path else _f.department == ""
+
+
+def _kept(wanted: Wanted) -> list[ColumnElement[bool]] | None:
+    """What holds for the rows that add up to what is wanted; None where no rows do."""
+    if wanted.text or wanted.words or wanted.paused or wanted.troubled:
+        return None
+    return list(_of_row(wanted))
+
+
+def _by_name(rows: Iterable[Any]) -> dict[str, Figures]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row.name].append(row)
+    return {name: _added(some) for name, some in found.items()}
+
+
+def _added(rows: Iterable[Any]) -> Figures:
+    """Of rows that are of one state each."""
+    found = dict.fromkeys((field.name for field in fields(Figures)), 0)
+    for row in rows:
+        found[State(row.of_state).value] += int(row.accounts)
+        for name in SUMS:
+            found[name] += int(getattr(row, name))
+    return Figures(**found)

@@ -1,0 +1,253 @@
+"""How a page of a list is found among a million accounts.
+
+In an order there is an index to walk down, of each domain, or of each domain and state; a page is the next accounts of
+it that are wanted. Where few are, the walk would be long, and another way is shorter: fetch all that a narrow index
+names (those of a department, those who need attention, …) and put them in order. Figures (`mailstore.figures`) tell
+beforehand how long either way is; the shorter one is taken. Of several indexes the walks are joined; they find no more
+of an account than its place, and those that are on the page are then read as a whole.
+
+What an index is not to be taken for is hidden from the database by an operation that changes nothing: both databases
+take an index only for a bare column.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, literal_column, or_, select, tuple_
+
+from mailstore.accounts import Account, State, account_of
+from mailstore.figures import Kept
+from mailstore.schema import accounts
+from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, found_by_words
+
+_a = accounts.c
+_COLUMNS = [_a[name] for name in Account.__slots__]
+_LAST_LOGIN: Final = func.coalesce(_a.last_login, literal_column("0"))
+_NUMBERS: Final[dict[Sort, ColumnElement[int]]] = {Sort.LAST_LOGIN: _LAST_LOGIN, Sort.SIZE: _a.bytes_total}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some accounts, and whether there are more before and behind them."""
+
+    accounts: Sequence[Account]
+    before: bool
+    behind: bool
+
+
+def key_of(account: Account, sort: Sort) -> Key:
+    """The place of an account in an order."""
+    name: Key = (account.domain, account.local)
+    match sort:
+        case Sort.NAME:
+            return name
+        case Sort.DEPARTMENT:
+            return account.domain, account.department, account.local
+        case Sort.LAST_LOGIN:
+            return account.last_login or 0, *name
+        case Sort.SIZE:
+            return account.bytes_total, *name
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """From where on, and which way: behind `key`, or the last ones before it."""
+
+    key: Key | None
+    backwards: bool = False
+
+
+def page(
+    connection: Connection, wanted: Wanted, limit: int, *, sort: Sort, behind: Key | None, before: Key | None
+) -> Page:
+    """See `mailstore.overview.Overview.page`."""
+    place = Place(behind) if before is None else Place(before, backwards=True)
+    spots = list(islice(_Walking(connection, wanted, sort, place, limit + 1).spots(), limit + 1))
+    more = len(spots) > limit
+    found = _whole(connection, [number for _, number in spots[:limit]])
+    if place.backwards:
+        return Page(found[::-1], before=more, behind=True)
+    return Page(found, before=behind is not None, behind=more)
+
+
+def _whole(connection: Connection, numbers: Sequence[int]) -> list[Account]:
+    """These, in their order."""
+    known: dict[int, Account] = {}
+    for at in range(0, len(numbers), _IN_ONE):
+        statement = select(*_COLUMNS).where(_a.id.in_(numbers[at : at + _IN_ONE]))
+        known |= {row.id: account_of(row._asdict()) for row in connection.execute(statement)}
+    return [known[number] for number in numbers]
+
+
+class _Walking:
+    """One page's way."""
+
+    def __init__(self, connection: Connection, wanted: Wanted, sort: Sort, place: Place, limit: int) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._sort = sort
+        self._place = place
+        self._limit = limit
+        self._kept = Kept(connection)
+
+    def spots(self) -> Iterator[_Spot]:
+        """At least so many as the limit says, if there are; in the order, or against it."""
+        if self._wanted.troubled:
+            return self._troubled()
+        domains: dict[str, _Sizes] = {}
+        for (domain, state), sizes in self._kept.groups(self._wanted).items():
+            domains.setdefault(domain, {})[state] = sizes
+        if self._sort not in _NUMBERS:
+            return self._by_domain(domains)
+        walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes)]
+        return _joined(walks, backwards=self._place.backwards)
+
+    def _troubled(self) -> Iterator[_Spot]:
+        """The joined lists of each trouble."""
+        plain = replace(self._wanted, troubled=False)
+        each = [replace(plain, attention=True), replace(plain, state=State.MOVING), replace(plain, paused=True)]
+        if plain.state is not None and plain.state is not State.MOVING:
+            del each[1]
+        walks = [_Walking(self._connection, w, self._sort, self._place, self._limit).spots() for w in each]
+        seen: set[int] = set()
+        for spot in _joined(walks, backwards=self._place.backwards):
+            if spot[1] not in seen:
+                seen.add(spot[1])
+                yield spot
+
+    def _by_domain(self, domains: Mapping[str, _Sizes]) -> Iterator[_Spot]:
+        """Orders that have the domain first."""
+        for domain in sorted(domains, reverse=self._place.backwards):
+            key = self._place.key
+            if key is not None and (domain > str(key[0]) if self._place.backwards else domain < str(key[0])):
+                continue
+            here = self._place if key is not None and domain == key[0] else replace(self._place, key=None)
+            wanted, sizes = replace(self._wanted, domain=domain), domains[domain].values()
+            every, able = sum(size for size, _ in sizes), sum(able for _, able in sizes)
+            narrow = self._narrow(wanted)
+            walk = self._limit * every / able * self._scarcity(wanted, every)
+            fetched = narrow is not None and narrow.count < walk
+            yield from self._run(wanted, here, narrow.name if narrow is not None and fetched else None)
+
+    def _by_number(self, domain: str, sizes: _Sizes) -> Iterator[Iterator[_Spot]]:
+        """A walk for each state, or all that a narrow index has."""
+        wanted = replace(self._wanted, domain=domain)
+        narrow = self._narrow(wanted)
+        walks = sum(self._limit * size / able for size, able in sizes.values())
+        walks *= self._scarcity(wanted, sum(size for size, _ in sizes.values()))
+        if narrow is not None and narrow.count < walks:
+            yield self._run(wanted, self._place, narrow.name)
+            return
+        for state in sizes:
+            yield self._run(replace(wanted, state=State(state)), self._place, None)
+
+    def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[_Spot]:
+        sign = -1 if self._sort in _NUMBERS else 1
+        for row in self._connection.execute(statement_of(wanted, self._sort, place, self._limit, narrow)):
+            number, *rest = row
+            yield ((sign * rest[0], *rest[1:]) if sign < 0 else tuple(rest)), number
+
+    def _narrow(self, wanted: Wanted) -> _Narrow | None:
+        """The filter that has the fewest accounts in its index."""
+        domain, ways = wanted.domain, []
+        if wanted.department is not None:
+            ways.append(_Narrow("department", self._count(Wanted(domain, department=wanted.department))))
+        if wanted.attention:
+            ways.append(_Narrow("attention", self._count(Wanted(domain, attention=True))))
+        if wanted.state is not None:
+            ways.append(_Narrow("state", self._count(Wanted(domain, state=wanted.state))))
+        if wanted.paused:
+            ways.append(_Narrow("paused", self._paused(wanted.domain)))
+        return min(ways, key=lambda way: way.count) if ways else None
+
+    def _scarcity(self, wanted: Wanted, every: int) -> float:
+        """One in how many is wanted, as far as figures do not tell."""
+        return max(1.0, every / max(1, self._paused(wanted.domain))) if wanted.paused else 1.0
+
+    def _paused(self, domain: str | None) -> int:
+        some = select(literal(1)).select_from(accounts).where(_a.domain == domain, PAUSED).limit(_MANY)
+        return int(self._connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
+
+    def _count(self, wanted: Wanted) -> int:
+        return self._kept.count(wanted) or 0
+
+
+_MANY: Final = 20_000
+_ANY: Final = 2**40
+_IN_ONE: Final = 500
+_Spot = tuple[tuple[Any, ...], int]  # where an account stands in an order that ascends, and its number
+_Sizes = dict[str, tuple[int, int]]  # by state: how many accounts there are, and how many can be wanted at most
+
+
+@dataclass(frozen=True, slots=True)
+class _Narrow:
+    """A filter that has an index of its own, and how many accounts are in it."""
+
+    name: str
+    count: int
+
+
+def statement_of(wanted: Wanted, sort: Sort, place: Place, limit: int, narrow: str | None) -> Select[Any]:
+    """A page of one domain, and for orders by number of one state of it; those before a place come nearest first.
+    `narrow`: the filter by whose index all that it has is fetched and put in order; None: the order's index is walked
+    down."""
+    number = _NUMBERS.get(sort)
+    columns: list[Any] = [_a.department, _a.local] if sort is Sort.DEPARTMENT else [_a.local]
+    if narrow is not None:
+        number, columns = None if number is None else number + 0, [column + "" for column in columns]
+    place_of = [*([] if number is None else [number]), _a.domain, *([_a.department] if sort is Sort.DEPARTMENT else [])]
+    statement = select(_a.id, *place_of, _a.local).where(*_conditions(wanted, sort, narrow)).limit(limit)
+    if place.key is not None:
+        statement = statement.where(*_beyond(place, wanted.domain or "", number, columns))
+    orders = [] if number is None else [number if place.backwards else number.desc()]
+    return statement.order_by(*orders, *(column.desc() if place.backwards else column for column in columns))
+
+
+def _conditions(wanted: Wanted, sort: Sort, narrow: str | None) -> Iterator[ColumnElement[bool]]:
+    """With those columns hidden whose indexes are not to be taken."""
+    yield _a.domain == wanted.domain if narrow != "attention" else _a.id.in_(_needing_attention(wanted.domain))
+    walked = {Sort.DEPARTMENT: "department", Sort.LAST_LOGIN: "state", Sort.SIZE: "state"}.get(sort)
+    if sort is Sort.NAME and narrow is None:
+        walked = next((n for n in ("attention", "paused", "state") if getattr(wanted, n)), None)
+    shown = narrow or walked
+    if wanted.state is not None:
+        yield (_a.state if shown == "state" else _a.state + "") == wanted.state.value
+    if wanted.attention and narrow != "attention":
+        yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
+    if wanted.paused:
+        yield PAUSED if shown == "paused" else _a.paused + 0 == 1
+    if wanted.department is not None:
+        yield from below(_a.department if shown == "department" else _a.department + "", wanted.department)
+    yield from found_by_words(wanted)
+
+
+def _needing_attention(domain: str | None) -> Select[Any]:
+    """Their numbers. SQLite takes the index of those, of several that have the domain first, only for its order; and
+    keeps to an order only where there is a limit."""
+    return select(_a.id).where(_a.domain == domain, ATTENTION).order_by(_a.local).limit(_ANY)
+
+
+def _beyond(place: Place, domain: str, number: Any, columns: list[Any]) -> Iterator[ColumnElement[bool]]:
+    assert place.key is not None
+    names = tuple_(*columns)
+    if number is None:
+        there = tuple_(*(literal(part) for part in place.key[-len(columns) :]))
+        yield names < there if place.backwards else names > there
+        return
+    value, of_domain, local = place.key
+    farther = number > value if place.backwards else number < value
+    yield number >= value if place.backwards else number <= value  # a range of the index; the rest is decided there
+    if domain == of_domain:
+        later = columns[0] < local if place.backwards else columns[0] > local
+    else:
+        later = literal(value=(domain < str(of_domain)) if place.backwards else (domain > str(of_domain)))
+    yield or_(farther, and_(number == value, later))
+
+
+def _joined(walks: Iterable[Iterator[_Spot]], *, backwards: bool) -> Iterator[_Spot]:
+    return heapq.merge(*walks, reverse=backwards)

@@ -1,0 +1,118 @@
+"""Which accounts an administrator means, and in which order: a filter, an order, a place in it; and what holds for them
+in terms of the table of accounts."""
+
+from __future__ import annotations
+
+import enum
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, literal_column, or_, select
+
+from mailstore.accounts import State, storable
+from mailstore.counters import ATTENTION as ATTENTION_TEXT
+from mailstore.schema import accounts, aliases
+
+_a = accounts.c
+
+# As the indexes of such accounts have them, to the letter: no index is taken for a value that is a parameter.
+ATTENTION: Final[ColumnElement[bool]] = literal_column(ATTENTION_TEXT)
+PAUSED: Final[ColumnElement[bool]] = literal_column("(paused = 1)")
+
+Key = tuple[int | str, ...]  # where an account stands in an order: `mailstore.paging.key_of`
+
+
+class Sort(enum.StrEnum):
+    """The order of a list. Latest and largest come first."""
+
+    NAME = "name"
+    DEPARTMENT = "department"
+    LAST_LOGIN = "last_login"
+    SIZE = "size"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which accounts: all that everything given here holds for. `department` is a path with what is below it, "" those
+    that have none; `text` is part of a name, a full name or an alias; each of `words` stands somewhere in address, full
+    name, department or alias."""
+
+    domain: str | None = None
+    department: str | None = None
+    state: State | None = None
+    attention: bool = False
+    troubled: bool = False  # the same, and those that are under way or paused
+    paused: bool = False  # by themselves; a whole domain's pause is the domain's
+    text: str = ""
+    words: str = ""
+
+    @property
+    def everything(self) -> bool:
+        """Is nothing asked for but a domain?"""
+        return self == Wanted(domain=self.domain)
+
+
+def is_key(key: object, sort: Sort) -> bool:
+    """Can this be a place in that order? It may have been in somebody's browser."""
+    numbers = sort in {Sort.LAST_LOGIN, Sort.SIZE}
+    kinds = (int, str, str) if numbers else (str,) * (3 if sort is Sort.DEPARTMENT else 2)
+    if not isinstance(key, (tuple, list)) or len(key) != len(kinds):
+        return False
+    fit = all(type(part) is kind for part, kind in zip(key, kinds, strict=True))
+    return fit and not (numbers and not 0 <= key[0] < 2**63)
+
+
+def conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    """What holds for the accounts that are wanted, in terms of the table of accounts."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.domain is not None:
+        found.append(_a.domain == wanted.domain)
+    if wanted.state is not None:
+        found.append(_a.state == wanted.state.value)
+    if wanted.attention:
+        found.append(ATTENTION)
+    if wanted.troubled:
+        found.append(or_(ATTENTION, _a.state == State.MOVING.value, _a.paused == 1))
+    if wanted.paused:
+        found.append(PAUSED)
+    if wanted.department is not None:
+        found += below(_a.department, wanted.department)
+    return [*found, *found_by_words(wanted)]
+
+
+def below(column: ColumnElement[str], path: str) -> Sequence[ColumnElement[bool]]:
+    """One range of the index, so that it also gives the order: "/" comes just before "0"."""
+    if not path:
+        return (column == "",)
+    return column >= path, column < path + "0", or_(column == path, column >= path + "/")
+
+
+def found_by_words(wanted: Wanted) -> list[ColumnElement[bool]]:
+    """Who has the text in a name, and all of the words somewhere."""
+    found = [_contains(storable(wanted.text))] if wanted.text else []
+    return found + [_has(storable(word)) for word in wanted.words.split()]
+
+
+def _has(word: str) -> ColumnElement[bool]:
+    alias = (aliases.c.local + "@" + aliases.c.domain).contains(word.lower(), autoescape=True)
+    return or_(
+        (_a.local + "@" + _a.domain).contains(word.lower(), autoescape=True),
+        _a.full_name.icontains(word, autoescape=True),
+        _a.department.icontains(word, autoescape=True),
+        _a.id.in_(select(aliases.c.account_id).where(alias)),
+    )
+
+
+def _contains(text: str) -> ColumnElement[bool]:
+    text = unicodedata.normalize("NFKC", text).strip()
+    local, at, domain = text.lower().partition("@")
+    also = aliases.c.local.contains(local, autoescape=True)
+    if at:
+        also = and_(also, aliases.c.domain.startswith(domain, autoescape=True))
+    as_alias = _a.id.in_(select(aliases.c.account_id).where(also))
+    in_name = _a.local.contains(local, autoescape=True)
+    if at:
+        return or_(and_(in_name, _a.domain.startswith(domain, autoescape=True)), as_alias)
+    return or_(in_name, _a.full_name.icontains(text, autoescape=True), as_alias)

@@ -1,0 +1,179 @@
+"""A million accounts in a real database, and every page and command of an administrator: tests/bench/run scale …
+
+    tests/bench/run scale [--accounts 1000000] [--rounds 10] [--database FILE] [--only WORDS]
+
+The database is filled as in the middle of a move (`scale_rows`), once where `--database` names a file to keep it in.
+Each question is asked so many times as the console and the commands ask it; printed are the median and the slowest
+20th, by the clock, and the least processor time, which tells more where the machine has other things to do. What is
+wanted is less than 100 ms; questions that read out everything are told by their rate. Commands are measured without the
+start of an interpreter (some 0.5 s), pages without TLS and templates (`tests/bench/run console` has those).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from mailstore.accounts import Accounts, State
+from mailstore.database import AccountsDatabase
+from mailstore.notices import Notices, Standing
+from mailstore.overview import Overview, Sort, Wanted
+from mailstore.paging import key_of
+from mailstore.people import People
+from mailstore.queue import Queue
+from mailstore.samples import Samples
+from mailstore.told import Told
+from mailstore.web_sessions import WebSessions
+from proxy.admin.overview import Watching
+from proxy.cli.report import report
+from tests.bench.ground import ground
+from tests.bench.scale_rows import DOMAIN, OTHERS, fill
+
+WANTED: Final = 0.1  # seconds
+PER_PAGE: Final = 50
+Question = tuple[str, Callable[[], object]]
+
+FILTERS: Final = {
+    "all domains": Wanted(),
+    "a domain": Wanted(DOMAIN),
+    "a department": Wanted(DOMAIN, department="Division 3"),
+    "a small department": Wanted(DOMAIN, department="Division 3/Office 4/Team 2"),
+    "waiting": Wanted(DOMAIN, state=State.WAITING),
+    "moved": Wanted(DOMAIN, state=State.MOVED),
+    "blocked": Wanted(DOMAIN, state=State.BLOCKED),
+    "blocked, all domains": Wanted(state=State.BLOCKED),
+    "attention": Wanted(DOMAIN, attention=True),
+    "attention, all domains": Wanted(attention=True),
+    "paused": Wanted(DOMAIN, paused=True),
+    "attention in a department": Wanted(DOMAIN, department="Division 3", attention=True),
+    "a name, exactly": Wanted(DOMAIN, text="user.0012345@123.com"),
+    "a part of names that many have": Wanted(DOMAIN, text="Kim"),
+    "a Chinese name": Wanted(DOMAIN, text="王伟"),
+    "a name that nobody has": Wanted(DOMAIN, text="nobody at all"),
+}
+
+
+def questions(database: AccountsDatabase) -> Iterator[Question]:
+    """With their names, as an administrator would know them."""
+    accounts, overview, queue = Accounts(database), Overview(database), Queue(database)
+    watching, told, people = Watching(database), Told(database), People(database)
+    domains = [DOMAIN, *OTHERS]
+    day = int(time.time()) - 86_400
+    yield "console: all domains", lambda: watching.domains(domains)
+    yield "console: a domain, with its tree and its day", lambda: watching.domain(DOMAIN, since=day)
+    yield "console: … and its year", lambda: watching.domain(DOMAIN, since=day - 365 * 86_400)
+    yield "console: the notice's step", lambda: told.tally(Wanted(DOMAIN), "notice")
+    yield (
+        "console: to whom it could not be sent",
+        lambda: told.page(Wanted(DOMAIN), "notice", Standing.REFUSED, PER_PAGE),
+    )
+    yield "console: an account", lambda: (accounts.get(77), queue.paused_domains(), Notices(database).history(77, 20))
+    yield "console: a session", lambda: WebSessions(database).find("portal", "no such token")
+    yield "metrics, readyz", lambda: (accounts.totals(), queue.backlog(domains))
+    yield "the curve's next sample", Samples(database).take
+    yield "the next that is due", lambda: queue.outlook(domains)
+    yield "names at the legacy server, for a stranger", accounts.legacy_logins
+    yield "status", lambda: report(domains, database, None, Wanted(troubled=True))
+    yield "status DOMAIN", lambda: report(domains, database, DOMAIN, Wanted(DOMAIN, troubled=True))
+    yield "accounts show", lambda: people.aliases(accounts.find("user.0012345", DOMAIN) is not None)
+    yield "accounts add", lambda: accounts.add("newcomer", DOMAIN)
+    yield "pause, resume an account", lambda: (queue.pause([77], paused=True), queue.pause([77], paused=False))
+    yield "retry an account", lambda: queue.ask([77], again=True)
+    for name, wanted in FILTERS.items():
+        yield f"list, {name}: how many", lambda wanted=wanted: overview.count(wanted)
+        for sort in Sort:
+            first = overview.page(wanted, PER_PAGE, sort=sort)
+            yield f"list, {name}, by {sort}", lambda w=wanted, s=sort: overview.page(w, PER_PAGE, sort=s)
+            if first.behind:
+                last = _last_place(overview, wanted, sort)
+                yield (
+                    f"list, {name}, by {sort}: the last page",
+                    lambda w=wanted, s=sort, b=last: overview.page(w, PER_PAGE, sort=s, before=b),
+                )
+
+
+def _last_place(overview: Overview, wanted: Wanted, sort: Sort) -> Any:
+    end = {Sort.NAME: ("\U0010ffff", ""), Sort.DEPARTMENT: ("\U0010ffff", "", "")}.get(sort, (0, "\U0010ffff", ""))
+    page = overview.page(wanted, 1, sort=sort, before=end)
+    return key_of(page.accounts[-1], sort) if page.accounts else end
+
+
+def measure(question: Question, rounds: int) -> tuple[float, float, float]:
+    """Median and slowest 20th by the clock; least processor time."""
+    question[1]()
+    by_clock, processor = [], []
+    for _ in range(rounds):
+        began, used = time.perf_counter(), time.process_time()
+        question[1]()
+        by_clock.append(time.perf_counter() - began)
+        processor.append(time.process_time() - used)
+    by_clock.sort()
+    return by_clock[len(by_clock) // 2], by_clock[min(len(by_clock) - 1, int(0.95 * len(by_clock)))], min(processor)
+
+
+def rates(database: AccountsDatabase) -> Iterator[str]:
+    """What reads out everything, a second: from the first hundred thousand."""
+    overview, people = Overview(database), People(database)
+    for name, listing in (
+        ("accounts export, accounts list --json", people.each(Wanted())),
+        ("status --accounts, --csv", overview.each(Wanted())),
+    ):
+        began = time.process_time()
+        count = sum(1 for _ in islice(listing, 100_000))
+        yield f"{name:<58} {count / (time.process_time() - began):>10,.0f} accounts a second of processor time"
+
+
+def ask_all(database: AccountsDatabase, rounds: int, only: str) -> int:
+    """Prints; gives back how many took too long."""
+    print(f"{'':<58} {'median':>8} {'p95':>8} {'processor':>10}  ms")
+    slow = 0
+    for question in questions(database):
+        if only not in question[0]:
+            continue
+        median, p95, processor = measure(question, rounds)
+        late = processor > WANTED
+        slow += late
+        figures = f"{1000 * median:>8.1f} {1000 * p95:>8.1f} {1000 * processor:>10.1f}"
+        print(f"{question[0]:<58} {figures}  {'!' if late else ''}", flush=True)
+    return slow
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tests/bench/run scale")
+    parser.add_argument("--accounts", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--database", type=Path, metavar="FILE", help="made where it is not there, and kept")
+    parser.add_argument("--only", default="", metavar="WORDS", help="questions with these words")
+    given = parser.parse_args()
+    with ground() as place:
+        path = place.fresh("scale") / "accounts.db"
+        kept = given.database
+        if kept is not None and kept.exists():
+            shutil.copy(kept, path)
+        database = AccountsDatabase(path)
+        if kept is None or not kept.exists():
+            began = time.perf_counter()
+            rows = fill(database, given.accounts)
+            print(f"{rows:,} rows in {time.perf_counter() - began:.0f} s")
+            if kept is not None:
+                database.close()
+                shutil.copy(path, kept)
+                database = AccountsDatabase(path)
+        octets = path.stat().st_size
+        print(f"{octets / 1e6:,.0f} MB, {octets / given.accounts:.0f} octets an account with all that belongs to it")
+        slow = ask_all(database, given.rounds, given.only)
+        for line in rates(database):
+            print(line)
+        database.close()
+    if slow:
+        sys.exit(f"{slow} of them take more than {1000 * WANTED:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

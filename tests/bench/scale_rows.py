@@ -1,0 +1,131 @@
+"""A company in the middle of its move, as rows: accounts in the states that a real one has, and what belongs to them.
+
+Four fifths are of one domain, 123.com; the others are of nineteen more. The same numbers give the same company.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Table, insert
+
+from mailstore.database import AccountsDatabase
+from mailstore.schema import accounts, aliases, notices, paused_domains, samples, web_sessions
+
+DOMAIN: Final = "123.com"
+OTHERS: Final = tuple(f"branch{n:02}.123.com" for n in range(19))
+STATES: Final = (("waiting", 40), ("moving", 1), ("moved", 50), ("final", 8), ("blocked", 1))
+REASONS: Final = (
+    "the mailbox is locked; close what else fetches this mailbox there",
+    "connection refused; start the old server, or look whether a firewall is between",
+    "2 messages are in quarantine: 17, 201; the old server does not give them",
+)
+MEDIAN: Final = 1_200  # messages of a mailbox; lognormal, so that one in a thousand has a hundred times as many
+SPREAD: Final = 1.5
+DEPARTMENTS: Final = tuple(f"Division {a}/Office {b}/Team {c}" for a in range(10) for b in range(10) for c in range(5))
+_SURNAMES: Final = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+_GIVEN: Final = "伟芳娜敏静秀丽强磊洋艳勇军杰娟涛超明霞平刚英华慧"
+_LATIN: Final = ("Anna", "Boris", "Chen", "Dora", "Emil", "Fatima", "Georg", "Hanna", "Ivan", "Jana", "Karl", "Lena")
+_AT_ONCE: Final = 20_000
+
+
+def account(number: int, now: int) -> dict[str, Any]:
+    """The row of one."""
+    dice = random.Random(number)
+    domain = DOMAIN if dice.random() < 0.8 else dice.choice(OTHERS)
+    state = dice.choices([name for name, _ in STATES], [weight for _, weight in STATES])[0]
+    here = state in {"moved", "final"}
+    listed = max(1, round(dice.lognormvariate(0, SPREAD) * MEDIAN)) if state not in {"waiting"} else 0
+    done = listed if here else dice.randrange(listed + 1)
+    octets = dice.randrange(20_000, 90_000)
+    reason = dice.choice(REASONS) if state == "blocked" or (listed and dice.random() < 0.004) else ""
+    sealed = state in {"moving", "moved", "blocked"}
+    full = dice.choice(_SURNAMES) + "".join(dice.choices(_GIVEN, k=dice.choice((1, 2))))
+    if dice.random() < 0.5:
+        full = f"{dice.choice(_LATIN)} {dice.choice(('Huber', 'Ivanova', 'Kim', 'Lopez', 'Meyer', 'Novak'))}"
+    return {
+        "id": number,
+        "domain": domain,
+        "local": f"{dice.choice(('a', 'b', 'info', 'sales', 'user'))}.{number:07}",
+        "state": state,
+        "reason": reason,
+        "password_hash": f"$argon2id$v=19$m=19456,t=2,p=1${number:022}${'h' * 43}" if state != "waiting" else None,
+        "sealed_password": b"\1" + number.to_bytes(8, "big") + bytes(42) if sealed else None,
+        "password_state": "rejected" if sealed and dice.random() < 0.003 else "known",
+        "created": now - 90 * 86_400,
+        "last_login": now - dice.randrange(30 * 86_400) if state != "waiting" else None,
+        "refreshed": now - dice.randrange(6 * 3_600) if here else None,
+        "messages_done": done,
+        "messages_total": listed,
+        "bytes_done": done * octets,
+        "bytes_total": listed * octets,
+        "due": now + 3_600 + dice.randrange(6 * 3_600) if state in {"moved", "moving"} else None,  # none while it lasts
+        "paused": int(dice.random() < 0.001),
+        "tries": 1 if reason else 0,
+        "full_name": full,
+        "department": dice.choice(DEPARTMENTS if domain == DOMAIN else DEPARTMENTS[::25]),
+        "quota": 5 * 1024**3 if dice.random() < 0.1 else None,
+        "legacy_login": f"old{number}" if dice.random() < 0.01 else "",
+        "enrolled": now - 90 * 86_400,
+        "finalized": now - 86_400 if state == "final" else None,
+        "trace": f"{number:08x}",
+    }
+
+
+def _aliases(count: int) -> Iterator[dict[str, Any]]:
+    return ({"domain": DOMAIN, "local": f"alias.{n:07}", "account_id": n} for n in range(1, count + 1, 10))
+
+
+def _notices(count: int, now: int) -> Iterator[dict[str, Any]]:
+    """Half have had one; of them one in fifty was refused."""
+    for number in range(1, count + 1, 2):
+        refused = number % 50 == 1
+        yield {
+            "account_id": number,
+            "kind": "notice",
+            "begun": now - 30 * 86_400,
+            "sent": None if refused else now - 30 * 86_400,
+            "address": f"{number:07}@123.com",
+            "refusal": "550 no such user" if refused else "",
+        }
+
+
+def _samples(count: int, now: int) -> Iterator[dict[str, Any]]:
+    """As many as `mailstore.samples` keeps of a year."""
+    for domain in (DOMAIN, *OTHERS):
+        for ago in (*range(365 * 86_400, 30 * 86_400, -21_600), *range(30 * 86_400, 0, -3_600)):
+            done = round(count * (1 - ago / (400 * 86_400)))
+            yield {"domain": domain, "taken": now - ago, "moved": done, "messages": done * 1_200, "bytes": done * 6e7}
+
+
+def _sessions(now: int) -> Iterator[dict[str, Any]]:
+    for number in range(10_000):
+        token, subject = number.to_bytes(32, "big"), f"user.{number:07}@123.com"
+        yield {"token": token, "place": "portal", "subject": subject, "csrf": "x", "created": now, "used": now}
+
+
+def fill(database: AccountsDatabase, count: int) -> int:
+    """Put them all in; gives back how many rows that were."""
+    now = int(time.time())
+    tables: Sequence[tuple[Table, Iterable[dict[str, Any]]]] = (
+        (accounts, (account(number, now) for number in range(1, count + 1))),
+        (aliases, _aliases(count)),
+        (notices, _notices(count, now)),
+        (samples, _samples(count, now)),
+        (web_sessions, _sessions(now)),
+        (paused_domains, [{"domain": OTHERS[0], "since": now - 3_600}]),
+    )
+    return sum(_insert(database, table, rows) for table, rows in tables)
+
+
+def _insert(database: AccountsDatabase, table: Table, rows: Iterable[dict[str, Any]]) -> int:
+    left, count = iter(rows), 0
+    while some := list(islice(left, _AT_ONCE)):
+        with database.write() as connection:
+            connection.execute(insert(table), some)
+        count += len(some)
+    return count

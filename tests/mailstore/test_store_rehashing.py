@@ -1,0 +1,268 @@
+"""A tree of Maildirs carried to another layout: by rename, at any interruption, there and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mailstore import rehashing
+from mailstore.errors import StorageFailed
+from mailstore.mailbox_database import MailboxEngine
+from mailstore.mailhome import MailHome
+from mailstore.mooring import MARKER, MailAway, Mooring, OtherLayout
+from mailstore.placing import Carried, parts
+from mailstore.rehashing import PlaceOf, RehashRefused, Result
+from tests.mailstore.store_rig import append, bodies
+
+OLD, NEW = "{domain}/{local}/Maildir", "{hash}/{domain}/{local}/Maildir"
+FLAT = "{local}@{domain}"
+NAMES = ("wang", "li", "zhao", "qian.sun", "3f")
+
+
+def hash_of(local: str) -> str:
+    """So that an account's directory is, in the old layout, one that others are spread to."""
+    return {"wang": "3f/a1", "li": "3f/a2"}.get(local, "c4/12")
+
+
+def place_of(top: Path, layout: str) -> PlaceOf:
+    return lambda local, domain: top / layout.format(local=local, domain=domain, hash=hash_of(local))
+
+
+class Tree:
+    """Mailboxes in a tree."""
+
+    def __init__(self, path: Path, layout: str = OLD) -> None:
+        self.state, self.top = path / "state", path / "mail"
+        self.state.mkdir()
+        self.layout = layout
+        self.mooring().hold()
+
+    def mooring(self, layout: str | None = None, top: Path | None = None) -> Mooring:
+        return Mooring(self.state, top or self.top, layout or self.layout, lambda: False)
+
+    def fill(self, names: tuple[str, ...] = NAMES) -> None:
+        for number, local in enumerate(names):
+            maildir = place_of(self.top, self.layout)(local, "123.com")
+            home = MailHome(MailboxEngine(), number + 1, maildir)
+            append(home, f"Subject: of {local}\r\n\r\n".encode())
+            home.lock_maildrop()
+            home.close()
+
+    def carry(self, layout: str, top: Path | None = None, names: tuple[str, ...] = NAMES) -> Result:
+        mooring = self.mooring(layout, top)
+        way = rehashing.find_way(mooring, None)
+        assert way is not None
+        accounts = [(local, "123.com") for local in (*names, "nobody")]
+
+        def before(local: str, domain: str) -> Path:
+            return Path(way.before.format(local=local, domain=domain, hash=hash_of(local)))
+
+        return rehashing.rehash(mooring, way, accounts, before, place_of(top or self.top, layout))
+
+    def check(self, layout: str, top: Path | None = None, names: tuple[str, ...] = NAMES) -> None:
+        """Everything is in its place, and nothing anywhere else."""
+        top = top or self.top
+        self.mooring(layout, top).hold()
+        expected = {MARKER}
+        for number, local in enumerate(names):
+            maildir = place_of(top, layout)(local, "123.com")
+            reports: list[str] = []
+            home = MailHome(
+                MailboxEngine(), number + 1, maildir, report=lambda event, reports=reports, **_: reports.append(event)
+            )
+            assert bodies(home) == {1: f"Subject: of {local}\r\n\r\n".encode()}
+            home.close()
+            assert reports == []
+            expected |= {os.fspath((maildir.parent / name).relative_to(top)) for name in parts(maildir)}
+        for place, inside, files in os.walk(top):
+            if not any(Path(place).is_relative_to(top / each) for each in expected):
+                assert {os.path.relpath(Path(place, name), top) for name in files} <= expected
+                assert inside or files
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def test_there_and_back(tree: Tree) -> None:
+    tree.fill()
+    moved = tree.carry(NEW)
+    assert (moved.count, moved.failed) == ({Carried.CARRIED: len(NAMES), Carried.NOTHING: 1}, {})
+    tree.check(NEW)
+    assert rehashing.find_way(tree.mooring(NEW), None) is None
+    tree.carry(OLD)
+    tree.check(OLD)
+
+
+def test_where_mailboxes_lie_beside_each_other(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, "{local}/Maildir")
+    tree.fill()
+    tree.carry("{hash}/{local}/Maildir")  # 3f/Maildir to c4/12/3f/Maildir, while 3f/a1/wang is there
+    tree.check("{hash}/{local}/Maildir")
+    tree.carry(FLAT)
+    tree.check(FLAT)
+    tree.carry("{local}/Maildir")
+    tree.check("{local}/Maildir")
+
+
+def test_the_parts_of_one_mailbox_are_not_another_s(tmp_path: Path) -> None:
+    for name in ("w", "w.db", "w.db-wal", "w.db.record", "w.pop3", "w.db.corrupt-1", "w.dbx", "w.li", "w@x", "x"):
+        (tmp_path / name).touch()
+    (tmp_path / "w.db.d").mkdir()
+    assert parts(tmp_path / "w") == ["w", "w.db", "w.db-wal", "w.db.corrupt-1", "w.db.record", "w.pop3"]
+    assert parts(tmp_path / "none" / "w") == []
+
+
+def test_to_another_top(tree: Tree, tmp_path: Path) -> None:
+    tree.fill()
+    with pytest.raises(OtherLayout, match="mailferry storage rehash"):
+        tree.mooring(FLAT, tmp_path / "new").hold()
+    tree.carry(FLAT, tmp_path / "new")
+    tree.check(FLAT, tmp_path / "new")
+    assert list(tree.top.iterdir()) == []
+
+
+def test_what_would_be_done_is_only_told(tree: Tree) -> None:
+    tree.fill()
+    before = sorted(tree.top.rglob("*"))
+    accounts = [(local, "123.com") for local in (*NAMES, "nobody")]
+    result = rehashing.would(accounts, place_of(tree.top, OLD), place_of(tree.top, NEW))
+    assert result.count == {Carried.CARRIED: len(NAMES), Carried.NOTHING: 1}
+    assert sorted(tree.top.rglob("*")) == before
+    tree.mooring().hold()
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+@pytest.fixture
+def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Have the so-many-th step that changes the disk be the last one before the end."""
+    steps = {"left": -1}
+
+    def guarded(name: str) -> None:
+        call = getattr(os, name)
+
+        def instead(*arguments: object, **named: object) -> object:
+            if steps["left"] == 0:
+                raise Killed
+            steps["left"] -= 1
+            return call(*arguments, **named)
+
+        monkeypatch.setattr(os, name, instead)
+
+    for name in ("rename", "mkdir", "rmdir", "unlink", "fsync"):
+        guarded(name)
+    yield lambda count: steps.update(left=count)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(("old", "new"), [(OLD, NEW), (FLAT, NEW), ("{local}/Maildir", "{hash}/{local}/Maildir")])
+def test_it_goes_on_after_any_kill(tmp_path: Path, killed_at: Callable[[int], None], old: str, new: str) -> None:
+    """It is ended at every step in turn, and each time nobody is let in until it is done."""
+    tree = Tree(tmp_path, old)
+    names = ("wang", "3f")
+    tree.fill(names)
+    rounds = 0
+    while True:
+        killed_at(rounds % 13)  # not one further each time: it is to be killed in what it goes on with, too
+        try:
+            tree.carry(new, names=names)
+        except Killed:
+            rounds += 1
+            killed_at(-1)
+            if rehashing.find_way(tree.mooring(new), None) is None:
+                break
+            with pytest.raises(OtherLayout):
+                tree.mooring(new).hold()
+        else:
+            break
+    killed_at(-1)
+    assert rounds > 5
+    for debris in tree.top.glob(f"{MARKER}.*"):
+        debris.unlink()  # of a last write that was whole, and was ended behind that
+    tree.check(new, names=names)
+
+
+def test_half_way_and_back_again(tree: Tree, killed_at: Callable[[int], None]) -> None:
+    tree.fill()
+    killed_at(12)
+    with pytest.raises(Killed):
+        tree.carry(NEW)
+    killed_at(-1)
+    with pytest.raises(OtherLayout, match="being carried"):
+        tree.mooring(OLD).hold()
+    with pytest.raises(RehashRefused, match="to one of the two first"):
+        tree.carry(FLAT)
+    tree.carry(OLD)
+    tree.check(OLD)
+
+
+def test_a_mailbox_that_is_in_both_places_is_left_alone(tree: Tree) -> None:
+    tree.fill()
+    double = place_of(tree.top, NEW)("li", "123.com")
+    (double / "cur").mkdir(parents=True)
+    told = tree.carry(NEW)
+    assert list(told.failed) == ["li@123.com"]
+    assert "look which is right" in told.failed["li@123.com"]
+    assert (place_of(tree.top, OLD)("li", "123.com") / "cur").is_dir()
+    with pytest.raises(OtherLayout, match="being carried"):
+        tree.mooring(NEW).hold()
+    (double / "cur").rmdir()
+    double.rmdir()
+    assert tree.carry(NEW).failed == {}
+    tree.check(NEW)
+
+
+def test_a_tree_that_is_away_is_not_carried(tree: Tree) -> None:
+    tree.fill()
+    tree.top.rename(tree.top.with_name("elsewhere"))
+    tree.top.mkdir()
+    with pytest.raises(RehashRefused, match="is its disk mounted"):
+        tree.carry(NEW)
+    with pytest.raises(MailAway):
+        tree.mooring(OLD).hold()
+
+
+def test_where_nothing_notes_where_the_mail_lies(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.fill()
+    (tree.top / MARKER).unlink()
+    (tree.state / "maildirs.json").unlink()
+    with pytest.raises(RehashRefused, match="--from TEMPLATE"):
+        tree.carry(NEW)
+    way = rehashing.find_way(tree.mooring(NEW), f"{tree.top}/{OLD}")
+    assert way is not None
+    assert (way.top, way.tree.layout, way.now) == (tree.top, OLD, f"{tree.top}/{NEW}")
+
+
+def test_file_systems_that_cannot_rename_to_each_other(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    mooring = tree.mooring(FLAT, Path("/proc/self/new"))
+    way = rehashing.find_way(mooring, None)
+    assert way is None or way.top == tree.top
+    if way is not None:
+        with pytest.raises(RehashRefused, match="rsync -aH"):
+            rehashing.see_to_one_disk(way, mooring)
+
+
+def test_a_disk_that_refuses_one_mailbox_keeps_the_others(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.fill()
+    rename = os.rename
+
+    def refusing(source: str | Path, target: str | Path, **named: int) -> None:
+        if "zhao" in os.fspath(source):
+            raise OSError(116, "Stale file handle")
+        rename(source, target, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refusing)
+        told = tree.carry(NEW)
+    assert told.failed == {"zhao@123.com": "the disk refused: Stale file handle"}
+    assert tree.carry(NEW).count == {Carried.CARRIED: 1, Carried.THERE: len(NAMES) - 1, Carried.NOTHING: 1}
+    tree.check(NEW)
+    assert issubclass(RehashRefused, Exception) and not issubclass(RehashRefused, StorageFailed)
