@@ -141,8 +141,9 @@ def give_all_to_owner(maildir: Path) -> None:
 def give_to_owner(path: Path, like: Path) -> None:
     """What root makes belongs to whom the directory belongs to. Raises OSError."""
     if os.geteuid() == 0:
-        about = like.stat()
-        os.chown(path, about.st_uid, about.st_gid, follow_symlinks=False)
+        made, about = path.lstat(), like.stat()
+        if (made.st_uid, made.st_gid) != (about.st_uid, about.st_gid):
+            os.chown(path, about.st_uid, about.st_gid, follow_symlinks=False)
 
 
 # Who is in it
@@ -181,8 +182,12 @@ def _lock_file(maildir: Path) -> int:
     writing. Raises OSError."""
     path = maildir.with_name(maildir.name + USE)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
-        give_to_owner(path, maildir.parent)
+    try:
+        if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
+            give_to_owner(path, maildir.parent)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

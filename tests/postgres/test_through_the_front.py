@@ -99,6 +99,7 @@ class FrontStage(SocketStage):
             account = accounts.add(self._user, "123.com")
             accounts._change(account.id, password_hash=CHEAP.hash(OF_DIALOGUES), state=State.FINAL)
             with closing(MailHome(mailboxes(engine), account.id, nodes.maildir(self._user))) as home:
+                home.make_special_folders({})  # none at the first login, either
                 fixtures.fill(home, dialogue.headers["setup"])
 
 
