@@ -6,12 +6,15 @@ import filecmp
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.faults.ferrying import LONG
+from tests.legacy.dovecot import select_nothing
 from tests.peers.needs import needed
 
 MIB = 1024 * 1024
@@ -35,7 +38,7 @@ def mounted(image: Path, where: Path, *, journal: bool = True) -> Iterator[Path]
     try:
         yield where
     finally:
-        _run("umount", str(where))
+        _take_away(where)
 
 
 @contextmanager
@@ -46,7 +49,21 @@ def small_memory(where: Path, octets: int) -> Iterator[Path]:
     try:
         yield where
     finally:
-        _run("umount", str(where))
+        _take_away(where)
+
+
+def _take_away(where: Path) -> None:
+    """A daemon's other processes let go of their files a moment after it is gone."""
+    until = time.monotonic() + LONG
+    while True:
+        try:
+            _run("umount", str(where))
+        except subprocess.CalledProcessError as error:
+            if b"busy" not in error.stderr or time.monotonic() > until:
+                raise
+            select_nothing(0.05)
+        else:
+            return
 
 
 def bind(behind: Path, where: Path) -> None:

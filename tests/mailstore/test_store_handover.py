@@ -3,11 +3,14 @@ it is meanwhile. That Dovecot reads it so is shown with the real one, in tests/p
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mailstore import custody
 from mailstore.custody import InUse, Note, Step, alone_with, end_note, note_path, read_note, write_note
 from mailstore.errors import InOtherHands
 from mailstore.handover import MANNER, HandedOver, Handover, come_back
@@ -219,6 +222,23 @@ def test_who_uses_it_keeps_it(template: Path, tmp_path: Path) -> None:
     with alone_with(path / "Maildir"), pytest.raises(InOtherHands):
         open_home(path)
     open_home(path).close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_system_that_knows_no_owners_costs_no_descriptors(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS refuses root's `chown`, as mail is read there all the same."""
+
+    def refused(_path: Path, _like: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(custody, "give_to_owner", refused)
+    path = tmp_path / "foreign"
+    put_in_place(template, path)
+    open_home(path).close()
+    held = [each.readlink().name for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert f"Maildir{custody.USE}" not in held
 
 
 def test_a_note_that_cannot_be_understood_keeps_it_closed(template: Path, tmp_path: Path) -> None:

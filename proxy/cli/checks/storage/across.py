@@ -68,6 +68,7 @@ def try_with(directory: Path, token: str, wait: float = WAIT) -> Callable[[Trial
     def tried(trial: Trial) -> None:
         trial.at = "the other node"
         room = directory / f"{PREFIX}with-{token}"
+        left_to_the_other = False
         try:
             with trial.tried("the other node", "run this there at the same time, with the same word"):
                 first = _come_in(room)
@@ -80,8 +81,14 @@ def try_with(directory: Path, token: str, wait: float = WAIT) -> Callable[[Trial
                         talk.say({"do": "end"})
                     else:
                         _answer(talk, room / f"place-{theirs}")
+                if first:
+                    talk.say({})
+                    left_to_the_other = True
+                else:  # ours was the last word, and the room stays until it is heard
+                    talk.hear()
         finally:
-            shutil.rmtree(room, ignore_errors=True)
+            if not left_to_the_other:
+                shutil.rmtree(room, ignore_errors=True)
 
     return tried
 
