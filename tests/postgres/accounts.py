@@ -24,7 +24,7 @@ class Emptied:
         self.name = server.make_database()
         self.url = server.url(self.name)
         self._open(check=True).close()
-        self._direct = psycopg.connect(server.dsn(self.name), autocommit=True)
+        self._direct = self._connected()
         names = sql.SQL(", ").join(sql.Identifier(table) for table in accounts_metadata.tables)
         self._empty = sql.SQL("TRUNCATE {} RESTART IDENTITY").format(names)
 
@@ -32,9 +32,17 @@ class Emptied:
         engine = postgres_engine(address(self.url), connections=8, name="test")
         return AccountsDatabase(AccountsServer(engine, check=check))
 
+    def _connected(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(self.server.dsn(self.name), autocommit=True)
+
     def opened(self) -> AccountsDatabase:
         """Without any accounts."""
-        self._direct.execute(self._empty)
+        try:
+            self._direct.execute(self._empty)
+        except psycopg.OperationalError:  # the server was restarted for another test
+            self._direct.close()
+            self._direct = self._connected()
+            self._direct.execute(self._empty)
         return self.opened_again()
 
     def opened_again(self) -> AccountsDatabase:

@@ -188,8 +188,9 @@ def test_a_server_that_breaks_off_over_tcp(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_server_that_cuts_its_answer_and_takes_no_tcp() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))  # and nobody else gets this port
+        udp.bind(nobody_listens.getsockname())
 
         def cut_once() -> None:
             data, peer = udp.recvfrom(4096)
