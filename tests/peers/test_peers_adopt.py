@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,8 +40,9 @@ def adopted(daemon: Daemon, *arguments: str | Path) -> tuple[int, dict[str, Any]
     return ran.returncode, json.loads(ran.stdout)
 
 
-def test_dovecot(legacy: Dovecot, daemon: Daemon, ground: Path, tmp_path: Path) -> None:
-    user = "inherited"
+def test_dovecot(legacy: Dovecot, either_daemon: Daemon, ground: Path, tmp_path: Path) -> None:
+    daemon = either_daemon
+    user = f"inherited-{daemon.root.name}"
     write_letters(legacy, user, 6)
     with IMAPClient("127.0.0.1", legacy.imap, ssl=False, timeout=60) as client:
         client.login(user, PASSWORD)
@@ -53,7 +55,7 @@ def test_dovecot(legacy: Dovecot, daemon: Daemon, ground: Path, tmp_path: Path) 
             client.append(name, letter(50), [b"\\Flagged", "personal"])
         client.subscribe_folder("Entwürfe/Übung")
         client.append("INBOX", letter(51))
-    home = ground / "adoption-clients"
+    home = ground / f"clients-of-{user}"
     for name in ("fetchmail", "getmail"):
         (home / name).mkdir(parents=True)
     fetchmail, getmail = Fetchmail(home / "fetchmail"), Getmail(home / "getmail")
@@ -88,14 +90,14 @@ def courier(ground: Path) -> Iterator[CourierImap]:
     needed_root("courier-imap")
     needed("fetchmail")
     server = CourierImap(ground / "courier-adopted")
-    server.enrol("heirloom")
-    server.start()
     yield server
     server.stop()
 
 
-def test_courier(courier: CourierImap, daemon: Daemon, ground: Path) -> None:
-    user = "heirloom"
+def test_courier(courier: CourierImap, either_daemon: Daemon, ground: Path) -> None:
+    daemon = either_daemon
+    user = f"heirloom-{daemon.root.name}"
+    courier.enrol(user)
     fill_folders(courier, user, {"INBOX.a&AOQ-b": letter(61), "INBOX.R&-D.sub": letter(62)})
     with imaplib.IMAP4("127.0.0.1", courier.imap, timeout=120) as session:
         session.login(user, PASSWORD)
@@ -105,12 +107,20 @@ def test_courier(courier: CourierImap, daemon: Daemon, ground: Path) -> None:
         session.store("2", "+FLAGS.SILENT", r"(\Deleted)")
         session.expunge()
         session.subscribe('"INBOX.a&AOQ-b"')
+        session.store("1", "+FLAGS.SILENT", "(personal urgent)")
+        session.store("2:3", "+FLAGS.SILENT", "(personal)")
         for name in ('"INBOX.a&AOQ-b"', '"INBOX.R&-D.sub"'):  # what it never opened for writing has no UIDVALIDITY
             session.select(name)
+            session.store("1", "+FLAGS.SILENT", "($Forwarded personal)")
+            session.store("1", "-FLAGS.SILENT", "(personal)")
         numbers = {name: _numbers(session, name) for name in ("INBOX", '"INBOX.a&AOQ-b"', '"INBOX.R&-D.sub"')}
-    (ground / "courier-client").mkdir()
-    users = private(ground / "courier-users", f"{user}@123.com:{{PLAIN}}{PASSWORD}\n")
-    fetchmail = Fetchmail(ground / "courier-client")
+        flags = {name: _flags(session, name) for name in numbers}
+    assert flags["INBOX"][1] == {"personal", "urgent"}
+    assert flags['"INBOX.R&-D.sub"'] == {1: {"\\Seen", "\\Flagged", "$Forwarded"}}
+    home = ground / f"client-of-{user}"
+    home.mkdir()
+    users = private(home / "users", f"{user}@123.com:{{PLAIN}}{PASSWORD}\n")
+    fetchmail = Fetchmail(home)
     with Relay(courier.pop3) as pop3:
         assert fetchmail.fetch(pop3.port, user) == 3
         status, found = adopted(daemon, courier.maildir(user), "--account", user, "--passwords", users)
@@ -123,9 +133,22 @@ def test_courier(courier: CourierImap, daemon: Daemon, ground: Path) -> None:
         for name, there in (("INBOX", "INBOX"), ("aäb", '"INBOX.a&AOQ-b"'), ("R&D/sub", '"INBOX.R&-D.sub"')):
             status_ = client.folder_status(name, ["UIDVALIDITY", "UIDNEXT"])
             client.select_folder(name, readonly=True)
-            assert (status_[b"UIDVALIDITY"], status_[b"UIDNEXT"], client.search()) == numbers[there]
-        assert b"\\Flagged" in client.get_flags([1])[1]
+            uids = client.search()
+            assert (status_[b"UIDVALIDITY"], status_[b"UIDNEXT"], uids) == numbers[there]
+            kept = {uid: {flag.decode() for flag in each} for uid, each in client.get_flags(uids).items()}
+            assert {uid: each - {"\\Recent"} for uid, each in kept.items()} == flags[there]
         assert "aäb" in {folder for _, _, folder in client.list_sub_folders()}
+
+
+def _flags(session: imaplib.IMAP4, name: str) -> dict[int, set[str]]:
+    session.select(name, readonly=True)
+    _, lines = session.uid("FETCH", "1:*", "(FLAGS)")
+    found = {}
+    for line in lines:
+        number = re.search(rb"UID (\d+)", line)
+        assert number is not None
+        found[int(number[1])] = {flag.decode() for flag in imaplib.ParseFlags(line)} - {"\\Recent"}
+    return found
 
 
 def _numbers(session: imaplib.IMAP4, name: str) -> tuple[int, int, list[int]]:
