@@ -7,7 +7,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,22 +86,31 @@ def test_dovecot(legacy: Dovecot, either_daemon: Daemon, ground: Path, tmp_path:
     assert status == 1 and "it is final; adopt into a new one" in found["accounts"][0]["why"]
 
 
+@dataclass(frozen=True, slots=True)
+class Heirloom:
+    """A mailbox that Courier has served, what its clients know of it, and a client who has fetched all of it."""
+
+    maildir: Path
+    numbers: Mapping[str, tuple[int, int, list[int]]]  # UIDVALIDITY, UIDNEXT, UIDs
+    flags: Mapping[str, Mapping[int, set[str]]]
+    fetchmail: Fetchmail
+    pop3: Relay
+
+
+HEIR = "heirloom"
+FOLDERS = {"INBOX": "INBOX", "aäb": '"INBOX.a&AOQ-b"', "R&D/sub": '"INBOX.R&-D.sub"'}  # as they are called there
+
+
 @pytest.fixture(scope="module")
-def courier(ground: Path) -> Iterator[CourierImap]:
+def heirloom(ground: Path) -> Iterator[Heirloom]:
+    """Courier takes a second and more for most commands."""
     needed_root("courier-imap")
     needed("fetchmail")
     server = CourierImap(ground / "courier-adopted")
-    yield server
-    server.stop()
-
-
-def test_courier(courier: CourierImap, either_daemon: Daemon, ground: Path) -> None:
-    daemon = either_daemon
-    user = f"heirloom-{daemon.root.name}"
-    courier.enrol(user)
-    fill_folders(courier, user, {"INBOX.a&AOQ-b": letter(61), "INBOX.R&-D.sub": letter(62)})
-    with imaplib.IMAP4("127.0.0.1", courier.imap, timeout=120) as session:
-        session.login(user, PASSWORD)
+    server.enrol(HEIR)
+    fill_folders(server, HEIR, {"INBOX.a&AOQ-b": letter(61), "INBOX.R&-D.sub": letter(62)})
+    with imaplib.IMAP4("127.0.0.1", server.imap, timeout=120) as session:
+        session.login(HEIR, PASSWORD)
         for number in range(4):
             session.append("INBOX", r"(\Seen)" if number else "", '"14-Nov-2023 22:13:20 +0000"', letter(70 + number))
         session.select("INBOX")
@@ -113,30 +123,34 @@ def test_courier(courier: CourierImap, either_daemon: Daemon, ground: Path) -> N
             session.select(name)
             session.store("1", "+FLAGS.SILENT", "($Forwarded personal)")
             session.store("1", "-FLAGS.SILENT", "(personal)")
-        numbers = {name: _numbers(session, name) for name in ("INBOX", '"INBOX.a&AOQ-b"', '"INBOX.R&-D.sub"')}
-        flags = {name: _flags(session, name) for name in numbers}
-    assert flags["INBOX"][1] == {"personal", "urgent"}
-    assert flags['"INBOX.R&-D.sub"'] == {1: {"\\Seen", "\\Flagged", "$Forwarded"}}
-    home = ground / f"client-of-{user}"
-    home.mkdir()
-    users = private(home / "users", f"{user}@123.com:{{PLAIN}}{PASSWORD}\n")
-    fetchmail = Fetchmail(home)
-    with Relay(courier.pop3) as pop3:
-        assert fetchmail.fetch(pop3.port, user) == 3
-        status, found = adopted(daemon, courier.maildir(user), "--account", user, "--passwords", users)
-        (one,) = found["accounts"]
-        assert (status, one["messages"], one["unnumbered"], one["password"]) == (0, 5, 0, True), found
-        pop3.target = daemon.ports["pop3"]
-        assert fetchmail.fetch(pop3.port, user) == 0
-    with IMAPClient("127.0.0.1", daemon.ports["imap"], ssl=False, timeout=60) as client:
-        client.login(user, PASSWORD)
-        for name, there in (("INBOX", "INBOX"), ("aäb", '"INBOX.a&AOQ-b"'), ("R&D/sub", '"INBOX.R&-D.sub"')):
-            status_ = client.folder_status(name, ["UIDVALIDITY", "UIDNEXT"])
+        numbers = {name: _numbers(session, name) for name in FOLDERS.values()}
+        flags = {name: _flags(session, name) for name in FOLDERS.values()}
+    (ground / "courier-client").mkdir()
+    fetchmail = Fetchmail(ground / "courier-client")
+    with Relay(server.pop3) as pop3:
+        assert fetchmail.fetch(pop3.port, HEIR) == 3
+        server.stop()
+        yield Heirloom(server.maildir(HEIR), numbers, flags, fetchmail, pop3)
+
+
+def test_courier(heirloom: Heirloom, either_daemon: Daemon, tmp_path: Path) -> None:
+    assert heirloom.flags["INBOX"][1] == {"personal", "urgent"}
+    assert heirloom.flags['"INBOX.R&-D.sub"'] == {1: {"\\Seen", "\\Flagged", "$Forwarded"}}
+    users = private(tmp_path / "users", f"{HEIR}@123.com:{{PLAIN}}{PASSWORD}\n")
+    status, found = adopted(either_daemon, heirloom.maildir, "--account", HEIR, "--passwords", users)
+    (one,) = found["accounts"]
+    assert (status, one["messages"], one["unnumbered"], one["password"]) == (0, 5, 0, True), found
+    heirloom.pop3.target = either_daemon.ports["pop3"]
+    assert heirloom.fetchmail.fetch(heirloom.pop3.port, HEIR) == 0
+    with IMAPClient("127.0.0.1", either_daemon.ports["imap"], ssl=False, timeout=60) as client:
+        client.login(HEIR, PASSWORD)
+        for name, there in FOLDERS.items():
+            told = client.folder_status(name, ["UIDVALIDITY", "UIDNEXT"])
             client.select_folder(name, readonly=True)
             uids = client.search()
-            assert (status_[b"UIDVALIDITY"], status_[b"UIDNEXT"], uids) == numbers[there]
+            assert (told[b"UIDVALIDITY"], told[b"UIDNEXT"], uids) == heirloom.numbers[there]
             kept = {uid: {flag.decode() for flag in each} for uid, each in client.get_flags(uids).items()}
-            assert {uid: each - {"\\Recent"} for uid, each in kept.items()} == flags[there]
+            assert {uid: each - {"\\Recent"} for uid, each in kept.items()} == heirloom.flags[there]
         assert "aäb" in {folder for _, _, folder in client.list_sub_folders()}
 
 
