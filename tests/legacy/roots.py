@@ -35,7 +35,8 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "cyrus-imap": ("cyrus-imapd", "cyrus-pop3d", "cyrus-common", "libsasl2-modules", "sasl2-bin", "tzdata"),
     "popa3d": ("popa3d", "libpam-modules"),
-    "dovecot-2.4": ("dovecot-imapd", "dovecot-pop3d", "dovecot-core"),
+    # dovecot-core has a module of settings that complains without dovecot-sieve's library
+    "dovecot-2.4": ("dovecot-imapd", "dovecot-pop3d", "dovecot-core", "dovecot-sieve"),
     "solid-pop3d": ("solid-pop3d", "libpam-modules"),
 }
 RELEASES: Final[Mapping[str, str]] = {"dovecot-2.4": "trixie"}  # of those that this machine's need not have

@@ -125,6 +125,11 @@ def heirloom(ground: Path) -> Iterator[Heirloom]:
             session.store("1", "-FLAGS.SILENT", "(personal)")
         numbers = {name: _numbers(session, name) for name in FOLDERS.values()}
         flags = {name: _flags(session, name) for name in FOLDERS.values()}
+        name = FOLDERS["R&D/sub"]
+        session.close()
+        session.append(name, r"(\Seen late)", '"14-Nov-2023 22:13:20 +0000"', letter(80))  # which nobody looks at there
+        numbers[name] = (numbers[name][0], 3, [1, 2])
+        flags[name] |= {2: {"\\Seen", "late"}}
     (ground / "courier-client").mkdir()
     fetchmail = Fetchmail(ground / "courier-client")
     with Relay(server.pop3) as pop3:
@@ -135,11 +140,11 @@ def heirloom(ground: Path) -> Iterator[Heirloom]:
 
 def test_courier(heirloom: Heirloom, either_daemon: Daemon, tmp_path: Path) -> None:
     assert heirloom.flags["INBOX"][1] == {"personal", "urgent"}
-    assert heirloom.flags['"INBOX.R&-D.sub"'] == {1: {"\\Seen", "\\Flagged", "$Forwarded"}}
+    assert heirloom.flags['"INBOX.R&-D.sub"'][1] == {"\\Seen", "\\Flagged", "$Forwarded"}
     users = private(tmp_path / "users", f"{HEIR}@123.com:{{PLAIN}}{PASSWORD}\n")
     status, found = adopted(either_daemon, heirloom.maildir, "--account", HEIR, "--passwords", users)
     (one,) = found["accounts"]
-    assert (status, one["messages"], one["unnumbered"], one["password"]) == (0, 5, 0, True), found
+    assert (status, one["messages"], one["unnumbered"], one["password"]) == (0, 6, 0, True), found
     heirloom.pop3.target = either_daemon.ports["pop3"]
     assert heirloom.fetchmail.fetch(heirloom.pop3.port, HEIR) == 0
     with IMAPClient("127.0.0.1", either_daemon.ports["imap"], ssl=False, timeout=60) as client:

@@ -114,6 +114,14 @@ def limit(port: int, user: str) -> list[tuple[str, int]]:
         return [(quota.resource, quota.limit) for quota in client.get_quota("INBOX")]
 
 
+def comment(port: int, user: str) -> bytes:
+    """Of the inbox, and what is around it in the answer."""
+    with looking(port, user) as client:
+        client._imap.xatom("GETMETADATA", "INBOX", "/private/comment")
+        _, said = client._imap.response("METADATA")
+        return repr(said).encode()
+
+
 def open_to_all(daemon: Daemon, user: str) -> None:
     """The directories above the Maildir."""
     place = daemon.maildir(user).parent
@@ -171,6 +179,7 @@ def test_over_and_back(legacy: Dovecot, stage: Stage, tmp_path: Path) -> None:
         there = seen(imap.port, pop3.port, user)
         assert_same(before, there)
         assert limit(imap.port, user) == [("STORAGE", 1024 * 1024)]
+        assert b"mine" in comment(imap.port, user)
         assert (fetchmail.fetch(pop3.port, user), getmail.fetch(pop3.port, user), mbsync.pull()) == (0, 0, 0)
         with looking(heir.imap, user) as client:
             client.select_folder("INBOX")
