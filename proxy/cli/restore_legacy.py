@@ -72,8 +72,9 @@ def restore_legacy(
                 else:
                     password = _password(found, from_stdin=password_stdin, file=password_file)
                     acting.begin(config, "restore-legacy", account=found.name, host=settings.host, all_mail=all_mail)
-                    shown = _Shown(quiet=as_json)
-                    done, why = _give(settings, name, password, home, record(settings, name), shown, all_mail=all_mail)
+                    shown, written = _Shown(quiet=as_json), record(settings, name)
+                    with written.alone():
+                        done, why = _give(settings, name, password, home, written, shown, all_mail=all_mail)
         except MailstoreError as error:
             raise give_up(str(error)) from None
         except OSError as error:
