@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from mailstore.custody import give_to_owner
 from mailstore.errors import StorageFailed
 from mailstore.maildir import DIRECTORY_MODE, sync_directory
 from mailstore.refusals import storage_errors
@@ -124,7 +125,7 @@ class Mooring:
                 found = _read((top or self.top) / MARKER)
                 return None if found is None else Tree(found["identity"], found["layout"], found.get("carried_to", ""))
             except (ValueError, KeyError, TypeError) as error:
-                raise StorageFailed(f"{MARKER} at the top of the mail is damaged: mailferry storage adopt") from error
+                raise StorageFailed(f"{MARKER} at the top of the mail is damaged: mailferry storage claim") from error
 
     def noted(self) -> Noted | None:
         """What is known of earlier times. Raises StorageFailed."""
@@ -137,7 +138,7 @@ class Mooring:
                 found = _read(self._note)
                 self._known = None if found is None else Noted(found["identity"], found["top"], found["layout"])
             except (ValueError, KeyError, TypeError) as error:
-                raise StorageFailed(f"{NOTE} in the state directory is damaged: mailferry storage adopt") from error
+                raise StorageFailed(f"{NOTE} in the state directory is damaged: mailferry storage claim") from error
         return self._known
 
     def _begin(self) -> Noted:
@@ -153,7 +154,7 @@ class Mooring:
         """Nothing is there, and there should be."""
         return not _anything(self.top) and self._has_mail()
 
-    def adopt(self) -> Tree:
+    def claim(self) -> Tree:
         """What lies at the top now is the tree, laid out as the configuration says. Raises StorageFailed."""
         with storage_errors():
             try:
@@ -222,6 +223,7 @@ def _make(directory: Path) -> None:
     missing = [each for each in (directory, *directory.parents) if not each.is_dir()]
     for each in reversed(missing):
         each.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        give_to_owner(each, each.parent)
         sync_directory(each.parent)
 
 
@@ -233,6 +235,7 @@ def _write(path: Path, what: dict[str, str], *, over: bool) -> None:
             file.write(json.dumps(what, ensure_ascii=False, indent=1).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        give_to_owner(passing, path.parent)
         if over:
             passing.rename(path)
         else:

@@ -96,7 +96,7 @@ def see_to_one_disk(way: Way, mooring: Mooring) -> None:
         if way.top.exists() and way.top.stat().st_dev != target.stat().st_dev:
             raise RehashRefused(
                 f"{way.top} and {mooring.top} are on different file systems: copy the tree while nothing runs "
-                "(rsync -aH), and then run mailferry storage adopt"
+                "(rsync -aH), and then run mailferry storage claim"
             )
 
 

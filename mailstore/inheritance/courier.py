@@ -6,13 +6,14 @@ sizelist:   "/2" or "/3" SP next SP uidvalidity
             file SP octets SP number ":" uidvalidity [":" …]   UIDL is "UID" number "-" uidvalidity; with 0 the file
 subscribed: a folder a line, "INBOX." before it, levels apart by "."
 keywords:   courierimapkeywords/:list has keywords, an empty line, then file ":" numbers; a file beside it that is
-            called as a message is has that message's keywords, since then, a line each
+            called as a message is has that message's keywords, since then, a line each; so has one that is called
+            "." number "." and then as the message is, of which the highest number counts, and none beside the former
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from mailstore.inheritance.dovecot import HIGHEST_UID, _number, _text, key_of
@@ -22,6 +23,7 @@ UIDDB, SIZELIST = "courierimapuiddb", "courierpop3dsizelist"
 SUBSCRIBED, KEYWORDS, LIST = "courierimapsubscribed", "courierimapkeywords", ":list"
 
 _SIZE: Final = re.compile(r"(.+) (\d+) (\d+):(\d+)(?::\d+)?")
+_NUMBERED: Final = re.compile(r"\.(\d{1,18})\.(.+)")
 
 
 def parse_uiddb(data: bytes) -> UidList:
@@ -64,8 +66,21 @@ def parse_subscribed(data: bytes) -> list[list[str]]:
     return [line.removeprefix("INBOX.").split(".") for line in names]
 
 
+def latest_keywords(names: Iterable[str]) -> dict[str, str]:
+    """Of the files beside `:list`, the one that counts, by message."""
+    latest: dict[str, tuple[bool, int, str]] = {}
+    for name in names:
+        if name.startswith(":"):
+            continue
+        numbered = _NUMBERED.fullmatch(name)
+        message = numbered[2] if numbered is not None else name
+        found = (numbered is None, int(numbered[1]) if numbered is not None else 0, name)
+        latest[message] = max(latest.get(message, found), found)
+    return {message: name for message, (_, _, name) in latest.items()}
+
+
 def parse_keywords(listed: bytes, single: Mapping[str, bytes]) -> dict[str, frozenset[str]]:
-    """Keywords by files' names; `single` are the files of messages."""
+    """Keywords by files' names; `single` are messages' own files, by message."""
     known, _, entries = listed.decode("utf-8", "surrogateescape").partition("\n\n")
     names = known.split("\n") if known else []
     found = {}

@@ -153,11 +153,14 @@ def _uidlist(reading: _Reading, name: str, path: Path) -> tuple[UidList, str]:
 
 def _courier_keywords(reading: _Reading, name: str, path: Path) -> dict[str, frozenset[str]]:
     directory = path / courier.KEYWORDS
-    single = {}
+    names: list[str] = []
     with suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False) and not entry.name.startswith((":", ".")):
-                single[entry.name] = Path(entry.path).read_bytes()
+        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    single = {}
+    for message, file in courier.latest_keywords(names).items():
+        data = reading.parsed(name, directory / file, bytes)
+        if data is not None:
+            single[message] = data
     listed = reading.parsed(name, directory / courier.LIST, bytes)
     if listed is None and not single:
         return {}

@@ -41,11 +41,10 @@ from mailstore.maildir import DIRECTORY_MODE, folder_directory, sync_directory, 
 from mailstore.mailhome import MailHome
 from mailstore.opening import Mailboxes
 from mailstore.secrets import hash_password
+from proxy.admin.handing.reasons import ADOPTING
 from proxy.admin.handing.run import give_away, said
 from proxy.config import Config
 from proxy.login.names import Name, parse
-
-ADOPTING: Final = "being adopted; the same `mailferry adopt` goes on with it"
 
 _CLEAR: Final = {"PLAIN", "CLEAR", "CLEARTEXT"}
 _SCHEME: Final = re.compile(r"\{([A-Za-z0-9-]+)(?:\.[A-Za-z0-9]+)?\}(.*)")
@@ -145,16 +144,20 @@ class Adopting:
         if note is None:
             write_note(maildir, Note(Step.ADOPTING, int(time.time()), account.state.value, account.reason))
         if account.state is not State.BLOCKED and not self._custody.block(account, ADOPTING):
-            raise CannotAdopt("somebody has changed the account this moment: run it again")
+            end_note(maildir)
+            raise CannotAdopt("its user has come, or somebody has changed the account, this moment: run it again")
         return self._accounts.get(account.id)
 
     def _see_that_it_is_free(self, account: Account, note: Note | None) -> None:
         """Raises CannotAdopt, MailstoreError."""
+        maildir = self._maildir(Name(account.local, account.domain))
         if note is not None:
             if note.step not in {Step.ADOPTING, Step.LEARNT} or note.state != State.WAITING.value:
                 raise CannotAdopt(note.words)
+            if account.state is State.MOVED or (account.state is State.MOVING and account.messages_total):
+                end_note(maildir)  # its user came before it was blocked, and the old mailbox is what there is
+                raise CannotAdopt(f"its user has come meanwhile, and the account is {account.state}")
             return
-        maildir = self._maildir(Name(account.local, account.domain))
         if account.state is not State.WAITING:
             raise CannotAdopt(f"there is such an account already, and it is {account.state}; adopt into a new one")
         if maildir.exists():

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mailstore.accounts import Account, Accounts, PasswordState, State
+from proxy.admin.handing import reasons
 from proxy.config import Config
 from proxy.config.mistakes import meant
 from proxy.login.names import Name, parse
@@ -77,7 +78,8 @@ def obstacle(account: Account, *, paused: bool) -> str:
     if account.state is State.FINAL:
         return "it is final: the legacy server is no longer asked"
     if account.state is State.BLOCKED:
-        return f"it is blocked: {account.reason or 'no reason is known'}; `mailferry retry` lets it go on"
+        help_ = "" if account.reason in reasons.ALL else "; `mailferry retry` lets it go on"
+        return f"it is blocked: {account.reason or 'no reason is known'}{help_}"
     if account.password_state is PasswordState.REJECTED:
         return account.reason
     if account.sealed_password is None:

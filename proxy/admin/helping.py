@@ -18,6 +18,7 @@ from mailstore.proofs import Proofs
 from mailstore.queue import BATCH, Queue
 from mailstore.secrets import Sealer
 from proxy.admin import passwords
+from proxy.admin.handing import reasons
 from proxy.admin.proving import standings
 from proxy.config import Config
 from proxy.wire.door import Secret
@@ -119,7 +120,7 @@ def hindrance(what: Help, account: Account, *, domain_paused: bool) -> Hindrance
         return None if account.paused else Hindrance.NOT_PAUSED
     if account.state is State.FINAL:
         return Hindrance.FINAL
-    if account.state is State.BLOCKED and what is Help.MOVE:
+    if account.state is State.BLOCKED and (what is Help.MOVE or account.reason in reasons.ALL):
         return Hindrance.BLOCKED
     if account.password_state is PasswordState.REJECTED:
         return Hindrance.REJECTED

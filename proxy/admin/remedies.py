@@ -15,6 +15,7 @@ from typing import Final
 
 from mailstore.accounts import Account, PasswordState, State
 from proxy.admin.advice import ADVICE, Advice, Kind, Language
+from proxy.admin.handing import reasons as handing
 from proxy.legacy import errors
 
 # What reasons of each kind say. The remedies that errors carry tell them best: they are the errors' own.
@@ -56,7 +57,7 @@ def advices(account: Account, *, domain_paused: bool) -> list[Advice]:
 
 
 def _kinds(account: Account, *, domain_paused: bool) -> Iterator[Kind]:
-    if account.state is State.BLOCKED:
+    if account.state is State.BLOCKED and account.reason not in handing.ALL:
         yield Kind.BLOCKED
     if account.state is not State.FINAL:
         if account.paused:

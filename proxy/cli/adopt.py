@@ -83,10 +83,13 @@ def adopt(
         from mailstore.custody import Custody  # noqa: PLC0415
         from proxy.admin.adopting import Adopting  # noqa: PLC0415
         from proxy.admin.databases import mailboxes  # noqa: PLC0415
+        from proxy.login.whereabouts import mooring_of  # noqa: PLC0415
 
+        accounts = Accounts(database)
+        mooring = mooring_of(config, accounts)
         adopting = Adopting(
             config,
-            Accounts(database),
+            accounts,
             Custody(database),
             mailboxes(database),
             manner=Manner(names, escape, uidl_format),
@@ -96,6 +99,7 @@ def adopt(
         if not dry_run:
             acting.begin(config, "adopt", directory=str(directory), in_place=in_place, **_about(chosen))
         try:
+            (mooring.look if dry_run else mooring.hold)()
             done = list(_each(adopting, chosen, known, dry_run=dry_run, quiet=as_json))
         except MailstoreError as error:
             raise give_up(str(error)) from None

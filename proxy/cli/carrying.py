@@ -22,6 +22,7 @@ from mailstore.queue import Queue
 from proxy.admin import passwords
 from proxy.admin.acts import some
 from proxy.admin.chosen import Chosen, NotServed, choose, obstacle
+from proxy.admin.handing import reasons
 from proxy.admin.passwords import BadPasswordFile, Given
 from proxy.admin.proving import NotProven, check
 from proxy.admin.watch import Watch
@@ -132,7 +133,8 @@ class _Errand:
                 yield account
 
     def _obstacle(self, account: Account, *, paused: bool) -> str:
-        if self._again and account.state is State.BLOCKED and account.sealed_password is not None:
+        may_go_on = self._again and account.state is State.BLOCKED and account.reason not in reasons.ALL
+        if may_go_on and account.sealed_password is not None:
             return ""
         return obstacle(account, paused=paused)
 

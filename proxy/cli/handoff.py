@@ -102,8 +102,10 @@ def dovecot(
         from mailstore.accounts import Accounts  # noqa: PLC0415 - SQLAlchemy takes a third of a second
         from mailstore.people import People  # noqa: PLC0415
         from proxy.admin.handing.filed import Filed  # noqa: PLC0415
+        from proxy.login.whereabouts import mooring_of  # noqa: PLC0415
 
         accounts = Accounts(database)
+        mooring_of(config, accounts).look()  # without the notes beside the Maildirs nobody knows whose they are
         found = _chosen(config, accounts, named)
         directory = (to or config.state / "dovecot").absolute()
         errand = _Errand(config, order, _handing(config, database, accounts, order), directory)

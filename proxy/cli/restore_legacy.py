@@ -63,6 +63,7 @@ def restore_legacy(
         found = _account(config, database, account)
         settings, name = _server(config, found, host, port, tls, user)
         try:
+            _see_that_mail_is_there(config, database)
             with _home(config, database, found) as (home, record):
                 if dry_run:
                     from proxy.admin.giving_back.run import rehearse  # noqa: PLC0415
@@ -71,8 +72,9 @@ def restore_legacy(
                 else:
                     password = _password(found, from_stdin=password_stdin, file=password_file)
                     acting.begin(config, "restore-legacy", account=found.name, host=settings.host, all_mail=all_mail)
-                    shown = _Shown(quiet=as_json)
-                    done, why = _give(settings, name, password, home, record(settings, name), shown, all_mail=all_mail)
+                    shown, written = _Shown(quiet=as_json), record(settings, name)
+                    with written.alone():
+                        done, why = _give(settings, name, password, home, written, shown, all_mail=all_mail)
         except MailstoreError as error:
             raise give_up(str(error)) from None
         except OSError as error:
@@ -80,6 +82,14 @@ def restore_legacy(
     _tell(found, done, dry_run=dry_run, as_json=as_json)
     if why or done.refused:
         raise give_up(why or f"{done.refused:,} messages were not taken; run it again to have them tried once more")
+
+
+def _see_that_mail_is_there(config: Config, database: Any) -> None:
+    """Raises MailstoreError."""
+    from mailstore.accounts import Accounts  # noqa: PLC0415
+    from proxy.login.whereabouts import mooring_of  # noqa: PLC0415
+
+    mooring_of(config, Accounts(database)).look()
 
 
 def _account(config: Config, database: Any, text: str) -> Account:

@@ -28,7 +28,7 @@ storage.add_command(copy)
 @storage.command()
 @click.option("--force", is_flag=True, help="Also where mailboxes are missing: their users' mail is given up.")
 @config_option
-def adopt(*, force: bool) -> None:
+def claim(*, force: bool) -> None:
     """Say that the mail is where storage.maildir says: after it was brought there by hand, for instance to a new disk.
 
     Refused where an account that has mail has no mailbox there.
@@ -53,8 +53,8 @@ def adopt(*, force: bool) -> None:
                     f"{', '.join(found[:_MOST_NAMED])}{more}: they have mail, and nothing is where storage.maildir "
                     f"says ({place}); nothing was changed"
                 )
-            acting.begin(config, "storage adopt", top=str(config.maildir_root), layout=config.maildir_layout)
-            mooring.adopt()
+            acting.begin(config, "storage claim", top=str(config.maildir_root), layout=config.maildir_layout)
+            mooring.claim()
         except (MailstoreError, OSError) as error:
             raise give_up(str(error)) from None
     click.echo(f"{config.maildir_root} is where the mail is, as {config.maildir_layout}")

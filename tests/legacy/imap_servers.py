@@ -34,6 +34,7 @@ class CourierImap(Courier):
             "IMAP_STARTTLS": "NO",
             "IMAP_CAPABILITY": _CAPABILITIES,
             "IMAP_CHECK_ALL_FOLDERS": "0",
+            "IMAP_KEYWORDS": "1",
             "IMAP_OBSOLETE_CLIENT": "0",
             "IMAP_UMASK": "022",
         }

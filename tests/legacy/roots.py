@@ -7,6 +7,9 @@ and nothing outside is touched or started. Unpacked once into a cache, and from 
     python -m tests.legacy.roots        fetch what is missing; says what cannot be had, and why
 
 What is unpacked is never changed: only `usr` is linked; `etc`, `var`, `run` and `dev` belong to the test.
+
+A server may be of another release of Debian than this machine: apt is told of that release beside its own, with lists
+and a state of its own, from where this machine has its packages.
 """
 
 from __future__ import annotations
@@ -32,14 +35,18 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "cyrus-imap": ("cyrus-imapd", "cyrus-pop3d", "cyrus-common", "libsasl2-modules", "sasl2-bin", "tzdata"),
     "popa3d": ("popa3d", "libpam-modules"),
+    # dovecot-core has a module of settings that complains without dovecot-sieve's library
+    "dovecot-2.4": ("dovecot-imapd", "dovecot-pop3d", "dovecot-core", "dovecot-sieve"),
     "solid-pop3d": ("solid-pop3d", "libpam-modules"),
 }
+RELEASES: Final[Mapping[str, str]] = {"dovecot-2.4": "trixie"}  # of those that this machine's need not have
 CHROOT: Final = "/usr/sbin/chroot"
 _LISTS: Final = Path("/var/lib/apt/lists")
 _MERGED: Final = ("bin", "lib", "lib64", "sbin")  # since Debian 12 these are links into usr
 _CANDIDATE = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", re.MULTILINE)
 _NOT_NEEDED: Final = ("etc", "var", "usr/share/doc", "usr/share/locale", "usr/share/man")
 _DEPENDS = re.compile(r"^ *(\|?)(?:Pre)?Depends: (\S+)$")
+_KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 class NotToBeHad(Exception):
@@ -81,8 +88,9 @@ def unpacked(name: str) -> Path | None:
 
 
 def absent(name: str) -> list[str]:
-    """The packages of a server that this release does not have. Empty where apt knows of no release yet."""
-    if not any(_LISTS.glob("*_Packages*")):
+    """The packages of a server that this release does not have. Empty where apt knows of no release yet, or is to be
+    told of one."""
+    if name in RELEASES or not any(_LISTS.glob("*_Packages*")):
         return []
     shown = _run("apt-cache", "policy", *PACKAGES[name])
     there = dict(_CANDIDATE.findall(shown))
@@ -98,8 +106,9 @@ def fetch(name: str) -> Path:
     store().mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=store()))
     try:
-        packages = _with_libraries(PACKAGES[name])
-        _run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages, cwd=work)
+        told = _of_release(RELEASES[name], work / "apt") if name in RELEASES else ()
+        packages = _with_libraries(PACKAGES[name], told)
+        _run("apt-get", *told, "-q", "-o", "APT::Sandbox::User=root", "download", *packages, cwd=work)
         _unpack(sorted(work.glob("*.deb")), work / "root")
         (work / "root" / ".complete").write_text("\n".join(packages) + "\n")
         shutil.rmtree(store() / name, ignore_errors=True)
@@ -135,13 +144,41 @@ def _make_device(path: Path, major: int, minor: int) -> None:
     path.chmod(0o666)
 
 
-def _with_libraries(packages: Iterable[str]) -> list[str]:
-    """The packages and all libraries that they depend on; what else they depend on is for installing them."""
+def _of_release(release: str, place: Path) -> tuple[str, ...]:
+    """What apt is told so that it knows of another release, and of nothing that is here. Raises NotToBeHad."""
+    known = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian")
+    if not known.strip():
+        raise NotToBeHad(f"where Debian's {release} is to be had is not known: apt has no source of Debian's here")
+    for directory in ("lists/partial", "cache/archives/partial", "parts"):
+        (place / directory).mkdir(parents=True)
+    (place / "status").touch()
+    about = {"Types": "deb", "URIs": known.split()[0], "Suites": release, "Components": "main"}
+    if _KEYRING.exists():
+        about["Signed-By"] = str(_KEYRING)
+    (place / "release.sources").write_text("".join(f"{key}: {value}\n" for key, value in about.items()))
+    settings = {
+        "Dir::Etc::SourceList": place / "release.sources",
+        "Dir::Etc::SourceParts": place / "parts",
+        "Dir::State": place,
+        "Dir::State::Lists": place / "lists",
+        "Dir::State::Status": place / "status",
+        "Dir::Cache": place / "cache",
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+    }
+    told = tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
+    _run("apt-get", *told, "-q", "update")
+    return told
+
+
+def _with_libraries(packages: Iterable[str], told: Sequence[str] = ()) -> list[str]:
+    """The packages and all libraries that they depend on; what else they depend on is for installing them. `told`: what
+    apt is told beside its command."""
     found: set[str] = set()
     new = set(packages)
     while new:
         found |= new
-        lines = _run("apt-cache", "depends", "--no-recommends", "--no-suggests", *sorted(new)).splitlines()
+        lines = _run("apt-cache", *told, "depends", "--no-recommends", "--no-suggests", *sorted(new)).splitlines()
         new = {name for name in _first_choices(lines) if name.startswith(("lib", "zlib"))} - found
     return sorted(found)
 

@@ -45,6 +45,8 @@ def test_courier() -> None:
     assert courier.parse_subscribed(b"INBOX.a.b\nINBOX\n") == [["a", "b"], ["INBOX"]]
     keywords = courier.parse_keywords(b"one\ntwo\n\na:0 1\nb:1\n", {"b": b"three\n"})
     assert keywords == {"a": {"one", "two"}, "b": {"three"}}
+    files = [":list", "a", ".9.a", ".10.b", ".9.b", "b.c"]
+    assert courier.latest_keywords(files) == {"a": "a", "b": ".10.b", "b.c": "b.c"}
     for broken in (b"", b"2 1 1\n", b"1 0 1\n"):
         with pytest.raises(ValueError):
             courier.parse_uiddb(broken)

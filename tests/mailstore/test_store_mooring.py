@@ -137,18 +137,18 @@ def test_a_tree_that_was_never_used_may_be_anywhere(place: Place, tmp_path: Path
     assert (tmp_path / "new" / MARKER).exists()
 
 
-def test_what_is_damaged_is_told_and_adopted(place: Place) -> None:
+def test_what_is_damaged_is_told_and_claimed_anew(place: Place) -> None:
     place.mooring.hold()
     for damaged in (b"", b"[]", b'{"identity": 7}', b"{}"):
         (place.top / MARKER).write_bytes(damaged)
-        with pytest.raises(StorageFailed, match="mailferry storage adopt"):
+        with pytest.raises(StorageFailed, match="mailferry storage claim"):
             place.node().hold()
-    place.node().adopt()
+    place.node().claim()
     place.node().hold()
     (place.state / NOTE).write_bytes(b"{")
-    with pytest.raises(StorageFailed, match="mailferry storage adopt"):
+    with pytest.raises(StorageFailed, match="mailferry storage claim"):
         place.node().hold()
-    place.node().adopt()
+    place.node().claim()
     place.node().hold()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.peers.daemon import Daemon
 from tests.peers.ground import reachable
 from tests.peers.mailboxes import fill, write_letters
 from tests.peers.needs import needed, needed_root
+from tests.postgres.server import PostgresServer
 
 _numbers = count(1)
 
@@ -38,11 +40,11 @@ def legacy(ground: Path) -> Iterator[Dovecot]:
 
 @pytest.fixture(scope="session")
 def make_daemon(ground: Path) -> Iterator[Callable[..., Daemon]]:
-    """Start one more mailferry: make_daemon(legacy lines, migration lines)."""
+    """Start one more mailferry: make_daemon(legacy lines, migration lines, what else `Daemon` takes)."""
     started: list[Daemon] = []
 
-    def make(legacy: str, migration: str = "") -> Daemon:
-        daemon = Daemon(ground / f"ferry{len(started)}", legacy, migration)
+    def make(legacy: str, migration: str = "", *, root: Path | None = None, **about: Any) -> Daemon:
+        daemon = Daemon(root or ground / f"ferry{len(started)}", legacy, migration, **about)
         started.append(daemon)
         daemon.start()
         return daemon
@@ -56,6 +58,19 @@ def make_daemon(ground: Path) -> Iterator[Callable[..., Daemon]]:
 def daemon(legacy: Dovecot, make_daemon: Callable[..., Daemon]) -> Daemon:
     """The one that most tests share; each test has users of its own."""
     return make_daemon(f'port = {legacy.pop3}\ntls = "none"')
+
+
+@pytest.fixture(scope="session")
+def daemon_upon_postgres(legacy: Dovecot, make_daemon: Callable[..., Daemon], postgres: PostgresServer) -> Daemon:
+    """Shared as `daemon` is."""
+    return make_daemon(f'port = {legacy.pop3}\ntls = "none"', listen=postgres.storage())
+
+
+@pytest.fixture(params=["files", "PostgreSQL"])
+def either_daemon(request: pytest.FixtureRequest) -> Daemon:
+    """`daemon`, and `daemon_upon_postgres`."""
+    found: Daemon = request.getfixturevalue("daemon" if request.param == "files" else "daemon_upon_postgres")
+    return found
 
 
 @pytest.fixture

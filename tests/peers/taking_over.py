@@ -1,8 +1,9 @@
-"""A Dovecot that serves what was handed over, with the configuration that `mailferry handoff dovecot` has written; and
+"""Dovecots that serve what was handed over, with the configuration that `mailferry handoff dovecot` has written; and
 everything that a client can see of a mailbox, whoever serves it."""
 
 from __future__ import annotations
 
+import grp
 import os
 import poplib
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from imapclient import IMAPClient
 
 from tests.legacy.dovecot import PASSWORD, end_process, free_port, program, wait_for_port
+from tests.legacy.peer import NOBODY
+from tests.legacy.roots import CHROOT, furnish
 from tests.peers.needs import needed
 from tests.peers.programs import private, run
 
@@ -20,39 +23,62 @@ OWNER = "nobody:nogroup"
 
 
 class Heir:
-    """Dovecot, with its own files in `root` and the configuration of `directory`."""
+    """Dovecot 2.3, with its own files in `root` and the configuration of `directory`."""
 
-    def __init__(self, root: Path, directory: Path, version: str = "2.3") -> None:
+    def __init__(self, root: Path, directory: Path) -> None:
         self.root = root
+        self.directory = directory
+        self.imap, self.pop3 = free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
         root.mkdir(exist_ok=True)
         root.chmod(0o755)
-        self.imap, self.pop3 = free_port(), free_port()
-        self.config = root / "dovecot.conf"
-        self._process: subprocess.Popen[bytes] | None = None
+        self.config = self.furnish()
+
+    def furnish(self) -> Path:
+        """Write its configuration; gives it back."""
         internal = ""
         if os.geteuid() != 0:
             user = os.environ.get("USER", "nobody")
             internal = f"default_login_user = {user}\ndefault_internal_user = {user}\n"
+        config = self.root / "dovecot.conf"
+        config.write_text(
+            f"base_dir = {self.root}/run\nstate_dir = {self.root}/state\nlog_path = {self.root}/log\n"
+            f"disable_plaintext_auth = no\n{internal}{self._common}"
+            f"!include {self.directory}/dovecot-2.3.conf\n"
+        )
+        return config
+
+    @property
+    def _common(self) -> str:
+        """What both versions are told in the same words."""
         listeners = "".join(
             f"service {name}-login {{\n  inet_listener {name} {{\n    port = {port}\n  }}\n"
             f"  inet_listener {name}s {{\n    port = 0\n  }}\n}}\n"
             for name, port in (("imap", self.imap), ("pop3", self.pop3))
         )
-        self.config.write_text(
-            f"base_dir = {root}/run\nstate_dir = {root}/state\nlog_path = {root}/log\nprotocols = imap pop3\n"
-            f"listen = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\nauth_failure_delay = 0\n{internal}{listeners}"
+        return (
+            f"protocols = imap pop3\nlisten = 127.0.0.1\nssl = no\nauth_failure_delay = 0\n{listeners}"
             "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
             "service stats {\n  unix_listener stats-writer {\n    mode = 0666\n  }\n}\n"
-            f"!include {directory}/dovecot-{version}.conf\n"
         )
 
-    def start(self) -> None:
+    @property
+    def _server(self) -> list[str]:
         dovecot = program()
         assert dovecot is not None
+        return [dovecot, "-F", "-c", str(self.config)]
+
+    def start(self) -> None:
         with (self.root / "output").open("ab") as output:
-            self._process = subprocess.Popen([dovecot, "-F", "-c", str(self.config)], stdout=output, stderr=output)
-        for port in (self.imap, self.pop3):
-            wait_for_port(port, self._process, 60)
+            self._process = subprocess.Popen(self._server, stdout=output, stderr=output)
+        try:
+            for port in (self.imap, self.pop3):
+                wait_for_port(port, self._process, 60)
+        except TimeoutError as error:
+            said = [
+                path.read_text(errors="replace") for path in (self.root / "output", self.root / "log") if path.exists()
+            ]
+            raise AssertionError(f"{error}:\n{''.join(said)}") from None
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -80,6 +106,44 @@ class Heir:
         """What it found wrong with the Maildirs."""
         log = (self.root / "log").read_text(errors="replace") if (self.root / "log").exists() else ""
         return [line for line in log.splitlines() if "Error:" in line or "Warning:" in line or "Panic" in line]
+
+
+class NewerHeir(Heir):
+    """Dovecot 2.4, in a root of its own (`tests.legacy.roots`): of what is outside it sees `shared` alone, by the same
+    path."""
+
+    name = "dovecot-2.4"
+
+    def __init__(self, root: Path, shared: Path, directory: Path) -> None:
+        """`root` and `shared` are not there yet; `directory` lies in `shared`."""
+        furnish(self.name, root)
+        inside = root / shared.relative_to("/")
+        inside.mkdir(parents=True)
+        shared.symlink_to(inside)
+        super().__init__(root, directory)
+
+    def furnish(self) -> Path:
+        etc = self.root / "etc"
+        # The group as outside: the file of users is given to it, by its number.
+        people = {"root": 0, "dovecot": grp.getgrnam("dovecot").gr_gid, "dovenull": 102, "nobody": NOBODY}
+        (etc / "passwd").write_text("".join(f"{name}:x:{uid}:{uid}::/:/bin/false\n" for name, uid in people.items()))
+        (etc / "group").write_text("".join(f"{name}:x:{gid}:\n" for name, gid in people.items()))
+        (etc / "dovecot").mkdir()
+        config = etc / "dovecot" / "dovecot.conf"
+        config.write_text(
+            "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+            f"base_dir = /run/dovecot\nstate_dir = /run/dovecot-state\nlog_path = /log\nauth_allow_cleartext = yes\n"
+            f"{self._common}!include {self.directory}/dovecot-2.4.conf\n"
+        )
+        return config
+
+    @property
+    def _server(self) -> list[str]:
+        return [CHROOT, str(self.root), "/usr/sbin/dovecot", "-F"]
+
+    @property
+    def doveadm(self) -> str:
+        return f"{CHROOT} {self.root} /usr/bin/doveadm"
 
 
 @dataclass

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,16 @@ from imapclient import IMAPClient
 from imapclient.exceptions import LoginError
 
 from mailstore.accounts import Accounts
-from mailstore.database import AccountsDatabase
 from mailstore.finishing import Finish, Finishing
+from proxy.admin.databases import accounts
+from proxy.config import load
 from tests.dialogues.fixtures import letter
 from tests.legacy.dovecot import PASSWORD, Dovecot
 from tests.legacy.threaded import Relay
 from tests.peers.daemon import Daemon
 from tests.peers.mailboxes import looking, write_letters
-from tests.peers.needs import needed
-from tests.peers.taking_over import OWNER, Heir, Mbsync, assert_same, seen
+from tests.peers.needs import needed, needed_root
+from tests.peers.taking_over import OWNER, Heir, Mbsync, NewerHeir, assert_same, seen
 from tests.peers.test_peers_left_on_server import Fetchmail, Getmail
 
 pytestmark = pytest.mark.peers
@@ -39,7 +41,7 @@ def mailferry(daemon: Daemon, *arguments: str | Path) -> tuple[int, str, str]:
 
 def finish(daemon: Daemon, user: str) -> None:
     """The account is final, as `mailferry finalize` makes it."""
-    database = AccountsDatabase(daemon.root / "state" / "accounts.db")
+    database = accounts(load(daemon.config))
     account = Accounts(database).find(user, "123.com")
     assert account is not None
     assert Finishing(database).finish([Finish(account, "", account.password_hash)]) == []
@@ -64,24 +66,60 @@ def furnish(port: int, user: str) -> None:
         client._imap.xatom("SETMETADATA", "INBOX", '(/private/comment "mine")')
 
 
-@pytest.fixture(scope="module")
-def handing(legacy: Dovecot, make_daemon: Callable[..., Daemon]) -> Daemon:
-    """A daemon whose state another user may go through."""
-    daemon = make_daemon(f'port = {legacy.pop3}\ntls = "none"')
-    for path in (daemon.root, daemon.root / "state", daemon.root / "state" / "mail"):
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Who hands over, to whom, and where what is written for him goes."""
+
+    handing: Daemon
+    heir: Heir
+    to: Path
+
+
+@pytest.fixture(scope="module", params=["2.3, from files", "2.4, from PostgreSQL"])
+def stage(
+    request: pytest.FixtureRequest, legacy: Dovecot, ground: Path, make_daemon: Callable[..., Daemon]
+) -> Iterator[Stage]:
+    """Dovecot is not started. The daemon's state is one that another user may go through."""
+    version, _, kept = request.param.partition(", from ")
+    shared = ground / f"shared-{version}"
+    to = shared / "to"
+    heir: Heir
+    if version == "2.3":
+        needed("dovecot")
+        shared.mkdir()
+        heir = Heir(ground / "heir", to)
+    else:
+        needed_root(NewerHeir.name)
+        heir = NewerHeir(ground / "newer", shared, to)
+    to.mkdir()
+    to.chmod(0o755)
+    storage = "" if kept == "files" else request.getfixturevalue("postgres").storage()
+    handing = make_daemon(
+        f'port = {legacy.pop3}\ntls = "none"',
+        root=shared / "ferry",
+        listen=storage,
+        domain='quota = "1G"',
+        program=("tests.postgres.quick_node",),
+    )
+    for path in (handing.root, handing.root / "state", handing.root / "state" / "mail"):
         path.mkdir(exist_ok=True)
         path.chmod(0o711)
-    return daemon
+    yield Stage(handing, heir, to)
+    heir.stop()
 
 
-@pytest.fixture(scope="module")
-def heir(ground: Path, handing: Daemon) -> Iterator[Heir]:
-    needed("dovecot")
-    (ground / "to").mkdir()
-    (ground / "to").chmod(0o755)
-    server = Heir(ground / "heir", ground / "to")
-    yield server
-    server.stop()
+def limit(port: int, user: str) -> list[tuple[str, int]]:
+    """Of the inbox, in kilobytes."""
+    with looking(port, user) as client:
+        return [(quota.resource, quota.limit) for quota in client.get_quota("INBOX")]
+
+
+def comment(port: int, user: str) -> bytes:
+    """Of the inbox, and what is around it in the answer."""
+    with looking(port, user) as client:
+        client._imap.xatom("GETMETADATA", "INBOX", "/private/comment")
+        _, said = client._imap.response("METADATA")
+        return repr(said).encode()
 
 
 def open_to_all(daemon: Daemon, user: str) -> None:
@@ -95,8 +133,9 @@ def owner() -> list[str]:
     return ["--owner", OWNER] if os.geteuid() == 0 else []
 
 
-def test_over_and_back(legacy: Dovecot, handing: Daemon, heir: Heir, ground: Path, tmp_path: Path) -> None:
-    user, to = "handed", ground / "to"
+def test_over_and_back(legacy: Dovecot, stage: Stage, tmp_path: Path) -> None:
+    handing, heir, to = stage.handing, stage.heir, stage.to
+    user = f"handed-{to.parent.name[-1]}"
     write_letters(legacy, user, 8)
     with IMAPClient("127.0.0.1", handing.ports["imap"], ssl=False, timeout=60) as client:
         client.login(user, PASSWORD)
@@ -106,7 +145,7 @@ def test_over_and_back(legacy: Dovecot, handing: Daemon, heir: Heir, ground: Pat
     finish(handing, user)
     open_to_all(handing, user)
 
-    home = ground / "handoff-clients"
+    home = to.parent / "clients"
     for name in ("fetchmail", "getmail"):
         (home / name).mkdir(parents=True)
     fetchmail, getmail = Fetchmail(home / "fetchmail"), Getmail(home / "getmail")
@@ -114,6 +153,7 @@ def test_over_and_back(legacy: Dovecot, handing: Daemon, heir: Heir, ground: Pat
         mbsync = Mbsync(tmp_path / "mbsync", imap.port, user)
         assert (fetchmail.fetch(pop3.port, user), getmail.fetch(pop3.port, user), mbsync.pull()) == (8, 8, 11)
         before = seen(imap.port, pop3.port, user)
+        assert limit(imap.port, user) == [("STORAGE", 1024 * 1024)]
 
         # somebody is in
         with looking(handing.ports["imap"], user):
@@ -138,6 +178,8 @@ def test_over_and_back(legacy: Dovecot, handing: Daemon, heir: Heir, ground: Pat
         pop3.target, imap.target = heir.pop3, heir.imap
         there = seen(imap.port, pop3.port, user)
         assert_same(before, there)
+        assert limit(imap.port, user) == [("STORAGE", 1024 * 1024)]
+        assert b"mine" in comment(imap.port, user)
         assert (fetchmail.fetch(pop3.port, user), getmail.fetch(pop3.port, user), mbsync.pull()) == (0, 0, 0)
         with looking(heir.imap, user) as client:
             client.select_folder("INBOX")
@@ -165,4 +207,4 @@ def test_over_and_back(legacy: Dovecot, handing: Daemon, heir: Heir, ground: Pat
             there.folders[name]["HIGHESTMODSEQ"] = 0
         assert_same(there, back)
         assert (fetchmail.fetch(pop3.port, user), getmail.fetch(pop3.port, user), mbsync.pull()) == (0, 0, 0)
-        assert "handed" not in (to / "users").read_text()
+        assert user not in (to / "users").read_text()

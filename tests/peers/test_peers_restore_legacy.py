@@ -90,8 +90,9 @@ def at(port: int, user: str) -> dict[str, Counter[tuple[bytes, frozenset[bytes],
     return found
 
 
-def test_what_arrived_goes_back_once(legacy: Dovecot, daemon: Daemon) -> None:
-    user = "returning"
+def test_what_arrived_goes_back_once(legacy: Dovecot, either_daemon: Daemon) -> None:
+    daemon = either_daemon
+    user = f"returning-{daemon.root.name}"
     write_letters(legacy, user, 6)
     with looking(daemon.ports["imap"], user) as client:
         client.select_folder("INBOX")

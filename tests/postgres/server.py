@@ -97,6 +97,10 @@ class PostgresServer:
         """As the configuration has it."""
         return f"postgresql+psycopg://{OWNER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
+    def storage(self) -> str:
+        """Lines of a configuration whose accounts and indexes are in a database of its own."""
+        return f'[storage]\ndatabase = "{self.url(self.make_database())}"\n'
+
     def start(self) -> None:
         """Harmless where it runs. Raises TimeoutError."""
         if self._process is not None and self._process.poll() is None:

@@ -10,14 +10,18 @@ cut off by a crash is none.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mailstore.custody import give_to_owner
+from mailstore.custody import InUse, give_to_owner
+from mailstore.maildir import sync_directory
 
 _STEPS: Final = {"begun", "done", "refused"}
 
@@ -68,6 +72,22 @@ class Record:
         if values["step"] == "done":
             self.done[key] = int(values.get("valid", 0)), int(values.get("there", 0))
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other command writes to it within the block, on whichever node, and what others have written before is
+        known. Raises InUse, OSError."""
+        descriptor = self._open()
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:  # any other: the file system has no locks
+                if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                    raise InUse("another `mailferry restore-legacy` is at work on this account") from None
+            self._read()
+            yield
+        finally:
+            os.close(descriptor)
+
     def begin(self, keys: Iterable[Key], at: Begun) -> None:
         """They are about to be sent."""
         self._write([(key, {"step": "begun", "after": at.after, "valid": at.valid}) for key in keys])
@@ -86,9 +106,7 @@ class Record:
             entry = {"to": self._to, "folder": folder, "uid": uid, **values}
             self._take((folder, uid), entry)
             lines += json.dumps(entry).encode() + b"\n"
-        new = not self._path.exists()
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._path, flags, 0o600)
+        descriptor = self._open()
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -97,10 +115,16 @@ class Record:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        if new:
-            give_to_owner(self._path, self._path.parent)
-            place = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(place)
-            finally:
-                os.close(place)
+
+    def _open(self) -> int:
+        new = not self._path.exists()
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            if new:
+                give_to_owner(self._path, self._path.parent)
+                sync_directory(self._path.parent)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor

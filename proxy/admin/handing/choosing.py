@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from mailstore.accounts import Account, State
 from mailstore.custody import Note, Step, read_note
 from proxy.config import Config
-
-HANDED: Final = "handed over to Dovecot; `mailferry handoff dovecot --undo` takes it back"
 
 
 @dataclass(frozen=True, slots=True)

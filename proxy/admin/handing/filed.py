@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import proxy
-from mailstore.accounts import Account, Accounts, State
+from mailstore.accounts import Account, Accounts
 from mailstore.custody import Step, read_note
 from mailstore.handover import After
 from mailstore.people import People
@@ -73,10 +73,10 @@ class Filed:
 
     def _gone(self, domain: str) -> Iterator[Account]:
         for account in self._accounts.list(domain):
-            if account.state is State.BLOCKED:
-                note = read_note(self._config.maildir_for(account.local, account.domain))
-                if note is not None and note.step is Step.GONE:
-                    yield account
+            # whatever its state says: it may have been made final, or let go on, since
+            note = read_note(self._config.maildir_for(account.local, account.domain))
+            if note is not None and note.step is Step.GONE:
+                yield account
 
     def _user(self, account: Account) -> User:
         others = list(self._people.aliases(account.id))

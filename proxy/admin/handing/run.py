@@ -21,23 +21,21 @@ from typing import Final
 
 from mailstore.accounts import Account, Accounts, State
 from mailstore.custody import Custody, InUse, Note, Step, alone_with, end_note, give_all_to_owner, read_note, write_note
-from mailstore.errors import MailstoreError
+from mailstore.errors import MaildirGone, MailstoreError
 from mailstore.handover import MANNER, HandedOver, Handover, come_back, hand_to
 from mailstore.inheritance.tree import read_tree
 from mailstore.inheriting import Inherited
 from mailstore.maildir import DIRECTORY_MODE
 from mailstore.mailhome import MailHome
 from mailstore.opening import Mailboxes
-from proxy.admin.handing.choosing import HANDED, Candidate
+from proxy.admin.handing.choosing import Candidate
+from proxy.admin.handing.reasons import COMING, GOING, HANDED
 from proxy.admin.handing.users import below_home
 from proxy.config import Config
 
 TOGETHER: Final = 50  # accounts that are out of use at the same time
 OPEN: Final = 0o755
 _LOOK: Final = 0.25  # seconds between two looks at whether somebody is still in
-
-GOING: Final = "being handed over to Dovecot; `mailferry handoff dovecot` goes on with it, --undo takes it back"
-COMING: Final = "being taken back from Dovecot; `mailferry handoff dovecot --undo` goes on with it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +95,9 @@ class Handing:
         account = candidate.account
         if candidate.done or candidate.why_not:
             return Done(account, candidate.why_not, already=candidate.done)
-        if not self._maildir(account).is_dir():
-            return Done(account, handed_over=HandedOver())
         try:
+            if not self._is_there(account):
+                return Done(account, handed_over=HandedOver())
             home = MailHome(self._engine, account.id, self._maildir(account), clock=self._clock)
             try:
                 return Done(account, handed_over=Handover(home).survey(), remarks=self._remarks(home))
@@ -107,6 +105,13 @@ class Handing:
                 home.close()
         except (MailstoreError, OSError) as error:
             return Done(account, said(error))
+
+    def _is_there(self, account: Account) -> bool:
+        """Has it a Maildir? Raises MaildirGone where it has to have one."""
+        there = self._maildir(account).is_dir()
+        if not there and account.messages_done:
+            raise MaildirGone
+        return there
 
     def hand_over(self, candidates: Sequence[Candidate]) -> Iterator[Done]:
         """`TOGETHER` at a time; each is told when it is done."""
@@ -143,7 +148,7 @@ class Handing:
     def _close(self, account: Account, note: Note | None) -> tuple[Account, Note]:
         """Nobody is let in any more."""
         maildir = self._maildir(account)
-        if not maildir.is_dir():  # nothing has ever come for it, and Dovecot is to let its user in all the same
+        if not self._is_there(account):  # nothing has ever come for it, and Dovecot is to let its user in all the same
             MailHome(self._engine, account.id, maildir, clock=self._clock).close()
             give_away(self._config, maildir)
         if note is None:

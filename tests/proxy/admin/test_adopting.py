@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mailstore.accounts import Accounts, State
-from mailstore.custody import Custody, note_path
+from mailstore.accounts import Account, Accounts, State
+from mailstore.custody import Custody, Note, Step, note_path, write_note
 from mailstore.database import AccountsDatabase
 from mailstore.inheritance.tree import Manner
 from mailstore.mailbox_database import MailboxEngine
@@ -126,6 +126,36 @@ def test_a_crash_at_any_step(tmp_path: Path, in_place: bool) -> None:
             assert "adopt into a new one" in found.why
         check(path)
     check_source(template)
+
+
+def test_its_user_comes_at_this_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = here(place(tmp_path / "there"))
+    block = Custody.block
+
+    def too_late(custody: Custody, account: Account, reason: str) -> bool:
+        database = AccountsDatabase(path / "state" / "accounts.db")
+        Accounts(database).admit("li", "123.com", b"sealed", "$argon2id$y")
+        database.close()
+        return block(custody, account, reason)
+
+    monkeypatch.setattr(Custody, "block", too_late)
+    maildir = load(path / "mailferry.toml").maildir_for("li", "123.com")
+    assert "its user has come" in adopt(path).why
+    assert not note_path(maildir).exists()
+
+
+def test_interrupted_and_its_user_has_come(tmp_path: Path) -> None:
+    path = here(place(tmp_path / "there"))
+    maildir = load(path / "mailferry.toml").maildir_for("li", "123.com")
+    database = AccountsDatabase(path / "state" / "accounts.db")
+    account = Accounts(database).admit("li", "123.com", b"sealed", "$argon2id$y")
+    Accounts(database).moved(account.id)
+    maildir.mkdir(parents=True)
+    write_note(maildir, Note(Step.ADOPTING, 1, "waiting", ""))
+    assert "its user has come meanwhile, and the account is moved" in adopt(path).why
+    assert not note_path(maildir).exists()
+    assert Accounts(database).get(account.id).state is State.MOVED
+    database.close()
 
 
 def check_source(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from mailstore.custody import InUse
 from mailstore.entries import Landed, Listed
 from mailstore.index.rows import NO_FLAGS
 from mailstore.mailhome import MailHome
@@ -209,3 +210,16 @@ def test_what_came_by_the_legacy_server_stays_out(home: MailHome) -> None:
     record = Record(home.maildir.root, "li at there")
     assert rehearse(home, record, everything=False).folders == {"INBOX": 3, "a.b": 1}
     assert rehearse(home, record, everything=True).folders == {"INBOX": 4, "a.b": 1}
+
+
+def test_two_commands_at_once(home: MailHome) -> None:
+    """The second is refused, and knows afterwards what the first has done."""
+    first, second = (Record(home.maildir.root, "li at there") for _ in range(2))
+    with first.alone():
+        first.begin([(1, 1)], Begun(0, 7))
+        first.end({(1, 1): (7, 1)})
+        with pytest.raises(InUse, match="another `mailferry restore-legacy`"), second.alone():
+            pass
+    assert second.done == {}
+    with second.alone():
+        assert second.done == {(1, 1): (7, 1)} and second.begun == {}

@@ -20,8 +20,10 @@ from mailstore.handover import After
 from mailstore.mailbox_copy import bring_back, copy_mailbox
 from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
+from mailstore.mooring import Mooring
 from mailstore.secrets import hash_password
 from proxy.admin.handing import after
+from proxy.admin.remedies import remedy_line
 from proxy.config import Config, load
 from tests.mailstore.store_rig import append
 from tests.proxy.cli.command import configuration, mailferry
@@ -107,6 +109,29 @@ def test_who_is_taken(config: Config) -> None:
     assert "run mailbox" not in (config.state / "dovecot" / "after.sh").read_text()
 
 
+def test_nothing_else_lets_it_go_on(config: Config) -> None:
+    assert handoff(config, "wang@123.com", "--all")[0] == 0
+    for words in (["retry", "wang@123.com"], ["migrate", "wang@123.com", "--force"]):
+        ran = mailferry(*words, "--config", config.state.parent / "mailferry.toml")
+        assert (ran.exit_code, "handed over to Dovecot" in ran.output) == (1, True), ran.output
+        assert "`mailferry retry`" not in ran.output
+    assert account_of(config, "wang").state is State.BLOCKED
+    assert "mailferry retry" not in remedy_line(account_of(config, "wang"))
+
+
+def test_users_are_those_of_the_mailboxes_that_dovecot_has(config: Config) -> None:
+    """Whatever has become of an account here since."""
+    assert handoff(config, "wang@123.com", "--all")[0] == 0
+    database = AccountsDatabase(config.accounts_file)
+    finish(Accounts(database), database, "wang")
+    database.close()
+    assert handoff(config, "li@123.com")[0] == 0
+    users = (config.state / "dovecot" / "users").read_text().splitlines()
+    assert [line.partition(":")[0] for line in users[1:]] == ["li@123.com", "wang@123.com"]
+    assert handoff(config, "wang@123.com", "--undo")[0] == 0
+    assert account_of(config, "wang").state is State.MOVED  # as it was when it went
+
+
 def test_somebody_is_in(config: Config) -> None:
     account = account_of(config, "li")
     maildir = config.maildir_for("li", "123.com")
@@ -129,6 +154,39 @@ def test_who_never_had_mail(config: Config) -> None:
     assert handoff(config, "chen@123.com")[0] == 0
     assert (maildir / "dovecot-uidlist").exists()
     assert handoff(config, "chen@123.com", "--undo")[0] == 0
+
+
+def test_the_disk_with_the_mail_is_away(config: Config, tmp_path: Path) -> None:
+    """Nobody knows then whose a mailbox is: nothing is changed, at Dovecot neither."""
+    assert handoff(config, "li@123.com")[0] == 0
+    Mooring(config.state, config.maildir_root, config.maildir_layout, lambda: True).hold()
+    users = (config.state / "dovecot" / "users").read_bytes()
+    config.maildir_root.rename(tmp_path / "away")
+    config.maildir_root.mkdir()
+    (tmp_path / "old" / "cur").mkdir(parents=True)
+    for words in (
+        ["handoff", "dovecot", "--undo"],
+        ["handoff", "dovecot", "123.com", "--all"],
+        ["adopt", str(tmp_path / "old"), "--account", "zhao@123.com"],
+        ["restore-legacy", "wang@123.com", "--dry-run"],
+    ):
+        ran = mailferry(*words, "--config", config.state.parent / "mailferry.toml")
+        assert (ran.exit_code, "is its disk mounted" in ran.output) == (1, True), (words, ran.output)
+    assert list(config.maildir_root.iterdir()) == []
+    assert (config.state / "dovecot" / "users").read_bytes() == users
+
+
+def test_a_mailbox_that_is_gone(config: Config) -> None:
+    database = AccountsDatabase(config.accounts_file)
+    with database.write() as connection:
+        connection.execute(update(schema.accounts).values(messages_done=1))
+    database.close()
+    place = config.maildir_for("li", "123.com").parent
+    shutil.rmtree(place)
+    for words in ([], ["--dry-run"]):
+        status, out = handoff(config, "li@123.com", *words)
+        assert (status, "the mailbox is not there any more" in out) == (1, True), out
+    assert not place.exists() and account_of(config, "li").state is State.FINAL
 
 
 def test_interrupted_and_taken_back(config: Config) -> None:

@@ -93,10 +93,10 @@ def test_a_tree_that_was_brought_elsewhere_by_hand(file: Path, tmp_path: Path) -
     mail, other = tmp_path / "state" / "mail", tmp_path / "other"
     other.mkdir()
     configured(tmp_path, f"{other}/{{domain}}/{{local}}/Maildir")
-    status, _, why = storage(file, "adopt")
+    status, _, why = storage(file, "claim")
     assert (status, "li@123.com, wang@123.com: they have mail, and nothing is where" in why) == (1, True)
     (mail / "123.com").rename(other / "123.com")  # without the file at the top
-    assert storage(file, "adopt")[0] == 0
+    assert storage(file, "claim")[0] == 0
     assert [row for row in checked(file) if row["check"] == "storage"] == []
     assert storage(file, "rehash")[0] == 0
 
@@ -110,7 +110,7 @@ def test_a_disk_that_is_away_is_no_backup_of_nothing(file: Path, tmp_path: Path)
     assert not (tmp_path / "backups").exists()
     (found,) = [row for row in checked(file) if row["check"] == "storage"]
     assert (found["result"], "is its disk mounted" in found["text"]) == ("fail", True)
-    status, _, why = storage(file, "adopt")
+    status, _, why = storage(file, "claim")
     assert (status, "they have mail" in why) == (1, True)
     assert list(mail.iterdir()) == []
 
@@ -129,7 +129,7 @@ def test_what_cannot_be(file: Path, arguments: list[str], said: str) -> None:
 
 def test_without_accounts_there_is_nothing_to_do(tmp_path: Path) -> None:
     file = configured(tmp_path)
-    for command in ("rehash", "adopt"):
+    for command in ("rehash", "claim"):
         status, _, why = storage(file, command)
         assert (status, "there are no accounts yet" in why) == (1, True)
 

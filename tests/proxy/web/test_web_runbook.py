@@ -58,6 +58,31 @@ def test_a_step_is_the_same_in_both_languages(step: int) -> None:
     assert re.findall(r"^- ", prose(chinese), re.M) == re.findall(r"^- ", prose(english), re.M)
 
 
+def commands(language: Language) -> list[str]:
+    """The first column of the table of commands."""
+    text = section(language, {"en": "Commands", "zh": "命令一览"}[language])
+    return [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+
+
+def test_the_commands_are_the_same() -> None:
+    assert commands("zh") == commands("en")
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("PostgreSQL", "PostgreSQL"),
+        ("Several nodes", "多个节点"),
+        ("HAProxy", "HAProxy"),
+        ("The file system below the mail", "邮件所在的文件系统"),
+        ("Dovecot", "Dovecot"),
+    ],
+)
+def test_what_is_to_be_typed_is_the_same(english: str, chinese: str) -> None:
+    """These parts are shorter in Chinese, in their words."""
+    assert FENCED.findall(section("zh", chinese)) == FENCED.findall(section("en", english))
+
+
 def test_it_is_installed_in_the_same_way() -> None:
     assert FENCED.findall(section("zh", "安装")) == FENCED.findall(section("en", "Install"))
 

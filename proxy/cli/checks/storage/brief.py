@@ -39,7 +39,7 @@ def _moored(config: Config) -> Iterator[Finding]:
     try:
         mooring_of(config).look()
     except MailAway as error:
-        remedy = "mount it; if the mail is all there, mailferry storage adopt; nobody is let in before"
+        remedy = "mount it; if the mail is all there, mailferry storage claim; nobody is let in before"
         yield Finding("storage", "fail", place, str(error), remedy)
     except OtherLayout as error:
         text, _, remedy = str(error).rpartition(": ")
