@@ -45,6 +45,7 @@ class OldServer(ThreadedServer):
     def __init__(self, count: int = 150) -> None:
         self.count = count
         self.held_from: int | None = None  # messages from this number on are not given
+        self.held = 0  # nor is this one
         self.allowed: int | None = None  # sessions at the same time, of which one more is told so
         self.sessions: Counter[str] = Counter()  # by mailbox
         self.most = 0  # sessions at the same time
@@ -57,7 +58,7 @@ class OldServer(ThreadedServer):
 
     def release(self) -> None:
         with self._changed:
-            self.held_from = None
+            self.held_from, self.held = None, 0
             self._changed.notify_all()
 
     def forget(self) -> None:
@@ -134,7 +135,7 @@ class OldServer(ThreadedServer):
     def _give(self, number: int, client: socket.socket) -> None:
         """Raises OSError where nobody waits for it any more."""
         with self._changed:
-            while self.held_from is not None and number >= self.held_from:
+            while number == self.held or (self.held_from is not None and number >= self.held_from):
                 self._changed.wait(0.2)
                 client.setblocking(False)
                 try:
