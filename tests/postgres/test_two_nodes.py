@@ -203,6 +203,76 @@ def test_sessions_on_both_nodes_hear_what_the_model_says(program: Program, nodes
         player.hang_up()
 
 
+def again(node: Daemon, user: str) -> Login:
+    """As a client does that was told to come again."""
+    while True:
+        login = Login(node, user)
+        answer = login.wait()
+        if not answer.startswith(b"a NO [UNAVAILABLE]"):
+            assert answer.startswith(b"a OK"), (answer, node.log)
+            return login
+        login.close()
+        select_nothing(0.05)
+
+
+def is_here_once(nodes: TwoNodes, user: str) -> None:
+    """Whichever node is asked for it."""
+    for node in (nodes.b, nodes.a):
+        login = again(node, user)
+        assert exists(login) == b"* %d EXISTS" % nodes.old.count
+        login.close()
+    kept_once(nodes, user)
+
+
+def test_postgresql_is_restarted_in_the_midst_of_batches_of_both(nodes: TwoNodes) -> None:
+    """Each node has messages in hand that are on no disk's index yet."""
+    nodes.old.held_from = 41
+    users = {"restarted": nodes.a, "restarted-too": nodes.b}
+    first = [Login(node, user) for user, node in users.items()]
+    for user in users:
+        until(lambda user=user: nodes.done(user) >= 20)  # type: ignore[misc]
+    nodes.server.stop()
+    nodes.old.release()
+    until(lambda: sum(nodes.old.fetched.values()) > 80)  # they come, and have nowhere to go
+    nodes.server.start()
+    for user, login in zip(users, first, strict=True):
+        assert login.wait().startswith((b"a OK", b"a NO [UNAVAILABLE]")), login.answer
+        login.close()
+        is_here_once(nodes, user)
+
+
+def test_the_shared_directory_is_gone_for_a_while(nodes: TwoNodes) -> None:
+    """… on both, in the midst of a move. Nobody is told that he has no mail; nothing is put where the disk is to be;
+    and when it is there again they go on without a restart."""
+    here = again(nodes.a, "gone")
+    here.close()
+    nodes.old.held_from = 41
+    moving = Login(nodes.a, "gone-midway")
+    until(lambda: nodes.done("gone-midway") >= 20)
+    disk = nodes.mail.parent / "disk"
+    loops.unmount(nodes.mail)
+    try:
+        nodes.old.release()
+        for node in (nodes.a, nodes.b):
+            for user in ("gone", "gone-midway", "gone-newcomer"):
+                login = Login(node, user)
+                if login.wait().startswith(b"a OK"):  # whose mailbox was open: his mail cannot be read, and is not gone
+                    assert user == "gone"
+                    assert b"* 0 EXISTS" not in login.command(b"SELECT INBOX")
+                    assert login.command(b"FETCH 1 BODY.PEEK[]")[-1].startswith(b"b NO")
+                else:
+                    assert login.answer.startswith(b"a NO [UNAVAILABLE]"), (user, login.answer)
+                login.close()
+        assert list(nodes.mail.iterdir()) == []
+        assert any("is its disk mounted?" in node.log for node in (nodes.a, nodes.b))
+    finally:
+        loops.bind(disk, nodes.mail)
+    assert moving.wait().startswith((b"a OK", b"a NO [UNAVAILABLE]")), moving.answer
+    moving.close()
+    for user in ("gone", "gone-midway", "gone-newcomer"):
+        is_here_once(nodes, user)
+
+
 def test_a_node_that_was_stopped_writes_nothing_under_its_old_lease(nodes: TwoNodes) -> None:
     """It is stopped while it has messages in hand, and goes on when the other is at the same."""
     nodes.old.held_from = 41
@@ -261,71 +331,6 @@ def test_a_node_that_is_killed_is_replaced_at_the_last_barrier(nodes: TwoNodes) 
     assert all(nodes.old.fetched[number] == 1 for number in range(1, fetched + 1))
     first.close()
     second.close()
-
-
-def again(node: Daemon, user: str) -> Login:
-    """As a client does that was told to come again."""
-    while True:
-        login = Login(node, user)
-        answer = login.wait()
-        if not answer.startswith(b"a NO [UNAVAILABLE]"):
-            assert answer.startswith(b"a OK"), (answer, node.log)
-            return login
-        login.close()
-        select_nothing(0.05)
-
-
-def is_here_once(nodes: TwoNodes, user: str) -> None:
-    """Whichever node is asked for it."""
-    for node in (nodes.b, nodes.a):
-        login = again(node, user)
-        assert exists(login) == b"* %d EXISTS" % nodes.old.count
-        login.close()
-    kept_once(nodes, user)
-
-
-def test_postgresql_is_restarted_in_the_midst_of_batches_of_both(nodes: TwoNodes) -> None:
-    """Each node has messages in hand that are on no disk's index yet."""
-    nodes.old.held_from = 41
-    users = {"restarted": nodes.a, "restarted-too": nodes.b}
-    first = [Login(node, user) for user, node in users.items()]
-    for user in users:
-        until(lambda user=user: nodes.done(user) >= 20)  # type: ignore[misc]
-    nodes.server.stop()
-    nodes.old.release()
-    until(lambda: sum(nodes.old.fetched.values()) > 80)  # they come, and have nowhere to go
-    nodes.server.start()
-    for user, login in zip(users, first, strict=True):
-        assert login.wait().startswith((b"a OK", b"a NO [UNAVAILABLE]")), login.answer
-        login.close()
-        is_here_once(nodes, user)
-
-
-def test_the_shared_directory_is_gone_for_a_while(nodes: TwoNodes) -> None:
-    """… on both, in the midst of a move. Nobody is told that he has no mail; nothing is put where the disk is to be;
-    and when it is there again they go on without a restart."""
-    here = again(nodes.a, "gone")
-    here.close()
-    nodes.old.held_from = 41
-    moving = Login(nodes.a, "gone-midway")
-    until(lambda: nodes.done("gone-midway") >= 20)
-    disk = nodes.mail.parent / "disk"
-    loops.unmount(nodes.mail)
-    try:
-        nodes.old.release()
-        for node in (nodes.a, nodes.b):
-            for user in ("gone", "gone-midway", "gone-newcomer"):
-                login = Login(node, user)
-                assert login.wait().startswith(b"a NO [UNAVAILABLE]"), (user, login.answer)
-                login.close()
-        assert list(nodes.mail.iterdir()) == []
-        assert any("is its disk mounted?" in node.log for node in (nodes.a, nodes.b))
-    finally:
-        loops.bind(disk, nodes.mail)
-    assert moving.wait().startswith((b"a OK", b"a NO [UNAVAILABLE]")), moving.answer
-    moving.close()
-    for user in ("gone", "gone-midway", "gone-newcomer"):
-        is_here_once(nodes, user)
 
 
 def test_a_node_with_another_key_does_not_start(nodes: TwoNodes) -> None:
