@@ -8,7 +8,6 @@ called from any thread. Which account's move is next in the background is `mails
 from __future__ import annotations
 
 import enum
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -209,9 +208,9 @@ SOON: Final = 60  # seconds after which a move that should have begun is begun i
 class Accounts:
     """All accounts of the installation."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
 
     @property
     def instant(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ class AccountsFile:
 
     def __init__(self, path: Path) -> None:
         """Open or make the file. Raises StorageFailed."""
+        self.clock: Callable[[], float] = time.time
         self._lookup = threading.Lock()
         self._looking: Connection | None = None
         self._path = path
@@ -82,6 +84,9 @@ class AccountsFile:
         if self._looking is None:
             self._looking = self._engine.connect()
         return self._looking
+
+    def time(self) -> float:
+        return self.clock()
 
     def first(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         with storage_errors(), self._lookup:

@@ -12,8 +12,9 @@ changed in no other way here; notifications (LISTEN) may make them ask sooner.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, text
@@ -27,10 +28,12 @@ from mailstore.turns import SPACE, Turn
 
 T = TypeVar("T")
 
+ASKED: Final = 60.0  # seconds after which it is asked again what time it is
 TRIES: Final = 8  # of a change that others' rows were in the way of
 _CROSSED: Final = {"40001", "40P01"}  # serialization_failure, deadlock_detected (Appendix A)
 
 _LOCK: Final = {True: "pg_advisory_xact_lock", False: "pg_advisory_xact_lock_shared"}
+_TIME: Final = text("SELECT extract(epoch FROM clock_timestamp())::float8")
 _VERSION: Final = text(
     f"SELECT last_value, pg_try_advisory_xact_lock({SPACE}, {Turn.CHANGED.value}) FROM {SEQUENCE}"  # noqa: S608
 )
@@ -49,6 +52,9 @@ class AccountsServer:
         self._one_state = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._lock = threading.Lock()
         self._unsure = 0
+        self.clock: Callable[[], float] = self._asked_time
+        self._ahead: float | None = None  # the server's time of day, of a clock that nobody sets
+        self._asked = float("-inf")  # when it was asked
         if check:
             try:
                 with storage_errors():
@@ -78,6 +84,18 @@ class AccountsServer:
                 if left == 1 or not (isinstance(error, Overtaken) or _crossed(error)):
                     raise
         raise AssertionError
+
+    def time(self) -> float:
+        return self.clock()
+
+    def _asked_time(self) -> float:
+        """A server that does not answer is asked another time."""
+        if time.monotonic() - self._asked > ASKED:
+            self._asked = time.monotonic()
+            with suppress(StorageFailed), storage_errors(), self._alone.connect() as connection:
+                before = time.monotonic()
+                self._ahead = connection.execute(_TIME).scalar_one() - (before + time.monotonic()) / 2
+        return time.time() if self._ahead is None else time.monotonic() + self._ahead
 
     def first(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
         with storage_errors(), self._alone.connect() as connection:

@@ -6,7 +6,6 @@ a new password, ends the sessions of that name in the same transaction.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -33,9 +32,9 @@ class Administrator:
 class Administrators:
     """All of them. Names are as `proxy.admin.administrators` lets them be: in lower case."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
 
     def any(self) -> bool:
         """Is there one at all?"""

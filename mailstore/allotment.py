@@ -1,10 +1,12 @@
-"""What a legacy host is not to be asked more than, by all nodes together: connections, logins in a minute, and how soon
-after it said that it is busy.
+"""What a legacy host is not to be asked more than, by all nodes together: connections, logins in a minute, octets a
+second, and how soon after it said that it is busy.
 
 Each node has so many *places* at a host: connections that it may have there. All nodes' places together are never more
 than the host's limit, since each takes what the others have left, one after the other. A place that is in use stays;
 one that is not goes to who is short of some. Who is entitled to how many is the same sum wherever it is done: users who
 wait for a login first, then the rest, and evenly among nodes that want more than there are.
+
+Octets a second are shared out in the same way, by rows of their own; none is in use for longer than a moment.
 
 What a dead node had counts as long as its row is there (`mailstore.membership`): its connections may last as long.
 
@@ -138,6 +140,11 @@ def allot(
     changed = places < before.places or (wants and now != before)
     too_many = max(0, wish.in_use - due[node]) if users else 0
     return Allotted(places, short, too_many, logins, again, max(0, paused or 0), changed)
+
+
+def allot_octets(connection: Connection, host: str, node: int, limit: int, wanted: int) -> Allotted:
+    """The octets a second that a node may read from a host now: its `places`."""
+    return allot(connection, f"{host} octets", node, limit, Wish(wanted, 0, 0))
 
 
 def _logins(connection: Connection, host: str, per_minute: int | None, wanted: int) -> tuple[int, int]:

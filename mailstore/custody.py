@@ -24,7 +24,6 @@ import errno
 import fcntl
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -217,9 +216,9 @@ def alone_with(maildir: Path) -> Iterator[None]:
 class Custody:
     """The accounts that are in other hands, or on the way. Each method is one transaction."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
 
     def block(self, account: Account, reason: str) -> bool:
         """Let nobody in any more. False where the account is not any more what it was when it was looked at: its user

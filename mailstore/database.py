@@ -41,6 +41,15 @@ class AccountsDatabase:
         """The server's, whose connections mailboxes share; None where it is a file."""
         return None if isinstance(self._place, AccountsFile) else self._place.engine
 
+    def time(self) -> float:
+        """The time of day that all go by who have this database: its server's, nearly, whatever this machine's clock
+        says. Seconds since 1970."""
+        return self._place.time()
+
+    def go_by(self, clock: Callable[[], float]) -> None:
+        """Have `time` from somebody who asks the server now and then."""
+        self._place.clock = clock
+
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state and changes nothing."""
         return self._place.read()

@@ -7,7 +7,6 @@ whole batches, and a second call goes on with the others.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -82,9 +81,9 @@ class Standing:
 class Finishing:
     """The accounts' last step."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
 
     def numbers(self, domain: str, *, final: bool = False) -> list[int]:
         """Of a domain's accounts, or of those that are final."""

@@ -10,7 +10,6 @@ Every method is one transaction, or one for each page of accounts, and may be ca
 from __future__ import annotations
 
 import enum
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -91,9 +90,9 @@ class Choice:
 class Notices:
     """All sendings of the installation."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
 
     def _now(self) -> int:
         return int(self._clock())

@@ -6,7 +6,6 @@ any thread.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -31,9 +30,9 @@ class Proof:
 class Proofs:
     """All of them. What they raise is MailstoreError."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
 
     def all(self) -> Mapping[str, Proof]:
         """By domain."""

@@ -11,7 +11,6 @@ Every method is one transaction, or one for each batch of rows, and may be calle
 from __future__ import annotations
 
 import enum
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Final, NamedTuple, TypeVar
@@ -86,11 +85,11 @@ class Queue:
     """The moves that wait. Times in seconds since 1970."""
 
     def __init__(
-        self, database: AccountsDatabase, clock: Callable[[], float] = time.time, *, several: bool = False
+        self, database: AccountsDatabase, clock: Callable[[], float] | None = None, *, several: bool = False
     ) -> None:
         """`several`: other nodes may take from it, and this one may die with what it took."""
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
         self._several = several
 
     def _now(self) -> int:

@@ -10,7 +10,6 @@ between; accounts are read a page at a time, and only what differs is kept.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -147,14 +146,14 @@ class Roster:
         database: AccountsDatabase,
         login_at: LoginAt,
         sealer: Sealer | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """`login_at`: what an account without a legacy login of its own is called at the legacy server. `sealer` is
         needed where lists have passwords."""
         self._database = database
         self._login_at = login_at
         self._sealer = sealer
-        self._clock = clock
+        self._clock = clock or database.time
 
     def compare(self, entries: Mapping[Address, Entry], fields: Collection[str]) -> Comparison:
         """What `enrol` would do. `fields`, of FIELDS, are those that the list has. Raises MailstoreError."""

@@ -7,7 +7,6 @@ thousand of them, however long its move takes. The daemon takes them (`proxy.dae
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Final
@@ -28,6 +27,7 @@ THINNED: Final = ((DAY, 600), (7 * DAY, 3_600), (30 * DAY, 21_600))
 OLDEST: Final = 400 * DAY
 
 _s = samples.c
+_TIME: Final = text("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +58,18 @@ def sample_of(totals: Totals, taken: int) -> Sample:
 class Samples:
     """Of all domains."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
         self._accounts = Accounts(database)
-        self._clock = clock
+        self._given = clock
+        self._clock = clock or database.time
 
     def take(self) -> int:
         """Write down how far every domain is that is not where it was; gives back how many rows that are."""
-        now = int(self._clock())
         totals = self._accounts.totals()
         rows: list[dict[str, int | str]] = []
         with self._database.write(Turn.SAMPLES) as connection:
+            now = self._now(connection)
             connection.execute(delete(samples).where(_s.taken > now))  # the clock was wrong then
             last = _latest(connection)
             for domain, found in totals.items():
@@ -77,6 +78,12 @@ class Samples:
             if rows:
                 connection.execute(insert(samples), rows)
         return len(rows)
+
+    def _now(self, connection: Connection) -> int:
+        """In the turn: no node has a time that is before another's who had it first."""
+        if self._given is None and connection.dialect.name == "postgresql":
+            return int(connection.execute(_TIME).scalar_one())
+        return int(self._clock())
 
     def thin(self) -> int:
         """Let go of old rows that nobody will miss; gives back how many."""

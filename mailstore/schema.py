@@ -207,7 +207,7 @@ leases = Table(
     Index("leases_node", "node"),
 )
 
-# How many connections to a legacy host a node may have: see `mailstore.allotment`.
+# How many connections to a legacy host a node may have, and how many octets a second: see `mailstore.allotment`.
 places = Table(
     "places",
     accounts_metadata,

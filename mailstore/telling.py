@@ -100,13 +100,15 @@ def _second(account_id: int) -> int:
 
 
 def packed(origin: str, news: Iterable[News]) -> list[str]:
-    """As few payloads as there can be, each with who says it."""
+    """As few payloads as there can be, each with who says it. What is too long for one is not told."""
     payloads: list[str] = []
     lines: list[str] = []
     length = 0
     for each in dict.fromkeys(news):
         line = f"{each.kind} {each.about} {each.more}"
         size = len(line.encode()) + 1
+        if size > LONGEST:
+            continue
         if lines and length + size > LONGEST:
             payloads.append("\n".join([origin, *lines]))
             lines, length = [], 0
@@ -140,14 +142,14 @@ class Line:
         began: Callable[[], None] = lambda: None,
         lost: Callable[[int], None] = lambda _account_id: None,
         report: Callable[[str], None] = lambda _why: None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`connect` is `own_connection`'s. `report` is told of each loss."""
         self._connect = connect
         self._heard, self._began, self._lost, self._report = heard, began, lost, report
         self._clock = clock
         self.origin = secrets.token_hex(6)
-        self.ahead = 0.0  # seconds by which the server's clock is ahead of this process's
+        self._ahead = time.time() - clock()  # the time of day, of the clock; the server's as soon as that is known
         self._maildrops: set[int] = set()  # locked by this process
         self._news: deque[News] = deque(maxlen=_MOST)
         self._jobs: deque[tuple[Job, Done]] = deque()
@@ -170,8 +172,12 @@ class Line:
         os.close(self._wake)
 
     def time(self) -> float:
-        """The time of day as the server has it, nearly."""
-        return self._clock() + self.ahead
+        """The time of day as the server has it, nearly; nobody who sets this machine's clock changes it."""
+        return self._clock() + self._ahead
+
+    def set(self, now: float) -> None:
+        """It is so late there."""
+        self._ahead = now - self._clock()
 
     def tell(self, *news: News) -> None:
         """Tell all other processes, soon."""
@@ -277,10 +283,10 @@ class Line:
         self._began()
 
     def _measure(self, driver: Any) -> None:
-        """How far the clocks are apart."""
+        """How late is it there?"""
         before = self._clock()
         (server,) = driver.execute(_NOW).fetchone()
-        self.ahead = server - (before + self._clock()) / 2
+        self._ahead = server - (before + self._clock()) / 2
 
     def _go_on(self, connection: Connection) -> None:
         """Until the end; raises what the driver does when the connection is lost."""

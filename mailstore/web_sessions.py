@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,9 +57,9 @@ def _digest(token: str) -> bytes:
 class WebSessions:
     """All of them. Every method is one transaction and may be called from any thread. Raises StorageFailed."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._clock = clock
+        self._clock = clock or database.time
         self._found: OrderedDict[bytes, float] = OrderedDict()  # those that this process was shown, and when
 
     @property

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,8 +84,10 @@ class Adopting:
         manner: Manner,
         in_place: bool,
         passwords: Mapping[str, str],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """`passwords` are hashes by accounts' names."""
+        self._clock = clock
         self._config = config
         self._accounts = accounts
         self._custody = custody
@@ -142,7 +144,7 @@ class Adopting:
         for path in [*reversed(maildir.parents), maildir]:
             path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         if note is None:
-            write_note(maildir, Note(Step.ADOPTING, int(time.time()), account.state.value, account.reason))
+            write_note(maildir, Note(Step.ADOPTING, int(self._clock()), account.state.value, account.reason))
         if account.state is not State.BLOCKED and not self._custody.block(account, ADOPTING):
             end_note(maildir)
             raise CannotAdopt("its user has come, or somebody has changed the account, this moment: run it again")
@@ -168,7 +170,7 @@ class Adopting:
     @contextmanager
     def _home(self, account: Account, *, custodian: bool = True) -> Iterator[MailHome]:
         maildir = self._maildir(Name(account.local, account.domain))
-        home = MailHome(self._engine, account.id, maildir, custodian=custodian)
+        home = MailHome(self._engine, account.id, maildir, clock=self._clock, custodian=custodian)
         try:
             yield home
         finally:

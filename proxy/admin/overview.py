@@ -7,7 +7,6 @@ nothing moves, or where nobody's mail was listed yet. For `proxy.cli.status` and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -95,13 +94,13 @@ class Department:
 
 
 class Watching:
-    """What is asked again and again. `clock` is the time of day."""
+    """What is asked again and again. `clock` is the time of day; without one the database's."""
 
-    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._overview = Overview(database)
         self._samples = Samples(database, clock)
         self._queue = Queue(database, clock)
-        self._clock = clock
+        self._clock = clock or database.time
 
     def domains(self, configured: Sequence[str], *, since: int | None = None) -> list[DomainView]:
         """Every domain that is served or has accounts, by name; with a curve from that time on, else of what the rate

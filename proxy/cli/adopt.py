@@ -95,6 +95,7 @@ def adopt(
             manner=Manner(names, escape, uidl_format),
             in_place=in_place,
             passwords=known.hashes,
+            clock=database.time,
         )
         if not dry_run:
             acting.begin(config, "adopt", directory=str(directory), in_place=in_place, **_about(chosen))

@@ -165,7 +165,7 @@ class Carrying:
         reactor when that is so. Raises CannotCarry, MailstoreError."""
         self._afterwards = afterwards
         alone = self._alone()
-        watch = Watch(self._queue, ready, time.time, time.monotonic)
+        watch = Watch(self._queue, ready, self._database.time, time.monotonic)
         self._queue.ask((account.id for account in ready), again=again, trace=trace.current())
         ready.clear()
         try:

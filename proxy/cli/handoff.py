@@ -159,7 +159,12 @@ def _handing(config: Config, database: Any, accounts: Accounts, order: _Order) -
     from proxy.admin.databases import mailboxes  # noqa: PLC0415
     from proxy.admin.handing.run import Handing  # noqa: PLC0415
 
-    return Handing(config, accounts, Custody(database), mailboxes(database), owner=order.owner, wait=order.wait)
+    return Handing(
+        *(config, accounts, Custody(database), mailboxes(database)),
+        owner=order.owner,
+        wait=order.wait,
+        clock=database.time,
+    )
 
 
 class _Errand:

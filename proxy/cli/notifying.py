@@ -34,12 +34,12 @@ class Errand:
     """One command, once its options are understood."""
 
     def __init__(
-        self, config: Config, wanted: Wanted, day: When | None, since: int, database: AccountsDatabase
+        self, config: Config, wanted: Wanted, day: When | None, since: int | None, database: AccountsDatabase
     ) -> None:
         self._config = config
         self._wanted = wanted
         self._day = day
-        self._since = since
+        self._since = 0 if since is None else int(database.time()) - since
         self._accounts = Accounts(database)
         self._notices = Notices(database)
         try:

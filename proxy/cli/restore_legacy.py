@@ -135,7 +135,7 @@ class _home:
         self._maildir = config.maildir_for(account.local, account.domain)
         if not self._maildir.is_dir():
             raise give_up(f"{account.name} has no mail here")
-        self._home = MailHome(mailboxes(database), account.id, self._maildir)
+        self._home = MailHome(mailboxes(database), account.id, self._maildir, clock=database.time)
 
     def _record(self, settings: Legacy, user: str) -> Record:
         from proxy.admin.giving_back.record import Record  # noqa: PLC0415

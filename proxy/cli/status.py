@@ -147,8 +147,9 @@ class _Looker:
         from proxy.cli.drained import drain_of  # noqa: PLC0415
         from proxy.cli.report import report  # noqa: PLC0415
 
-        since = None if self._since is None else int(time.time()) - self._since
         database = self.database
+        now = time.time() if database is None else database.time()
+        since = None if self._since is None else int(now) - self._since
         stands = standings(self._config, Proofs(database) if database is not None else None)
         found = report(sorted(self._config.domains), database, self._only, self._listed, since, stands)
         return replace(found, drain=drain_of(self._config.state))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,14 +73,14 @@ class Wanted:
             raise click.UsageError(f"--date: {self.date} is over")
         return found
 
-    def since_when(self) -> int:
-        """Seconds since 1970; 0: what was sent counts whenever it was."""
+    def since_when(self) -> int | None:
+        """Seconds before now; None: what was sent counts whenever it was."""
         from proxy.config.durations import parse_duration  # noqa: PLC0415
         from proxy.config.mistakes import Unfit  # noqa: PLC0415
 
         if self.since is None:
-            return 0
+            return None
         try:
-            return int(datetime.now(UTC).timestamp()) - parse_duration(self.since)
+            return parse_duration(self.since)
         except Unfit as error:
             raise click.UsageError(f"--since: {error}") from None

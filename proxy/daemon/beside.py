@@ -16,6 +16,7 @@ from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
 from proxy.login.allotting import Allotting, Ceiling
+from proxy.login.guesses import counted_by_all
 from proxy.login.homes import Homes
 from proxy.login.hurrying import Hurrying
 from proxy.login.leasing import Leased
@@ -23,9 +24,11 @@ from proxy.login.legacy import LegacyDoor
 from proxy.login.names import Name
 from proxy.login.nodes import VAIN, Nodes
 from proxy.login.outcomes import Log
+from proxy.login.throttle import Guess, Throttle
 from proxy.wire.in_thread import InThread
 
 HURRY: Final = "hurry"  # news: a session waits for messages of an account that another node carries over
+GUESS: Final = "guess"  # news: a login was refused
 TOGETHER: Final = 500  # UIDs that one piece of it names
 
 
@@ -69,6 +72,12 @@ class Beside:
         hurrying.ask_others = self._ask_others
         self.nodes.on(HURRY, lambda account_id, more: hurrying.asked(account_id, *_hurried(more)))
 
+    def share_guesses(self, throttle: Throttle) -> None:
+        """A guess counts on all nodes, whichever it was made at."""
+        tell = counted_by_all(self.nodes, GUESS, lambda *words: throttle.count(Guess(*words)))
+        throttle.tell = lambda guess: tell(*guess)
+        self.leased.counted = throttle.among
+
     def _freed(self, name: Name) -> None:
         if name.domain in self._domains:
             self._door.host_of(name.domain).left(name)
@@ -76,6 +85,7 @@ class Beside:
     def _others_died(self) -> None:
         for host in self._door.hosts:
             host.others_left()
+        self._homes.ask_anew(None)
 
     def in_vain(self, account_id: int) -> None:
         """Nothing of an account's old mailbox comes at the moment, wherever somebody waits for it."""

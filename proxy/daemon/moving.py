@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, cast
@@ -81,14 +80,16 @@ class Moving:
         nodes = None
         if database.engine is not None:
             nodes = Nodes(database.engine, self.homes, reactor=reactor, log=log, name="mailferry nodes")
-        self.accounts = Accounts(database, time.time if nodes is None else nodes.time)
+            nodes.set_time(database.time())
+            database.go_by(nodes.time)
+        self.accounts = Accounts(database)
         self.homes.furnish = Furnishing(config, self.accounts.quota)
         self.homes.there = mooring_of(config, self.accounts).hold
         self.homes.expect = Whereabouts(self.accounts.find, self.homes.there)
         logins = partial(ask, self.accounts, self.threads.run, self.accounts.legacy_login)
         self.door = LegacyDoor(config, reactor, log.warning, logins, tally)
-        # Is somebody logged in to an account, in another process?
-        self.has_sessions: Callable[[int], bool] = lambda _account_id: False
+        # Is somebody logged in to an account, on this node? Who is so on another one waits for its move wherever it is.
+        self.has_sessions: Callable[[int], bool] = self.homes.has_sessions
         self.beside = None
         if nodes is not None:
             self.beside = Beside(

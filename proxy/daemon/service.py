@@ -101,6 +101,8 @@ class Daemon:
             hashing=Hashing(moving.hashers.run),
             asked=None if moving.beside is None else moving.beside.ceiling,
         )
+        if moving.beside is not None:
+            moving.beside.share_guesses(gate.throttle)
         self._readiness = Readiness(
             config,
             self._database,
@@ -176,6 +178,7 @@ class Daemon:
             self._mover,
             tls=self._tls,
             health=self._readiness.answer,
+            nodes=None if moving.beside is None else moving.beside.nodes,
             in_thread=moving.threads.run,
             reactor=self._reactor,
             log=self._log,

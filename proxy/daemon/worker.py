@@ -79,6 +79,7 @@ class Worker:
         if self._database.engine is not None:
             self._nodes = Nodes(self._database.engine, self._homes, reactor=reactor, log=log, name="mailferry nodes")
             self._nodes.start()
+            self._database.go_by(self._nodes.time)
         accounts = Accounts(self._database)
         self._homes.furnish = Furnishing(config, accounts.quota)
         self._homes.there = mooring_of(config, accounts).hold

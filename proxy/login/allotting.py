@@ -1,8 +1,8 @@
 """This node's shares of the legacy hosts, and what all nodes together are not to ask of them (`mailstore.allotment`).
 
-Each host's schedule has a share, none at first. It is seen to when somebody waits for a place that the share has not
-got, when a place is left that other nodes may be short of, when they say that they are, and every few seconds. So a
-login at a host that nobody else is at costs one transaction more, once.
+Each host's schedule has a share, none at first, and so has the limit of its octets. They are seen to when somebody
+waits for what the share has not got, when a place is left that other nodes may be short of, when they say that they
+are, and every few seconds. So a login at a host that nobody else is at costs one transaction more, once.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class _Allotting:
     ) -> None:
         self.host = host
         self.schedule = host.schedule
+        self._bandwidth = host.bandwidth
         self._leased = leased
         self._nodes = nodes
         self._database = database
@@ -57,6 +58,9 @@ class _Allotting:
         self.schedule.share = self._nothing()
         self.schedule.demand = self._demanded
         self.schedule.was_busy = self._was_busy
+        if self._bandwidth is not None:
+            self._bandwidth.share(0)
+            self._bandwidth.lacking = partial(self.soon, 0.0)
 
     def _nothing(self) -> Share:
         return Share(0, None if self.schedule.limits.logins_per_minute is None else 0)
@@ -87,6 +91,8 @@ class _Allotting:
     def lost(self) -> None:
         """This node has no places any more."""
         self.schedule.shared(self._nothing())
+        if self._bandwidth is not None:
+            self._bandwidth.share(0)
 
     def look(self) -> None:
         if self._asking or self.stopped:
@@ -108,27 +114,31 @@ class _Allotting:
             return
         counted = schedule.limits.logins_per_minute is not None
         wish = Wish(schedule.wanted, schedule.held, schedule.in_use, schedule.waiting if counted else 0)
+        octets = 0 if self._bandwidth is None else self._bandwidth.wanted()
         began, before = self._reactor.seconds(), schedule.share
         # What is asked for is what there is: nothing is begun until there is an answer.
         schedule.share = asking = Share(schedule.in_use, 0 if counted else None)
         try:
-            found = await self._in_thread(self._allot, node, wish)
+            found, read = await self._in_thread(self._allot, node, wish, octets)
         except BaseException:
             if schedule.share is asking:
                 schedule.share = before
             raise
         self._failing = False
         if schedule.share is asking:  # else all was lost meanwhile
-            self._take(found, began)
+            self._take(found, read, began)
 
-    def _allot(self, node: int, wish: Wish) -> Allotted:
-        limits = self.schedule.limits
+    def _allot(self, node: int, wish: Wish, octets: int) -> tuple[Allotted, Allotted | None]:
+        limits, label, bandwidth = self.schedule.limits, self.host.label, self._bandwidth
         with self._database.write() as connection:
-            return allotment.allot(
-                connection, self.host.label, node, limits.connections, wish, per_minute=limits.logins_per_minute
+            found = allotment.allot(
+                connection, label, node, limits.connections, wish, per_minute=limits.logins_per_minute
             )
+            if bandwidth is None:
+                return found, None
+            return found, allotment.allot_octets(connection, label, node, bandwidth.limit, octets)
 
-    def _take(self, found: Allotted, began: float) -> None:
+    def _take(self, found: Allotted, read: Allotted | None, began: float) -> None:
         self._short = found.short
         logins = None
         if self.schedule.limits.logins_per_minute is not None:
@@ -138,7 +148,9 @@ class _Allotting:
         self.schedule.shared(Share(found.places, logins, found.too_many))
         if logins is not None:
             self._lapse(logins, found.again)
-        if found.changed:
+        if self._bandwidth is not None and read is not None:
+            self._bandwidth.share(read.places)
+        if found.changed or (read is not None and read.changed):
             self._nodes.tell(HOST, 0, self.host.label)
 
     def _lapse(self, logins: int, again: int) -> None:

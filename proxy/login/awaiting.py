@@ -4,7 +4,7 @@ An operation of the store that needs such messages changes nothing and says so (
 asked to fetch them next; the operation is run again after each change to INBOX, until it has all that it needs. It
 waits in vain where nothing of what it needs has come for PATIENCE seconds, and for as long as it would take on a slow
 line; or where the move says that the legacy server cannot be asked. Then it is run so that it does without
-(`MailHome.without_waiting`).
+(`MailHome.without_waiting`). Where the move has left the account to another node, all is asked for anew.
 
 One `Awaiting` for each account that is open in this process. Used by `proxy.login.homes` alone.
 """
@@ -34,6 +34,7 @@ class Awaiting:
         """Without a clock, who waits does so until something happens."""
         self.changes = 0  # to INBOX, so far
         self.vain = 0  # how often it was said that nothing comes
+        self.anew = 0  # … and that who was asked has left it to others
         self._hurry = hurry
         self._clock = clock
         self._waiting: list[Deferred[bool]] = []
@@ -47,6 +48,16 @@ class Awaiting:
         """Nothing comes at the moment."""
         self.vain += 1
         self._wake(False)
+
+    def ask_anew(self) -> None:
+        """Who was to fetch them does so no more, and somebody else may."""
+        self.anew += 1
+        self._wake(True)
+
+    @property
+    def waits(self) -> bool:
+        """Does anybody?"""
+        return bool(self._waiting)
 
     def _wake(self, again: bool) -> None:
         waiting, self._waiting = self._waiting, []
@@ -84,6 +95,7 @@ class Wait:
         self._awaiting = awaiting
         self._asked: set[tuple[int, bool]] = set()
         self._missing = 0  # messages at the last look
+        self._anew = awaiting.anew
         self._vain = awaiting.vain  # as it was when something was last asked for
         self._until = 0.0
 
@@ -91,6 +103,9 @@ class Wait:
         """Wait until the operation may be run again, which needs what is `missing`; False: in vain. `seen`: how many
         changes there had been when it was begun."""
         awaiting = self._awaiting
+        if awaiting.anew != self._anew:
+            self._anew = awaiting.anew
+            self._asked.clear()
         new = {uid for uid in missing.uids if (uid, missing.whole) not in self._asked}
         if new:
             self._vain = awaiting.vain

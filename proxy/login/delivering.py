@@ -22,7 +22,6 @@ then in the order of the account's lane (`proxy.login.homes`), and workers' sess
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path as StdPath
@@ -154,7 +153,7 @@ class Delivering:
         return Spooled(self._config.state)
 
     def _settle(self, messages: Sequence[Spooled]) -> None:
-        now = int(time.time())
+        now = int(self._homes.now())
         with storage_errors():
             for message in messages:
                 message.stamp(now)

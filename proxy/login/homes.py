@@ -455,6 +455,18 @@ class Homes:
             opened.awaiting.in_vain()
         self.also_in_vain(account_id)
 
+    def ask_anew(self, account: str | None) -> None:
+        """Whatever moved this account does so no more, or that of some account if it is not named: who waits for mail of
+        it asks for it once more."""
+        for opened in list(self._open.values()):
+            if opened.awaiting.waits and account in {None, opened.account}:
+                opened.awaiting.ask_anew()
+
+    def has_sessions(self, account_id: int) -> bool:
+        """… in this process. A move has none."""
+        opened = self._open.get(account_id)
+        return opened is not None and bool(opened.watchers)
+
     def _nobody_fetches(self, account_id: int, _uids: Collection[int], _whole: bool) -> None:
         """There are no moves."""
         self.in_vain(account_id)

@@ -32,7 +32,7 @@ from mailstore.leases import Elsewhere, Fence, Lease
 from mailstore.mailhome import MailHome
 from mailstore.telling import in_one
 from proxy.login.names import Name
-from proxy.login.nodes import Nodes
+from proxy.login.nodes import DEAD, FREE, Nodes
 from proxy.login.outcomes import Log
 from proxy.login.throttle import FAILURE_SECONDS
 from proxy.wire.door import Hold, Home
@@ -44,8 +44,6 @@ T = TypeVar("T")
 EVERY: Final = 5.0  # seconds between two times that a node says that it is there
 LONG: Final = 20.0  # … after which it is dead to the others
 LOOK: Final = 1.0  # seconds between two looks at a move on another node that a login waits for
-FREE: Final = "free"  # news: a name (`more`) may be taken
-DEAD: Final = "dead"  # news: a node is
 
 
 class MovesElsewhere(Exception):
@@ -115,13 +113,19 @@ def _joined(connection: Connection, former: int | None, name: str) -> int:
     return membership.join(connection, name, _milliseconds())
 
 
-def _beaten(connection: Connection, node: int, fences: list[int]) -> tuple[bool, set[int], list[str]]:
-    """Does the node live on, which of its leases has it, and which others were found dead?"""
+class _Beat(NamedTuple):
+    lives: bool  # does the node live on?
+    kept: set[int]  # its leases that it still has
+    dead: list[str]  # others that were found dead
+    nodes: int  # that there are
+
+
+def _beaten(connection: Connection, node: int, fences: list[int]) -> _Beat:
     lives = membership.renew(connection, node, _milliseconds())
     dead = membership.bury(connection)
     membership.sweep(connection)
     said_no.sweep(connection, FAILURE_SECONDS)
-    return lives, leases.kept(connection, node, fences), dead
+    return _Beat(lives, leases.kept(connection, node, fences), dead, len(membership.every(connection)))
 
 
 class Alone:
@@ -195,6 +199,7 @@ class Leased:
         # legacy server may not have ended there.
         self.freed: Callable[[Name], None] = lambda _name: None
         self.others_died: Callable[[], None] = lambda: None
+        self.counted: Callable[[int], None] = lambda _nodes: None  # called with how many nodes there are
         nodes.on(FREE, self._is_free)
         nodes.on(DEAD, lambda _about, _more: self.others_died())
 
@@ -285,17 +290,18 @@ class Leased:
         began = self._reactor.seconds()
         fences = [held.lease.fence for held in self._held.values()]
         beating = partial(_beaten, node=node, fences=fences)
-        lives, kept, dead = await self._nodes.run(lambda connection: in_one(connection, beating))
+        beat = await self._nodes.run(lambda connection: in_one(connection, beating))
         if node != self._node:
             return
-        if not lives:
+        self.counted(max(1, beat.nodes))
+        if not beat.lives:
             self._lose("others have taken it for dead")
             return
         self._said = began
-        for held in [each for each in self._held.values() if each.lease.fence in set(fences) - kept]:
+        for held in [each for each in self._held.values() if each.lease.fence in set(fences) - beat.kept]:
             self._lose_one(held)
-        if dead:
-            self._log.warning("node is dead: others go on with its moves", nodes=dead)
+        if beat.dead:
+            self._log.warning("node is dead: others go on with its moves", nodes=beat.dead)
             self._found_dead()
 
     def _found_dead(self) -> None:

@@ -35,7 +35,7 @@ from proxy.login.recently import Recently
 from proxy.migration.move import Move, Terms
 from proxy.migration.moves import Moves, Running, Told
 from proxy.migration.schedule import Errand, Urgency
-from proxy.migration.source import GaveWay, Reopen, Source, SourceError, SourceLost, Stopped, TakenOver
+from proxy.migration.source import GaveWay, HandedOn, Reopen, Source, SourceError, SourceLost, Stopped, TakenOver
 from proxy.migration.turns import Turns
 from proxy.wire import trace
 from proxy.wire.door import Home, Secret
@@ -484,7 +484,7 @@ class Mover:
         for number in self.moves.accounts():
             running = self.moves.of(number)
             if running is not None and not spared(number):
-                running.move.stop(Stopped("this node is drained"))
+                running.move.stop(HandedOn("this node is drained"))
 
     def awaited(self, account_id: int) -> bool:
         """Does somebody wait for an account's move?"""

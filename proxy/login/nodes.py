@@ -2,6 +2,8 @@
 
     a folder was changed here    ─ changed ─→  sessions of the account elsewhere look at it
     nothing comes at the moment  ─ vain ────→  those that wait for old mail are told so
+    an account is left           ─ free ────→  … or ask for it anew, since another node may bring it
+    a node has died              ─ dead ────→  the same, of all accounts
     … for other parts of the daemon: see `Nodes.on`
 
 News may get lost, so the mailboxes that sessions here attend to are looked at from time to time: one statement for all
@@ -37,6 +39,8 @@ T = TypeVar("T")
 
 CHANGED: Final = "changed"  # a folder (`more`) of an account
 VAIN: Final = "vain"  # nothing of an account's old mailbox comes
+FREE: Final = "free"  # news: a name (`more`) may be taken: see `proxy.login.leasing`
+DEAD: Final = "dead"  # news: a node is
 LOOK_SECONDS: Final = 10.0  # between two looks at what may have changed unnoticed
 
 _STANDS = text("""
@@ -77,6 +81,8 @@ class Nodes:
         self.began: list[Callable[[], None]] = []  # called after each new connection
         self.on(CHANGED, lambda account_id, folder: homes.tell(account_id, int(folder)))
         self.on(VAIN, lambda account_id, _more: homes.in_vain(account_id))
+        self.on(FREE, lambda _about, account: homes.ask_anew(account))
+        self.on(DEAD, lambda _about, _more: homes.ask_anew(None))
         homes.tell_nodes = self._changed
         homes.maildrops = self
         homes.now = self.time
@@ -94,6 +100,10 @@ class Nodes:
     def time(self) -> float:
         """The time of day by the database server's clock, nearly: all nodes go by it. In any thread."""
         return self._line.time()
+
+    def set_time(self, now: float) -> None:
+        """What is known of the server's clock before it is asked here."""
+        self._line.set(now)
 
     def on(self, kind: str, told: Callable[[int, str], None]) -> None:
         """Have `told(about, more)` called with each piece of news of a kind."""

@@ -16,7 +16,7 @@ from proxy.login.progress import Progress, how_far
 from proxy.login.recently import Recently
 from proxy.migration.move import Move
 from proxy.migration.quarantine import in_words
-from proxy.migration.source import PasswordChanged, Stopped, TakenOver
+from proxy.migration.source import HandedOn, PasswordChanged, Stopped, TakenOver
 from proxy.wire import trace
 from proxy.wire.door import Home
 from proxy.wire.in_thread import InThread
@@ -129,7 +129,8 @@ class Outcomes:
             troubles=len(move.troubles),
             seconds=round(progress.seconds, 3),
         )
-        self._failed(account.id)
+        if not (self._hands_over and isinstance(error, (HandedOn, TakenOver))):
+            self._failed(account.id)  # else another node goes on, and who waits for mail of it goes on waiting
         self._note(account, progress.last, progress, whole=False, reason=reason)
         if isinstance(error, TakenOver) or (self._stopping() and not self._hands_over):
             return

@@ -8,6 +8,11 @@ while, so that a client that repeats it is answered without asking again; and a 
 it is called here, has a budget of questions, which would lock the real user out otherwise. Passwords are kept as keyed
 digests under a key that is made at start.
 
+With several nodes each tells the others of its refusals (`tell`), and they count them (`count`) as if they had been
+theirs; and all together hold back as many as one node would (`among`). So guesses are no quicker for being spread over
+nodes, but for those that come before the news of the last ones. What is told may be lost with the connection to the
+database, without which nobody is let in anyway.
+
 The same wrong password again and again is a program, not a guess: a telephone that still has the password of before it
 was changed, and looks for mail every few minutes. Each time that the legacy server says no to it, it is remembered for
 longer. When the server says no to the password that the account has here, it has been changed there, and to whatever:
@@ -22,7 +27,7 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from proxy.login.origins import origin
 from proxy.wire.arrivals import Arrivals
@@ -43,6 +48,18 @@ HELD_EACH: Final = 50  # refusals to one machine that are held back at the same 
 HELD_ALL: Final = 1_000
 _MOST: Final = 100_000  # entries in each memory; the oldest are forgotten first
 _TIMES: Final = 64  # that are remembered of one key
+
+
+class Guess(NamedTuple):
+    """A refusal, and what it counts against: an account, a machine, a network; "" where it counts against none."""
+
+    account: str
+    machine: str
+    network: str
+
+
+def _untold(_guess: Guess) -> None:
+    """There is one node."""
 
 
 class _Memory:
@@ -168,6 +185,7 @@ class Throttle:
         self._networks = _Recent(GUESS_SECONDS, clock)
         self._accounts = _Recent(GUESS_SECONDS, clock)
         self._held = Arrivals(HELD_EACH, HELD_ALL)
+        self.tell: Callable[[Guess], None] = _untold  # called with what other nodes have to count as well
 
     def remembered(self) -> dict[str, Any]:
         """All of it but who is being answered, as JSON, for the next daemon in this process. No password is in it, but
@@ -199,19 +217,30 @@ class Throttle:
     def refused(self, peer: str, account: str | None, *, guessed: bool) -> float:
         """A login from this address was refused: seconds that the refusal is held back. One that was `guessed` counts
         against where it came from, and each that could have been against the account; None: it was nobody's."""
-        delay = 0.0
-        if account is not None:
-            delay = self._accounts.growing(account, ACCOUNT_SLOW_AFTER)
-            self._accounts.add(account)
-        if guessed:
-            where = origin(peer)
-            for memory, key, free in (
-                (self._machines, where.machine, SLOW_AFTER),
-                (self._networks, where.network, NETWORK_SLOW_AFTER),
-            ):
-                delay = max(delay, memory.growing(key, free))
-                memory.add(key)
+        where = origin(peer) if guessed else None
+        guess = Guess(account or "", where.machine if where else "", where.network if where else "")
+        delay = max((memory.growing(key, free) for memory, key, free in self._counted(guess)), default=0.0)
+        self.count(guess)
+        self.tell(guess)
         return delay
+
+    def count(self, guess: Guess) -> None:
+        """A login was refused, here or on another node."""
+        for memory, key, _ in self._counted(guess):
+            memory.add(key)
+
+    def _counted(self, guess: Guess) -> list[tuple[_Recent, str, int]]:
+        """Where it counts, as what, and how many of them are free."""
+        memories = (
+            (self._accounts, guess.account, ACCOUNT_SLOW_AFTER),
+            (self._machines, guess.machine, SLOW_AFTER),
+            (self._networks, guess.network, NETWORK_SLOW_AFTER),
+        )
+        return [each for each in memories if each[1]]
+
+    def among(self, nodes: int) -> None:
+        """There are so many nodes: each holds back its part of the refusals."""
+        self._held.limit(max(1, HELD_EACH // nodes), max(1, HELD_ALL // nodes))
 
     def doubts(self, peer: str) -> bool:
         """Have there been guesses from there lately?"""

@@ -39,7 +39,7 @@ from proxy.migration.early import Early, Hurries
 from proxy.migration.fetching import Fetching
 from proxy.migration.pauses import Pauses
 from proxy.migration.pull import InThread, Pull
-from proxy.migration.source import ErrandSource, Reopen, Source, SourceLost, Stopped
+from proxy.migration.source import ErrandSource, HandedOn, Reopen, Source, SourceLost, Stopped
 from proxy.migration.stages import NEXT, Stage
 from proxy.migration.weighing import Scales
 from proxy.wire.door import Home
@@ -152,7 +152,7 @@ class Move:
         """End the run at the last barrier: the daemon stops, or what else `why` says. `run` fails with it."""
         if self._stopped is not None:
             return
-        self._stopped = why or Stopped("the daemon is stopping")
+        self._stopped = why or HandedOn("the daemon is stopping")
         if self._source is not None:
             self._source.abort()
         if self._waiting is not None:

@@ -30,6 +30,10 @@ class Stopped(SourceLost):
     """The move was ended on purpose, at its last barrier: the daemon stops, or an administrator has paused it."""
 
 
+class HandedOn(Stopped):
+    """This node ends, or is drained: if there is another one, it goes on with the move."""
+
+
 class GaveWay(Stopped):
     """… because a user waited for its connection. It goes on when there is room."""
 

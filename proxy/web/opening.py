@@ -20,6 +20,7 @@ from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
+from proxy.login.nodes import Nodes
 from proxy.login.outcomes import Log
 from proxy.web.pages import Pages
 from proxy.web.sites import Sites
@@ -39,11 +40,13 @@ def open_sites(
     *,
     tls: Any,
     health: Callable[[bytes], Deferred[tuple[int, bytes]]],
+    nodes: Nodes | None,
     in_thread: InThread,
     reactor: Any,
     log: Log,
 ) -> Sites:
-    """The sites that are configured. `tls` makes the server's side of TLS connections; None: HTTP."""
+    """The sites that are configured. `tls` makes the server's side of TLS connections; None: HTTP. `nodes`:
+    where there are others."""
     web = Web(
         config=config,
         database=database,
@@ -60,6 +63,7 @@ def open_sites(
         health=health,
         # The same after a restart, with the same key: a login page that is open still works.
         forms_key=hmac.digest(sealing.keys(config)[:KEY_OCTETS], b"forms of the web", hashlib.sha256),
+        nodes=nodes,
         in_thread=in_thread,
         reactor=reactor,
         log=log,

@@ -33,6 +33,7 @@ from proxy.login.gate import LoginGate
 from proxy.login.homes import Homes
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
+from proxy.login.nodes import Nodes
 from proxy.login.outcomes import Log
 from proxy.web import security
 from proxy.web.languages import chosen
@@ -76,6 +77,7 @@ class Web:
     shown: Callable[[], tuple[bytes, bytes] | None]  # certificate and key that clients are shown just now, in PEM
     health: Callable[[bytes], Deferred[tuple[int, bytes]]]  # HTTP's status and JSON, of /healthz or /readyz
     forms_key: bytes  # makes the tokens of forms of those who are not logged in
+    nodes: Nodes | None  # other nodes; None: there are none
     in_thread: InThread
     reactor: Any
     log: Log

@@ -19,6 +19,10 @@ class Arrivals:
         self._count: Counter[str] = Counter()
         self._total = 0
 
+    def limit(self, each: int, all_: int) -> None:
+        """No more than so many from now on. Those that are counted already stay."""
+        self._each, self._all = each, all_
+
     def admit(self, peer: str) -> Callable[[], None] | None:
         """Count a connection; None when there are too many. What is given back is called when the connection has
         logged in or is gone; calling it twice does no harm."""

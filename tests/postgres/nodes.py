@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +45,7 @@ class OldServer(ThreadedServer):
     def __init__(self, count: int = 150) -> None:
         self.count = count
         self.held_from: int | None = None  # messages from this number on are not given
+        self.held = 0  # nor is this one
         self.allowed: int | None = None  # sessions at the same time, of which one more is told so
         self.sessions: Counter[str] = Counter()  # by mailbox
         self.most = 0  # sessions at the same time
@@ -57,7 +58,7 @@ class OldServer(ThreadedServer):
 
     def release(self) -> None:
         with self._changed:
-            self.held_from = None
+            self.held_from, self.held = None, 0
             self._changed.notify_all()
 
     def forget(self) -> None:
@@ -134,7 +135,7 @@ class OldServer(ThreadedServer):
     def _give(self, number: int, client: socket.socket) -> None:
         """Raises OSError where nobody waits for it any more."""
         with self._changed:
-            while self.held_from is not None and number >= self.held_from:
+            while number == self.held or (self.held_from is not None and number >= self.held_from):
                 self._changed.wait(0.2)
                 client.setblocking(False)
                 try:
@@ -167,6 +168,7 @@ class TwoNodes:
         postgres: PostgresServer,
         *,
         workers: int = 2,
+        services: Sequence[str] = ("imap", "pop3"),
         legacy: str = "",
         node: Callable[..., Daemon] = Daemon,
         **about: Any,
@@ -187,23 +189,26 @@ class TwoNodes:
                 workers=workers,
                 more=storage,
                 encrypted=False,
-                ports={name: free_port() for name in ("imap", "pop3")},
+                ports={service: free_port() for service in services},
                 program=("tests.postgres.quick_node",),
                 **settings,
             )
             for name in ("a", "b")
         )
 
-    def start(self) -> None:
-        """Both, with the same key."""
+    def start(self, *, odd: bool = True) -> None:
+        """Both, with the same key. `odd`: the second one's clock is an hour ahead."""
         (self.a.root / "state").mkdir(mode=0o700)
         load_key(self.a.root / "state" / KEY)
         (self.b.root / "state").mkdir(mode=0o700)
         shutil.copy(self.a.root / "state" / KEY, self.b.root / "state" / KEY)
         self.a.start()
-        odd = self.b.root / "seconds"  # that its clock is ahead
-        odd.write_text("3600")
-        with environment(PYTHONPATH=str(ODD_CLOCK), MAILFERRY_ODD_CLOCK=str(odd)):
+        if not odd:
+            self.b.start()
+            return
+        ahead = self.b.root / "seconds"
+        ahead.write_text("3600")
+        with environment(PYTHONPATH=str(ODD_CLOCK), MAILFERRY_ODD_CLOCK=str(ahead)):
             self.b.start()
 
     def maildir(self, user: str) -> Path:

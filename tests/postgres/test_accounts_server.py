@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
-from mailstore import roster, schema, server_schema, sqlite
+from mailstore import roster, server_schema
 from mailstore.accounts import Accounts, State
 from mailstore.accounts_server import AccountsServer
 from mailstore.administrators import Administrators
@@ -30,12 +30,13 @@ from mailstore.roster import FIELDS, Entry, Roster
 from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
 from mailstore.turns import Turn
 from mailstore.web_sessions import MOST, WebSessions
+from tests.postgres import later
 from tests.postgres.accounts import Emptied
+from tests.postgres.later import NEXT
 from tests.postgres.server import PostgresServer, until
 
 AT_ONCE: Final = 8
 LONG: Final = 120.0
-NEXT: Final = f"{int(HEAD) + 1:04}"
 
 
 @pytest.fixture
@@ -324,35 +325,13 @@ def test_one_in_another_encoding(postgres: PostgresServer) -> None:
 @pytest.fixture
 def following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A revision behind today's last, as the next version has it; gives back its number."""
-    directory = tmp_path / "migrations"
-    (directory / "versions").mkdir(parents=True)
-    real = Path(carry.__file__).parent
-    for name in ("env.py", "script.py.mako"):
-        (directory / name).symlink_to(real / name)
-    for file in (real / "versions").glob("0*.py"):
-        (directory / "versions" / file.name).symlink_to(file)
-    (directory / "versions" / f"{NEXT}_next.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\nfrom mailstore.migrations import holds\n"
-        f"revision = '{NEXT}'\ndown_revision = '{HEAD}'\nbranch_labels = None\ndepends_on = None\n"
-        "def upgrade():\n"
-        "    if holds('accounts'):\n"
-        "        op.add_column('accounts', sa.Column('nickname', sa.Text, nullable=False, server_default=''))\n"
-        "    if holds('mailbox'):\n"
-        "        op.create_table('later', sa.Column('account_id', sa.BigInteger, primary_key=True))\n"
-    )
-    before = carry.configuration
-
-    def configuration(connection: Any, metadata: Any) -> Any:
-        config = before(connection, metadata)
-        config.set_main_option("script_location", str(directory))
-        return config
-
-    monkeypatch.setattr(carry, "configuration", configuration)
+    later.write_revisions(tmp_path / "migrations")
+    monkeypatch.setattr(carry, "configuration", later.with_revisions(tmp_path / "migrations"))
     return NEXT
 
 
 def _as_the_next_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (schema, server_schema, sqlite):
+    for module in later.HEADS:
         monkeypatch.setattr(module, "HEAD", NEXT)
 
 

@@ -20,6 +20,7 @@ from mailstore.database import AccountsDatabase
 from mailstore.errors import LeaseLost, StorageFailed
 from mailstore.postgres import address, postgres_engine
 from mailstore.telling import NotConnected
+from proxy.legacy.bandwidth import AHEAD, Bandwidth
 from proxy.login import leasing
 from proxy.login.allotting import Allotting, Ceiling
 from proxy.login.leasing import Leased, MovesElsewhere, Tenure
@@ -66,7 +67,9 @@ class ToldNodes:
 
 
 class Node:
-    def __init__(self, wire: Wire, database: AccountsDatabase, limits: Limits) -> None:
+    def __init__(
+        self, wire: Wire, database: AccountsDatabase, limits: Limits, octets_per_second: int | None = None
+    ) -> None:
         assert database.engine is not None
         self.clock = Clock()
         self.log = RecordingLog()
@@ -76,7 +79,8 @@ class Node:
         about: dict[str, Any] = {"reactor": self.clock, "in_thread": direct, "log": self.log}
         self.leased = Leased(told, database, self.accounts, **about)
         self.schedule = Schedule(limits, self.clock, chance=lambda: 0.5)
-        hosts: Any = [SimpleNamespace(label=HOST, schedule=self.schedule)]
+        self.bandwidth = None if octets_per_second is None else Bandwidth(octets_per_second, self.clock)
+        hosts: Any = [SimpleNamespace(label=HOST, schedule=self.schedule, bandwidth=self.bandwidth)]
         self.allotting = Allotting(hosts, self.leased, told, database, **about)
         self.ceiling = Ceiling(database, direct, self.log)
         done(self.leased.start())
@@ -85,6 +89,8 @@ class Node:
     def close(self) -> None:
         self.allotting.stop()
         self.schedule.stop()
+        if self.bandwidth is not None:
+            self.bandwidth.stop()
         done(self.leased.stop())
         if self.nodes.connection is not None:
             self.nodes.connection.close()
@@ -121,12 +127,21 @@ def limits() -> Limits:
 
 
 @pytest.fixture
-def two(database: AccountsDatabase, limits: Limits) -> Iterator[Two]:
+def octets() -> int | None:
+    return None
+
+
+@pytest.fixture
+def two(database: AccountsDatabase, limits: Limits, octets: int | None) -> Iterator[Two]:
+    yield from make_two(database, limits, octets)
+
+
+def make_two(database: AccountsDatabase, limits: Limits, octets: int | None = None) -> Iterator[Two]:
     with database.write() as connection:
         for table in ("nodes", "leases", "places", "host_logins", "host_pauses", "said_no", "accounts"):
             connection.execute(text(f"DELETE FROM {table}"))
     wire = Wire()
-    nodes = Node(wire, database, limits), Node(wire, database, limits)
+    nodes = Node(wire, database, limits, octets), Node(wire, database, limits, octets)
     yield nodes
     for node in nodes:
         node.close()
@@ -368,3 +383,168 @@ def test_wrong_passwords_reach_a_mailbox_no_more_often_from_all_than_from_one(tw
     assert done(b.ceiling.may_ask("another"))
     done(a.ceiling.said_yes("mailbox"))
     assert done(b.ceiling.may_ask("mailbox"))
+
+
+# Octets a second
+
+RATE = 100_000
+
+
+class Reader:
+    """A connection whose server sends as fast as it is read from."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.octets = 0
+        self.paused = False
+
+    def pause(self, _why: object) -> None:
+        self.paused = True
+
+    def resume(self, _why: object) -> None:
+        self.paused = False
+
+    def read(self, octets: int) -> None:
+        if not self.paused and self._node.bandwidth is not None:
+            self.octets += octets
+            self._node.bandwidth.took(self, octets)
+
+
+def read_for(two: Two, seconds: float, *readers: Reader, octets: int = 8_192) -> list[float]:
+    """Let these read what they may; gives back how many octets a second each has got."""
+    before = [reader.octets for reader in readers]
+    for _ in range(int(seconds * 20)):
+        for reader in readers:
+            reader.read(octets)
+        pump(two, 0.05)
+    return [(reader.octets - had) / seconds for reader, had in zip(readers, before, strict=True)]
+
+
+@pytest.mark.parametrize("octets", [RATE])
+def test_octets_of_a_second_are_those_of_all(two: Two) -> None:
+    a, b = two
+    readers = [Reader(a), Reader(a), Reader(b)]
+    read_for(two, 15, *readers)
+    got = read_for(two, 40, *readers)
+    assert 0.95 * RATE < sum(got) < 1.03 * RATE
+    assert abs(got[2] - RATE / 2) < 0.1 * RATE  # evenly among nodes that would have more
+    total, seconds = sum(reader.octets for reader in readers), a.clock.seconds()
+    assert total <= RATE * (seconds + 2 * AHEAD) + 3 * 8_192  # at no time more than that, from the first moment on
+
+
+@pytest.mark.parametrize("octets", [RATE])
+def test_what_a_node_does_not_read_others_do(two: Two) -> None:
+    a, b = two
+    both = Reader(a), Reader(b)
+    read_for(two, 20, *both)
+    read_for(two, 20, both[0])  # the other one has come to its end
+    (got,) = read_for(two, 20, both[0])
+    assert got > 0.95 * RATE
+    pump(two, 20)
+    assert read_for(two, 20, both[1])[0] > 0.9 * RATE
+
+
+@pytest.mark.parametrize("octets", [RATE])
+def test_a_node_whose_server_is_slow_leaves_the_rest(two: Two) -> None:
+    a, b = two
+    slow, fast = Reader(a), Reader(b)
+    for _ in range(40 * 20):
+        slow.read(RATE // 200)  # a tenth of it, in pieces that a mail has
+        fast.read(8_192)
+        pump(two, 0.05)
+    before = slow.octets, fast.octets
+    for _ in range(20 * 20):
+        slow.read(RATE // 200)
+        fast.read(8_192)
+        pump(two, 0.05)
+    assert (slow.octets - before[0]) / 20 > 0.09 * RATE
+    assert (fast.octets - before[1]) / 20 > 0.6 * RATE
+
+
+@pytest.mark.parametrize("octets", [RATE])
+def test_a_node_that_is_dead_reads_no_more(two: Two) -> None:
+    a, _ = two
+    reader = Reader(a)
+    read_for(two, 2, reader)
+    a.nodes.connection, kept = None, a.nodes.connection
+    a.clock.pump([1.0] * int(leasing.LONG + 2 * leasing.EVERY))
+    reader.read(8_192)
+    assert read_for((a, a), 5, reader) == [0.0]
+    a.nodes.connection = kept
+    read_for(two, leasing.EVERY, reader)
+    assert read_for(two, 10, reader)[0] > 0.9 * RATE
+
+
+# How long it takes, by a clock that is the test's
+
+_CLOCK = """
+    CREATE SCHEMA simulated;
+    CREATE TABLE simulated.clock (ahead interval NOT NULL);
+    INSERT INTO simulated.clock VALUES ('0 s');
+    CREATE FUNCTION simulated.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+    AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM simulated.clock';
+"""
+
+
+@pytest.fixture(scope="module")
+def clocked(postgres: PostgresServer) -> Iterator[AccountsDatabase]:
+    """A database whose server's clock can be put forward."""
+    name = postgres.make_database()
+    engine = postgres_engine(address(postgres.url(name)), connections=6)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_CLOCK)
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET search_path = simulated, pg_catalog, public")
+    engine.dispose()
+    made = AccountsDatabase(AccountsServer(engine))
+    yield made
+    made.close()
+
+
+def forward(database: AccountsDatabase, seconds: int) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE simulated.clock SET ahead = ahead + make_interval(secs => :s)"), {"s": seconds})
+
+
+@pytest.mark.parametrize("phase", range(int(leasing.EVERY)))
+def test_a_node_that_says_nothing_is_replaced_within_thirty_seconds(
+    clocked: AccountsDatabase, limits: Limits, phase: int
+) -> None:
+    """With the times that are configured, wherever in its rounds the other one is: and not before its time."""
+    making = make_two(clocked, limits)
+    a, b = next(making)
+    forward(clocked, phase)
+    b.clock.advance(phase)
+    account = a.accounts.add("user", "123.com")
+    with clocked.write() as connection:
+        connection.execute(
+            text("UPDATE accounts SET state = 'moving', due = NULL, sealed_password = 'x' WHERE id = :i"),
+            {"i": account.id},
+        )
+    before = taken(a)
+    lost: list[str] = []
+    before.lost = lambda: lost.append("lost")
+    a.clock.advance(leasing.EVERY)  # it says once more that it is there, and is stopped
+    waits, _hold = waiting(b, a.accounts.get(account.id))
+    seconds = 0
+    while not waits.called:
+        forward(clocked, 1)
+        b.clock.advance(1)
+        seconds += 1
+        assert seconds <= 30
+    assert seconds >= leasing.LONG
+    after = taken(b)
+    assert after.number > before.number
+    while b.accounts.get(account.id).due is None:  # where nobody waits, too: whose turn it is goes on with it
+        forward(clocked, 1)
+        b.clock.advance(1)
+        seconds += 1
+        assert seconds <= 30
+    a.clock.advance(60 - seconds)  # it was stopped for a minute
+    assert lost == ["lost"]
+    fence = before.fence
+    assert fence is not None
+    with clocked.write() as connection, pytest.raises(LeaseLost):
+        fence(connection)
+    making.close()
+    for node in (a, b):
+        node.close()

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from proxy.login.throttle import SLOW_AFTER
+from tests.faults import loops
+from tests.legacy.dovecot import select_nothing
+from tests.peers.daemon import Daemon
 from tests.postgres.nodes import Login, NodesStage, TwoNodes, halt, until
 from tests.postgres.server import PostgresServer
 from tests.sessions.playing import Player
@@ -23,12 +29,18 @@ MANY = int(os.environ.get("MAILFERRY_SESSIONS", "0"))  # programs of sessions, o
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[TwoNodes]:
     """Started; a test that stops one starts it again."""
-    made = TwoNodes(tmp_path_factory.mktemp("nodes"), postgres, legacy="connections = 3")
+    root = tmp_path_factory.mktemp("nodes")
+    made = TwoNodes(root, postgres, legacy='connections = 3\nbandwidth = "100M"')
+    made.mail.mkdir()
+    (root / "disk").mkdir()
+    loops.bind(root / "disk", made.mail)
     try:
         made.start()
         yield made
     finally:
         made.close()
+        with suppress(subprocess.CalledProcessError):  # where a test failed while nothing was mounted
+            loops.unmount(made.mail)
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +149,36 @@ def test_a_host_is_asked_no_more_by_both_than_by_one(nodes: TwoNodes) -> None:
     assert all(nodes.old.logins[f"many{number}"] == 1 for number in range(4))
 
 
+def test_octets_of_a_second_are_shared_out_among_both(nodes: TwoNodes) -> None:
+    """Who has them is in the database: all together never more than there are."""
+    logins = [Login(node, f"octets{number}") for number in range(2) for node in (nodes.a, nodes.b)]
+    given: list[int] = []
+    shares = "SELECT coalesce(sum(places), 0)::bigint FROM places WHERE host LIKE '%% octets'"
+    while not all(login.answer for login in logins):
+        given.append(nodes.rows(shares)[0][0])
+    for login in logins:
+        assert login.wait().startswith(b"a OK"), (nodes.a.log, nodes.b.log)
+        login.close()
+    given.append(nodes.rows(shares)[0][0])
+    assert 0 < max(given) <= 100 * 2**20
+
+
+def test_a_guess_at_one_node_is_one_at_the_other(nodes: TwoNodes) -> None:
+    """Nobody is answered any later than he has to be, and this much is the least of it."""
+    for number in range(SLOW_AFTER + 1):
+        wrong = Login(nodes.a, f"guessed{number}", "wrong")
+        assert wrong.wait().startswith(b"a NO [AUTHENTICATIONFAILED]")
+        wrong.close()
+    answers = []
+    for number in range(2):
+        began = time.monotonic()
+        wrong = Login(nodes.b, f"guessed{number}", "wrong too")
+        assert wrong.wait().startswith(b"a NO [AUTHENTICATIONFAILED]")
+        answers.append(time.monotonic() - began)
+        wrong.close()
+    assert answers[-1] >= 1.9  # after four there and one here: alone it would be at once
+
+
 _numbers = count(1)
 
 
@@ -159,6 +201,76 @@ def test_sessions_on_both_nodes_hear_what_the_model_says(program: Program, nodes
     finally:
         stage.close()
         player.hang_up()
+
+
+def again(node: Daemon, user: str) -> Login:
+    """As a client does that was told to come again."""
+    while True:
+        login = Login(node, user)
+        answer = login.wait()
+        if not answer.startswith(b"a NO [UNAVAILABLE]"):
+            assert answer.startswith(b"a OK"), (answer, node.log)
+            return login
+        login.close()
+        select_nothing(0.05)
+
+
+def is_here_once(nodes: TwoNodes, user: str) -> None:
+    """Whichever node is asked for it."""
+    for node in (nodes.b, nodes.a):
+        login = again(node, user)
+        assert exists(login) == b"* %d EXISTS" % nodes.old.count
+        login.close()
+    kept_once(nodes, user)
+
+
+def test_postgresql_is_restarted_in_the_midst_of_batches_of_both(nodes: TwoNodes) -> None:
+    """Each node has messages in hand that are on no disk's index yet."""
+    nodes.old.held_from = 41
+    users = {"restarted": nodes.a, "restarted-too": nodes.b}
+    first = [Login(node, user) for user, node in users.items()]
+    for user in users:
+        until(lambda user=user: nodes.done(user) >= 20)  # type: ignore[misc]
+    nodes.server.stop()
+    nodes.old.release()
+    until(lambda: sum(nodes.old.fetched.values()) > 80)  # they come, and have nowhere to go
+    nodes.server.start()
+    for user, login in zip(users, first, strict=True):
+        assert login.wait().startswith((b"a OK", b"a NO [UNAVAILABLE]")), login.answer
+        login.close()
+        is_here_once(nodes, user)
+
+
+def test_the_shared_directory_is_gone_for_a_while(nodes: TwoNodes) -> None:
+    """… on both, in the midst of a move. Nobody is told that he has no mail; nothing is put where the disk is to be;
+    and when it is there again they go on without a restart."""
+    here = again(nodes.a, "gone")
+    here.close()
+    nodes.old.held_from = 41
+    moving = Login(nodes.a, "gone-midway")
+    until(lambda: nodes.done("gone-midway") >= 20)
+    disk = nodes.mail.parent / "disk"
+    loops.unmount(nodes.mail)
+    try:
+        nodes.old.release()
+        for node in (nodes.a, nodes.b):
+            for user in ("gone", "gone-midway", "gone-newcomer"):
+                login = Login(node, user)
+                if login.wait().startswith(b"a OK"):  # whose mailbox was open: his mail cannot be read, and is not gone
+                    assert user == "gone"
+                    assert b"* 0 EXISTS" not in login.command(b"SELECT INBOX")
+                    assert login.command(b"FETCH 1 BODY.PEEK[]")[-1].startswith(b"b NO")
+                else:
+                    assert login.answer.startswith(b"a NO [UNAVAILABLE]"), (user, login.answer)
+                login.close()
+        assert list(nodes.mail.iterdir()) == []
+        assert any("is its disk mounted?" in node.log for node in (nodes.a, nodes.b))
+    finally:
+        loops.bind(disk, nodes.mail)
+    assert moving.wait().startswith((b"a OK", b"a NO [UNAVAILABLE]")), moving.answer
+    moving.close()
+    for user in ("gone", "gone-midway", "gone-newcomer"):
+        is_here_once(nodes, user)
 
 
 def test_a_node_that_was_stopped_writes_nothing_under_its_old_lease(nodes: TwoNodes) -> None:

@@ -2,7 +2,8 @@
 
 A machine that failed often is refused for a while, whichever of its addresses it takes (`proxy.login.origins`). A name
 that was guessed at often, from whatever addresses, is refused as well, but for those addresses from which it has logged
-in before: a stranger cannot lock an administrator out. In memory, and bounded.
+in before: a stranger cannot lock an administrator out. In memory, and bounded; with several nodes each tells the others
+of wrong passwords (`tell`), which count them (`count`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Attempts:
         self._clock = clock
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
         self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()  # name, and an address that it logged in from
+        # Called with the name and the machine of a password that was wrong.
+        self.tell: Callable[[str, str], None] = lambda _name, _machine: None
 
     def refused(self, name: str, address: str) -> bool:
         """Is no password to be looked at now?"""
@@ -42,11 +45,19 @@ class Attempts:
 
     def failed(self, name: str, address: str) -> None:
         """Called before the password is looked at, so that many at once are counted; taken back by `succeeded`."""
-        for key in (_origin(address), "name " + name):
+        self.count(name, origin(address).machine)
+
+    def count(self, name: str, machine: str) -> None:
+        """An attempt at a name from a machine, here or on another node."""
+        for key in (f"address {machine}", "name " + name):
             self._failures.setdefault(key, deque(maxlen=64)).append(self._clock())
             self._failures.move_to_end(key)
         while len(self._failures) > _MOST:
             self._failures.popitem(last=False)
+
+    def wrong(self, name: str, address: str) -> None:
+        """The password of an attempt that has `failed` was looked at."""
+        self.tell(name, origin(address).machine)
 
     def succeeded(self, name: str, address: str) -> None:
         self._failures.pop(_origin(address), None)

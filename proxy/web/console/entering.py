@@ -14,12 +14,14 @@ from twisted.internet.task import deferLater
 
 from mailstore.web_sessions import WebSession
 from proxy.admin.administrators import Console
+from proxy.login.guesses import counted_by_all
 from proxy.web.console.attempts import Attempts
 from proxy.web.routes import Handler
 from proxy.web.visit import Visit, Web, is_ours
 
 HOME: Final = "/console"
 LOGIN: Final = "/console/login"
+WRONG: Final = "wrong"  # news to other nodes: an administrator's password was
 _LONGEST: Final = 1_000  # characters of a name or a password that are looked at
 
 
@@ -32,6 +34,8 @@ class Entering:
         self._left = left
         self._console = Console(web.database)
         self._attempts = Attempts(web.reactor.seconds)
+        if web.nodes is not None:
+            self._attempts.tell = counted_by_all(web.nodes, WRONG, self._attempts.count)
 
     def guarded(self, handler: Handler) -> Handler:
         """For those who are logged in; others are asked to, and come back."""
@@ -74,6 +78,7 @@ class Entering:
         password = visit.form.get("password", "")[: _LONGEST + 1]
         found = await visit.web.in_thread(self._console.login, name, password)
         if found is None:
+            self._attempts.wrong(name, address)
             self._refused(name, address, "wrong")
             if delay:
                 await deferLater(self._web.reactor, delay)

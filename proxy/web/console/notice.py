@@ -6,7 +6,6 @@ the database, user by user, and so outlives the daemon.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,7 +131,7 @@ class NoticePages:
     def _look(self, wish: Wish, user: str) -> Look:
         """In a thread. Raises MailstoreError."""
         wanted = Wanted(domain=wish.domain) if wish.picked else wish.listing.wanted
-        since = wish.after(time.time())
+        since = wish.after(self._web.database.time())
         key = ("told", wanted, wish.since, tuple(wish.picked))
         tally: Tally = self._seeing.briefly(key, lambda: self._told.tally(wanted, "notice", since, wish.picked))
         named = account = self._named(wish, user) if user else None

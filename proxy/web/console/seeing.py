@@ -100,7 +100,7 @@ class Seeing:
         """One, with its curve and its departments. Raises Refused."""
         span = visit.query.get("span", "")
         span = span if span in SPANS else "day"
-        since = int(time.time()) - SPANS[span]
+        since = int(self._web.database.time()) - SPANS[span]
         view, tops = await visit.web.in_thread(
             self.briefly, ("domain", domain, span), lambda: self._watching.domain(domain, since=since)
         )

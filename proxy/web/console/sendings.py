@@ -6,7 +6,6 @@ whoever says yes to some is asked again where there are more by then.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
@@ -54,7 +53,7 @@ class Sendings:
             self._web.database,
             self.chosen(wish),
             kind=wish.kind,
-            since=wish.after(time.time()),
+            since=wish.after(self._web.database.time()),
             again=wish.again,
             domain=wish.domain,
         )
@@ -133,7 +132,7 @@ class Sendings:
             accounts=found.numbers,
             languages=wish.languages,
             date=wish.date,
-            since=wish.after(time.time()),
+            since=wish.after(self._web.database.time()),
             again=wish.again,
             mark=mark,
             kind=wish.kind,

@@ -155,6 +155,31 @@ class Waiting(WaitingTestCase):
         self.arrive(2)
         self.failureResultOf(waiting, StillAway)
 
+    def test_asked_for_anew_where_another_node_goes_on(self) -> None:
+        waiting, other = self.run_on(read(2, 3)), self.run_on(read(5))
+        self.arrive(2)
+        self.hurried.clear()
+        self.homes.ask_anew("somebody@123.com")
+        self.assertEqual(self.hurried, [])
+        self.homes.ask_anew("user@123.com")
+        self.assertEqual(sorted(self.hurried), [([3], True), ([5], True)])
+        self.homes.ask_anew(None)
+        self.assertEqual(len(self.hurried), 4)
+        self.arrive(3, 5)
+        self.assertEqual(self.successResultOf(waiting), [mail(2), mail(3)])
+        self.successResultOf(other)
+        self.homes.ask_anew("user@123.com")
+        self.assertEqual(len(self.hurried), 4)
+
+    def test_who_is_handed_to_another_node_waits_on_for_its_patience(self) -> None:
+        waiting = self.run_on(read(2))
+        self.clock.advance(PATIENCE - 1)
+        self.homes.ask_anew("user@123.com")
+        self.clock.advance(PATIENCE - 1)
+        self.assertNoResult(waiting)
+        self.clock.advance(2)
+        self.failureResultOf(waiting, StillAway)
+
     def test_in_vain_where_nobody_fetches(self) -> None:
         self.homes.hurry = self.homes._nobody_fetches
         self.failureResultOf(self.run_on(read(2)), StillAway)

@@ -81,6 +81,59 @@ class BandwidthTest(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class SharedTest(BandwidthTest):
+    """… where other nodes ask the same host."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.asked: list[float] = []
+        self.bandwidth.lacking = lambda: self.asked.append(self.clock.seconds())
+
+    def test_a_share_is_kept_to(self) -> None:
+        self.bandwidth.share(RATE // 4)
+        reader = Reader(self.bandwidth, 16_384)
+        self.read_for([reader], 60)
+        self.assertLess(abs(reader.octets / 60 - RATE / 4), 0.03 * RATE)
+
+    def test_without_a_share_whoever_reads_a_message_waits_and_asks_once(self) -> None:
+        self.bandwidth.share(0)
+        readers = [Reader(self.bandwidth, 5_000) for _ in range(3)]
+        self.read_for(readers, 10)
+        self.assertEqual([reader.octets for reader in readers], [5_000] * 3)
+        self.assertEqual(self.asked, [0.0])
+        self.assertEqual(self.bandwidth.wanted(), RATE)
+        self.bandwidth.share(RATE)
+        self.read_for(readers, 10)
+        self.assertGreater(sum(reader.octets for reader in readers), 9 * RATE)
+
+    def test_more_and_less_from_one_moment_to_the_next(self) -> None:
+        reader = Reader(self.bandwidth, 16_384)
+        for share in (RATE, RATE // 10, RATE // 2):
+            self.bandwidth.share(share)
+            before = reader.octets
+            self.read_for([reader], 60)
+            self.assertLess(abs((reader.octets - before) / 60 - share), 0.03 * RATE)
+
+    def test_what_is_wanted_is_twice_what_was_taken_lately(self) -> None:
+        self.assertEqual(self.bandwidth.wanted(), 0)
+        for _ in range(101):
+            self.bandwidth.took(Reader(self.bandwidth, 0), RATE // 200)  # a tenth of it
+            self.clock.advance(0.05)
+        self.assertEqual(self.bandwidth.wanted(), RATE // 4)
+        self.clock.advance(1)
+        self.assertEqual(self.bandwidth.wanted(), RATE // 4)  # it is too early to say
+        self.clock.advance(60)
+        self.assertEqual(self.bandwidth.wanted(), 0)
+
+    def test_who_waits_wants_all_of_it(self) -> None:
+        reader = Reader(self.bandwidth, RATE)
+        reader.read()
+        self.assertTrue(reader.paused)
+        self.assertEqual(self.bandwidth.wanted(), RATE)
+        self.assertEqual(self.asked, [])  # it has all of it
+        self.bandwidth.stop()
+
+
 class Transport:
     """What a `Wire` does to its transport."""
 
