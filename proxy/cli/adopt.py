@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy.cli import acting
+from proxy.cli.moored import see_that_mail_is_there
 from proxy.cli.options import Text, config_option, configuration, give_up
 from proxy.cli.store import made
 
@@ -84,6 +85,7 @@ def adopt(
         from proxy.admin.adopting import Adopting  # noqa: PLC0415
         from proxy.admin.databases import mailboxes  # noqa: PLC0415
 
+        see_that_mail_is_there(config)
         adopting = Adopting(
             config,
             Accounts(database),

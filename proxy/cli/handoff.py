@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy.cli import acting
+from proxy.cli.moored import see_that_mail_is_there
 from proxy.cli.options import Text, config_option, configuration, give_up
 from proxy.cli.store import made
 
@@ -103,6 +104,7 @@ def dovecot(
         from mailstore.people import People  # noqa: PLC0415
         from proxy.admin.handing.filed import Filed  # noqa: PLC0415
 
+        see_that_mail_is_there(config)
         accounts = Accounts(database)
         found = _chosen(config, accounts, named)
         directory = (to or config.state / "dovecot").absolute()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy.cli import acting
+from proxy.cli.moored import see_that_mail_is_there
 from proxy.cli.options import Text, config_option, configuration, give_up
 from proxy.cli.store import made
 
@@ -60,6 +61,7 @@ def restore_legacy(
     from mailstore.errors import MailstoreError  # noqa: PLC0415 - SQLAlchemy takes a third of a second
 
     with made(config) as database:
+        see_that_mail_is_there(config)
         found = _account(config, database, account)
         settings, name = _server(config, found, host, port, tls, user)
         try:

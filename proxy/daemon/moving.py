@@ -83,8 +83,9 @@ class Moving:
             nodes = Nodes(database.engine, self.homes, reactor=reactor, log=log, name="mailferry nodes")
         self.accounts = Accounts(database, time.time if nodes is None else nodes.time)
         self.homes.furnish = Furnishing(config, self.accounts.quota)
-        self.homes.there = mooring_of(config, self.accounts).hold
-        self.homes.expect = Whereabouts(self.accounts.find, self.homes.there)
+        mooring = mooring_of(config, self.accounts)
+        self.homes.there = mooring.hold
+        self.homes.expect = Whereabouts(self.accounts.find, mooring)
         logins = partial(ask, self.accounts, self.threads.run, self.accounts.legacy_login)
         self.door = LegacyDoor(config, reactor, log.warning, logins, tally)
         # Is somebody logged in to an account, in another process?
