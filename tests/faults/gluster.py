@@ -2,13 +2,14 @@
 have them.
 
 The programs are told by volume files of our own what glusterd would tell them: a volume that is spread over two bricks,
-with the caches that it has if nothing else is said, or without what the README has one switch off. There is no glusterd,
-so that nothing of the machine's is touched.
+with the caches that it has if nothing else is said, or without what the README has one switch off. There is no
+glusterd, so that nothing of the machine's is touched.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,7 +22,6 @@ import pytest
 from tests.faults.ferrying import LONG
 from tests.faults.loops import unmount
 from tests.legacy.dovecot import free_port, select_nothing, wait_for_port
-from tests.peers.needs import needed
 
 _BRICK = """\
 volume posix
@@ -56,6 +56,7 @@ volume remote-{number}
   option remote-subvolume threads
 end-volume
 """
+_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 _CACHES = ("write-behind", "readdir-ahead", "open-behind", "quick-read")
 _STALE = "md-cache"  # performance.stat-prefetch
 _AT_ONCE = ("--attribute-timeout=0", "--entry-timeout=0")
@@ -114,7 +115,17 @@ class Volume:
 
     def _run(self, program: str, volume: str, *more: str) -> subprocess.Popen[bytes]:
         log = self._root / ("-".join((volume, *(Path(each).name for each in more[-1:]))) + ".log")
-        command = [needed(program), "-N", "-f", self._root / f"{volume}.vol", "-l", log, "-p", f"{log}.pid", *more]
+        command = [
+            shutil.which(program, path=_PATH) or program,
+            "-N",
+            "-f",
+            self._root / f"{volume}.vol",
+            "-l",
+            log,
+            "-p",
+            f"{log}.pid",
+            *more,
+        ]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def close(self) -> None:
@@ -136,8 +147,10 @@ def _answers(place: Path) -> bool:
 
 @contextmanager
 def volume(root: Path, bricks: int = 2) -> Iterator[Volume]:
-    """Skips the test where one may not mount."""
-    needed("glusterfsd")
+    """Skips the test where one may not mount, and where there is no GlusterFS: what it tells takes a minute of
+    processor time, and so `tests/run` does not have it."""
+    if shutil.which("glusterfsd", path=_PATH) is None:
+        pytest.skip("there is no GlusterFS: apt-get install glusterfs-server")
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
         pytest.skip("this machine does not let its user mount")
     made = Volume(root, bricks)

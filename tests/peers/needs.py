@@ -19,8 +19,6 @@ PACKAGES = {
     "e2fsck": "e2fsprogs",
     "fetchmail": "fetchmail",
     "getmail": "getmail6",
-    "glusterfs": "glusterfs-client",
-    "glusterfsd": "glusterfs-server",
     "haproxy": "haproxy",
     "fail2ban-regex": "fail2ban",
     "imapfilter": "imapfilter",
