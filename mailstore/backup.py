@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,7 +55,8 @@ class Source:
     """What a backup is made of."""
 
     state: Path
-    place_of: Callable[[str, str], Path]  # local part, domain → where it is below `mail` in a backup
+    # local part, domain → where it is below `mail` in a backup: first where it is put, then where others may have it
+    places_of: Callable[[str, str], Sequence[Path]]
     maildir_of: Callable[[str, str], Path]  # … and where its Maildir is
     version: str  # of mailferry
     there: Callable[[], None] = lambda: None  # raises StorageFailed where the disk with the Maildirs is away
@@ -186,9 +187,11 @@ class _Making:
             return connection.execute("SELECT local, domain FROM accounts ORDER BY domain, local").fetchall()
 
     def _mailbox(self, local: str, domain: str) -> dict[str, Any] | None:
-        place = Path("mail") / self._source.place_of(local, domain) / "Maildir"
-        target = self._place / place
-        earlier = None if self._earlier is None else self._earlier / place
+        places = [Path("mail") / each / "Maildir" for each in self._source.places_of(local, domain)]
+        place, target = places[0], self._place / places[0]
+        self._gather(places)
+        before = next((each for each in places if self._earlier and (self._earlier / each).exists()), None)
+        earlier = None if self._earlier is None or before is None else self._earlier / before
         try:
             with storage_errors():
                 copied = copy_mailbox(self._source.maildir_of(local, domain), target, earlier)
@@ -201,10 +204,20 @@ class _Making:
         self._summary.add(f"{local}@{domain}", copied)
         digest = ""
         if copied.has_index:
-            digest = self._known.get(os.fspath(place), "") if copied.same_index else ""
+            digest = self._known.get(os.fspath(before), "") if before is not None and copied.same_index else ""
             digest = digest or sha256(index_path(target))
         mailbox = Mailbox(local, domain, os.fspath(place), digest, copied.damaged, copied.files, copied.octets)
         return asdict(mailbox)
+
+    def _gather(self, places: Sequence[Path]) -> None:
+        """What a run that was interrupted has put in another place goes on in ours."""
+        place, *others = (self._place / each.parent for each in places)
+        for other in others:
+            if other.exists() and not place.exists():
+                make_all(place.parent)
+                other.rename(place)
+                with suppress(OSError):
+                    other.parent.rmdir()
 
     def _mark(self) -> None:
         marker: dict[str, Any] = {

@@ -3,7 +3,8 @@
     20261126T203054Z/backup.json      the marker: it is there when all of the backup is
                      contents.jsonl   what is in it: digests of databases, counts of mailboxes
                      state/           what was in the state directory beside the mail
-                     mail/            DOMAIN/LOCAL/Maildir, and its index beside it
+                     mail/            DOMAIN/LOCAL/Maildir, and its index beside it; where the Maildirs are spread
+                                      by hash 3f/a1/DOMAIN/LOCAL/Maildir
 
 What two of them have in common may be linked: each can be removed without harm to the others. `mailstore.backup` makes
 them, `mailstore.restoring` brings them back.

@@ -18,7 +18,7 @@ from typing import IO
 from mailstore.errors import MessageLost, OutcomeUnknown, TakesLonger
 from mailstore.index.folders import Pending
 from mailstore.index.rows import NO_FLAGS, Flags, Row
-from mailstore.maildir import DIRECTORY_MODE, TMP, Maildir, flags_now, info, sync_directory, unique_name
+from mailstore.maildir import DIRECTORY_MODE, TMP, Maildir, flags_now, info, sync_directory, sync_names, unique_name
 from mailstore.spool import Spooled
 
 _PIECE = 256 * 1024
@@ -118,6 +118,16 @@ class Place:
     def settle(self) -> None:
         """The barrier for directory entries; the bytes are on stable storage already."""
         sync_directory(self._folder / self._into)
+        self.settle_names()
+
+    def settle_names(self) -> None:
+        """The part of it that the directory's does not do on every file system."""
+        if self._made:
+            directory = os.open(self._folder / self._into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                sync_names(directory, [os.path.basename(path) for path in self._made])  # noqa: PTH119 - text, no path
+            finally:
+                os.close(directory)
 
     def _passing(self, name: str) -> str:
         return self._at + "/" + TMP + "/" + name

@@ -6,6 +6,9 @@ fs/fuse/inode.c), so that GlusterFS, CephFS by FUSE and the like never hear of i
 not for syncfs; NFS commits what is dirty, but has told each file's own `close` and `fsync` what went wrong, and not the
 file system. So at once is only where the kernel itself writes; every other file is synced by itself, which asks the
 server for just that file. A type that is not known here counts as the kernel's if it lies on a block device.
+
+GlusterFS (10, as strace shows) answers fsync of a directory with yes, and its bricks do nothing about it. There a file
+is synced once more when it has its name: the disk below has a journal, and brings the name along.
 """
 
 from __future__ import annotations
@@ -73,6 +76,7 @@ _KNOWN: Final[dict[int, tuple[str, Kind]]] = {
 }
 _BY_THIS_KERNEL: Final = frozenset({Kind.LOCAL, Kind.CLUSTER, Kind.MEMORY})
 _NOT_THERE: Final = frozenset({Kind.NETWORK, Kind.FUSE})
+_NAMES_BY_FILES: Final = frozenset({"fuse.glusterfs", "glusterfs"})  # as `mount` has it
 _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -96,6 +100,15 @@ def at_once(descriptor: int) -> bool:
     if kind is Kind.UNKNOWN:
         return os.major(os.fstat(descriptor).st_dev) != 0  # none of a disk has a number from the kernel's pool
     return kind in _BY_THIS_KERNEL
+
+
+def names_by_files(descriptor: int) -> bool:
+    """Is a name brought to stable storage by fsync of its file alone, whatever fsync of the directory says? Raises
+    OSError."""
+    if _kind(descriptor)[1] is not Kind.FUSE:
+        return False
+    mounted = _mounted(descriptor)
+    return mounted is not None and mounted.type in _NAMES_BY_FILES
 
 
 def of_the_server(error: OSError, descriptor: int) -> bool:

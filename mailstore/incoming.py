@@ -116,6 +116,8 @@ class Incoming(Messages):
                 laid = Laid(self._room(connection, arrivals), made=self._clock())
             try:
                 self._lay(laid, arrivals, found, shows=shows)
+                for place in laid.places.values():
+                    place.settle_names()
             except BaseException:
                 self.take_back(laid)
                 raise

@@ -27,7 +27,7 @@ from mailstore.entries import Entry, Landed
 from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import NO_FLAGS, shared_flags
-from mailstore.maildir import Maildir, fence_of, info, ledger_of, marked, sync_directory, sync_files
+from mailstore.maildir import Maildir, fence_of, info, ledger_of, marked, sync_directory, sync_files, sync_names
 from mailstore.message.arrival import arrival, header_end
 from mailstore.refusals import storage_errors
 from mailstore.writing import HEADER_LIMIT, Given, Marked, OpenWriter, Writer, Writes, flags_by, passing_name
@@ -219,16 +219,17 @@ class Landing:
                 sync_files(self._tmp, [message.passing for message in written])
             finally:  # whoever has the account now may have taken them away
                 self._look()
-            touched = set()
+            touched: dict[int, list[str]] = {}
             for message in written:
                 name = message.landed.file + info(message.landed.flags)
                 folder_id = message.landed.entry.folder_id
                 if folder_id not in self._directories:
                     continue  # the user deleted it: `enter` notes that, and what is in `tmp` is swept away
                 os.rename(message.passing, name, src_dir_fd=self._tmp, dst_dir_fd=self._cur(folder_id))
-                touched.add(folder_id)
-            for folder_id in touched:
+                touched.setdefault(folder_id, []).append(name)
+            for folder_id, names in touched.items():
                 sync_directory(self._path(folder_id))
+                sync_names(self._cur(folder_id), names)
 
 
 def _marked(entry: Entry) -> Marked | None:

@@ -28,6 +28,7 @@ from typing import Final
 
 from mailstore.barrier import sync_each, sync_file_system
 from mailstore.errors import BadFolderName, MessageLost
+from mailstore.file_systems import names_by_files
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flags, shared_flags
 
 TMP: Final = "tmp"
@@ -170,6 +171,13 @@ def sync_files(directory: int, names: Sequence[str]) -> None:
             os.close(file)
 
     sync_each(sync, names, directory)
+
+
+def sync_names(directory: int, names: Sequence[str]) -> None:
+    """Bring the names that files have got in a directory to stable storage, where its own fsync does not. Raises
+    OSError."""
+    if names and names_by_files(directory):
+        sync_files(directory, names)
 
 
 def folder_directory(name: str) -> str:

@@ -7,6 +7,9 @@ directory notes what is to be found there. Both are made when the first mailbox 
 mailbox, and none is made, while the file is not there. It is looked for anew each time, so that nothing has to be
 restarted.
 
+While mailboxes are carried to other places below the same top (`mailstore.rehashing`) who has the new places in his
+configuration may go on: an account's mailbox is brought there before it is opened (`mailstore.placing`).
+
 An installation that has mail, and has never made the file, does so where something lies in the tree. Several nodes have
 one tree and a state directory each: whoever finds the file first takes it for his.
 """
@@ -33,7 +36,10 @@ NOTE: Final = "maildirs.json"  # in the state directory
 AWAY: Final = "the mail is not there: is its disk mounted?"
 _CARRY: Final = ": mailferry storage rehash carries it there"
 _LARGEST: Final = 65_536  # octets
-_NO_MAIL: Final = frozenset({MARKER, "lost+found"})
+CARRYING: Final = f"{MARKER}-carrying"  # at the top of the tree: the lock of who carries a mailbox
+_NO_MAIL: Final = (MARKER, "lost+found")  # how names begin that say nothing of mail
+_NO_NAMES: Final = "the file system of the mail cannot have Maildirs' names: mailferry check --storage DIR tries it"
+_INFO: Final = ":2,S"  # how they end
 _WORDS: Final = "mailferry looks for this file before it stores mail here; keep it with the mail"
 
 
@@ -51,7 +57,8 @@ class Tree:
 
     identity: str
     layout: str
-    carried_to: str = ""  # … to which the mailboxes are being carried; some are there
+    # … to which the mailboxes are being carried; some are there. With another top it begins with that, and with "/"
+    carried_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +84,27 @@ class Mooring:
     def hold(self) -> None:
         """See that the tree is there, and make it where there has never been one. Raises MailAway, OtherLayout,
         StorageFailed."""
+        self.coming_from()
+
+    def coming_from(self) -> str:
+        """The same; gives back the layout by which mailboxes still lie that are being carried to ours, "" where all are
+        in their places."""
         with storage_errors():
             noted = self._noted()
             if noted is None:
                 noted = self._begin()
-            tree = self._found(noted)
+            tree = self._found(noted, coming=True)
             if tree is None:
+                _see_to_names(self.top)
                 self.write(Tree(noted.identity, self.layout))
+            elif tree.carried_to:
+                return tree.layout
             elif (noted.top, noted.layout) != (str(self.top), self.layout):
                 self._write_note(tree)
+        return ""
 
     def look(self) -> None:
-        """The same, and nothing is made. Raises MailAway, OtherLayout, StorageFailed."""
+        """Is all mail there, and in its places? Nothing is made. Raises MailAway, OtherLayout, StorageFailed."""
         with storage_errors():
             noted, tree = self._noted(), self.tree()
             if noted is not None:
@@ -98,9 +114,9 @@ class Mooring:
             elif self._is_missing():
                 raise MailAway(AWAY)
 
-    def _found(self, noted: Noted) -> Tree | None:
-        """The tree, as it is noted; None where it has never been used and may begin anew. Raises MailAway,
-        OtherLayout."""
+    def _found(self, noted: Noted, *, coming: bool = False) -> Tree | None:
+        """The tree, as it is noted; None where it has never been used and may begin anew. `coming`: also while it is
+        carried to the places that it is to have. Raises MailAway, OtherLayout."""
         tree = self.tree()
         if tree is None or tree.identity != noted.identity:
             before = Path(noted.top)
@@ -111,6 +127,8 @@ class Mooring:
                 raise OtherLayout(f"the mail is not where storage.maildir says, but below {before}{_CARRY}")
             return None
         if tree.carried_to:
+            if coming and tree.carried_to == self.layout:
+                return tree
             raise OtherLayout("the mail is being carried to other places: run mailferry storage rehash to its end")
         if tree.layout != self.layout:
             if _anything(self.top):
@@ -182,7 +200,7 @@ class Mooring:
 
     def _mark(self, tree: Tree) -> Tree:
         """Another process may do so at the same moment: the first one counts."""
-        _make(self.top)
+        _see_to_names(self.top)
         with suppress(FileExistsError):
             _write(self.top / MARKER, asdict(tree) | {"about": _WORDS}, over=False)
         return self.tree() or tree
@@ -197,9 +215,26 @@ class Mooring:
 def _anything(top: Path) -> bool:
     """Does anything lie in a tree?"""
     try:
-        return any(name not in _NO_MAIL for name in os.listdir(top))  # noqa: PTH208 - names only
+        return any(not name.startswith(_NO_MAIL) for name in os.listdir(top))  # noqa: PTH208 - names only
     except FileNotFoundError:
         return False
+
+
+def _see_to_names(top: Path) -> None:
+    """Before any mail is there: where a message cannot have its name, or gets another one, none is to be stored. Raises
+    StorageFailed, OSError."""
+    _make(top)
+    name = f"{MARKER}-{secrets.token_hex(6)}{_INFO}"
+    try:
+        os.close(os.open(top / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        there = name in os.listdir(top)  # noqa: PTH208 - names only
+        (top / name).unlink()
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EILSEQ, errno.ENOENT, errno.EPROTO}:
+            raise
+        raise StorageFailed(_NO_NAMES) from error
+    if not there:
+        raise StorageFailed(_NO_NAMES)
 
 
 def _new() -> str:

@@ -31,6 +31,7 @@ from mailstore.refusals import storage_errors
 
 RESTORING: Final = ".restoring"
 _READY: Final = "ready.json"  # with the marker of the backup
+_IN_ONE: Final = 4_096  # mailboxes that are made ready in one directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def _make_ready(backup: Backup, target: Target, told: Callable[[str, str], None]
         make_all(target.mail_stage)
         for number, mailbox in enumerate(backup.mailboxes()):
             told("copying", mailbox.name)
-            maildir = target.mail_stage / str(number) / "Maildir"
+            maildir = _staged(target, number)
             bring_back(backup.path / mailbox.place, maildir)
             if mailbox.index and not mailbox.damaged:
                 _look_ahead(index_path(maildir))
@@ -115,6 +116,11 @@ def _make_ready(backup: Backup, target: Target, told: Callable[[str, str], None]
     except BaseException:
         _clear(target)
         raise
+
+
+def _staged(target: Target, number: int) -> Path:
+    """Where the so-many-th mailbox is made ready: so many in a directory, however many there are."""
+    return target.mail_stage / f"{number // _IN_ONE}" / f"{number % _IN_ONE}" / "Maildir"
 
 
 def _look_ahead(index: Path) -> None:
@@ -143,7 +149,8 @@ def _has(connection: sqlite3.Connection, table: str) -> bool:
 
 def _put_in_place(backup: Backup, target: Target) -> None:
     for number, mailbox in enumerate(backup.mailboxes()):
-        _put_mailbox(target.mail_stage / str(number) / "Maildir", target, mailbox)
+        ready = target.mail_stage / str(number)  # where a version before has it, which had them all in one directory
+        _put_mailbox(ready / "Maildir" if any(ready.glob("Maildir*")) else _staged(target, number), target, mailbox)
     for name in reversed(KEPT):
         _put(target.stage / STATE / name, target.state / name)
     sync_all(target.state)

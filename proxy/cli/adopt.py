@@ -100,7 +100,9 @@ def adopt(
         if not dry_run:
             acting.begin(config, "adopt", directory=str(directory), in_place=in_place, **_about(chosen))
         try:
-            (mooring.look if dry_run else mooring.hold)()
+            mooring.look()
+            if not dry_run:
+                mooring.hold()
             done = list(_each(adopting, chosen, known, dry_run=dry_run, quiet=as_json))
         except MailstoreError as error:
             raise give_up(str(error)) from None

@@ -73,11 +73,17 @@ def _make(config: Config, directory: Path, keep: int | None, *, as_json: bool) -
 def _source(config: Config) -> Source:
     from mailstore.backup import Source  # noqa: PLC0415
     from proxy.cli.moored import mooring_of  # noqa: PLC0415
-    from proxy.config.places import component  # noqa: PLC0415
+    from proxy.config.places import component, spread_of  # noqa: PLC0415
+
+    def places(local: str, domain: str) -> list[Path]:
+        """As large as directories may be where the Maildirs are: an earlier backup may have been made otherwise."""
+        plain = Path(component(domain), component(local))
+        found = [plain, spread_of(local, domain) / plain]
+        return found[::-1] if "{hash}" in config.storage.maildir else found
 
     return Source(
         state=config.state,
-        place_of=lambda local, domain: Path(component(domain), component(local)),
+        places_of=places,
         maildir_of=config.maildir_for,
         version=version("mailferry"),
         there=mooring_of(config).look,

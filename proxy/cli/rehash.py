@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,10 +17,14 @@ from proxy.cli.store import opened, see_to_the_owner
 
 if TYPE_CHECKING:
     from mailstore.accounts import Accounts
+    from mailstore.database import AccountsDatabase
     from mailstore.rehashing import Result, Way
     from proxy.config import Config
 
 _MOST_NAMED: Final = 20
+_MAY_BE_STARTED: Final = (
+    "mailferry: the daemon may be started, on every node that has the new key: who comes first has his mailbox carried"
+)
 
 
 @click.command()
@@ -31,11 +35,10 @@ _MOST_NAMED: Final = 20
 def rehash(*, dry_run: bool, before: str | None, as_json: bool) -> None:
     """Carry all mailboxes to the places that storage.maildir says, by renaming, from those that it said before.
 
-    No daemon may run meanwhile, on any node. Who is interrupted runs it again; until it is done nobody is let in. The
-    way back is the same, with the key as it was.
+    No daemon may run when it begins, on any node; it says when they may be started again, and users are served while it
+    goes on. Who is interrupted runs it again. The way back is the same, with the key as it was.
     """
-    from mailstore.accounts import Accounts  # noqa: PLC0415 - SQLAlchemy takes a third of a second
-    from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from mailstore.errors import MailstoreError  # noqa: PLC0415 - SQLAlchemy takes a third of a second
 
     config = configuration()
     before = None if before is None else _checked(config, before)
@@ -43,8 +46,7 @@ def rehash(*, dry_run: bool, before: str | None, as_json: bool) -> None:
         if database is None:
             raise give_up("there are no accounts yet, and so nothing is to be carried")
         try:
-            with _nothing(config) if dry_run else alone(config):
-                result, way = _carry(config, Accounts(database), before, dry_run=dry_run)
+            result, way = _carry(config, database, before, dry_run=dry_run)
         except (MailstoreError, OSError) as error:
             raise give_up(f"{error}") from None
     _show(config, way, result, dry_run=dry_run, as_json=as_json)
@@ -64,30 +66,33 @@ def _checked(config: Config, before: str) -> str:
 
 
 @contextmanager
-def _nothing(_config: Config) -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def alone(config: Config) -> Iterator[None]:
-    """No daemon begins meanwhile; while one runs the command ends."""
+def alone(config: Config, database: AccountsDatabase) -> Iterator[None]:
+    """No daemon of this state directory begins meanwhile; while one runs, or another node, the command ends."""
+    from mailstore import rehashing  # noqa: PLC0415 - SQLAlchemy takes a third of a second
     from proxy.daemon.alone import Alone, NotAlone  # noqa: PLC0415
 
-    see_to_the_owner(config)
     try:
         held = Alone(config.state)
     except NotAlone as error:
         raise give_up(f"{error}: stop it first, on every node (systemctl stop mailferry)") from None
     try:
+        if nodes := rehashing.nodes(database):
+            raise give_up(
+                f"nodes are at work: {', '.join(nodes)}: stop them first (one that was killed counts for half a minute)"
+            )
         yield
     finally:
         held.end()
 
 
-def _carry(config: Config, accounts: Accounts, before: str | None, *, dry_run: bool) -> tuple[Result, Way | None]:
+def _carry(
+    config: Config, database: AccountsDatabase, before: str | None, *, dry_run: bool
+) -> tuple[Result, Way | None]:
     from mailstore import rehashing  # noqa: PLC0415
+    from mailstore.accounts import Accounts  # noqa: PLC0415
     from proxy.login.whereabouts import mooring_of  # noqa: PLC0415
 
+    accounts = Accounts(database)
     mooring = mooring_of(config, accounts)
     way = rehashing.find_way(mooring, before)
     if way is None:
@@ -98,8 +103,15 @@ def _carry(config: Config, accounts: Accounts, before: str | None, *, dry_run: b
     if dry_run:
         return rehashing.would(names, old, new), way
     acting.begin(config, "storage rehash", before=way.before, now=way.now)
+    see_to_the_owner(config)
     whole = sum(each.accounts for each in accounts.totals().values())
-    with Steps() as steps:
+    with ExitStack() as held, Steps() as steps:
+        if not (way.begun and way.served):
+            held.enter_context(alone(config, database))
+            way = rehashing.begin(mooring, way)
+        if way.served:
+            held.close()
+            click.echo(_MAY_BE_STARTED, err=True)
         told: Callable[[int, str], None] = lambda done, account: steps.at("carrying", account, done, whole)  # noqa: E731
         return rehashing.rehash(mooring, way, names, old, new, told), way
 
@@ -136,13 +148,13 @@ def _show(config: Config, way: Way | None, result: Result, *, dry_run: bool, as_
     if len(result.failed) > _MOST_NAMED:
         click.echo(f"mailferry: and {len(result.failed) - _MOST_NAMED:,} more: --json has them", err=True)
     if result.failed and not dry_run:
-        click.echo("mailferry: nobody is let in before it is run again to its end", err=True)
+        click.echo("mailferry: run it again, to its end, when that is mended", err=True)
 
 
 def missing(config: Config, accounts: Accounts) -> Iterator[str]:
     """Accounts that have mail and no mailbox in its place."""
-    from mailstore.placing import parts  # noqa: PLC0415
+    from mailstore.placing import is_there  # noqa: PLC0415
 
     for account in accounts.list():
-        if account.messages_done and not parts(config.maildir_for(account.local, account.domain)):
+        if account.messages_done and not is_there(config.maildir_for(account.local, account.domain)):
             yield account.name

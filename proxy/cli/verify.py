@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.cli.moored import see_that_mail_is_there
 from proxy.cli.options import config_option, configuration, give_up
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def verify(**options: Any) -> None:
     from proxy.admin.filing import Filing, NotFiled  # noqa: PLC0415
 
     accounts, paused = _accounts(config, wanted.named)
+    see_that_mail_is_there(config)
     passwords = _passwords(config, accounts, paused, wanted)
     try:
         with ExitStack() as files:

@@ -84,8 +84,9 @@ class Moving:
             database.go_by(nodes.time)
         self.accounts = Accounts(database)
         self.homes.furnish = Furnishing(config, self.accounts.quota)
-        self.homes.there = mooring_of(config, self.accounts).hold
-        self.homes.expect = Whereabouts(self.accounts.find, self.homes.there)
+        mooring = mooring_of(config, self.accounts)
+        self.homes.there = mooring.hold
+        self.homes.expect = Whereabouts(self.accounts.find, mooring)
         logins = partial(ask, self.accounts, self.threads.run, self.accounts.legacy_login)
         self.door = LegacyDoor(config, reactor, log.warning, logins, tally)
         # Is somebody logged in to an account, on this node? Who is so on another one waits for its move wherever it is.

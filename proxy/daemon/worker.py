@@ -82,8 +82,9 @@ class Worker:
             self._database.go_by(self._nodes.time)
         accounts = Accounts(self._database)
         self._homes.furnish = Furnishing(config, accounts.quota)
-        self._homes.there = mooring_of(config, accounts).hold
-        self._homes.expect = Whereabouts(accounts.find, self._homes.there)
+        mooring = mooring_of(config, accounts)
+        self._homes.there = mooring.hold
+        self._homes.expect = Whereabouts(accounts.find, mooring)
         self.gate = DistantGate(channel, self._homes, reactor, log)
         self.tls = None if pair is None else ServerTls(pair)
         self._tally = Tally()

@@ -2,7 +2,8 @@
 down what it is asked to bring to stable storage, and refuses what a test has it refuse.
 
 Run by Debian's own Python, whose python3-fusepy it needs: `fused.py DIRECTORY MOUNTPOINT LOG FAULTS`. FAULTS has lines
-`OPERATION ERRNO` that count while they are in it.
+`OPERATION ERRNO` that count while they are in it; `:` for an operation is any whose name has a colon, and `A ERRNO` has
+names in upper and lower case be the same.
 """
 
 from __future__ import annotations
@@ -29,11 +30,15 @@ class Passing(fuse.Operations):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._syncing = 0
 
-    def __call__(self, op: str, path: str, *arguments: Any) -> Any:
+    def __call__(self, op: str, path: str, *given: Any) -> Any:
+        arguments = list(given)
+        paths = [path, *(each for each in arguments if isinstance(each, str))]
         for line in self._faults.read_text().splitlines():
             name, _, code = line.partition(" ")
-            if name in {op, "*"}:
+            if name in {op, "*"} or (name == ":" and any(":" in each for each in paths)):
                 raise fuse.FuseOSError(int(code))
+            if name == "A":
+                path, *arguments = (each.lower() if isinstance(each, str) else each for each in (path, *arguments))
         return getattr(self, op)(self._root + path, *arguments)
 
     def access(self, path: str, mode: int) -> None:

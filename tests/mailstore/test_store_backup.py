@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +54,13 @@ class Installation:
 
     def back_up(self) -> tuple[Path, backup.Summary]:
         self.second += 1
-        source = backup.Source(self.state, lambda local, domain: Path(domain) / local, self.maildir, "1")
-        return backup.make(source, self.shelf, clock=lambda: self.second)
+        return backup.make(self.source([Path()]), self.shelf, clock=lambda: self.second)
+
+    def source(self, tops: Sequence[Path]) -> backup.Source:
+        """Mailboxes are put below the first of these, and may have been put below the others."""
+        return backup.Source(
+            self.state, lambda local, domain: [top / domain / local for top in tops], self.maildir, "1"
+        )
 
     def lose(self) -> None:
         shutil.rmtree(self.state)
@@ -143,6 +148,27 @@ def test_what_the_last_one_has_is_not_copied_again(place: Installation, monkeypa
         assert rows(home)[1].flags == {SEEN}
 
 
+def test_mailboxes_that_are_spread_since(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is copied again for it, and what was interrupted is gone on with."""
+    monkeypatch.setattr(mailbox_copy, "_near", lambda path, target: iter(()))
+    monkeypatch.setattr(copying, "_SETTLED", 0)
+    real = copying._link
+    monkeypatch.setattr(copying, "_link", lambda one, other: place.shelf in one.parents and real(one, other))
+    first, _ = place.back_up()
+    begun = place.shelf / "unfinished" / "mail" / "123.com" / "wang"
+    shutil.copytree(first / "mail" / "123.com" / "wang", begun)
+    again, summary = backup.make(place.source([Path("3f/a1"), Path()]), place.shelf)
+    assert summary.written == 0
+    (mailbox,) = found(again).mailboxes()
+    assert mailbox.place == "mail/3f/a1/123.com/wang/Maildir"
+    assert sorted(path.name for path in (again / "mail").iterdir()) == ["3f"]
+    assert list(found(again).check()) == ["wang@123.com"]
+    place.lose()
+    place.restore()
+    with opened(MailboxEngine(), WANG, place.maildir()) as home:
+        assert len(bodies(home)) == 5
+
+
 @pytest.mark.parametrize("what", ["moved", "expunged", "marked"])
 def test_what_a_user_does_meanwhile(place: Installation, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """After the index was copied, and before the files are."""
@@ -198,7 +224,7 @@ def test_killed_it_does_not_count_and_is_gone_on_with(place: Installation) -> No
         "import os, signal, sys\nfrom pathlib import Path\nfrom mailstore import backup\n"
         "root = Path(sys.argv[1])\nmail = lambda l, d: root / 'state/mail' / d / l / 'Maildir'\n"
         "told = lambda done, whole, name: os.kill(os.getpid(), signal.SIGKILL) if name.startswith('wang') else None\n"
-        "source = backup.Source(root / 'state', lambda l, d: Path(d) / l, mail, '1')\n"
+        "source = backup.Source(root / 'state', lambda l, d: [Path(d) / l], mail, '1')\n"
         "backup.make(source, root / 'backups', told)\n"
     )
     assert subprocess.run([sys.executable, "-c", script, place.root], check=False, timeout=60).returncode == -9
@@ -267,7 +293,7 @@ def test_refusals(place: Installation) -> None:
     with pytest.raises(BackupRefused, match="no backup that was finished"):
         found(place.root)
     with pytest.raises(BackupRefused, match="in the state directory"):
-        backup.make(backup.Source(place.state, lambda a, b: Path(b) / a, place.maildir, "1"), place.state / "x")
+        backup.make(backup.Source(place.state, lambda a, b: [Path(b) / a], place.maildir, "1"), place.state / "x")
     path, _ = place.back_up()
     with pytest.raises(BackupRefused, match=r"is not empty: accounts\.db"):
         place.restore()
@@ -283,7 +309,10 @@ def test_refusals(place: Installation) -> None:
         found(path)
 
 
-def test_restoring_that_was_interrupted_is_gone_on_with(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by_a_version_before", [False, True])
+def test_restoring_that_was_interrupted_is_gone_on_with(
+    place: Installation, monkeypatch: pytest.MonkeyPatch, *, by_a_version_before: bool
+) -> None:
     with opened(MailboxEngine(), WANG, place.maildir()) as home:
         before = picture(home)
     place.back_up()
@@ -301,6 +330,10 @@ def test_restoring_that_was_interrupted_is_gone_on_with(place: Installation, mon
         place.restore()
     assert restoring.unfinished(place.state)
     monkeypatch.undo()
+    if by_a_version_before:  # which had all of them in one directory
+        mail = place.state / restoring.RESTORING / "mail"
+        (mail / "0").rename(mail / "parted")
+        (mail / "parted" / "0").rename(mail / "0")
     place.restore()
     assert not restoring.unfinished(place.state)
     with opened(MailboxEngine(), WANG, place.maildir()) as home:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +137,28 @@ def test_a_tree_that_was_never_used_may_be_anywhere(place: Place, tmp_path: Path
     place.mooring.hold()
     place.node(top=tmp_path / "new").hold()
     assert (tmp_path / "new" / MARKER).exists()
+
+
+@pytest.mark.parametrize("how", ["refused", "given another name"])
+def test_a_file_system_that_cannot_have_the_names_of_messages(
+    place: Place, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Such as vfat."""
+    real = os.open
+
+    def odd(path: str | Path, flags: int, *more: int, **named: int) -> int:
+        name = os.fspath(path)
+        if how == "refused" and ":2," in name:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(name.replace(":2,", "_2,"), flags, *more, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", odd)
+        with pytest.raises(StorageFailed, match="cannot have Maildirs' names"):
+            place.mooring.hold()
+    assert not (place.top / MARKER).exists()
+    place.mooring.hold()
+    assert (place.top / MARKER).exists()
 
 
 def test_what_is_damaged_is_told_and_claimed_anew(place: Place) -> None:

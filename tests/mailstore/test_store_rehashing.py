@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from mailstore import rehashing
+from mailstore import placing, rehashing
+from mailstore.custody import InUse
 from mailstore.errors import StorageFailed
 from mailstore.mailbox_database import MailboxEngine
-from mailstore.mailhome import MailHome
-from mailstore.mooring import MARKER, MailAway, Mooring, OtherLayout
-from mailstore.placing import Carried, parts
-from mailstore.rehashing import PlaceOf, RehashRefused, Result
+from mailstore.mailhome import MailHome, opened
+from mailstore.mooring import CARRYING, MARKER, MailAway, Mooring, OtherLayout
+from mailstore.placing import Carried, bring, parts
+from mailstore.rehashing import PlaceOf, RehashRefused, Result, Way
 from tests.mailstore.store_rig import append, bodies
 
 OLD, NEW = "{domain}/{local}/Maildir", "{hash}/{domain}/{local}/Maildir"
@@ -51,9 +54,11 @@ class Tree:
             home.lock_maildrop()
             home.close()
 
-    def carry(self, layout: str, top: Path | None = None, names: tuple[str, ...] = NAMES) -> Result:
+    def carry(
+        self, layout: str, top: Path | None = None, names: tuple[str, ...] = NAMES, way: Way | None = None
+    ) -> Result:
         mooring = self.mooring(layout, top)
-        way = rehashing.find_way(mooring, None)
+        way = way or rehashing.find_way(mooring, None)
         assert way is not None
         accounts = [(local, "123.com") for local in (*names, "nobody")]
 
@@ -62,11 +67,25 @@ class Tree:
 
         return rehashing.rehash(mooring, way, accounts, before, place_of(top or self.top, layout))
 
+    def begin(self, layout: str) -> None:
+        """As `storage rehash` does, and no mailbox is carried yet."""
+        mooring = self.mooring(layout)
+        way = rehashing.find_way(mooring, None)
+        assert way is not None
+        assert rehashing.begin(mooring, way).served
+
+    def open(self, local: str, layout: str) -> Path:
+        """As a daemon does before it opens a mailbox; where that is."""
+        coming, maildir = self.mooring(layout).coming_from(), place_of(self.top, layout)(local, "123.com")
+        if coming:
+            bring(self.top, place_of(self.top, coming)(local, "123.com"), maildir)
+        return maildir
+
     def check(self, layout: str, top: Path | None = None, names: tuple[str, ...] = NAMES) -> None:
         """Everything is in its place, and nothing anywhere else."""
         top = top or self.top
         self.mooring(layout, top).hold()
-        expected = {MARKER}
+        expected = {MARKER, CARRYING}
         for number, local in enumerate(names):
             maildir = place_of(top, layout)(local, "123.com")
             reports: list[str] = []
@@ -98,7 +117,10 @@ def test_there_and_back(tree: Tree) -> None:
     tree.check(OLD)
 
 
-def test_where_mailboxes_lie_beside_each_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [1_000, 2])
+def test_where_mailboxes_lie_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    """Also where so many do that they are listed once."""
+    monkeypatch.setattr(placing, "_MANY", many)
     tree = Tree(tmp_path, "{local}/Maildir")
     tree.fill()
     tree.carry("{hash}/{local}/Maildir")  # 3f/Maildir to c4/12/3f/Maildir, while 3f/a1/wang is there
@@ -164,7 +186,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]
 
 @pytest.mark.parametrize(("old", "new"), [(OLD, NEW), (FLAT, NEW), ("{local}/Maildir", "{hash}/{local}/Maildir")])
 def test_it_goes_on_after_any_kill(tmp_path: Path, killed_at: Callable[[int], None], old: str, new: str) -> None:
-    """It is ended at every step in turn, and each time nobody is let in until it is done."""
+    """It is ended at every step in turn; until it is done nobody is let in with the places of before."""
     tree = Tree(tmp_path, old)
     names = ("wang", "3f")
     tree.fill(names)
@@ -178,8 +200,9 @@ def test_it_goes_on_after_any_kill(tmp_path: Path, killed_at: Callable[[int], No
             killed_at(-1)
             if rehashing.find_way(tree.mooring(new), None) is None:
                 break
+            begun = tree.mooring(new).tree()
             with pytest.raises(OtherLayout):
-                tree.mooring(new).hold()
+                tree.mooring(old if begun is not None and begun.carried_to else new).hold()
         else:
             break
     killed_at(-1)
@@ -203,6 +226,85 @@ def test_half_way_and_back_again(tree: Tree, killed_at: Callable[[int], None]) -
     tree.check(OLD)
 
 
+# While users are served
+
+
+@pytest.mark.parametrize("old", [OLD, FLAT])
+def test_who_comes_first_has_his_mailbox_carried(tmp_path: Path, old: str) -> None:
+    tree = Tree(tmp_path, old)
+    tree.fill()
+    tree.begin(NEW)
+    with pytest.raises(OtherLayout, match="being carried"):
+        tree.mooring(old).hold()
+    for local in ("wang", "3f", "newcomer", "wang"):
+        maildir = tree.open(local, NEW)
+        assert maildir.is_dir() is (local != "newcomer")
+        assert parts(place_of(tree.top, old)(local, "123.com")) == []
+    home = MailHome(MailboxEngine(), 1, tree.open("wang", NEW))
+    arrived = append(home, b"Subject: meanwhile\r\n\r\n")
+    result = tree.carry(NEW)  # and he has it open
+    assert result.count == {Carried.CARRIED: len(NAMES) - 2, Carried.THERE: 2, Carried.NOTHING: 1}
+    home.remove([arrived])
+    home.close()
+    tree.check(NEW)
+    assert tree.mooring(NEW).coming_from() == ""
+
+
+def test_a_mailbox_that_somebody_has_open_is_carried_later(tree: Tree) -> None:
+    """A command that began before."""
+    tree.fill()
+    with opened(MailboxEngine(), 1, place_of(tree.top, OLD)("wang", "123.com")):
+        result = tree.carry(NEW)
+        assert list(result.failed) == ["wang@123.com"]
+        assert "has a session" in result.failed["wang@123.com"]
+        with pytest.raises(InUse):
+            tree.open("wang", NEW)
+    assert tree.open("wang", NEW).is_dir()
+    assert tree.carry(NEW).failed == {}
+    tree.check(NEW)
+
+
+def test_all_at_once(tree: Tree) -> None:
+    """Two that carry all of them, and users who come meanwhile."""
+    names = tuple(f"u{number}" for number in range(40))
+    tree.fill(names)
+    tree.begin(NEW)
+    way = rehashing.find_way(tree.mooring(NEW), None)
+    together = threading.Barrier(4, timeout=60)
+
+    def carry() -> Result:
+        together.wait()
+        return tree.carry(NEW, names=names, way=way)
+
+    def come(turn: int) -> None:
+        together.wait()
+        for local in names[::turn]:
+            assert (tree.open(local, NEW) / "cur").is_dir()
+
+    with ThreadPoolExecutor(4) as threads:
+        carriers = [threads.submit(carry) for _ in range(2)]
+        users = [threads.submit(come, turn) for turn in (1, -1)]
+        assert [each.result().failed for each in carriers] == [{}, {}]
+        assert [each.result() for each in users] == [None, None]
+    tree.check(NEW, names=names)
+
+
+def test_back_again_while_users_are_served(tree: Tree, killed_at: Callable[[int], None]) -> None:
+    tree.fill()
+    killed_at(30)
+    with pytest.raises(Killed):
+        tree.carry(NEW)
+    killed_at(-1)
+    tree.open("qian.sun", NEW)
+    tree.begin(OLD)
+    with pytest.raises(OtherLayout, match="being carried"):
+        tree.mooring(NEW).hold()
+    for local in ("qian.sun", "wang"):
+        assert tree.open(local, OLD).is_dir()
+    tree.carry(OLD)
+    tree.check(OLD)
+
+
 def test_a_mailbox_that_is_in_both_places_is_left_alone(tree: Tree) -> None:
     tree.fill()
     double = place_of(tree.top, NEW)("li", "123.com")
@@ -211,8 +313,10 @@ def test_a_mailbox_that_is_in_both_places_is_left_alone(tree: Tree) -> None:
     assert list(told.failed) == ["li@123.com"]
     assert "look which is right" in told.failed["li@123.com"]
     assert (place_of(tree.top, OLD)("li", "123.com") / "cur").is_dir()
+    with pytest.raises(StorageFailed, match="look which is right"):
+        tree.open("li", NEW)
     with pytest.raises(OtherLayout, match="being carried"):
-        tree.mooring(NEW).hold()
+        tree.mooring(NEW).look()
     (double / "cur").rmdir()
     double.rmdir()
     assert tree.carry(NEW).failed == {}

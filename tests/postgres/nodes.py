@@ -171,29 +171,29 @@ class TwoNodes:
         services: Sequence[str] = ("imap", "pop3"),
         legacy: str = "",
         node: Callable[..., Daemon] = Daemon,
+        mounts: tuple[Path, Path] | None = None,
         **about: Any,
     ) -> None:
+        """`mounts`: where either node has the disk with the Maildirs."""
         self.server = postgres
         self.database = postgres.make_database()
         self.old = OldServer()
-        self.mail = root / "mail"
-        storage = (
-            f'[storage]\ndatabase = "{postgres.url(self.database)}"\nconnections = 5\n'
-            f'maildir = "{self.mail}/{{domain}}/{{local}}/Maildir"\n'
-        )
+        mails = [root / "mail"] * 2 if mounts is None else [mount / "mail" for mount in mounts]
+        self.mail = mails[0]
+        storage = f'[storage]\ndatabase = "{postgres.url(self.database)}"\nconnections = 5\n'
         settings: dict[str, Any] = {"migration": 'refresh = "1h"\nround = "0s"', **about}
         self.a, self.b = (
             node(
                 root / name,
                 f'port = {self.old.port}\ntls = "none"\n{legacy}',
                 workers=workers,
-                more=storage,
+                more=f'{storage}maildir = "{mail}/{{domain}}/{{local}}/Maildir"\n',
                 encrypted=False,
                 ports={service: free_port() for service in services},
                 program=("tests.postgres.quick_node",),
                 **settings,
             )
-            for name in ("a", "b")
+            for name, mail in zip("ab", mails, strict=True)
         )
 
     def start(self, *, odd: bool = True) -> None:

@@ -12,12 +12,14 @@ from mailstore.database import AccountsDatabase
 from mailstore.errors import StorageFailed
 from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome, opened
+from mailstore.mooring import Mooring
 from proxy.login.whereabouts import Whereabouts
 
 
 def test_mail_that_was_carried_over_has_to_be_somewhere(database: AccountsDatabase, tmp_path: Path) -> None:
     accounts = Accounts(database)
-    expect = Whereabouts(accounts.find, lambda: None)
+    (tmp_path / "state").mkdir()
+    expect = Whereabouts(accounts.find, Mooring(tmp_path / "state", tmp_path, "{local}/Maildir", lambda: False))
     maildir = tmp_path / "user" / "Maildir"
     expect("user@123.com", maildir)  # not known yet
     account = accounts.add("user", "123.com")

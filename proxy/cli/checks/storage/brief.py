@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from mailstore.errors import StorageFailed
 from mailstore.file_systems import Kind, file_system
@@ -10,8 +11,10 @@ from mailstore.mooring import MailAway, OtherLayout
 from proxy.cli.checks.finding import Finding
 from proxy.cli.checks.places import existing
 from proxy.cli.checks.storage.mounted import of_mount
-from proxy.cli.moored import mooring_of
+from proxy.cli.moored import crowds, mooring_of
 from proxy.config import Config
+
+CROWDED: Final = 100_000  # accounts whose mailboxes are in one directory
 
 
 def storage_findings(config: Config) -> Iterator[Finding]:
@@ -32,6 +35,23 @@ def storage_findings(config: Config) -> Iterator[Finding]:
         yield Finding("storage", "warn", str(top), text)
     yield from (each for each in of_mount(found) if each.result != "ok" and found.kind is not Kind.UNKNOWN)
     yield from _moored(config)
+    yield from _crowded(config)
+
+
+def _crowded(config: Config) -> Iterator[Finding]:
+    """A directory with a million entries is slow to list, to back up and to mend, and some file systems refuse it."""
+    layout = config.maildir_layout
+    if "{hash}" in layout:
+        return
+    above, _, _ = layout.partition("{local}")
+    found = crowds(config)
+    if "{domain}/" not in above:
+        found = {"all domains": sum(found.values())}
+    for domain, accounts in sorted(found.items()):
+        if accounts >= CROWDED:
+            text = f"{accounts:,} accounts of {domain} lie in one directory"
+            remedy = "put {hash}/ into storage.maildir, and run mailferry storage rehash"
+            yield Finding("storage", "warn", str(config.maildir_root), text, remedy)
 
 
 def _moored(config: Config) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from mailstore.barrier import TOGETHER, sync_each, sync_file_system
-from mailstore.file_systems import FileSystem, Kind, file_system
+from mailstore.file_systems import FileSystem, Kind, file_system, names_by_files
 from proxy.cli.checks.storage.trial import EACH, Trial, as_often_as, write
 
 MESSAGE: Final = b"x" * 4_096
@@ -73,7 +73,11 @@ def _directory(trial: Trial) -> None:
                 raise
             trial.told("ok", "fsync of a directory", "there is none here: names are the server's at once")
         else:
-            trial.told("ok", "fsync of a directory", "names are brought to stable storage")
+            by_files = names_by_files(descriptor)
+            text = "names are brought to stable storage"
+            if by_files:
+                text = "is answered and not done here; each file is synced once more when it has its name"
+            trial.told("ok", "fsync of a directory", text)
         finally:
             os.close(descriptor)
 

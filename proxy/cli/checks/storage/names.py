@@ -35,7 +35,8 @@ def _as_they_are(trial: Trial, place: os.PathLike[str]) -> None:
     found = set(os.listdir(place))  # noqa: PTH208 - names only
     if refused or found != wanted:
         odd = (refused or sorted(wanted - found))[0]
-        remedy = "messages' names have a colon and folders' are UTF-8: CIFS takes them with mapposix and iocharset=utf8"
+        remedy = "Maildirs cannot be here: messages' names have a colon and folders' are UTF-8 (CIFS takes them with "
+        remedy += "mapposix and iocharset=utf8, NTFS without windows_names, FAT never): take another file system"
         trial.told("fail", "names", f'"{odd}" cannot be a name, or comes back as another one', remedy)
     else:
         trial.told("ok", "names", "colons, UTF-8 and backslashes come back as they are")

@@ -8,7 +8,6 @@ from proxy.cli.checks.storage import across, durable, entries, mounted, names, s
 from proxy.cli.checks.storage.trial import LIMIT, Part, Trial, try_in
 
 PARTS: tuple[Part, ...] = (
-    mounted.tried,
     durable.tried,
     entries.tried,
     names.tried,
@@ -20,5 +19,6 @@ PARTS: tuple[Part, ...] = (
 def all_of(directory: Path, token: str | None = None) -> Trial:
     """Raises OSError where nothing can be made there."""
     if token is None:
-        return try_in(directory, PARTS)
-    return try_in(directory, (mounted.tried, across.try_with(directory, token)), LIMIT + 4 * across.WAIT)
+        return try_in(directory, PARTS, before=(mounted.tried,))
+    tried = (across.try_with(directory, token),)
+    return try_in(directory, tried, LIMIT + 4 * across.WAIT, before=(mounted.tried,))
