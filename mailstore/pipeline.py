@@ -138,8 +138,8 @@ class Pipeline:
             self._on = False
 
     def leave(self, text: bytes) -> None:
-        """Send the last statement, of which nobody needs to hear: `return_to` hears of it, before the connection is used
-        again. Raises psycopg.Error."""
+        """Send the last statement, of which `return_to` hears, before the connection is used again.
+        Raises psycopg.Error."""
         self.tell(text)
         self._pgconn.pipeline_sync()
         self._flush()

@@ -5,10 +5,10 @@ that ends: what it listens to, and the POP3 locks of maildrops, which are adviso
 over it as well, so that they wait for no place in a pool.
 
 News is told after the transaction that made it: NOTIFY in the transaction itself would have all those that commit wait
-for each other. What comes close together goes together, in as few notifications as its length allows: the first at once,
-what follows it soon, a moment later, so that a busy process does not spend its time on telling. It may be lost,
-with a connection or with the process that has it to tell: nothing depends on it but how soon others look, and they look
-from time to time all the same. After each new connection `began` is called, to look at once.
+for each other. What comes close together goes together, in as few notifications as its length allows: the first at once
+and what follows a moment later, so that a busy process does not spend its time on telling. It may be lost, with a
+connection or with the process that has it to tell: nothing depends on it but how soon others look, and they look from
+time to time all the same. After each new connection `began` is called, to look at once.
 
 A connection that breaks is made anew, after a pause that grows. Its locks are taken again before anything else is done
 over it; those that somebody else was given meanwhile are lost (`lost`).

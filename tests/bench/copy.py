@@ -61,7 +61,7 @@ def _insert(
     connection: sqlite3.Connection, table: str, names: tuple[str, ...], rows: Iterator[tuple[Any, ...]]
 ) -> None:
     marks = ", ".join("?" * (len(names) + 1))
-    connection.executemany(f"INSERT INTO {table} (account_id, {', '.join(names)}) VALUES ({marks})", rows)  # noqa: S608
+    connection.executemany(f"INSERT INTO {table} (account_id, {', '.join(names)}) VALUES ({marks})", rows)
 
 
 def fill(state: Path, mailboxes: int, messages: int) -> None:
@@ -108,9 +108,10 @@ def main() -> int:
         ((octets,),) = server.admin(f"SELECT pg_database_size('{database}')")
     work = usage.ru_utime + usage.ru_stime
     print(
-        f"{rows:,} rows of ledger and messages in {took:.1f} s: {rows / took:,.0f} a second; {1e6 * work / rows:.1f} µs of "
-        f"processor time each, and {1e6 * of_server / rows:.1f} µs of the server's; {usage.ru_maxrss / 1024:.0f} MiB at "
-        f"most; the database has {octets / 1e6:,.0f} MB, {2 * octets / rows:.0f} octets a message"
+        f"{rows:,} rows of ledger and messages in {took:.1f} s: {rows / took:,.0f} a second; "
+        f"{1e6 * work / rows:.1f} µs of processor time each, and {1e6 * of_server / rows:.1f} µs of the server's; "
+        f"{usage.ru_maxrss / 1024:.0f} MiB at most; the database has {octets / 1e6:,.0f} MB, "
+        f"{2 * octets / rows:.0f} octets a message"
     )
     return 0
 

@@ -6,8 +6,8 @@
 Each round pulls the same mailbox from the same Dovecot: with `bound.py`, which does nothing but make messages durable,
 with each peer into a Maildir, and with mailferry, from a client's LOGIN to its OK. Ratios are medians of the rounds'.
 A peer that needs more than `--patience` seconds is ended and its time estimated (≈). Nothing is deleted before the end:
-ext4 is slow for minutes after a mass delete. With `--database postgresql` it is measured against itself upon SQLite: see
-`first_upon`.
+ext4 is slow for minutes after a mass delete. With `--database postgresql` it is measured against itself upon SQLite:
+see `first_upon`.
 """
 
 from __future__ import annotations

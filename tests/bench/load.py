@@ -8,9 +8,9 @@ with `--shared` two have one. The servers take turns, a round each, so that what
 The figure is of commands completed in a second; the last line is the median of the rounds' ratios. Beside it is what a
 command cost in processor time, which is the better figure where the machine has other things to do.
 
-With `--database postgresql` it is mailferry upon SQLite and upon PostgreSQL instead, and the figure beside the clock's is
-what a command cost mailferry and what it cost the database's server. Where that is on a machine of its own, as it is
-for several nodes, the latter takes nothing of a node.
+With `--database postgresql` it is mailferry upon SQLite and upon PostgreSQL instead, and the figure beside the clock's
+is what a command cost mailferry and what it cost the database's server. Where that is on a machine of its own, as it
+is for several nodes, the latter takes nothing of a node.
 
 Dovecot keeps Maildirs with `mail_fsync = optimized`, its default: APPEND's message is on stable storage when it is
 answered, flags and expunges need not be. mailferry's are all. Dovecot compares a password in plain text; mailferry

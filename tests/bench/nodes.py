@@ -47,8 +47,8 @@ class Measured:
 
     def say(self, nodes: int) -> None:
         print(
-            f"{nodes} node{'s' if nodes > 1 else ' '}  {self.commands:7.0f} commands/s   clients {self.clients:4.0%} of "
-            f"a core   {1e6 * self.each:4.0f} µs of processor time each, and {1e6 * self.server:4.0f} µs of the "
+            f"{nodes} node{'s' if nodes > 1 else ' '}  {self.commands:7.0f} commands/s   clients {self.clients:4.0%} "
+            f"of a core   {1e6 * self.each:4.0f} µs of processor time each, and {1e6 * self.server:4.0f} µs of the "
             f"server's   busiest node {self.busiest / self.each:4.0%}",
             flush=True,
         )
@@ -95,8 +95,8 @@ def main() -> int:
                 carried.append(two.each / two.server)
     clock, work = statistics.median(by_clock), statistics.median(by_work)
     print(
-        f"two nodes to one: {clock:.2f}× by the clock, {work:.2f}× by processor time; {WANTED:g} is wanted; a core of the "
-        f"server's carries {statistics.median(carried):.1f} of the nodes'"
+        f"two nodes to one: {clock:.2f}× by the clock, {work:.2f}× by processor time; {WANTED:g} is wanted; a core of "
+        f"the server's carries {statistics.median(carried):.1f} of the nodes'"
     )
     return 0 if max(clock, work) >= WANTED else 1
 

@@ -1,4 +1,4 @@
-"""What is said to PostgreSQL in a pipeline: in order, with as few ways there as can be, and undone where it is refused."""
+"""What is said to PostgreSQL in a pipeline: in order, with few ways there, and undone where it is refused."""
 
 from __future__ import annotations
 
