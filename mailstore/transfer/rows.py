@@ -22,6 +22,7 @@ MAILBOX: Final = tuple(mailbox_metadata.sorted_tables)
 
 # Of one file of SQLite alone: in a server there is no such file.
 _LEFT_OUT: Final = {("mailboxes", "inode")}
+_TOGETHER: Final = 1_000  # rows that SQLite is asked for at once
 _ESCAPES: Final = ((92, "\\\\"), (8, "\\b"), (9, "\\t"), (10, "\\n"), (11, "\\v"), (12, "\\f"), (13, "\\r"))
 
 
@@ -41,8 +42,9 @@ def lines_of(connection: Connection, table: Table, account_id: int | None = None
     parts = [_expression(connection, table, column.name) for column in table.columns]
     where = "" if account_id is None else f" WHERE account_id = {account_id}"
     statement = f'SELECT {" || char(9) || ".join(parts)} FROM "{table.name}"{where} ORDER BY {key_of(table)}'  # noqa: S608
-    for (line,) in connection.exec_driver_sql(statement):
-        yield line.replace("\0", NUL).encode() + b"\n"
+    for some in connection.exec_driver_sql(statement).partitions(_TOGETHER):
+        for (line,) in some:
+            yield line.replace("\0", NUL).encode() + b"\n"
 
 
 def _expression(connection: Connection, table: Table, name: str) -> str:
