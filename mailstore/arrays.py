@@ -15,6 +15,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
+from mailstore.pipeline import Numbered, pipeline_of
+
 _PARAMETER: Final = re.compile(r"%\((\w+)\)s(?:::\w+)?")
 _WHERE: Final = " WHERE "
 _VALUES: Final = re.compile(r" VALUES \((.*)\)\s*$", re.DOTALL)
@@ -35,16 +39,36 @@ class Arrays:
         given = ", ".join(f"%({name})s::{kinds[name]}[]" for name in names)
         table = f"unnest({given}) AS v({', '.join(map(_named, names))})"
         self._sql = _over(_PARAMETER.sub(self._of_a_row, sql), table)
+        self._numbered = Numbered.of(self._sql)
 
     def _of_a_row(self, found: re.Match[str]) -> str:
         return f"v.{_named(found[1])}" if found[1] in self.names else found[0]
 
-    def run(self, driver: Any, rows: Sequence[Sequence[Any]]) -> int:
-        """How many it touched."""
+    def _written(self, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
         columns = zip(*rows, strict=True)
         arrays = {name: write(column) for name, write, column in zip(self.names, self._write, columns, strict=True)}
-        count: int = driver.execute(self._sql, {**self._constants, **arrays}).rowcount
-        return count
+        return {**self._constants, **arrays}
+
+    def run(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
+        written = self._written(rows)
+        pipeline = pipeline_of(connection)
+        if pipeline is not None:
+            pipeline.tell(self._numbered.text, [written[name] for name in self._numbered.names])
+        else:
+            _driver(connection).execute(self._sql, written)
+
+    def count(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
+        """The same; how many it touched."""
+        written = self._written(rows)
+        pipeline = pipeline_of(connection)
+        if pipeline is not None:
+            return pipeline.ask(self._numbered.text, [written[n] for n in self._numbered.names]).command_tuples or 0
+        touched: int = _driver(connection).execute(self._sql, written).rowcount
+        return touched
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def _named(name: str) -> str:

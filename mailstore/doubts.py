@@ -96,7 +96,7 @@ class Doubts:
     def _ask(self, connection: Connection, folder: folders.FolderRow, lying: Mapping[str, str]) -> int:
         key = {"a": self._account_id, "f": folder.id, "now": self._now}
         missing = [uid for uid, file in connection.execute(_FILES, key) if file not in lying]
-        return _ASK.many(connection, [key | {"u": uid} for uid in missing])
+        return _ASK.count(connection, [key | {"u": uid} for uid in missing])
 
     def _find(self, connection: Connection, folder: folders.FolderRow, lying: Mapping[str, str]) -> int:
         known = {file for _, file in connection.execute(_FILES, {"a": self._account_id, "f": folder.id})}

@@ -11,10 +11,11 @@ from __future__ import annotations
 import select
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from mailstore.pipeline import pipeline_of
 from mailstore.silence import Bounded, Watch
 
 CONNECT_TIMEOUT: Final = 5  # seconds
@@ -91,5 +92,10 @@ def postgres_engine(url: URL, *, connections: int, name: str = "mailferry", sile
         waiting.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
         if waiting.poll(0):
             raise exc.DisconnectionError
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def be_the_only_one_who_speaks(connection: Connection, *_about: object) -> None:
+        if (pipeline := pipeline_of(connection)) is not None:
+            pipeline.settle()
 
     return engine

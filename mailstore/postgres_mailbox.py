@@ -5,8 +5,9 @@ gives it back at its end. Nothing here is ever brief (`Mailbox.hurry`): whoever 
 
 - A `read` is REPEATABLE READ, READ ONLY. A `write` is READ COMMITTED under the account's advisory lock, which all
   processes of all nodes take: whatever it reads is what the writer before it has left, and stays so.
-- A connection that turns out to be broken before anything was done on it is replaced by another one, unnoticed. One
-  that breaks later undoes the transaction.
+- BEGIN and the lock are sent with the first statement, and COMMIT with the last ones (`mailstore.pipeline`).
+- A connection that the server has ended meanwhile is replaced by another one, unnoticed. One that breaks later undoes
+  the transaction.
 - If it breaks while COMMIT is under way nobody knows what became of that, and files were put in place for it, or are to
   be removed after it. So the server is asked, by the transaction's number, as soon as it can be.
 - The database is known by `identity`: another cluster, another database, or another timeline of the same one, as after
@@ -26,10 +27,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from mailstore import schema
+from mailstore.at_hand import AtHand, throw_away
 from mailstore.barrier import Barriers
 from mailstore.errors import OutcomeUnknown, StorageCorrupt, StorageFailed, TakesLonger
 from mailstore.index.salvage import Salvage
 from mailstore.mailbox import Mailbox, Report
+from mailstore.pipeline import Pipeline, error_of
 from mailstore.prepared import Prepared
 from mailstore.refusals import storage_errors, translated
 from mailstore.replaying import Replayed
@@ -41,24 +44,20 @@ if TYPE_CHECKING:
 LOCKS: Final = 0x6D61696C  # the first key of the advisory locks of mailboxes; the second is the account's number
 SETTLING: Final = 60.0  # seconds in which the server has to say what became of a transaction
 _PAUSE: Final = 0.25  # … between two questions
-_TRIES: Final = 3  # connections of the pool that may turn out to be broken, one after the other
 _INT4: Final = 1 << 31
 
 _READ: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_WRITE: Final = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; {lightly}SELECT pg_advisory_xact_lock({lock}), pg_current_xact_id()"
-)
-_LIGHTLY: Final = "SET LOCAL synchronous_commit = off; "
+_WRITE: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+_LIGHTLY: Final = b"SET LOCAL synchronous_commit = off"
+_LOCK: Final = b"SELECT pg_advisory_xact_lock($1::int, $2::int), pg_current_xact_id()::text"
 _COMMIT, _ROLLBACK = b"COMMIT", b"ROLLBACK"
-_FATE: Final = "SELECT pg_xact_status('{number}'::xid8)"
+_FATE: Final = b"SELECT pg_xact_status($1::xid8)"
 _IN_THE_FUTURE: Final = "22023"  # it has no such transaction: the one it has been restored from had
 _WHICH: Final = (
     "SELECT system_identifier, timeline_id, oid FROM pg_control_system(), pg_control_checkpoint(), pg_database "
     "WHERE datname = current_database()"
 )
-# PGRES_EMPTY_QUERY, PGRES_COMMAND_OK, PGRES_TUPLES_OK: the driver is not imported for them, where SQLite is in use it
-# may not be there.
-_DONE: Final = frozenset({0, 1, 2})
+_FAILED: Final = 7  # PGRES_FATAL_ERROR: the driver is not imported, where SQLite is in use it may not be there
 _IDENTITY: Final = "mailferry identity"  # in what SQLAlchemy keeps beside a connection
 _IS_KNOWN: Final = Prepared(select(schema.mailboxes.c.token).where(schema.mailboxes.c.account_id == bindparam("a")))
 _HAS_MAIL: Final = Prepared(
@@ -68,9 +67,9 @@ _HAS_MAIL: Final = Prepared(
 )
 
 
-def commit(driver: psycopg.Connection[Any]) -> PGresult:
+def commit(pipeline: Pipeline) -> PGresult:
     """The end of every transaction that changed something in a mailbox: the moment from which it is kept."""
-    return driver.pgconn.exec_(_COMMIT)
+    return pipeline.last(_COMMIT)
 
 
 class PostgresMailboxes:
@@ -79,11 +78,12 @@ class PostgresMailboxes:
     def __init__(self, engine: Engine) -> None:
         """`engine` as of `mailstore.postgres.postgres_engine`; it may be used for other things beside."""
         self.engine = engine
+        self._at_hand = AtHand.of(engine)
         self.barriers = Barriers()  # nothing is ever owed, so none is ever slow
 
     def open(self, account_id: int) -> PostgresMailbox:
         """Asks the server for nothing yet."""
-        return PostgresMailbox(self.engine, account_id)
+        return PostgresMailbox(self._at_hand, account_id)
 
     def knows(self, account_id: int) -> bool:
         """Has the account a mailbox? Raises StorageFailed."""
@@ -105,72 +105,90 @@ class PostgresMailboxes:
 class _Transaction:
     """A block that is one transaction."""
 
-    __slots__ = ("_connection", "_driver", "_mailbox", "_number", "_statement", "_writes")
+    __slots__ = ("_connection", "_mailbox", "_number", "_over", "_pipeline", "_settings", "_writes")
 
-    def __init__(self, mailbox: PostgresMailbox, statement: bytes, *, writes: bool) -> None:
+    def __init__(self, mailbox: PostgresMailbox, *settings: bytes, writes: bool) -> None:
         self._mailbox = mailbox
-        self._statement = statement
+        self._settings = settings
         self._writes = writes
-        self._number = ""  # the transaction's, as the server counts them
+        self._number = b""  # the transaction's, as the server counts them
+        self._over = False  # is there nothing to be undone any more?
 
     def __enter__(self) -> Connection:
-        if self._mailbox.hurried:
+        mailbox = self._mailbox
+        if mailbox.hurried:
             raise TakesLonger
         with storage_errors():
-            self._begin()
+            self._connection, self._pipeline = mailbox.at_hand.take()
             try:
-                self._mailbox.look_at(self._connection)
-                if self._writes and self._mailbox.fence is not None:
-                    self._mailbox.fence(self._connection)
+                self._begin()
+                mailbox.look_at(self._connection)
+                if self._writes and mailbox.fence is not None:
+                    mailbox.fence(self._connection)
             except BaseException:
                 self._undo()
                 raise
         return self._connection
 
     def _begin(self) -> None:
-        for tries_left in reversed(range(_TRIES)):
-            connection = self._mailbox.engine.connect()
-            driver = driver_of(connection)
-            result = driver.pgconn.exec_(self._statement)
-            if result.status in _DONE:
-                self._connection, self._driver = connection, driver
-                if self._writes:
-                    self._number = (result.get_value(0, 1) or b"").decode()
-                return
-            broken = driver.closed
-            _give_back(connection, driver)
-            if not (broken and tries_left):
-                raise _error(result, driver)
+        """Sent with the first statement."""
+        pipeline = self._pipeline
+        pipeline.open = True
+        for statement in self._settings:
+            pipeline.tell(statement)
+        if self._writes:
+            pipeline.tell(_LOCK, (LOCKS, self._mailbox.lock), self._begun)
+
+    def _begun(self, answer: PGresult) -> None:
+        self._number = answer.get_value(0, 1) or b""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         if error is None:
             with storage_errors():
-                self._commit()
+                try:
+                    self._end()
+                except BaseException:
+                    self._undo()
+                    raise
             return
         self._undo()
         if (failed := translated(error)) is not None:
             raise failed from error
 
-    def _commit(self) -> None:
+    def _end(self) -> None:
+        at_hand, connection, pipeline = self._mailbox.at_hand, self._connection, self._pipeline
         if not self._writes:
-            self._driver.pgconn.exec_(_COMMIT)
-            _give_back(self._connection, self._driver)
+            at_hand.give_back(connection, pipeline, _COMMIT)
             return
-        result = commit(self._driver)
-        broken = self._driver.closed
-        _give_back(self._connection, self._driver)
-        if result.status in _DONE:
-            if result.command_status != _COMMIT:  # a statement before was refused
-                raise StorageFailed("the database refused: the transaction was undone")
-        elif not broken or not self._mailbox.kept(self._number):
-            raise _error(result, self._driver)
+        if not self._number:  # it will be asked for if the connection breaks now
+            pipeline.settled()
+        refused: BaseException | None = None
+        try:
+            answer = commit(pipeline)
+        except Exception as error:
+            if translated(error) is None:
+                raise
+            refused = error
+        else:
+            if answer.status == _FAILED:
+                refused = error_of(answer, pipeline.driver)
+        if refused is None and answer.command_status != _COMMIT:  # a statement before was refused
+            raise StorageFailed("the database refused: the transaction was undone")
+        if refused is not None and not pipeline.driver.closed:
+            raise refused
+        self._over = True
+        if refused is None:
+            at_hand.give_back(connection, pipeline)
+            return
+        throw_away(connection)
+        if not self._mailbox.kept(self._number):
+            raise refused
 
     def _undo(self) -> None:
-        if not self._driver.closed:
-            self._driver.pgconn.exec_(_ROLLBACK)
-        _give_back(self._connection, self._driver)
+        if not self._over:
+            self._mailbox.at_hand.undo(self._connection, self._pipeline, _ROLLBACK)
 
 
 class PostgresMailbox(Mailbox):
@@ -178,24 +196,22 @@ class PostgresMailbox(Mailbox):
 
     shared = True
 
-    def __init__(self, engine: Engine, account_id: int) -> None:
+    def __init__(self, at_hand: AtHand, account_id: int) -> None:
         super().__init__()
-        self.engine = engine
+        self.at_hand = at_hand
         self.account_id = account_id
+        self.lock = (account_id + _INT4) % (2 * _INT4) - _INT4
         self._identity: int | None = None  # of the database, once that was seen
-        lock = f"{LOCKS}, {(account_id + _INT4) % (2 * _INT4) - _INT4}"
-        self._write = _WRITE.format(lightly="", lock=lock).encode()
-        self._write_lightly = _WRITE.format(lightly=_LIGHTLY, lock=lock).encode()
 
     def read(self) -> _Transaction:
         return _Transaction(self, _READ, writes=False)
 
     def write(self) -> _Transaction:
-        return _Transaction(self, self._write, writes=True)
+        return _Transaction(self, _WRITE, writes=True)
 
     def write_lightly(self) -> _Transaction:
         """The server's log is written in order: so no later change outlives an earlier one."""
-        return _Transaction(self, self._write_lightly, writes=True)
+        return _Transaction(self, _WRITE, _LIGHTLY, writes=True)
 
     def hurry(self, hurried: bool) -> None:
         if hurried:
@@ -222,7 +238,7 @@ class PostgresMailbox(Mailbox):
         elif self._identity != identity:
             raise StorageCorrupt("the database is another one, or another timeline, than when the mailbox was opened")
 
-    def kept(self, number: str) -> bool:
+    def kept(self, number: bytes) -> bool:
         """What became of a transaction whose connection broke as it was to be committed? Asked under the account's
         lock, which it holds to its end. Raises OutcomeUnknown."""
         until = time.monotonic() + SETTLING
@@ -235,22 +251,21 @@ class PostgresMailbox(Mailbox):
                     raise OutcomeUnknown("the database was lost while it was writing") from error
             time.sleep(_PAUSE)
 
-    def _fate(self, number: str) -> bool:
-        connection = self.engine.connect()
-        driver = driver_of(connection)
+    def _fate(self, number: bytes) -> bool:
+        connection, pipeline = self.at_hand.take()
         try:
-            for statement in (self._write, _FATE.format(number=number).encode()):
-                result = driver.pgconn.exec_(statement)
-                if result.status not in _DONE:
-                    error = _error(result, driver)
-                    if error.sqlstate == _IN_THE_FUTURE:
-                        return False
-                    raise error
-            return result.get_value(0, 0) == b"committed"
+            pipeline.tell(_WRITE)
+            pipeline.tell(_LOCK, (LOCKS, self.lock))
+            pipeline.settled()
+            answer = pipeline.last(_FATE, (number.decode(),))
+            if answer.status != _FAILED:
+                return answer.get_value(0, 0) == b"committed"
+            error = error_of(answer, pipeline.driver)
+            if error.sqlstate == _IN_THE_FUTURE:
+                return False
+            raise error
         finally:
-            if not driver.closed:
-                driver.pgconn.exec_(_ROLLBACK)
-            _give_back(connection, driver)
+            self.at_hand.undo(connection, pipeline, _ROLLBACK)
 
     # Its beginning
 
@@ -285,16 +300,3 @@ class PostgresMailbox(Mailbox):
 def driver_of(connection: Connection) -> psycopg.Connection[Any]:
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     return driver
-
-
-def _give_back(connection: Connection, driver: psycopg.Connection[Any]) -> None:
-    """To the pool; a broken one is not used again."""
-    if driver.closed or driver.pgconn.transaction_status:  # not idle: something has cut its transaction short
-        connection.invalidate()
-    connection.close()
-
-
-def _error(result: PGresult, driver: psycopg.Connection[Any]) -> psycopg.Error:
-    from psycopg import errors  # noqa: PLC0415 - see above
-
-    return errors.error_from_result(result, driver.info.encoding)

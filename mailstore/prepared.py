@@ -5,7 +5,9 @@ and for PostgreSQL by itself, and then handed to the driver as it is: with SQLit
 of `Connection.execute`. Parameters are named, values are those that the drivers know: integers, text, bytes and None;
 no result is converted. Lists ("IN") have no place here: `many` runs a statement for each row, and a `Bulk` does the
 same for the thousands of rows of a move, at half the cost. For PostgreSQL both make one statement of it
-(`mailstore.arrays`), so no two rows may be about the same row of a table.
+(`mailstore.arrays`), so no two rows may be about the same row of a table. Within a transaction of a mailbox, what gives
+nothing back is said there with what comes after it (`mailstore.pipeline`), and so what is refused of it is raised by
+that.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from sqlalchemy.types import TypeEngine
 
 from mailstore.arrays import Arrays
 from mailstore.noting import Noting, note
+from mailstore.pipeline import Numbered, pipeline_of
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 _BY_POSITION = sqlite.dialect(paramstyle="qmark")
@@ -53,23 +56,22 @@ class Prepared:
             self._compile()
         return driver.execute(self._sql, {**self._defaults, **parameters} if self._defaults else parameters)
 
-    def _tell(self, connection: Connection, parameters: Parameters) -> Any:
-        """PostgreSQL; gives back psycopg's cursor."""
-        told = self._told
-        if told is None:
-            told = self._told = _Told.of(self._statement, connection)
-        cursor = connection.info.get(_CURSOR)
-        if cursor is None:  # to make one costs as much as to use it
-            driver: Any = connection.connection.driver_connection
-            cursor = connection.info[_CURSOR] = driver.cursor(binary=True)
-        return cursor.execute(told.sql, {**told.constants, **parameters} if told.constants else parameters)
+    def _learn(self, connection: Connection) -> _Told:
+        """As PostgreSQL is told it."""
+        if self._told is None:
+            self._told = _Told.of(self._statement, connection)
+        return self._told
 
     def all(self, connection: Connection, parameters: Parameters) -> list[Any]:
         """Every row, as a tuple."""
         driver = connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection):
             return self._execute(driver, parameters).fetchall()
-        found: list[Any] = self._tell(connection, parameters).fetchall()
+        told = self._told or self._learn(connection)
+        pipeline = pipeline_of(connection)
+        if pipeline is not None:
+            return pipeline.rows(pipeline.ask(told.numbered.text, told.values(parameters)))
+        found: list[Any] = _cursor(connection).execute(told.sql, {**told.constants, **parameters}).fetchall()
         return found
 
     def first(self, connection: Connection, parameters: Parameters) -> Any:
@@ -80,38 +82,60 @@ class Prepared:
             row = cursor.fetchone()
             cursor.close()  # or the statement would go on, and hold its lock
             return row
-        return self._tell(connection, parameters).fetchone()
+        found = self.all(connection, parameters)
+        return found[0] if found else None
 
-    def run(self, connection: Connection, parameters: Parameters) -> int:
-        """For a statement without rows: how many it touched."""
+    def run(self, connection: Connection, parameters: Parameters) -> None:
+        """For a statement without rows."""
         driver = connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection):
-            count = self._execute(driver, parameters).rowcount
+            self._execute(driver, parameters)
             if isinstance(driver, Noting):
                 note(driver, self._sql, {**self._defaults, **parameters})
-            return count
-        touched: int = self._tell(connection, parameters).rowcount
-        return touched
+            return
+        told = self._told or self._learn(connection)
+        pipeline = pipeline_of(connection)
+        if pipeline is not None:
+            pipeline.tell(told.numbered.text, told.values(parameters))
+        else:
+            _cursor(connection).execute(told.sql, {**told.constants, **parameters})
 
-    def many(self, connection: Connection, rows: Sequence[Parameters]) -> int:
-        """The same for each of `rows`, which all have the same names; how many it touched together."""
+    def many(self, connection: Connection, rows: Sequence[Parameters]) -> None:
+        """The same for each of `rows`, which all have the same names."""
+        if not rows:
+            return
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            self._execute_many(driver, rows)
+        elif len(rows) == 1:
+            self.run(connection, rows[0])
+        else:
+            arrays = self._arrays_for(connection, rows[0])
+            arrays.run(connection, [[row[name] for name in arrays.names] for row in rows])
+
+    def count(self, connection: Connection, rows: Sequence[Parameters]) -> int:
+        """As `many`: how many rows of the table it touched together."""
         if not rows:
             return 0
         driver = connection.connection.driver_connection
         if isinstance(driver, sqlite3.Connection):
-            if not self._sql:
-                self._compile()
-            values = [{**self._defaults, **row} for row in rows] if self._defaults else rows
-            count = driver.executemany(self._sql, values).rowcount
-            if isinstance(driver, Noting):
-                note(driver, self._sql, values)
-            return count
-        if len(rows) == 1:
-            return self.run(connection, rows[0])
-        arrays = self._arrays
-        if arrays is None:
-            arrays = self._arrays = _arrays_of(self._statement, connection, tuple(rows[0]))
-        return arrays.run(driver, [[row[name] for name in arrays.names] for row in rows])
+            return self._execute_many(driver, rows)
+        arrays = self._arrays_for(connection, rows[0])
+        return arrays.count(connection, [[row[name] for name in arrays.names] for row in rows])
+
+    def _execute_many(self, driver: sqlite3.Connection, rows: Sequence[Parameters]) -> int:
+        if not self._sql:
+            self._compile()
+        values = [{**self._defaults, **row} for row in rows] if self._defaults else rows
+        count = driver.executemany(self._sql, values).rowcount
+        if isinstance(driver, Noting):
+            note(driver, self._sql, values)
+        return count
+
+    def _arrays_for(self, connection: Connection, row: Parameters) -> Arrays:
+        if self._arrays is None:
+            self._arrays = _arrays_of(self._statement, connection, tuple(row))
+        return self._arrays
 
 
 class Bulk:
@@ -146,7 +170,7 @@ class Bulk:
             if self._arrays is None:
                 self._arrays = _arrays_of(self._statement, connection, self._names)
             if values := list(rows):
-                self._arrays.run(driver, values)
+                self._arrays.run(connection, values)
             return
         if not self._sql:
             self._compile()
@@ -166,13 +190,29 @@ class _Told:
     sql: str
     constants: dict[str, Any]
     kinds: dict[str, str]  # of all its parameters
+    numbered: Numbered
+
+    def values(self, parameters: Parameters) -> list[Any]:
+        """Of its parameters, in the order in which they are numbered."""
+        if self.constants:
+            parameters = {**self.constants, **parameters}
+        return [parameters[name] for name in self.numbered.names]
 
     @staticmethod
     def of(statement: Executable, connection: Connection) -> _Told:
         compiled = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
         constants = {str(name): value for name, value in compiled.params.items() if value is not None}
         kinds = {str(name): _kind(bound.type) for bound, name in compiled.bind_names.items()}
-        return _Told(str(compiled), constants, kinds)
+        return _Told(str(compiled), constants, kinds, Numbered.of(str(compiled)))
+
+
+def _cursor(connection: Connection) -> Any:
+    """psycopg's: to make one costs as much as to use it."""
+    cursor = connection.info.get(_CURSOR)
+    if cursor is None:
+        driver: Any = connection.connection.driver_connection
+        cursor = connection.info[_CURSOR] = driver.cursor(binary=True)
+    return cursor
 
 
 def _kind(of: TypeEngine[Any]) -> str:

@@ -5,9 +5,10 @@ that ends: what it listens to, and the POP3 locks of maildrops, which are adviso
 over it as well, so that they wait for no place in a pool.
 
 News is told after the transaction that made it: NOTIFY in the transaction itself would have all those that commit wait
-for each other. What comes close together goes together, in as few notifications as its length allows. It may be lost,
-with a connection or with the process that has it to tell: nothing depends on it but how soon others look, and they look
-from time to time all the same. After each new connection `began` is called, to look at once.
+for each other. What comes close together goes together, in as few notifications as its length allows: the first at once
+and what follows a moment later, so that a busy process does not spend its time on telling. It may be lost, with a
+connection or with the process that has it to tell: nothing depends on it but how soon others look, and they look from
+time to time all the same. After each new connection `began` is called, to look at once.
 
 A connection that breaks is made anew, after a pause that grows. Its locks are taken again before anything else is done
 over it; those that somebody else was given meanwhile are lost (`lost`).
@@ -41,6 +42,7 @@ FIRST_PAUSE: Final = 0.1  # seconds after a connection was lost, and twice as lo
 LONGEST_PAUSE: Final = 5.0
 UNHEARD: Final = 10.0  # seconds after which a connection is given up on which a statement is not answered
 LOOK: Final = 30.0  # seconds after which a connection that nothing is heard of is looked at
+TOGETHER: Final = 0.005  # seconds after a notification in which what there is to be told waits for more
 _MOST: Final = 10_000  # pieces of news that wait; there is a look from time to time for what is beyond
 MAILDROPS: Final = 0x706F7033  # the first key of the advisory locks of maildrops; the second is the account's number
 
@@ -155,6 +157,7 @@ class Line:
         self._jobs: deque[tuple[Job, Done]] = deque()
         self._lock = threading.Lock()
         self._ending = False
+        self._gathering = False  # is the thread going to look for news by itself?
         self._awake, self._wake = os.pipe()
         os.set_blocking(self._awake, False)
         os.set_blocking(self._wake, False)
@@ -182,7 +185,8 @@ class Line:
     def tell(self, *news: News) -> None:
         """Tell all other processes, soon."""
         self._news.extend(news)
-        self._rouse()
+        if not self._gathering:
+            self._rouse()
 
     def run(self, job: Job, done: Done) -> None:
         """Have something done over the connection, after what was asked for before. `done` is given a StorageFailed
@@ -243,6 +247,7 @@ class Line:
             except Exception as error:  # noqa: BLE001 - as above
                 self._report(_words(error))
             finally:
+                self._gathering = False
                 with suppress(Exception):
                     connection.invalidate()  # nobody else is to have it, with what it listens to and holds
                     connection.close()
@@ -291,15 +296,22 @@ class Line:
     def _go_on(self, connection: Connection) -> None:
         """Until the end; raises what the driver does when the connection is lost."""
         driver = driver_of(connection)
-        measured = time.monotonic()
+        measured, said = time.monotonic(), 0.0
         while True:
             while self._jobs:
                 self._do(connection, *self._jobs.popleft())
-            self._say(driver)
+            wait = LOOK
+            if self._news:
+                wait = said + TOGETHER - time.monotonic()
+                if wait <= 0 or self._ending:
+                    self._say(driver)
+                    said, wait = time.monotonic(), LOOK
             if self._ending and not self._jobs:
                 return
-            if _ready(driver.fileno(), self._awake, LOOK):
+            self._gathering = wait < LOOK
+            if _ready(driver.fileno(), self._awake, wait):
                 self._drain()
+            self._gathering = False
             self._listen(driver)
             if time.monotonic() - measured >= LOOK:
                 self._measure(driver)

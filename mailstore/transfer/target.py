@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any, Final
 
 import psycopg
@@ -95,10 +96,8 @@ class Target:
             for table in MAILBOX:
                 for proof in found.values():
                     proof.begin(table.name)
-                for line in self._copy_out(table, numbers):
-                    number = int(line.partition(b"\t")[0])
-                    for _ in found[number].take((line,)):
-                        pass
+                for prefix, lines in groupby(self._copy_out(table, numbers), _account_of):
+                    found[int(prefix)].add(list(lines))
             for number in numbers:
                 _same(f"the mailbox of account {number}", found[number], proofs[number])
             with self._connection.cursor() as cursor:
@@ -161,6 +160,11 @@ class Target:
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             for line in copy:
                 yield bytes(line)
+
+
+def _account_of(line: bytes) -> bytes:
+    """The first column of a mailbox's table."""
+    return line[: line.index(b"\t")]
 
 
 def _same(what: str, found: Proof, sent: Proof) -> None:

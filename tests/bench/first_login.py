@@ -1,11 +1,13 @@
 """First logins measured against the bound and against mailferry's peers, side by side in one run.
 
     tests/bench/run [--box small] [--rtt 0 20 100] [--rounds 3] [--peers mpop doveadm fetchmail getmail]
+    tests/bench/run first_login --database postgresql [--box small] [--rtt 0 20 100] [--rounds 3]
 
 Each round pulls the same mailbox from the same Dovecot: with `bound.py`, which does nothing but make messages durable,
 with each peer into a Maildir, and with mailferry, from a client's LOGIN to its OK. Ratios are medians of the rounds'.
 A peer that needs more than `--patience` seconds is ended and its time estimated (≈). Nothing is deleted before the end:
-ext4 is slow for minutes after a mass delete.
+ext4 is slow for minutes after a mass delete. With `--database postgresql` it is measured against itself upon SQLite:
+see `first_upon`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.bench import corpus, pulls
+from tests.bench import corpus, first_upon, pulls
 from tests.bench.ferry import served
 from tests.bench.ground import Ground, legacy_ground
 from tests.bench.hop import away
@@ -74,7 +76,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", nargs="*", default=["mpop"], choices=sorted(pulls.PEERS), metavar="PEER")
     parser.add_argument("--patience", type=float, default=60.0, metavar="SECONDS")
+    parser.add_argument("--database", choices=["postgresql"], help="upon it, beside mailferry upon SQLite")
     options = parser.parse_args()
+    if options.database is not None:
+        for box in options.box:
+            for rtt in options.rtt:
+                first_upon.measure(box, rtt, options.rounds)
+        return
     with legacy_ground(corpus.boxes(options.box)) as (ground, legacy):
         print(header(options.peers))
         for box in options.box:

@@ -23,7 +23,7 @@ from pathlib import Path
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from tests.bench.ground import ground
-from tests.bench.load import processor_seconds
+from tests.bench.processor import processor_seconds
 from tests.legacy.dovecot import Dovecot, free_port, program
 from tests.peers.daemon import Daemon
 

@@ -20,6 +20,7 @@ import multiprocessing
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -70,10 +71,10 @@ class Replay(asyncio.Protocol):
             self._transport.write(self._piece)
 
 
-async def _replay(port: int, users: list[str], seconds: float, pipe: Connection) -> None:
+async def _replay(who: Sequence[tuple[int, str]], seconds: float, pipe: Connection) -> None:
     loop = asyncio.get_running_loop()
-    clients = [Replay(user) for user in users]
-    for client in clients:
+    clients = [Replay(user) for _, user in who]
+    for client, (port, _) in zip(clients, who, strict=True):
         await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.sleep(2.0)
     before, work = sum(client.rounds for client in clients), time.process_time()
@@ -82,8 +83,29 @@ async def _replay(port: int, users: list[str], seconds: float, pipe: Connection)
     pipe.send((sum(client.rounds for client in clients) - before, time.process_time() - work))
 
 
-def _clients(port: int, users: list[str], seconds: float, pipe: Connection) -> None:
-    asyncio.run(_replay(port, users, seconds, pipe))
+def _clients(who: Sequence[tuple[int, str]], seconds: float, pipe: Connection) -> None:
+    asyncio.run(_replay(who, seconds, pipe))
+
+
+class Playing:
+    """Clients that replay for so many seconds, as a process of its own: `who` are ports and users."""
+
+    def __init__(self, who: Sequence[tuple[int, str]], seconds: float) -> None:
+        """They have begun when this returns."""
+        self._pipe, theirs = multiprocessing.Pipe()
+        self._process = multiprocessing.Process(target=_clients, args=(who, seconds, theirs))
+        self._process.start()
+        self._pipe.recv()
+        self._begun = time.monotonic()
+
+    def end(self) -> tuple[int, float, float]:
+        """Wait for it: commands, seconds, and the clients' processor time."""
+        rounds, work = self._pipe.recv()
+        took = time.monotonic() - self._begun
+        return rounds * len(ROUND), took, work
+
+    def join(self) -> None:
+        self._process.join()
 
 
 @dataclass(frozen=True)
@@ -97,20 +119,14 @@ class Measured:
 def measure(root: Path, workers: int, clients: int, seconds: float) -> Measured:
     users = numbered("user", clients)
     with Stage(root, workers=workers, finals=users, messages=[BODY] * MESSAGES) as stage:
-        ours, theirs = multiprocessing.Pipe()
-        playing = multiprocessing.Process(target=_clients, args=(stage.daemon.ports["imap"], users, seconds, theirs))
-        playing.start()
-        ours.recv()
+        playing = Playing([(stage.daemon.ports["imap"], user) for user in users], seconds)
         serving = stage.worker_processes() or [stage.pid]
         before, of_each = stage.taken().processor, [processor_of(pid) for pid in serving]
-        begun = time.monotonic()
-        rounds, work = ours.recv()
-        took = time.monotonic() - begun
+        commands, took, work = playing.end()
         all_of_it = stage.taken().processor - before
         workers_took = [processor_of(pid) - earlier for pid, earlier in zip(serving, of_each, strict=True)]
         playing.join()
         stage.legacy.drop()
-    commands = rounds * len(ROUND)
     return Measured(commands / took, work / took, all_of_it / commands, max(workers_took) / sum(workers_took))
 
 

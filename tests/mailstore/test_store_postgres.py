@@ -22,6 +22,7 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import FLAGGED, SEEN, StoreMode
 from mailstore.landing import Landing
 from mailstore.mailhome import MailHome
+from mailstore.pipeline import Pipeline
 from mailstore.postgres import postgres_engine
 from mailstore.postgres_mailbox import PostgresMailbox, PostgresMailboxes, driver_of
 from mailstore.prepared import Prepared
@@ -51,11 +52,12 @@ def committing(monkeypatch: pytest.MonkeyPatch, instead: Callable[[psycopg.Conne
     """The next COMMIT is another one; gives back what is not empty when it has been."""
     was, done = postgres_mailbox.commit, list[None]()
 
-    def commit(driver: psycopg.Connection[Any]) -> Any:
+    def commit(pipeline: Pipeline) -> Any:
         if done:
-            return was(driver)
+            return was(pipeline)
         done.append(None)
-        return instead(driver)
+        pipeline.settle()
+        return instead(pipeline.driver)
 
     monkeypatch.setattr(postgres_mailbox, "commit", commit)
     return done
@@ -196,6 +198,7 @@ from sqlalchemy import make_url
 from mailstore.index.rows import StoreMode
 from mailstore.mailhome import MailHome
 from mailstore.opening import mailboxes
+from mailstore.pipeline import Pipeline
 from mailstore.postgres import postgres_engine
 
 engine = postgres_engine(make_url(sys.argv[1]), connections=2)
@@ -257,7 +260,7 @@ def test_a_reader_sees_one_state(home: MailHome) -> None:
     count = select(schema.messages.c.uid)
     with home._database.read() as connection:
         assert len(connection.execute(count).all()) == 1
-        writer = PostgresMailbox(home._database.engine, ACCOUNT)  # type: ignore[attr-defined]
+        writer = PostgresMailbox(home._database.at_hand, ACCOUNT)  # type: ignore[attr-defined]
         with writer.write() as other:
             other.execute(update(schema.messages).values(uid=9))
         assert connection.scalar(count) == 1
@@ -403,6 +406,6 @@ def test_many_rows_are_as_they_were_given(home: MailHome) -> None:
     statement = Prepared(_f.insert())
     with home._database.write() as connection:
         told = [{"account_id": 9, "folder_id": 1, "entry": entry, "value": value} for entry, value in given]
-        assert statement.many(connection, told) == len(given)
+        assert statement.count(connection, told) == len(given)
         found = connection.execute(select(_f.c.entry, _f.c.value).where(_f.c.account_id == 9))
         assert {entry: bytes(value) for entry, value in found} == dict(given)

@@ -89,6 +89,12 @@ class PostgresServer:
     def data(self) -> Path:
         return self.root / "data"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that begins all others, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def dsn(self, database: str = "postgres") -> str:
         """As psycopg is told."""
         return f"host=127.0.0.1 port={self.port} user={OWNER} password={PASSWORD} dbname={database}"

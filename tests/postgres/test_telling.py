@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
+from mailstore import telling
 from mailstore.errors import StorageFailed
 from mailstore.postgres import address, postgres_engine
 from mailstore.telling import LONGEST, Line, News, NotConnected, in_one, own_connection, packed, unpacked
@@ -105,6 +106,29 @@ def test_it_is_there_in_a_moment(opened: Open) -> None:
         until(lambda number=number: len(heard) > number)
         took.append(time.perf_counter() - began)
     assert sorted(took)[20] < 0.05  # of which the test's own looks are a part
+
+
+def test_what_follows_at_once_waits_for_more(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """… and keeps nothing else waiting. It is said in the end at the latest."""
+    monkeypatch.setattr(telling, "TOGETHER", 3600.0)
+    heard: list[list[News]] = []
+    other = Line(own_connection(engine, "test"), lambda news: heard.append(list(news)))
+    other.start()
+    assert asked(other, lambda done: other.run(lambda _connection: "there", done)) == "there"
+    line = Line(own_connection(engine, "test"), lambda _news: None)
+    line.start()
+    try:
+        line.tell(News("changed", 1))
+        until(lambda: heard)
+        line.tell(News("changed", 2))
+        line.tell(News("changed", 3))
+        assert asked(line, lambda done: line.run(lambda _connection: "done", done)) == "done"
+        assert heard == [[News("changed", 1)]]
+    finally:
+        line.close()
+    until(lambda: len(heard) == 2)
+    assert heard[1] == [News("changed", 2), News("changed", 3)]
+    other.close()
 
 
 def test_a_lost_connection_is_made_anew_and_said(opened: Open, server: PostgresServer) -> None:
