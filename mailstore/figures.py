@@ -55,6 +55,16 @@ class Kept:
         """Each department of a domain that has accounts of its own."""
         return _by_name(self._rows(_f.department, (_f.domain == domain,)))
 
+    def domain_names(self) -> list[str]:
+        """Domains that accounts are in, or were."""
+        return list(self._connection.scalars(select(_f.domain).distinct()))
+
+    def department_names(self, domain: str | None) -> list[tuple[str, str]]:
+        """The same of departments, each with its domain."""
+        within = [_f.domain == domain] if domain is not None else []
+        found = select(_f.domain, _f.department).where(*within).distinct()
+        return [(row[0], row[1]) for row in self._connection.execute(found)]
+
     def figures(self, wanted: Wanted) -> Figures:
         """Raises ValueError for what none are kept of."""
         where = _kept(wanted)

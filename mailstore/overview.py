@@ -18,6 +18,7 @@ from mailstore import paging
 from mailstore.accounts import Account
 from mailstore.database import AccountsDatabase
 from mailstore.figures import Figures, Kept
+from mailstore.naming import few
 from mailstore.paging import Page, key_of
 from mailstore.schema import accounts
 from mailstore.wanted import Key, Sort, Wanted, conditions, is_key
@@ -93,6 +94,10 @@ class Overview:
 
 
 def _counted(connection: Connection, wanted: Wanted, most: int | None) -> int:
+    numbers = few(connection, wanted)
+    if numbers is not None:
+        found = sum(1 for _ in paging.among(connection, wanted, numbers))
+        return found if most is None else min(found, most + 1)
     some: Any = select(literal(1)).select_from(accounts).where(*conditions(wanted))
     if most is not None:
         some = some.limit(most + 1)

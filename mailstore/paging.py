@@ -4,7 +4,8 @@ In an order there is an index to walk down, of each domain, or of each domain an
 it that are wanted. Where few are, the walk would be long, and another way is shorter: fetch all that a narrow index
 names (those of a department, those who need attention, …) and put them in order. Figures (`mailstore.figures`) tell
 beforehand how long either way is; the shorter one is taken. Of several indexes the walks are joined; they find no more
-of an account than its place, and those that are on the page are then read as a whole.
+of an account than its place, and those that are on the page are then read as a whole. Who is searched for by a name
+that few have is looked up (`mailstore.naming`), and put in order here.
 
 What an index is not to be taken for is hidden from the database by an operation that changes nothing: both databases
 take an index only for a bare column.
@@ -13,15 +14,30 @@ take an index only for a bare column.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 
 from mailstore.accounts import Account, State, account_of
 from mailstore.figures import Kept
+from mailstore.naming import few
 from mailstore.schema import accounts
 from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, found_by_words
 
@@ -94,9 +110,13 @@ class _Walking:
         self._place = place
         self._limit = limit
         self._kept = Kept(connection)
+        self._statements: dict[Hashable, Select[Any]] = {}
 
     def spots(self) -> Iterator[_Spot]:
         """At least so many as the limit says, if there are; in the order, or against it."""
+        numbers = few(self._connection, self._wanted)
+        if numbers is not None:
+            return self._among(numbers)
         if self._wanted.troubled:
             return self._troubled()
         domains: dict[str, _Sizes] = {}
@@ -106,6 +126,16 @@ class _Walking:
             return self._by_domain(domains)
         walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes)]
         return _joined(walks, backwards=self._place.backwards)
+
+    def _among(self, numbers: Collection[int]) -> Iterator[_Spot]:
+        """Those of few."""
+        spots = sorted(among(self._connection, self._wanted, numbers, self._sort), reverse=self._place.backwards)
+        if self._place.key is None:
+            return iter(spots)
+        here: tuple[Any, ...] = tuple(self._place.key)
+        if self._sort in _NUMBERS:
+            here = -here[0], *here[1:]
+        return (spot for spot in spots if (spot[0] < here if self._place.backwards else spot[0] > here))
 
     def _troubled(self) -> Iterator[_Spot]:
         """The joined lists of each trouble."""
@@ -147,8 +177,14 @@ class _Walking:
             yield self._run(replace(wanted, state=State(state)), self._place, None)
 
     def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[_Spot]:
+        domain = wanted.domain or ""
+        of_place = "" if place.key is None else str(place.key[1 if self._sort in _NUMBERS else 0])
+        key = place.key is None, (domain > of_place) - (domain < of_place), narrow, wanted.state is None
+        if key not in self._statements:  # one for all walks of its kind: making it takes longer than a walk
+            self._statements[key] = statement_of(wanted, self._sort, place, self._limit, narrow)
+        about = {"of_domain": domain, "of_state": wanted.state and wanted.state.value}
         sign = -1 if self._sort in _NUMBERS else 1
-        for row in self._connection.execute(statement_of(wanted, self._sort, place, self._limit, narrow)):
+        for row in self._connection.execute(self._statements[key], about):
             number, *rest = row
             yield ((sign * rest[0], *rest[1:]) if sign < 0 else tuple(rest)), number
 
@@ -195,7 +231,8 @@ class _Narrow:
 def statement_of(wanted: Wanted, sort: Sort, place: Place, limit: int, narrow: str | None) -> Select[Any]:
     """A page of one domain, and for orders by number of one state of it; those before a place come nearest first.
     `narrow`: the filter by whose index all that it has is fetched and put in order; None: the order's index is walked
-    down."""
+    down. Other domains and states may be told it as `of_domain` and `of_state`, if a place is as far before or behind
+    them."""
     number = _NUMBERS.get(sort)
     columns: list[Any] = [_a.department, _a.local] if sort is Sort.DEPARTMENT else [_a.local]
     if narrow is not None:
@@ -210,13 +247,14 @@ def statement_of(wanted: Wanted, sort: Sort, place: Place, limit: int, narrow: s
 
 def _conditions(wanted: Wanted, sort: Sort, narrow: str | None) -> Iterator[ColumnElement[bool]]:
     """With those columns hidden whose indexes are not to be taken."""
-    yield _a.domain == wanted.domain if narrow != "attention" else _a.id.in_(_needing_attention(wanted.domain))
+    domain = bindparam("of_domain", wanted.domain, String)
+    yield _a.domain == domain if narrow != "attention" else _a.id.in_(_needing_attention(domain))
     walked = {Sort.DEPARTMENT: "department", Sort.LAST_LOGIN: "state", Sort.SIZE: "state"}.get(sort)
     if sort is Sort.NAME and narrow is None:
         walked = next((n for n in ("attention", "paused", "state") if getattr(wanted, n)), None)
     shown = narrow or walked
     if wanted.state is not None:
-        yield (_a.state if shown == "state" else _a.state + "") == wanted.state.value
+        yield (_a.state if shown == "state" else _a.state + "") == bindparam("of_state", wanted.state.value, String)
     if wanted.attention and narrow != "attention":
         yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
     if wanted.paused:
@@ -226,7 +264,7 @@ def _conditions(wanted: Wanted, sort: Sort, narrow: str | None) -> Iterator[Colu
     yield from found_by_words(wanted)
 
 
-def _needing_attention(domain: str | None) -> Select[Any]:
+def _needing_attention(domain: BindParameter[str]) -> Select[Any]:
     """Their numbers. SQLite takes the index of those, of several that have the domain first, only for its order; and
     keeps to an order only where there is a limit."""
     return select(_a.id).where(_a.domain == domain, ATTENTION).order_by(_a.local).limit(_ANY)
@@ -247,6 +285,35 @@ def _beyond(place: Place, domain: str, number: Any, columns: list[Any]) -> Itera
     else:
         later = literal(value=(domain < str(of_domain)) if place.backwards else (domain > str(of_domain)))
     yield or_(farther, and_(number == value, later))
+
+
+def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort: Sort = Sort.NAME) -> Iterator[_Spot]:
+    """Those of them who are wanted, in no order. Indexes of other columns are hidden: none is as short."""
+    ordered = sorted(numbers)
+    number = _NUMBERS.get(sort)
+    first = [_a.domain] if number is None else [-number, _a.domain]
+    place_of: list[Any] = [*first, *([_a.department] if sort is Sort.DEPARTMENT else []), _a.local]
+    holds = [*_hidden(wanted), *found_by_words(wanted)]
+    for at in range(0, len(ordered), _IN_ONE):
+        some = _a.id.in_(ordered[at : at + _IN_ONE])
+        for row in connection.execute(select(_a.id, *place_of).where(some, *holds)):
+            yield tuple(row[1:]), row[0]
+
+
+def _hidden(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    attention, paused = or_(ATTENTION, literal(value=False)), _a.paused + 0 == 1
+    if wanted.domain is not None:
+        yield _a.domain + "" == wanted.domain
+    if wanted.state is not None:
+        yield _a.state + "" == wanted.state.value
+    if wanted.attention:
+        yield attention
+    if wanted.troubled:
+        yield or_(attention, _a.state + "" == State.MOVING.value, paused)
+    if wanted.paused:
+        yield paused
+    if wanted.department is not None:
+        yield from below(_a.department + "", wanted.department)
 
 
 def _joined(walks: Iterable[Iterator[_Spot]], *, backwards: bool) -> Iterator[_Spot]:

@@ -13,8 +13,8 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, text
 
+from mailstore import counters, notice_counters
 from mailstore.accounts import Accounts, Totals
-from mailstore.counters import FOLD
 from mailstore.database import AccountsDatabase
 from mailstore.schema import samples
 from mailstore.turns import Turn
@@ -91,7 +91,8 @@ class Samples:
         ends = [*(age for age, _ in THINNED[1:]), OLDEST]
         with self._database.write(Turn.SAMPLES) as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(text(FOLD))
+                connection.execute(text(counters.FOLD))
+                connection.execute(text(notice_counters.FOLD))
             gone = connection.execute(delete(samples).where(_s.taken < now - OLDEST)).rowcount
             for (young, every), old in zip(THINNED, ends, strict=True):
                 aged = and_(_s.taken < now - young, _s.taken >= now - old)

@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from mailstore.counters import ATTENTION, SUMS
 
-HEAD: Final = "0015"
+HEAD: Final = "0016"
 
 accounts_metadata = MetaData()
 mailbox_metadata = MetaData()
@@ -102,6 +102,15 @@ figures = Table(
     *(Column(name, BigInteger, nullable=False) for name in SUMS),
 )
 
+# By which part of a name an account is found, kept by triggers: see `mailstore.name_tails`.
+name_tails = Table(
+    "name_tails",
+    accounts_metadata,
+    Column("tail", Text, primary_key=True),
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
 # Domains whose legacy server an administrator wants left alone for a while.
 paused_domains = Table(
     "paused_domains",
@@ -134,6 +143,34 @@ notices = Table(
     Column("refusal", Text, nullable=False, server_default=""),  # the relay's words
     Index("notices_account", "account_id", "kind", "sent"),
 )
+
+# What each account that is not final has had of each kind of notice, and how many those are, kept by triggers: see
+# `mailstore.notice_counters`.
+notice_standings = Table(
+    "notice_standings",
+    accounts_metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(32), primary_key=True),
+    Column("domain", String(255), nullable=False),
+    Column("local", String(255), nullable=False),
+    Column("department", Text, nullable=False),
+    Column("standing", String(8), nullable=False),  # sent | unknown | refused
+    Index("notice_standings_place", "kind", "standing", "domain", "local"),
+    sqlite_with_rowid=False,
+)
+notice_figures = Table(
+    "notice_figures",
+    accounts_metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("department", Text, primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("standing", String(8), primary_key=True),
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    Column("accounts", BigInteger, nullable=False),
+)
+
+# Tables that triggers keep, and nobody else writes.
+DERIVED: Final = frozenset({"figures", "name_tails", "notice_standings", "notice_figures"})
 
 # A domain's test account whose whole move was verified, and the settings with which.
 proofs = Table(

@@ -13,9 +13,9 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from mailstore import counters
+from mailstore import counters, name_tails, notice_counters
 from mailstore.errors import StorageCorrupt, StorageFailed
-from mailstore.schema import HEAD, accounts_metadata, mailbox_metadata
+from mailstore.schema import DERIVED, HEAD, accounts_metadata, mailbox_metadata
 from mailstore.silence import patience
 from mailstore.turns import SPACE, Turn
 
@@ -27,7 +27,8 @@ APART: Final = 1  # revisions by which a node may be older than the tables: see 
 _FUNCTION: Final = "accounts_changed"
 # Not those that change by themselves all the time, and that nobody waits for.
 _UNWATCHED: Final = {
-    *("web_sessions", "samples", "figures"),
+    *DERIVED,
+    *("web_sessions", "samples"),
     *("nodes", "leases", "places", "host_logins", "host_pauses", "said_no", "installation"),
 }
 _WATCHED: Final = [table.name for table in accounts_metadata.sorted_tables if table.name not in _UNWATCHED]
@@ -60,7 +61,7 @@ def statements(engine: Engine) -> list[str]:
             made += [str(CreateIndex(index).compile(engine)) for index in indexes]
     made.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     made.append(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608 - a constant of ours
-    return [*made, *_COUNTING, *counters.POSTGRES]
+    return [*made, *_COUNTING, *counters.POSTGRES, *notice_counters.POSTGRES, *name_tails.POSTGRES]
 
 
 def bring_up(engine: Engine, *, serve: bool = True) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from mailstore import counters, schema
+from mailstore import counters, name_tails, notice_counters, schema
 from mailstore.errors import StorageCorrupt
 from mailstore.schema import HEAD
 
@@ -89,7 +89,7 @@ def statements(metadata: MetaData, engine: Engine) -> list[str]:
         made.append(str(CreateTable(table).compile(engine)))
         made += [str(CreateIndex(index).compile(engine)) for index in sorted(table.indexes, key=lambda i: str(i.name))]
     if schema.accounts.metadata is metadata:
-        made += counters.SQLITE
+        made += (*counters.SQLITE, *notice_counters.SQLITE, *name_tails.SQLITE)
     made.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     made.append(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608 - a constant of ours
     return made

@@ -1,24 +1,26 @@
 """What the accounts of a filter have had of one kind of notice: counted, and listed page by page, by the database.
 
-`mailstore.notices` has what was sent; a page here costs its own accounts, not all that there are. Accounts that are
-final are left out: they have nothing to be told any more. Reads only; may be called from any thread.
+`mailstore.notices` has what was sent; how each account stands, and how many of a domain or a department stand so, is
+kept (`mailstore.notice_counters`). So a page costs its own accounts, not all that there are. Accounts that are final
+are left out: they have nothing to be told any more. Reads only; may be called from any thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, select
 
 from mailstore.accounts import Account, State, account_of
 from mailstore.database import AccountsDatabase
+from mailstore.figures import Kept
 from mailstore.notices import Recipient, Standing
-from mailstore.overview import Wanted, conditions
-from mailstore.schema import accounts, notices
+from mailstore.schema import accounts, notice_figures, notice_standings, notices
+from mailstore.wanted import Wanted, below, conditions
 
-_a, _n = accounts.c, notices.c
+_a, _n, _f, _s = accounts.c, notices.c, notice_figures.c, notice_standings.c
 _COLUMNS = [_a[name] for name in Account.__slots__]
 _OPEN = and_(_n.sent.is_(None), _n.refusal == "")
 _IN_ONE: Final = 500  # numbers of a statement
@@ -51,6 +53,8 @@ class Told:
 
     def tally(self, wanted: Wanted, kind: str, since: int = 0, numbers: Sequence[int] = ()) -> Tally:
         """Of those that are wanted, or of these `numbers` among them. What was begun before `since` does not count."""
+        if not numbers and not since and wanted == Wanted(wanted.domain, wanted.department):
+            return self._kept(wanted, kind)
         if not numbers:
             return self._tally(conditions(wanted), kind, since)
         found = Tally()
@@ -73,18 +77,33 @@ class Told:
         final = all_of.pop(State.FINAL.value, 0)
         return Tally(**{**found, "none": sum(all_of.values()) - sum(found.values()), "final": final})
 
+    def _kept(self, wanted: Wanted, kind: str) -> Tally:
+        """Of a domain, a department, or all."""
+        within = [] if wanted.domain is None else [_f.domain == wanted.domain]
+        if wanted.department is not None:
+            within += below(_f.department, wanted.department)
+        told = select(_f.standing, func.sum(_f.accounts)).where(_f.kind == kind, *within).group_by(_f.standing)
+        with self._database.read() as connection:
+            found = {str(row[0]): int(row[1]) for row in connection.execute(told)}
+            figures = Kept(connection).figures(wanted)
+        meant = figures.accounts - figures.final
+        return Tally(**{**found, "none": meant - sum(found.values()), "final": figures.final})
+
     def page(
         self, wanted: Wanted, kind: str, standing: Standing, limit: int, *, behind: tuple[str, str] = ("", "")
     ) -> list[Recipient]:
         """Up to `limit` of those that have this standing, by domain and name, behind one of them."""
-        had = _had(kind, 0)
-        last = select(_n.refusal).where(_n.id == had.c.last).scalar_subquery()
+        within = [] if wanted.domain is None else [_s.domain == wanted.domain]
+        of_it = (_n.account_id == _a.id, _n.kind == kind)
+        last = select(func.max(_n.id)).where(*of_it, _n.refusal != "").correlate(accounts).scalar_subquery()
+        words = select(_n.refusal).where(_n.id == last).correlate(accounts).scalar_subquery()
+        sent = select(func.max(_n.sent)).where(*of_it).correlate(accounts).scalar_subquery()
         statement = (
-            select(*_COLUMNS, had.c.sent.label("notice_sent"), func.coalesce(last, "").label("notice_refusal"))
-            .select_from(accounts.join(had, had.c.account_id == _a.id))
-            .where(*conditions(wanted), _a.state != State.FINAL.value, _standing(had) == standing.value)
-            .where(_behind(behind))
-            .order_by(_a.domain, _a.local)
+            select(*_COLUMNS, sent.label("notice_sent"), func.coalesce(words, "").label("notice_refusal"))
+            .select_from(notice_standings.join(accounts, _a.id == _s.account_id))
+            .where(_s.kind == kind, _s.standing == standing.value, *within, *_behind(behind, wanted.domain))
+            .where(*conditions(replace(wanted, domain=None)))
+            .order_by(_s.domain, _s.local)
             .limit(limit)
         )
         with self._database.read() as connection:
@@ -115,9 +134,12 @@ def _standing(had: Any) -> ColumnElement[str]:
     )
 
 
-def _behind(place: tuple[str, str]) -> ColumnElement[bool]:
+def _behind(place: tuple[str, str], of_domain: str | None) -> list[ColumnElement[bool]]:
+    """A range of the index."""
     domain, local = place
-    return (_a.domain > domain) | ((_a.domain == domain) & (_a.local > local))
+    if of_domain is not None:
+        return [_s.local > local] if domain == of_domain else [literal(value=domain < of_domain)]
+    return [_s.domain >= domain, (_s.domain > domain) | (_s.local > local)]
 
 
 def _recipient(row: dict[str, Any], standing: Standing) -> Recipient:

@@ -89,30 +89,40 @@ def below(column: ColumnElement[str], path: str) -> Sequence[ColumnElement[bool]
     return column >= path, column < path + "0", or_(column == path, column >= path + "/")
 
 
+def text_of(wanted: Wanted) -> str:
+    """What is searched for in a name, as names are written."""
+    return unicodedata.normalize("NFKC", storable(wanted.text)).strip()
+
+
+def words_of(wanted: Wanted) -> list[str]:
+    """What is searched for anywhere."""
+    return [storable(word) for word in wanted.words.split()]
+
+
 def found_by_words(wanted: Wanted) -> list[ColumnElement[bool]]:
     """Who has the text in a name, and all of the words somewhere."""
-    found = [_contains(storable(wanted.text))] if wanted.text else []
-    return found + [_has(storable(word)) for word in wanted.words.split()]
+    found = [_contains(text_of(wanted))] if wanted.text else []
+    return found + [_has(word) for word in words_of(wanted)]
 
 
 def _has(word: str) -> ColumnElement[bool]:
-    alias = (aliases.c.local + "@" + aliases.c.domain).contains(word.lower(), autoescape=True)
     return or_(
         (_a.local + "@" + _a.domain).contains(word.lower(), autoescape=True),
         _a.full_name.icontains(word, autoescape=True),
         _a.department.icontains(word, autoescape=True),
-        _a.id.in_(select(aliases.c.account_id).where(alias)),
+        _as_alias((aliases.c.local + "@" + aliases.c.domain).contains(word.lower(), autoescape=True)),
     )
 
 
+def _as_alias(*holds: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Of one account after the other: in a walk to the end of a page that is the least."""
+    return select(aliases.c.local).where(aliases.c.account_id == _a.id, *holds).correlate(accounts).exists()
+
+
 def _contains(text: str) -> ColumnElement[bool]:
-    text = unicodedata.normalize("NFKC", text).strip()
     local, at, domain = text.lower().partition("@")
-    also = aliases.c.local.contains(local, autoescape=True)
+    in_name, in_alias = (c.local.contains(local, autoescape=True) for c in (_a, aliases.c))
     if at:
-        also = and_(also, aliases.c.domain.startswith(domain, autoescape=True))
-    as_alias = _a.id.in_(select(aliases.c.account_id).where(also))
-    in_name = _a.local.contains(local, autoescape=True)
-    if at:
-        return or_(and_(in_name, _a.domain.startswith(domain, autoescape=True)), as_alias)
-    return or_(in_name, _a.full_name.icontains(text, autoescape=True), as_alias)
+        here, there = (c.domain.startswith(domain, autoescape=True) for c in (_a, aliases.c))
+        return or_(and_(in_name, here), _as_alias(in_alias, there))
+    return or_(in_name, _a.full_name.icontains(text, autoescape=True), _as_alias(in_alias))

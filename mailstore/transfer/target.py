@@ -17,6 +17,7 @@ from sqlalchemy import Engine, Table
 
 from mailstore.errors import MailstoreError
 from mailstore.refusals import storage_errors
+from mailstore.schema import DERIVED
 from mailstore.server_schema import UNFINISHED, bring_up
 from mailstore.silence import Bounded
 from mailstore.transfer.rows import ACCOUNTS, MAILBOX, Proof, key_of, names_of
@@ -118,7 +119,7 @@ class Target:
         """The last transaction: what is `put_table` in it is there, and the copy is finished, or nothing is."""
         with storage_errors(), self._connection.transaction():
             names = ", ".join(f'"{table.name}"' for table in ACCOUNTS)
-            self._run(f"TRUNCATE {names}, figures")
+            self._run(f"TRUNCATE {names}, {', '.join(sorted(DERIVED))}")
             yield
             for name in ("accounts", "notices"):
                 self._run(

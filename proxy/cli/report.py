@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any, Final
 
 from mailstore.accounts import Account, State, Totals
@@ -106,17 +105,16 @@ def report(
         names = [only] if only is not None else sorted(configured)
         return Report({name: Totals() for name in names}, [], standings=_of(names, standings))
     views = [view for view in Watching(database).domains(configured, since=since) if only in {None, view.name}]
-    accounts: Iterator[Account] = iter(())
+    accounts: Sequence[Account] = ()
     if listed is not None:
-        accounts = Overview(database).each(listed)
-        if listed.troubled:
-            accounts = islice(accounts, MOST_TROUBLES)
+        overview = Overview(database)
+        accounts = overview.page(listed, MOST_TROUBLES).accounts if listed.troubled else list(overview.each(listed))
     departments = {}
     if listed is not None and listed.department is not None:
         departments = {view.name: outlook.within(Watching(database).departments(view.name), listed) for view in views}
     totals = {view.name: _totals(view.figures) for view in views}
     paused = {view.name: view.paused for view in views if view.paused is not None}
-    return Report(totals, list(accounts), paused, views, departments, _of(totals, standings))
+    return Report(totals, accounts, paused, views, departments, _of(totals, standings))
 
 
 def _of(names: Collection[str], standings: Mapping[str, Standing] | None) -> Sequence[Standing]:

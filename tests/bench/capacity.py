@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
@@ -21,7 +22,12 @@ class Figures:
     command_seconds: float = 509e-6  # of a core, mixed commands; `tests/bench/run load`
     message_seconds: float = 88e-6  # 5,000 messages over and durable in 0.44 s; `tests/bench/run`
     session_octets: float = 111 * 1024  # of memory, with TLS; `tests/bench/run faults connections`
-    account_octets: float = 546  # of the accounts' database, with its indexes; `tests/bench/run scale`
+    account_octets: tuple[float, float] = (1_000, 2_500)  # SQLite, PostgreSQL, with indexes; `tests/bench/run scale`
+    ledger_octets: tuple[float, float] = (200, 300)  # … of a message in the ledger; `tests/bench/run scale --ledger`
+    message_octets: tuple[float, float] = (200, 300)  # … and in the index
+    wire_share: float = 0.01  # that listings and requests add to old mail; `tests/bench/run wire`
+    message_writes: float = 1.0  # operations of the disk for a message that moves
+    command_writes: float = 1.0  # … for a command of a mixed load
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,9 @@ class Company:
     window: int  # messages under way at once
     line: float  # octets a second, of all of them together
     login: float  # seconds until a mailbox is listed
+    workers: int  # of a node
+    pool: int  # connections to PostgreSQL of a process
+    arrivals: float  # new messages a day, of an account
 
 
 def needs(company: Company, figures: Figures) -> list[tuple[str, str]]:
@@ -53,14 +62,26 @@ def needs(company: Company, figures: Figures) -> list[tuple[str, str]]:
     whole = c.accounts * mailbox / c.connections
     pulled = c.connections * c.messages / mailbox
     cores = busy + pulled * f.message_seconds
+    nodes = max(1, math.ceil(cores))
+    rows = c.accounts * c.messages
+    of_rows = [ledger + message for ledger, message in zip(f.ledger_octets, f.message_octets, strict=True)]
+    database = [c.accounts * account + rows * row for account, row in zip(f.account_octets, of_rows, strict=True)]
+    growth = [c.accounts * c.arrivals * row for row in f.message_octets]
+    writes = pulled * f.message_writes + sessions * c.commands / 60 * f.command_writes
     return [
         ("sessions at once", f"{sessions:,.0f}"),
         ("logins a second in the busiest hour", f"{logins:,.1f}"),
         ("cores busy then, moves included", f"{cores:,.1f}"),
-        ("nodes of two cores, half idle", f"{max(1, math.ceil(cores)):,}"),
+        ("nodes of two cores, half idle", f"{nodes:,}"),
         ("memory of sessions, all nodes", f"{sessions * f.session_octets / 1024 / MIB:,.1f} GiB"),
-        ("accounts' database", f"{c.accounts * f.account_octets / 1e9:,.2f} GB"),
-        ("old mail on the wire, and on disk", f"{c.accounts * c.messages * c.octets / 1e12:,.1f} TB"),
+        ("client connections to a node", f"{sessions / nodes:,.0f}"),
+        ("connections to PostgreSQL, at most", f"{nodes * (c.workers + 1) * (c.pool + 1) + 20:,}"),
+        ("accounts' database, SQLite; PostgreSQL", _gigabytes([c.accounts * each for each in f.account_octets])),
+        ("… with ledgers and indexes, when all is here", _gigabytes(database)),
+        ("… and its growth in a year of new mail", _gigabytes([365 * each for each in growth])),
+        ("writes a second while all connections pull", f"{writes:,.0f}"),
+        ("old mail on the wire, and on disk", f"{rows * c.octets / 1e12:,.1f} TB"),
+        ("… what listings and requests add to it", f"{rows * c.octets * f.wire_share / 1e9:,.1f} GB"),
         ("one connection gives", f"{one:,.0f} messages/s: a mailbox in {mailbox:,.1f} s"),
         (
             "all connections",
@@ -69,6 +90,10 @@ def needs(company: Company, figures: Figures) -> list[tuple[str, str]]:
         ("first logins that end an hour, at most", f"{3600 * c.connections / mailbox:,.0f}"),
         ("the whole company, day and night", f"{whole / 3600:,.1f} h ({whole / 86_400:,.1f} days)"),
     ]
+
+
+def _gigabytes(octets: Sequence[float]) -> str:
+    return "; ".join(f"{each / 1e9:,.2f} GB" for each in octets)
 
 
 def main() -> None:
@@ -85,6 +110,9 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=100, help="messages under way at once")
     parser.add_argument("--line", type=float, default=100, metavar="MB", help="a second, of all of them together")
     parser.add_argument("--login", type=float, default=0.3, metavar="SECONDS", help="until a mailbox is listed")
+    parser.add_argument("--workers", type=int, default=2, help="of a node")
+    parser.add_argument("--pool", type=int, default=9, help="connections to PostgreSQL of a process")
+    parser.add_argument("--arrivals", type=float, default=20, help="new messages a day, of an account")
     given = parser.parse_args()
     for accounts in given.accounts:
         company = Company(
@@ -100,10 +128,13 @@ def main() -> None:
             given.window,
             given.line * 1e6,
             given.login,
+            given.workers,
+            given.pool,
+            given.arrivals,
         )
         print(f"{accounts:,} accounts")
         for name, found in needs(company, Figures()):
-            print(f"    {name:<42} {found}")
+            print(f"    {name:<46} {found}")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 A million accounts, a Monday, some nodes with a database that they share, and a modelled legacy server. Printed is, hour
 by hour: logins and users who come for the first time; how long those wait until they are in, from their first try on
 (the mailbox is whole by then); later logins' waits; who was told to come later; mailboxes and octets that came over;
-connections in use at the legacy server, who waits for one, and logins that are held, each at most. `--json` has all of
-it. `--help` says what can be set.
+connections in use at the legacy server, who waits for one, and logins that are held, each at most. Behind it is what
+leases and shares of the connections asked of the nodes' database. `--json` has all of it. `--help` says what can be
+set.
 
 What is real and what is modelled, `simulating/day.py` says.
 """
@@ -60,6 +61,9 @@ def report(day: Day) -> dict[str, Any]:
         "most_connections": day.old.most,
         "lockouts": day.old.lockouts,
         "octets": day.old.octets,
+        "doubled": day.old.doubled,
+        "shared": dict(day.shared.counts),
+        "nodes": day.plan.nodes,
         "errors": len(day.log.errors),
     }
 
@@ -87,6 +91,14 @@ def table(found: dict[str, Any]) -> list[str]:
         f"server, which turned {found['turned_away_there']:,} away; {found['lockouts']:,} right passwords met a locked "
         "account",
     ]
+    if found["nodes"] > 1:
+        each = found["shared"]
+        tries = sum(hour["logins"] for hour in found["hours"])
+        words = ", ".join(f"{count:,} {name}" for name, count in sorted(each.items(), key=lambda one: -one[1]))
+        lines += [
+            f"{found['nodes']} nodes: {words}; {sum(each.values()) / max(1, tries):.1f} of these for each login that "
+            f"came; {found['doubled']:,} mailboxes were open twice at once"
+        ]
     return lines
 
 
@@ -119,6 +131,7 @@ def plan_of(words: list[str]) -> tuple[Plan, bool, str]:
     parser.add_argument("--accounts", type=int, default=1_000_000)
     parser.add_argument("--active", type=float, default=0.7, help="the part of them that comes on this day")
     parser.add_argument("--logins", type=int, default=2, help="of each who comes, that day")
+    parser.add_argument("--at-once", type=float, default=0.1, help="the part whose second program comes in a minute")
     parser.add_argument("--nodes", type=int, default=2)
     parser.add_argument("--cores", type=int, default=2, help="of each node")
     parser.add_argument("--connections", type=int, default=100, help="that are allowed to the legacy server")
@@ -136,6 +149,8 @@ def plan_of(words: list[str]) -> tuple[Plan, bool, str]:
     parser.add_argument("--store", choices=("memory", "sqlite"), default="memory")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(words)
+    if given.store == "sqlite" and given.nodes > 1:
+        parser.error("several nodes have no file of SQLite in common: --nodes 1")
     server = Server(
         connections=given.there or given.connections,
         round_trip=given.rtt / 1000,
@@ -147,6 +162,7 @@ def plan_of(words: list[str]) -> tuple[Plan, bool, str]:
         accounts=given.accounts,
         active=given.active,
         logins=given.logins,
+        at_once=given.at_once,
         nodes=given.nodes,
         cores=given.cores,
         connections=given.connections,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import update
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, insert, select, update
+
+from mailstore import notice_counters
 from mailstore.accounts import Accounts, State
 from mailstore.database import AccountsDatabase
 from mailstore.notices import Choice, Notices, Standing
-from mailstore.overview import Wanted
-from mailstore.schema import accounts
+from mailstore.overview import Wanted, conditions
+from mailstore.schema import accounts, notice_figures, notice_standings, notices
 from mailstore.told import Tally, Told
 from tests.postgres.accounts import BOTH
 
@@ -84,3 +90,94 @@ def test_those_of_a_standing_page_by_page(rig: Rig) -> None:
     assert names(Standing.SENT, 2) == [("a", ""), ("b", "")]
     assert names(Standing.SENT, 2, ("123.com", "b")) == [("e", "")]
     assert [one.sent for one in rig.told.page(ALL, "notice", Standing.SENT, 1)] == [1_000]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["begin", "sent", "refused", "gone", "state", "department", "name", "account"]),
+        st.integers(0, 4),
+        st.sampled_from(["notice", "reminder"]),
+        st.sampled_from(["", "Sales", "Sales/North"]),
+        st.sampled_from([State.WAITING.value, State.FINAL.value]),
+    ),
+    max_size=20,
+)
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountsDatabase]:
+    """One for all examples."""
+    if request.param == "file":
+        made = AccountsDatabase(tmp_path_factory.mktemp("told") / "accounts.db")
+    else:
+        made = request.getfixturevalue("of_accounts").opened()
+    yield made
+    made.close()
+
+
+def play(database: AccountsDatabase, steps: list[tuple[str, int, str, str, str]]) -> None:
+    a, n = accounts.c, notices.c
+    with database.write() as connection:
+        connection.execute(delete(notices))
+        connection.execute(delete(accounts))
+        for number in range(5):
+            connection.execute(
+                insert(accounts).values(id=number, domain="123.com", local=f"u{number}", state="waiting", created=1)
+            )
+        for what, number, kind, department, state in steps:
+            mine, open_ = (n.account_id == number, n.kind == kind), (n.sent.is_(None), n.refusal == "")
+            match what:
+                case "begin":
+                    about = {"account_id": number, "kind": kind, "begun": 1, "address": "a@123.com"}
+                    connection.execute(insert(notices).values(**about))
+                case "sent":
+                    connection.execute(update(notices).where(*mine, *open_).values(sent=2))
+                case "refused":
+                    connection.execute(update(notices).where(*mine, *open_).values(refusal=f"550 {number}"))
+                case "gone":
+                    connection.execute(delete(notices).where(*mine))
+                case "state":
+                    connection.execute(update(accounts).where(a.id == number).values(state=state))
+                case "department":
+                    connection.execute(update(accounts).where(a.id >= number).values(department=department))
+                case "name":
+                    connection.execute(update(accounts).where(a.id == number).values(local=f"v{number}"))
+                case _:
+                    connection.execute(delete(accounts).where(a.id == number))
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS)
+def test_what_is_kept_is_what_would_be_counted(both: AccountsDatabase, steps: Any) -> None:
+    play(both, steps)
+    told = Told(both)
+    for kind in ("notice", "reminder"):
+        for wanted in (ALL, Wanted(), Wanted("123.com", department="Sales"), Wanted("123.com", department="")):
+            counted = told._tally(conditions(wanted), kind, 0)
+            assert told.tally(wanted, kind) == counted
+            for standing in (Standing.SENT, Standing.UNKNOWN, Standing.REFUSED):
+                found = told.page(wanted, kind, standing, 10)
+                assert len(found) == getattr(counted, standing.value)
+                each = {one.account.id: one for one in Notices(both).of([one.account for one in found], kind)}
+                assert all(each[one.account.id] == one for one in found)
+                assert [one.account.local for one in found] == sorted(one.account.local for one in found)
+                if found:
+                    last = (found[0].account.domain, found[0].account.local)
+                    assert told.page(wanted, kind, standing, 10, behind=last) == found[1:]
+
+
+@settings(max_examples=15, deadline=None)
+@given(STEPS)
+def test_what_is_kept_is_what_a_migration_makes(both: AccountsDatabase, steps: Any) -> None:
+    play(both, steps)
+    f = notice_figures.c
+    names = (f.domain, f.department, f.kind, f.standing)
+    figures = select(*names, func.sum(f.accounts)).group_by(*names).having(func.sum(f.accounts) != 0)
+    with both.write() as connection:
+        before = [set(connection.execute(each).all()) for each in (select(notice_standings), figures)]
+        connection.execute(delete(notice_standings))
+        connection.execute(delete(notice_figures))
+        connection.exec_driver_sql(notice_counters.FILL[0])
+        connection.execute(delete(notice_figures))
+        connection.exec_driver_sql(notice_counters.FILL[1])
+        assert [set(connection.execute(each).all()) for each in (select(notice_standings), figures)] == before

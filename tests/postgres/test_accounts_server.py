@@ -356,6 +356,44 @@ def test_the_next_revision_on_both(following: str, empty: str, tmp_path: Path, m
         engine.dispose()
 
 
+def _kept(engine: Engine) -> list[set[Any]]:
+    """Triggers and functions, apart from spaces, and what they keep."""
+    functions = "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+    triggers = "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
+    with engine.connect() as connection:
+        found: list[set[Any]] = [
+            {(name, " ".join(body.split())) for name, body in connection.execute(text(statement))}
+            for statement in (functions, triggers)
+        ]
+        for table in ("name_tails", "notice_standings", "notice_figures"):
+            found.append(
+                {tuple(row)[:4] for row in connection.execute(schema.accounts_metadata.tables[table].select())}
+            )
+    return found
+
+
+def test_a_server_of_revision_0015_is_carried_forward(empty: str) -> None:
+    """To the same triggers, and what they would have kept."""
+    with closing(opened(empty)) as database:
+        one = Accounts(database).add("li", "123.com")
+        notices = Notices(database)
+        sent, refused = (notices.begin(one.id, kind, "li@123.com", 0) for kind in ("notice", "reminder"))
+        assert sent is not None and refused is not None
+        notices.sent(sent)
+        notices.refused(refused, "550 no")
+    engine = engine_of(empty)
+    before = _kept(engine)
+    with engine.begin() as connection:
+        for table in ("name_tails", "notice_standings", "notice_figures"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        for name in [name for name, _ in before[0] if "_names_" in name or "_standings_" in name]:
+            connection.execute(text(f"DROP FUNCTION {name} CASCADE"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0015'"))
+    opened(empty).close()
+    assert _kept(engine) == before
+    engine.dispose()
+
+
 def test_revisions_only_add(tmp_path: Path) -> None:
     """What a node of the version before relies on stays: from 0014 on, see `mailstore.migrations`."""
     script = carry.configuration(None, None).get_main_option("script_location")  # type: ignore[arg-type]

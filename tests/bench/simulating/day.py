@@ -1,9 +1,10 @@
 """A company's day: who comes when, to which node, how long each waits, and what becomes of it.
 
 Real are the gate with its throttle and its lines of hashes, the mover with its turns and outcomes, the rounds, the door
-with its hosts' schedules and places. Modelled are the legacy server (`legacy`), how long a mailbox takes (`moving`), a
-hash, and the accounts' database (`store`). Nodes share the database; each has a fixed part of the host's connections,
-and an account's logins all come to one of them: leases have nothing to decide here.
+with its hosts' schedules and places; and, where there are several nodes, their leases of accounts, their shares of the
+host's connections and the wrong passwords that they count together. Modelled are the legacy server (`legacy`), how long
+a mailbox takes (`moving`), a hash, the accounts' database (`store`), and what the nodes' tables are kept in (`shared`).
+Each login comes to any node, as a balancer has it that knows nothing of accounts.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mailstore import secrets
 from mailstore.accounts import Account
 from mailstore.secrets import Sealer
 from proxy import config
+from proxy.daemon.beside import Beside
 from proxy.login.asking import ask
 from proxy.login.gate import LoginGate
 from proxy.login.hashing import Hashing
@@ -34,6 +36,7 @@ from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Secret
 from tests.bench.simulating.clock import HeapClock
 from tests.bench.simulating.legacy import WRONG, Mailboxes, Old, Server, Speech
 from tests.bench.simulating.moving import Homes, Moved
+from tests.bench.simulating.shared import Lines, Shared
 from tests.bench.simulating.store import Memory, number_of
 
 HOUR: Final = 3600
@@ -63,6 +66,7 @@ class Plan:
     accounts: int = 1_000_000
     active: float = 0.7
     logins: int = 2  # of each who is active, on average, the first one included
+    at_once: float = 0.1  # the part of those whose second program logs in within the first one's minute
     peak: float = 0.6
     peak_minutes: float = 25.0
     clumsy: float = 0.02
@@ -120,10 +124,12 @@ def at_once(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
 
 
 class Node:
-    """One process with a gate."""
+    """One process with a gate. `lines`: to others, if there are any."""
 
-    def __init__(self, plan: Plan, old: Old, accounts: Any, queue: Any, clock: HeapClock, log: Any, share: int) -> None:
-        settings = config.parse(_CONFIG.format(hold=round(plan.hold), connections=share).encode())
+    def __init__(
+        self, plan: Plan, old: Old, accounts: Any, queue: Any, clock: HeapClock, log: Any, lines: Lines | None
+    ) -> None:
+        settings = config.parse(_CONFIG.format(hold=round(plan.hold), connections=plan.connections).encode())
 
         def now() -> float:
             return MONDAY + clock.seconds()
@@ -132,6 +138,13 @@ class Node:
         self.door._servers[DOMAIN].speech = Speech(old, lambda user: number_of(user.decode()))
         homes: Any = Homes()
         make_move: Any = Moved
+        self.beside: Beside | None = None
+        if lines is not None:
+            line: Any = lines.line()
+            shared: Any = lines.shared
+            about = {"reactor": clock, "in_thread": at_once, "log": log}
+            self.beside = Beside(line, shared, accounts, homes, self.door, **about)
+            self.beside.leased.name = f"node {len(lines.all)}"
         self.mover = Mover(
             settings,
             accounts,
@@ -142,6 +155,7 @@ class Node:
             in_thread=at_once,
             log=log,
             now=now,
+            leasing=None if self.beside is None else self.beside.leased,
             make_move=make_move,
         )
 
@@ -163,18 +177,25 @@ class Node:
             log=log,
             notes=LoginNotes(accounts, clock=clock, in_thread=at_once, log=log),
             hashing=self.hashing,
+            asked=None if self.beside is None else self.beside.ceiling,
         )
         self.rounds = Rounds(
             self.door.hosts, queue, self.mover, clock=clock, in_thread=at_once, log=log, every=6 * HOUR, now=now
         )
         self.schedule = self.door.hosts[0].schedule
 
+    async def start(self) -> None:
+        if self.beside is not None:
+            await self.beside.start()
+        await self.rounds.start()
+
 
 class Day:
     """Play it once."""
 
     def __init__(self, plan: Plan, store: Callable[[Callable[[], float]], tuple[Any, Any]] | None = None) -> None:
-        """`store` makes accounts and queue, over a clock; those in memory if it is not said."""
+        """`store` makes accounts and queue, over a clock; those in memory if it is not said, which several nodes
+        need."""
         secrets._hasher = _CHEAP  # how long a hash takes is modelled
         self.plan = plan
         self.clock = HeapClock()
@@ -187,9 +208,14 @@ class Day:
             queue: Any = memory
         else:
             self.accounts, queue = store(self._now)
-        share = max(1, plan.connections // plan.nodes)
+        self.shared = Shared(self._now)
+        lines = None
+        if plan.nodes > 1:
+            assert store is None
+            memory.shared, self.shared.go_on = self.shared, memory.go_on
+            lines = Lines(self.shared, self.clock)
         self.nodes = [
-            Node(plan, self.old, self.accounts, queue, self.clock, self.log, share) for _ in range(plan.nodes)
+            Node(plan, self.old, self.accounts, queue, self.clock, self.log, lines) for _ in range(plan.nodes)
         ]
         self.hours = [Hour() for _ in range(int(plan.hours + 0.999))]
         self.held = 0
@@ -221,15 +247,17 @@ class Day:
                 first = dice.uniform(6 * HOUR, 20 * HOUR)
             first = min(max(first, 0.0), plan.hours * HOUR - 60)
             found.append((first, number))
-            later = plan.hours * HOUR - first
-            found += ((first + dice.random() * later, number) for _ in range(plan.logins - 1))
+            at_once = plan.at_once and dice.random() < plan.at_once
+            for more in range(plan.logins - 1):
+                later = 60.0 if at_once and not more else plan.hours * HOUR - first
+                found.append((first + dice.random() * later, number))
         found.sort()
         return found
 
     def run(self) -> Day:
         arrivals = iter(self._arrivals())
-        for node in self.nodes[:1]:
-            Deferred.fromCoroutine(node.rounds.start())
+        for node in self.nodes:
+            Deferred.fromCoroutine(node.start())
         self._next(arrivals)
         self.clock.callLater(60, self._look)
         self.clock.run(self.plan.hours * HOUR)
@@ -268,7 +296,7 @@ class Day:
         self.clock.callLater(600, self._telephone, number)
 
     def _log_in(self, number: int, password: bytes, times: int) -> None:
-        node = self.nodes[number % len(self.nodes)]
+        node = self.nodes[self.dice.randrange(len(self.nodes))] if len(self.nodes) > 1 else self.nodes[0]
         began = self.clock.seconds()
         peer = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.hour.logins += 1

@@ -71,6 +71,8 @@ class Old:
     logins: int = 0
     pulling: int = 0
     lockouts: int = 0  # real users' right passwords that met a locked account
+    doubled: int = 0  # mailboxes that were open twice at once
+    open: Counter[int] = field(default_factory=Counter)  # connections that are logged in, by account
     taken: Counter[int] = field(default_factory=Counter)  # messages that were fetched, by account
     _guesses: dict[bytes, list[float]] = field(default_factory=dict)
 
@@ -78,6 +80,12 @@ class Old:
         waiting: Deferred[None] = Deferred(lambda _: call.cancel())
         call = self.clock.callLater(seconds, waiting.callback, None)
         return waiting
+
+    def closed(self, number: int) -> None:
+        """One that was logged in."""
+        self.open[number] -= 1
+        if not self.open[number]:
+            del self.open[number]
 
     @property
     def away(self) -> bool:
@@ -138,7 +146,10 @@ class Speech:
         old.logins += 1
 
     def source(self, connection: Any, left: Callable[[], None], user: bytes, _password: Secret) -> Any:
-        return Source(self._old, connection, left, self._number_of(user))
+        number = self._number_of(user)
+        self._old.doubled += self._old.open[number] > 0
+        self._old.open[number] += 1
+        return Source(self._old, connection, left, number)
 
 
 class Source:
@@ -207,6 +218,7 @@ class Source:
     def abort(self) -> None:
         if self._connection.open:
             self._connection.abort()
+            self._old.closed(self.number)
             self._left()
             waiting, self._waiting = self._waiting, None
             if waiting is not None and not waiting.called:

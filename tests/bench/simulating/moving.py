@@ -26,7 +26,11 @@ class Home:
     async def run(self, _operation: Callable[[Any], Any]) -> Any:
         return []
 
+    run_briefly = run
+
     def close(self) -> None: ...
+
+    attend = watch = lock_maildrop = close
 
 
 class Homes:

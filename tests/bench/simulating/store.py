@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from mailstore.accounts import SOON, Account, Far, PasswordState, State
+from mailstore.leases import Fence
 from mailstore.queue import Backlog
 
 _NEW = {
@@ -32,6 +33,9 @@ _NEW = {
 }
 
 
+_BEGUN = {State.MOVING, State.MOVED}
+
+
 def number_of(local: str) -> int:
     """Accounts are called "u" and their number."""
     return int(local[1:])
@@ -50,6 +54,18 @@ class Memory:
         self._known: dict[int, Account] = {}
         self._due: list[tuple[int, int]] = []
         self._version = 0
+        self.shared: Any = None  # what leases are in, where there are several nodes
+
+    def fenced(self, fence: Fence) -> Memory:
+        """See `Accounts.fenced`."""
+        fenced: Any = _Fenced(self, fence)
+        return fenced  # type: ignore[no-any-return]
+
+    def go_on(self, domain: str, local: str) -> None:
+        """The node that moved it is dead."""
+        account = self.find(local, domain)
+        if account is not None and account.due is None and account.movable and account.state in _BEGUN:
+            self._set(account.id, due=self._now())
 
     def _now(self) -> int:
         return int(self._clock())
@@ -185,6 +201,25 @@ class Memory:
 
     def paused_of(self, _account_ids: Iterable[int]) -> list[int]:
         return []
+
+
+class _Fenced:
+    """Writes under a lease."""
+
+    def __init__(self, memory: Memory, fence: Fence) -> None:
+        self._memory = memory
+        self._fence = fence
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._memory, name)
+        if not callable(method):
+            return method
+
+        def write(*arguments: Any, **named: Any) -> Any:
+            self._fence(self._memory.shared)
+            return method(*arguments, **named)
+
+        return write
 
 
 def _far(messages: Far, octets: Far) -> dict[str, int]:

@@ -109,6 +109,35 @@ def test_a_morning_is_the_same_over_memory_and_over_the_real_database() -> None:
     over_sqlite.accounts.ended()
 
 
+def test_nodes_share_the_host_and_never_open_a_mailbox_twice() -> None:
+    """The product's leases and places: whichever node a login comes to, and two programs of one user at once."""
+    server = Server(connections=4, messages=40.0, outages=[(9 * 3600 - 300.0, 9 * 3600 + 120.0)])
+    plan = Plan(
+        accounts=80,
+        active=1.0,
+        logins=2,
+        at_once=0.8,
+        peak=1.0,
+        peak_minutes=5,
+        clumsy=0.1,
+        stubborn=0.05,
+        hours=11.0,
+        nodes=3,
+        connections=4,
+        gives_up=100,
+        server=server,
+        mailboxes=Mailboxes(100, 2_000, 10_000),
+    )
+    day = Day(plan).run()
+    assert len(day.inside) == 80 and day.states == {"moved": 80} and not day.log.errors
+    assert day.old.doubled == 0 and day.old.turned_away == 0 and day.old.most == 4
+    assert day.old.lockouts == 0
+    counts = day.shared.counts
+    assert counts["leases"] >= 80 and counts["fences"] >= 3 * 80
+    assert counts["looks at a lease"] > counts["leases"]  # some waited for another node's
+    assert any("3 nodes" in line for line in table(report(day)))
+
+
 def test_the_clock_keeps_to_its_calls_times() -> None:
     clock, seen = HeapClock(), []
     late = clock.callLater(5, seen.append, "late")

@@ -1,0 +1,140 @@
+"""Who is found by a part of a name: the same by the names' tails as account by account, whatever was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, insert, select, update
+
+from mailstore import name_tails
+from mailstore.accounts import State
+from mailstore.database import AccountsDatabase
+from mailstore.naming import few
+from mailstore.overview import Overview, Sort, Wanted, conditions
+from mailstore.paging import key_of
+from mailstore.schema import accounts, aliases
+from mailstore.schema import name_tails as kept
+from tests.postgres.accounts import BOTH
+
+LONG = "x" * (name_tails.POSITIONS + 3) + "Huber"
+LOCALS = st.sampled_from(["anna", "hanna.huber", "a%b", "user.0012345", "王伟", "x" * 40 + "y"])
+NAMES = st.sampled_from(["", "Anna Huber", "王伟", "ÄRGER", "a_b", LONG])
+ROWS = st.fixed_dictionaries(
+    {
+        "domain": st.sampled_from(["123.com", "b.com"]),
+        "local": LOCALS,
+        "full_name": NAMES,
+        "department": st.sampled_from(["", "Sales/Huber", "R&D"]),
+        "state": st.sampled_from([State.WAITING.value, State.MOVING.value]),
+        "last_login": st.sampled_from([None, 1, 2]),
+    }
+)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["insert", "update", "delete", "alias", "no alias"]), st.integers(1, 6), ROWS),
+    max_size=14,
+)
+SEARCHED = st.sampled_from(
+    [
+        "anna",
+        "Huber",
+        "伟",
+        "%",
+        "_",
+        "ärger",
+        "ÄRGER",
+        "0012345@123.com",
+        "a@",
+        "@b.com",
+        "com",
+        "nobody",
+        "x" * 30,
+        "r&d",
+    ]
+)
+WANTED = st.builds(
+    Wanted,
+    domain=st.sampled_from([None, "123.com"]),
+    state=st.sampled_from([None, State.MOVING]),
+    department=st.sampled_from([None, "Sales"]),
+    troubled=st.booleans(),
+    text=st.one_of(st.just(""), SEARCHED),
+    words=st.lists(SEARCHED, max_size=2).map(" ".join),
+)
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountsDatabase]:
+    """One for all examples."""
+    if request.param == "file":
+        made = AccountsDatabase(tmp_path_factory.mktemp("naming") / "accounts.db")
+    else:
+        made = request.getfixturevalue("of_accounts").opened()
+    yield made
+    made.close()
+
+
+def play(database: AccountsDatabase, steps: list[tuple[str, int, dict[str, Any]]]) -> None:
+    a = accounts.c
+    with database.write() as connection:
+        connection.execute(delete(accounts))
+        connection.execute(delete(aliases))
+        for what, number, row in steps:
+            taken = connection.execute(
+                select(a.id).where(a.domain == row["domain"], a.local == row["local"], a.id != number)
+            ).first()
+            match what:
+                case "alias":
+                    connection.execute(delete(aliases).where(aliases.c.local == row["local"]))
+                    connection.execute(
+                        insert(aliases).values(domain=row["domain"], local=row["local"], account_id=number)
+                    )
+                case "no alias":
+                    connection.execute(delete(aliases).where(aliases.c.account_id == number))
+                case "update" if taken is None:
+                    connection.execute(update(accounts).where(a.id == number).values(**row))
+                case "insert" if taken is None:
+                    connection.execute(delete(accounts).where(a.id == number))
+                    connection.execute(insert(accounts).values(id=number, created=1, **row))
+                case "delete":
+                    connection.execute(delete(accounts).where(a.id == number))
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS, WANTED, st.sampled_from(list(Sort)), st.integers(0, 2))
+def test_who_is_found_is_who_would_be_found_one_by_one(
+    both: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, most: int
+) -> None:
+    play(both, steps)
+    overview = Overview(both)
+    with both.read() as connection:
+        expected = set(connection.scalars(select(accounts.c.id).where(*conditions(wanted))))
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in {most, 2_000}:  # many, as it were; and few
+            patch.setattr("mailstore.naming.FEW", limit)
+            patch.setattr("mailstore.naming.PER_PAGE", 0)
+            found = list(overview.each(wanted, sort=sort))
+            assert {account.id for account in found} == expected
+            assert overview.exactly(wanted) == len(expected)
+            if found:
+                key = key_of(found[-1], sort)
+                assert list(overview.page(wanted, 9, sort=sort, before=key).accounts) == found[:-1]
+                assert not overview.page(wanted, 9, sort=sort, behind=key).accounts
+    if wanted.text == "nobody":
+        with both.read() as connection:
+            assert few(connection, wanted) is not None
+
+
+@settings(max_examples=30, deadline=None)
+@given(STEPS)
+def test_tails_are_what_they_would_be_made_anew(both: AccountsDatabase, steps: Any) -> None:
+    play(both, steps)
+    there = select(kept.c.tail, kept.c.account_id).where(kept.c.account_id.in_(select(accounts.c.id)))
+    with both.write() as connection:
+        before = set(connection.execute(there).all())
+        connection.execute(delete(kept))
+        connection.exec_driver_sql(name_tails.FILL)
+        assert set(connection.execute(there).all()) == before
