@@ -367,7 +367,7 @@ def _kept(engine: Engine) -> list[set[Any]]:
         ]
         for table in ("name_tails", "notice_standings", "notice_figures"):
             found.append(
-                {tuple(row)[:4] for row in connection.execute(schema.accounts_metadata.tables[table].select())}
+                {tuple(row)[:4] for row in connection.execute(accounts_metadata.tables[table].select())}
             )
     return found
 
