@@ -131,7 +131,7 @@ class NewerHeir(Heir):
         (etc / "dovecot").mkdir()
         config = etc / "dovecot" / "dovecot.conf"
         config.write_text(
-            "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+            "dovecot_config_version = 2.4.1\ndovecot_storage_version = 2.4.1\n"
             f"base_dir = /run/dovecot\nstate_dir = /run/dovecot-state\nlog_path = /log\nauth_allow_cleartext = yes\n"
             f"{self._common}!include {self.directory}/dovecot-2.4.conf\n"
         )
