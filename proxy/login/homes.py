@@ -456,8 +456,8 @@ class Homes:
         self.also_in_vain(account_id)
 
     def ask_anew(self, account: str | None) -> None:
-        """Whatever moved this account does so no more, or that of some account if it is not named: who waits for mail of
-        it asks for it once more."""
+        """Whatever moved this account does so no more, or that of some account if it is not named: who waits for mail
+        of it asks for it once more."""
         for opened in list(self._open.values()):
             if opened.awaiting.waits and account in {None, opened.account}:
                 opened.awaiting.ask_anew()
