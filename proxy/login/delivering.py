@@ -72,7 +72,8 @@ class Delivering:
         tally: Tally,
         elsewhere: Callable[[int], bool] = lambda _account_id: False,
     ) -> None:
-        """`elsewhere`: has another process sessions of this account?"""
+        """`elsewhere`: has another process of this node sessions of this account? Those of other nodes need not be
+        known: in PostgreSQL nothing is owed to a disk, and what is there is there for all."""
         for domain in config.domains:  # what is there only from its first time on shows no increase
             for result in RESULTS:
                 tally.count(ARRIVALS, domain, result, by=0)

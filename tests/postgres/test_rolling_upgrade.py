@@ -30,8 +30,8 @@ from tests.postgres.test_through_the_front import Behind, Company
 
 pytestmark = pytest.mark.peers
 
-PAUSE = 0.3  # seconds between two logins of a client
-MORE = 3  # logins that each client has in each state of the company, at least
+PAUSE = 1.2  # seconds between two logins of a client
+MORE = 2  # logins that each client has in each state of the company, at least
 
 
 @pytest.fixture
