@@ -7,20 +7,24 @@ import smtplib
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from mailstore.file_systems import Kind, file_system
 from proxy.cli.checks.finding import Finding
 from proxy.cli.checks.storage import whole
 from tests.faults import gluster
 from tests.peers.daemon import Daemon
-from tests.postgres.nodes import Login, TwoNodes, message, until
+from tests.postgres.nodes import Login, NodesStage, TwoNodes, message, until
 from tests.postgres.server import PostgresServer
 from tests.postgres.test_two_nodes import exists, kept_once
 from tests.proxy.cli.command import mailferry
 from tests.proxy.migration.scripted import in_memory
+from tests.sessions.playing import Player
+from tests.sessions.program import Program, programs
 
 MAIL = b"From: a@example.com\r\nSubject: from outside\r\n\r\nbody\r\n"
 
@@ -117,6 +121,26 @@ def test_what_one_node_does_the_other_sees(nodes: TwoNodes) -> None:
             assert b"BODY[] {" in b"".join(login.command(b"FETCH %d BODY.PEEK[]" % number))
         login.close()
     assert sorted(path.name for path in nodes.mail.iterdir()) == [".mailferry", "123.com"]
+
+
+_numbers = count(1)
+
+
+@given(program=programs(clients=3, steps=30, restarts=False))
+@settings(
+    max_examples=5, deadline=None, derandomize=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck)
+)
+def test_sessions_on_both_nodes_hear_what_the_model_says(program: Program, nodes: TwoNodes) -> None:
+    stage = NodesStage(nodes, f"empty{next(_numbers)}")
+    player = Player(stage, program, stage.model())
+    try:
+        player.play()
+    except BaseException as error:
+        error.add_note(player.transcript())
+        raise
+    finally:
+        stage.close()
+        player.hang_up()
 
 
 def test_a_tree_is_not_begun_to_be_carried_while_nodes_are_at_work(nodes: TwoNodes, tmp_path: Path) -> None:
