@@ -149,7 +149,7 @@ def _answers(place: Path) -> bool:
 def volume(root: Path, bricks: int = 2) -> Iterator[Volume]:
     """Skips the test where one may not mount, and where there is no GlusterFS: what it tells takes a minute of
     processor time, and so `tests/run` does not have it."""
-    if shutil.which("glusterfsd", path=_PATH) is None:
+    if any(shutil.which(program, path=_PATH) is None for program in ("glusterfs", "glusterfsd")):
         pytest.skip("there is no GlusterFS: apt-get install glusterfs-server")
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
         pytest.skip("this machine does not let its user mount")

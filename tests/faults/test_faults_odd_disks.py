@@ -15,7 +15,7 @@ from mailstore.errors import StorageFailed
 from mailstore.file_systems import FileSystem, Kind
 from mailstore.mooring import MARKER, Mooring
 from proxy.cli.checks.finding import Finding
-from proxy.cli.checks.storage import mounted
+from proxy.cli.checks.storage import durable, mounted
 from proxy.cli.checks.storage.whole import all_of
 from tests.faults import fusing, loops
 from tests.proxy.migration.scripted import in_memory
@@ -33,6 +33,12 @@ def told(directory: Path) -> dict[str, Finding]:
 
 def failures(directory: Path) -> dict[str, Finding]:
     return {subject: found for subject, found in told(directory).items() if found.result == "fail"}
+
+
+@pytest.fixture(autouse=True)
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How fast a disk is is of no interest here."""
+    monkeypatch.setattr(durable, "EACH", 0.02)
 
 
 @pytest.fixture(scope="module")
