@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import settings
 
-from tests import forked
+from tests import forked, memory
 
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
@@ -56,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Commands are begun hundreds of times."""
     from tests import forked_twisted
 
+    memory.begin()
     forked.begin()
     forked_twisted.begin()
     _be_patient()

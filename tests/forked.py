@@ -1,5 +1,5 @@
-"""`subprocess.Popen` for tests: what is begun as `python -m proxy.cli.main …` is forked from a process that has loaded
-it already (`tests.forking`), and everything else is begun as ever.
+"""`subprocess.Popen` for tests: what is begun as `python -m proxy.cli.main …`, or as one of the tests' own modules that
+stand on it, is forked from a process that has loaded it already (`tests.forking`), and everything else is begun as ever.
 
 All processes of the tests fork from one, which is begun with them, or when it is first needed. What is about an
 interpreter's own start is begun as ever too: other descriptors than the standard ones (systemd's), or an environment
@@ -22,6 +22,7 @@ from typing import Any, Final
 VARIABLE: Final = "TESTS_FORK_FROM"
 ROOT: Final = Path(__file__).parents[1]
 BEGINNING: Final = (sys.executable, "-m", "proxy.cli.main")
+MODULES: Final = {BEGINNING[-1], "tests.faults.nursery", "tests.peers.at_dns_port", "tests.postgres.quick_node"}
 UNDERSTOOD: Final = {
     *("stdin", "stdout", "stderr", "cwd", "env", "text", "universal_newlines", "encoding", "errors", "bufsize"),
     *("start_new_session", "close_fds"),
@@ -138,7 +139,7 @@ class Popen(subprocess.Popen[Any]):
 
 
 def _plain(args: Any) -> bool:
-    return isinstance(args, list) and tuple(args[: len(BEGINNING)]) == BEGINNING
+    return isinstance(args, list) and tuple(args[:2]) == BEGINNING[:2] and args[2] in MODULES
 
 
 def as_ours(environment: Mapping[str, str] | None) -> bool:

@@ -1,6 +1,6 @@
 """The process that commands are forked from (`tests.forked`): it has loaded what they load, which would take each of
 them two seconds of processor time. What a command is, and what it does, is as if it had been begun as
-`python -m proxy.cli.main …`: `runpy` runs that module in a process of its own, with these arguments, this environment,
+`python -m MODULE …`: `runpy` runs that module in a process of its own, with these arguments, this environment,
 directory, input and output, and Twisted's reactor is not loaded before. So are its exit status and what it says of an
 exception. A worker is one as it is as `python -P -m proxy.daemon.worker N`.
 
@@ -120,16 +120,16 @@ def begin(given: list[int], words: list[str], environment: dict[str, str], direc
         if session:
             os.setsid()
         os.chdir(directory)
-        if words[2] != MODULE:
+        if words[1] != "-m":
             forking_workers.work(words, environment, given, dress)
-        arguments = words[3:]
+        _, _, module, *arguments = words
         dress(words, given, environment)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.argv, sys.orig_argv = [MODULE, *arguments], words
+        sys.argv, sys.orig_argv = [module, *arguments], words
         standard()
-        if arguments[:1] == ["serve"]:
+        if "serve" in arguments:
             forking_workers.prepare(dress)
-        status = run()
+        status = run(module)
     finally:
         os._exit(status)
 
@@ -166,11 +166,11 @@ def standard() -> None:
     )
 
 
-def run() -> int:
-    """The module; gives back the exit status."""
+def run(module: str) -> int:
+    """Gives back the exit status."""
     status = 0
     try:
-        runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if isinstance(end.code, str):
             sys.stderr.write(f"{end.code}\n")

@@ -25,7 +25,7 @@ from tests.faults.standing import PASSWORD
 from tests.legacy.dovecot import free_port
 from tests.legacy.server import unique_id
 from tests.mailstore.store_rig import bodies, check_whole, debris, put_in_place
-from tests.proxy.migration.scripted import in_memory
+from tests.memory import in_memory
 
 LONG = 60.0  # seconds after which whatever is waited for will not come
 

@@ -41,8 +41,9 @@ from proxy.wire.door import Credentials, Hold, Home, LoginRefused, Refusal, Secr
 from tests.faults.injecting import Fault, Injector, Kind
 from tests.faults.network import End, Network
 from tests.legacy.server import LegacyServer
+from tests.memory import in_memory
 from tests.proxy.login.login_rig import CHEAP, PASSWORD
-from tests.proxy.migration.scripted import direct, in_memory
+from tests.proxy.migration.scripted import direct
 from tests.proxy.recording import RecordingLog
 
 CONFIG = """

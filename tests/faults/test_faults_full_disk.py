@@ -22,8 +22,9 @@ from tests.faults.standing import StandingServer
 from tests.faults.tracing import Tracing
 from tests.legacy.server import Behaviour, LegacyServer, unique_id
 from tests.mailstore.refusing import refusing
+from tests.memory import in_memory
 from tests.proxy.login.login_rig import PASSWORD
-from tests.proxy.migration.scripted import in_memory, mail
+from tests.proxy.migration.scripted import mail
 
 MESSAGES = [mail(number, 20_000) + b"\r\n" for number in range(1, 301)]  # 6 MiB
 REASONS = {"full": errno.ENOSPC, "quota": errno.EDQUOT, "broken": errno.EIO, "read-only": errno.EROFS}

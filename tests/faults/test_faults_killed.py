@@ -17,7 +17,8 @@ from tests.faults.ferrying import Ferry, Nursery, Told
 from tests.faults.matrix import DOTS, LARGE
 from tests.faults.standing import StandingServer
 from tests.faults.tracing import Tracing, spread
-from tests.proxy.migration.scripted import in_memory, mail
+from tests.memory import in_memory
+from tests.proxy.migration.scripted import mail
 
 MOST = int(os.environ.get("MAILFERRY_KILLS", "1"))
 MESSAGES = [*(mail(number, 300 + number) + b"\r\n" for number in range(1, 399)), DOTS, LARGE[:300_000] + b"\r\n"]

@@ -19,7 +19,7 @@ from tests.faults import loops
 from tests.faults.ferrying import Ferry, Nursery
 from tests.faults.standing import StandingServer
 from tests.faults.test_faults_killed import MESSAGES
-from tests.proxy.migration.scripted import in_memory
+from tests.memory import in_memory
 
 MOST = int(os.environ.get("MAILFERRY_KILLS", "1"))
 MOMENTS = [1, 60, 130, 260, 399] if MOST == 1 else list(range(1, len(MESSAGES), max(4, 100 // MOST)))

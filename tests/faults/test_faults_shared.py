@@ -26,8 +26,9 @@ from tests.faults import fusing, loops
 from tests.faults.ferrying import Ferry, Nursery
 from tests.faults.standing import StandingServer
 from tests.mailstore.store_rig import ACCOUNT, append, bodies, check_whole, files
+from tests.memory import in_memory
 from tests.proxy.cli.command import mailferry
-from tests.proxy.migration.scripted import in_memory, mail
+from tests.proxy.migration.scripted import mail
 
 BODY = b"Subject: a\r\n\r\nbody\r\n"
 

@@ -17,9 +17,10 @@ import pytest
 
 from tests.faults.standing import PASSWORD, StandingServer
 from tests.legacy.dovecot import select_nothing
+from tests.memory import in_memory
 from tests.peers.daemon import Daemon
 from tests.proxy.daemon.managing import Manager
-from tests.proxy.migration.scripted import in_memory, mail
+from tests.proxy.migration.scripted import mail
 
 MANY = 3_000
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef" * 4 * 16_384 + b"\r\n"

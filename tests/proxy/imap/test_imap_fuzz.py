@@ -30,8 +30,8 @@ from tests.dialogues.gate import ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 from tests.dialogues.store import NOW
 from tests.mailstore.store_rig import put_in_place
+from tests.memory import in_memory
 from tests.proxy.imap.examples import EXAMPLES
-from tests.proxy.migration.scripted import in_memory
 from tests.proxy.mutations import mutated
 from tests.proxy.recording import RecordingLog
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.memory import in_memory
 from tests.proxy.lmtp.lmtp_rig import Desk
-from tests.proxy.migration.scripted import in_memory
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.lmtp.commands import COMMANDS
+from tests.memory import in_memory
 from tests.proxy.lmtp.lmtp_rig import Desk, mail
-from tests.proxy.migration.scripted import in_memory
 from tests.proxy.mutations import mutated
 
 EXAMPLES: Mapping[bytes, Sequence[bytes]] = {

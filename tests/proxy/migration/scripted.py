@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -23,17 +22,12 @@ from mailstore.old_folders import OldFolder
 from proxy.migration.move import Move, Terms
 from proxy.migration.source import Receiver, SourceLost
 from proxy.migration.weighing import Exactness
+from tests.memory import in_memory
 
 T = TypeVar("T")
 
 NOW = 1_700_000_000
 ALWAYS = 1_000_000
-_MEMORY = "/dev/shm"
-
-
-def in_memory() -> str | None:
-    """Where tests that sync a lot make their directories: in memory if that can be."""
-    return _MEMORY if os.access(_MEMORY, os.W_OK) else None
 
 
 def folder(case: SynchronousTestCase | TestCase) -> Path:

@@ -17,7 +17,7 @@ from mailstore.mailbox_database import MailboxEngine
 from proxy.pop3.commands import COMMANDS
 from tests.dialogues import fixtures
 from tests.mailstore.store_rig import put_in_place
-from tests.proxy.migration.scripted import in_memory
+from tests.memory import in_memory
 from tests.proxy.mutations import mutated
 from tests.proxy.pop3.server.desk import LOGIN, Desk
 
