@@ -1,5 +1,6 @@
 """`subprocess.Popen` for tests: what is begun as `python -m proxy.cli.main …`, or as one of the tests' own modules that
-stand on it, is forked from a process that has loaded it already (`tests.forking`), and everything else is begun as ever.
+stand on it, is forked from a process that has loaded it already (`tests.forking`), and everything else is begun as
+ever.
 
 All processes of the tests fork from one, which is begun with them, or when it is first needed. What is about an
 interpreter's own start is begun as ever too: other descriptors than the standard ones (systemd's), or an environment

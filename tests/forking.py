@@ -57,9 +57,33 @@ def load() -> None:
         importlib.import_module(name)
     global forking_workers  # noqa: PLW0603 - it loads what the daemon does
     forking_workers = importlib.import_module("tests.forking_workers")
+    importlib.import_module("proxy.daemon.logs")._structlog()
+    compile_pages()
     del sys.modules[REACTOR]
     gc.collect()
     gc.freeze()
+
+
+def compile_pages() -> None:
+    """Whoever makes pages finds their templates compiled: it is the same text each time."""
+    from jinja2 import Environment
+
+    from proxy.web.pages import Pages
+
+    compiled: dict[tuple[Any, ...], Any] = {}
+    usual: Any = Environment.compile
+
+    def compile_once(self: Environment, source: Any, *about: Any, **more: Any) -> Any:
+        manner = (self.autoescape, self.trim_blocks, self.lstrip_blocks, self.undefined)
+        what = (source, manner, about, tuple(more.items()))
+        if what not in compiled:
+            compiled[what] = usual(self, source, *about, **more)
+        return compiled[what]
+
+    Environment.compile = compile_once  # type: ignore[assignment]
+    environment = Pages()._environment
+    for name in environment.list_templates():
+        environment.get_template(name)
 
 
 class Asking:
