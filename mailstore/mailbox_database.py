@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 from sqlalchemy.pool import NullPool
 
 from mailstore import record
@@ -51,7 +51,7 @@ def new_mailbox() -> bytes:
     """The file of a mailbox database in which nothing is yet: writing it is quicker than making the tables, and there
     is one for each account."""
     with closing(sqlite3.connect(":memory:")) as made:
-        for statement in statements(mailbox_metadata, create_engine("sqlite+pysqlite://")):
+        for statement in statements(mailbox_metadata):
             made.execute(statement)
         made.commit()
         image = bytearray(made.serialize())

@@ -11,11 +11,13 @@ import os
 import sqlite3
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mailstore import counters, name_tails, notice_counters, schema
@@ -83,23 +85,27 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def statements(metadata: MetaData, engine: Engine) -> list[str]:
+@cache
+def statements(metadata: MetaData) -> tuple[str, ...]:
+    """What makes the tables of a new file."""
     made = []
+    dialect = SQLiteDialect_pysqlite()
     for table in metadata.sorted_tables:
-        made.append(str(CreateTable(table).compile(engine)))
-        made += [str(CreateIndex(index).compile(engine)) for index in sorted(table.indexes, key=lambda i: str(i.name))]
+        made.append(str(CreateTable(table).compile(dialect=dialect)))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        made += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
     if schema.accounts.metadata is metadata:
         made += (*counters.SQLITE, *notice_counters.SQLITE, *name_tails.SQLITE)
     made.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     made.append(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608 - a constant of ours
-    return made
+    return tuple(made)
 
 
 def bring_to_head(connection: Connection, metadata: MetaData) -> None:
     """Make the tables of a new file, or carry those of an old one forward."""
     known = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").first()
     if known is None:
-        for statement in statements(metadata, connection.engine):
+        for statement in statements(metadata):
             connection.exec_driver_sql(statement)
         return
     row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()

@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -73,6 +74,14 @@ def _be_patient() -> None:
     TestCase.getTimeout = lambda case: max(usual(case) or 0, PATIENCE)  # type: ignore[method-assign]
 
 
+def _look_once() -> None:
+    """pytest asks before each test which version of Twisted is installed, and reads that from the disk: in all of them
+    half a minute."""
+    from _pytest import unittest
+
+    unittest._get_twisted_version = cache(unittest._get_twisted_version)
+
+
 def pytest_unconfigure() -> None:
     forked.end()
 
@@ -82,9 +91,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent).as_posix()))
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Thousands of tests stay till the end. To look through them for garbage again and again takes its time, and stops
     the process each time for tenths of a second, in which others' time-outs run."""
+    if session.items:
+        from tests import compiled
+
+        _look_once()
+        compiled.begin()
     gc.collect()
     gc.freeze()
 
