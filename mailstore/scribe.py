@@ -47,6 +47,7 @@ _PATIENCE: Final = 120.0  # seconds for one answer; a process that takes longer 
 _AT_ONCE: Final = 2  # threads that write; more would take the interpreter from each other
 
 _COLLECTED: Final = (20_000, 20, 20)  # objects: it makes thousands a second, and hardly a cycle
+FOR_THE_DAEMON: Final = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})  # and it goes on
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 _DONE, _REFUSED, _FULL = range(3)
@@ -297,9 +298,10 @@ def _end_with_the_daemon() -> None:
 def main(control: int) -> None:
     """`control` is a descriptor."""
     _end_with_the_daemon()
-    # Those that are for the daemon, which goes on writing for a moment, or for long.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    # The daemon goes on writing for a moment, or for long.
+    for number in FOR_THE_DAEMON:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_DAEMON)
     gc.freeze()
     gc.set_threshold(*_COLLECTED)
     serve(socket.socket(fileno=control))

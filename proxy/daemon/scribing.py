@@ -6,6 +6,7 @@ Where there is none, because it died a moment ago or because there is but one co
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from mailstore.scribe import Scribed, hand_over
+from mailstore.scribe import FOR_THE_DAEMON, Scribed, hand_over
 from mailstore.writing import Writer, Writes
 
 AGAIN_SECONDS: Final = 1.0  # after its death
@@ -42,6 +43,8 @@ class Scribe(ProcessProtocol):
         ours, theirs = socket.socketpair()
         nothing = os.open(os.devnull, os.O_RDWR)
         self._control, self._ended = ours, Deferred()
+        # Until it has come to ignore them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_DAEMON)
         try:
             self._reactor.spawnProcess(
                 self,
@@ -51,6 +54,7 @@ class Scribe(ProcessProtocol):
                 childFDs={0: nothing, 1: 1, 2: 2, _CONTROL: theirs.fileno()},
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
             os.close(nothing)
 
