@@ -57,6 +57,19 @@ class Scribing(ScribeTestCase):
 
         return self.run_async(test())
 
+    def test_what_is_for_the_daemon_does_not_end_it_however_early(self) -> Deferred[None]:
+        """As when a terminal goes that both are in."""
+
+        async def test() -> None:
+            daemon = await self.daemon(self.legacy().port)
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+                os.kill(self.process(daemon), number)
+            await self.log_in(daemon, 20)
+            self.assertEqual(self.log.events().count("the process that writes messages died"), 0)
+            await self.stop(daemon)
+
+        return self.run_async(test())
+
     def test_one_core_has_none(self) -> Deferred[None]:
         async def test() -> None:
             self.patch(os, "sched_getaffinity", lambda _pid: {0})
