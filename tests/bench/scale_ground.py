@@ -19,6 +19,7 @@ from sqlalchemy import text
 from mailstore.accounts_server import AccountsServer
 from mailstore.database import AccountsDatabase
 from mailstore.postgres import address, postgres_engine
+from mailstore.silence import patience
 from tests.bench.ground import ground
 from tests.postgres.server import PostgresServer
 
@@ -57,7 +58,8 @@ def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool]]:
         database = AccountsDatabase(AccountsServer(engine))
         try:
             with database.read() as connection:
-                yield database, connection.execute(text("SELECT 1 FROM accounts LIMIT 1")).first() is not None
+                ready = connection.execute(text("SELECT 1 FROM accounts LIMIT 1")).first() is not None
+            yield database, ready
         finally:
             database.close()
     finally:
@@ -69,7 +71,8 @@ def settle(database: AccountsDatabase) -> None:
     """Have the server know what is in its tables, as autovacuum does within a minute or so."""
     if database.engine is None:
         return
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    alone = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with alone.connect() as connection, patience(connection.connection.driver_connection):
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("VACUUM (ANALYZE)"))
 
