@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from mailstore.database import AccountsDatabase
 from mailstore.postgres import address, postgres_engine
 from mailstore.silence import patience
 from tests.bench.ground import ground
+from tests.bench.load import processor_seconds
 from tests.postgres.server import PostgresServer
 
 _SETTINGS: Final = """
@@ -48,9 +50,10 @@ def in_file(kept: Path | None) -> Iterator[tuple[AccountsDatabase, bool, Path]]:
 
 
 @contextmanager
-def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool]]:
-    """The database, and whether it is filled."""
+def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool, Callable[[], float] | None]]:
+    """The database, whether it is filled, and what processor time a server that was begun for it has used."""
     server = None if url is not None else PostgresServer(_SETTINGS)
+    used = None if server is None or server.pid is None else partial(processor_seconds, server.pid)
     try:
         where = url if url is not None else server and server.url(server.make_database())
         assert where is not None
@@ -59,7 +62,7 @@ def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool]]:
         try:
             with database.read() as connection:
                 ready = connection.execute(text("SELECT 1 FROM accounts LIMIT 1")).first() is not None
-            yield database, ready
+            yield database, ready, used
         finally:
             database.close()
     finally:

@@ -89,6 +89,11 @@ class PostgresServer:
     def data(self) -> Path:
         return self.root / "data"
 
+    @property
+    def pid(self) -> int | None:
+        """Of its first process; None where it does not run."""
+        return None if self._process is None else self._process.pid
+
     def dsn(self, database: str = "postgres") -> str:
         """As psycopg is told."""
         return f"host=127.0.0.1 port={self.port} user={OWNER} password={PASSWORD} dbname={database}"
