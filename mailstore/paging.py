@@ -261,7 +261,7 @@ def _conditions(wanted: Wanted, sort: Sort, narrow: str | None) -> Iterator[Colu
         yield PAUSED if shown == "paused" else _a.paused + 0 == 1
     if wanted.department is not None:
         yield from below(_a.department if shown == "department" else _a.department + "", wanted.department)
-    yield from found_by_words(wanted)
+    yield from found_by_words(wanted, one_by_one=True)
 
 
 def _needing_attention(domain: BindParameter[str]) -> Select[Any]:
@@ -293,7 +293,7 @@ def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort
     number = _NUMBERS.get(sort)
     first = [_a.domain] if number is None else [-number, _a.domain]
     place_of: list[Any] = [*first, *([_a.department] if sort is Sort.DEPARTMENT else []), _a.local]
-    holds = [*_hidden(wanted), *found_by_words(wanted)]
+    holds = [*_hidden(wanted), *found_by_words(wanted, one_by_one=True)]
     for at in range(0, len(ordered), _IN_ONE):
         some = _a.id.in_(ordered[at : at + _IN_ONE])
         for row in connection.execute(select(_a.id, *place_of).where(some, *holds)):

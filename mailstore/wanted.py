@@ -99,30 +99,32 @@ def words_of(wanted: Wanted) -> list[str]:
     return [storable(word) for word in wanted.words.split()]
 
 
-def found_by_words(wanted: Wanted) -> list[ColumnElement[bool]]:
-    """Who has the text in a name, and all of the words somewhere."""
-    found = [_contains(text_of(wanted))] if wanted.text else []
-    return found + [_has(word) for word in words_of(wanted)]
+def found_by_words(wanted: Wanted, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
+    """Who has the text in a name, and all of the words somewhere. `one_by_one`: aliases are looked up of one account
+    after the other, which is the least where few are looked at; else all that fit are looked for first."""
+    found = [_contains(text_of(wanted), one_by_one)] if wanted.text else []
+    return found + [_has(word, one_by_one) for word in words_of(wanted)]
 
 
-def _has(word: str) -> ColumnElement[bool]:
+def _has(word: str, one_by_one: bool) -> ColumnElement[bool]:
     return or_(
         (_a.local + "@" + _a.domain).contains(word.lower(), autoescape=True),
         _a.full_name.icontains(word, autoescape=True),
         _a.department.icontains(word, autoescape=True),
-        _as_alias((aliases.c.local + "@" + aliases.c.domain).contains(word.lower(), autoescape=True)),
+        _as_alias((aliases.c.local + "@" + aliases.c.domain).contains(word.lower(), autoescape=True), one_by_one),
     )
 
 
-def _as_alias(*holds: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Of one account after the other: in a walk to the end of a page that is the least."""
-    return select(aliases.c.local).where(aliases.c.account_id == _a.id, *holds).correlate(accounts).exists()
+def _as_alias(holds: ColumnElement[bool], one_by_one: bool) -> ColumnElement[bool]:
+    if one_by_one:
+        return select(aliases.c.local).where(aliases.c.account_id == _a.id, holds).correlate(accounts).exists()
+    return _a.id.in_(select(aliases.c.account_id).where(holds))
 
 
-def _contains(text: str) -> ColumnElement[bool]:
+def _contains(text: str, one_by_one: bool) -> ColumnElement[bool]:
     local, at, domain = text.lower().partition("@")
     in_name, in_alias = (c.local.contains(local, autoescape=True) for c in (_a, aliases.c))
     if at:
         here, there = (c.domain.startswith(domain, autoescape=True) for c in (_a, aliases.c))
-        return or_(and_(in_name, here), _as_alias(in_alias, there))
-    return or_(in_name, _a.full_name.icontains(text, autoescape=True), _as_alias(in_alias))
+        return or_(and_(in_name, here), _as_alias(and_(in_alias, there), one_by_one))
+    return or_(in_name, _a.full_name.icontains(text, autoescape=True), _as_alias(in_alias, one_by_one))

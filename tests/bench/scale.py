@@ -5,11 +5,11 @@
 
 The database is filled as in the middle of a move (`scale_rows`), once where `--database` names a file to keep it in.
 Each question is asked so many times as the console and the commands ask it; printed are the median, the slowest 20th
-and the least by the clock, and the least processor time of this process, which tells more where the machine has other
-things to do. What is wanted is less than 100 ms: of processor time in SQLite; by the clock, at the least, where a
-server does the work. Questions that read out everything are told by their rate. Commands are measured without the start
-of an interpreter (some 0.5 s), pages without TLS and templates (`tests/bench/run console` has those). `--ledger` fills
-ledgers and indexes besides (`scale_ledger`).
+and the least by the clock, and the least processor time, which tells more where the machine has other things to do.
+What is wanted is less than 100 ms of processor time, with that of a server that was begun for it (on average, in steps
+of 10 ms); by the clock, at the least, where the server is another one. Questions that read out everything are told by
+their rate. Commands are measured without the start of an interpreter (some 0.5 s), pages without TLS and templates
+(`tests/bench/run console` has those). `--ledger` fills ledgers and indexes besides (`scale_ledger`).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def questions(database: AccountsDatabase) -> Iterator[Question]:
     yield "names at the legacy server, for a stranger", accounts.legacy_logins
     yield "status", lambda: report(domains, database, None, Wanted(troubled=True))
     yield "status DOMAIN", lambda: report(domains, database, DOMAIN, Wanted(DOMAIN, troubled=True))
-    yield "accounts show", lambda: people.aliases(accounts.find("user.0012345", DOMAIN) is not None)
+    yield "accounts show", lambda: (accounts.find("user.0012345", DOMAIN), people.aliases(77))
     yield "accounts add", lambda: accounts.add("newcomer", DOMAIN)
     yield "pause, resume an account", lambda: (queue.pause([77], paused=True), queue.pause([77], paused=False))
     yield "retry an account", lambda: queue.ask([77], again=True)
@@ -115,10 +115,10 @@ def _last_place(overview: Overview, wanted: Wanted, sort: Sort) -> Any:
     return key_of(page.accounts[-1], sort) if page.accounts else end
 
 
-def measure(question: Question, rounds: int) -> tuple[float, float, float, float]:
-    """Median, slowest 20th and least by the clock; least processor time."""
+def measure(question: Question, rounds: int, used: Callable[[], float]) -> tuple[float, float, float, float]:
+    """Median, slowest 20th and least by the clock; least processor time, with what a server has `used` on average."""
     question[1]()
-    by_clock, processor = [], []
+    by_clock, processor, before = [], [], used()
     for _ in range(rounds):
         began, used = time.perf_counter(), time.process_time()
         question[1]()
@@ -126,7 +126,7 @@ def measure(question: Question, rounds: int) -> tuple[float, float, float, float
         processor.append(time.process_time() - used)
     by_clock.sort()
     slowest = by_clock[min(len(by_clock) - 1, int(0.95 * len(by_clock)))]
-    return by_clock[len(by_clock) // 2], slowest, by_clock[0], min(processor)
+    return by_clock[len(by_clock) // 2], slowest, by_clock[0], min(processor) + (used() - before) / rounds
 
 
 def rates(database: AccountsDatabase) -> Iterator[str]:
@@ -141,27 +141,29 @@ def rates(database: AccountsDatabase) -> Iterator[str]:
         yield f"{name:<58} {count / (time.process_time() - began):>10,.0f} accounts a second of processor time"
 
 
-def ask_all(database: AccountsDatabase, rounds: int, only: str) -> int:
-    """Prints; gives back how many took too long."""
+def ask_all(database: AccountsDatabase, rounds: int, only: str, used: Callable[[], float] | None) -> int:
+    """Prints; gives back how many took too long. `used`: a server's processor time, if that can be known."""
     print(f"{'':<58} {'median':>8} {'p95':>8} {'least':>8} {'processor':>10}  ms")
-    by_server = database.engine is not None
+    by_clock = database.engine is not None and used is None
     slow = 0
     for question in questions(database):
         if only not in question[0]:
             continue
-        median, p95, least, processor = measure(question, rounds)
-        late = (least if by_server else processor) > WANTED
+        median, p95, least, processor = measure(question, rounds, used or (lambda: 0.0))
+        late = (least if by_clock else processor) > WANTED
         slow += late
         figures = f"{1000 * median:>8.1f} {1000 * p95:>8.1f} {1000 * least:>8.1f} {1000 * processor:>10.1f}"
         print(f"{question[0]:<58} {figures}  {'!' if late else ''}", flush=True)
     return slow
 
 
-def ask(database: AccountsDatabase, given: argparse.Namespace, path: Path | None) -> int:
+def ask(
+    database: AccountsDatabase, given: argparse.Namespace, path: Path | None, used: Callable[[], float] | None = None
+) -> int:
     """All that there is to ask; how many took too long."""
     octets = whole(database, path)
     print(f"{octets / 1e6:,.0f} MB, {octets / given.accounts:.0f} octets an account with all that belongs to it")
-    slow = ask_all(database, given.rounds, given.only)
+    slow = ask_all(database, given.rounds, given.only, used)
     for line in rates(database):
         print(line)
     return slow
@@ -190,10 +192,10 @@ def main() -> None:
     given = parser.parse_args()
     url = given.database if given.database and given.database.startswith("postgresql") else None
     if given.postgresql or url is not None:
-        with in_server(url) as (database, ready):
+        with in_server(url) as (database, ready, used):
             if not ready:
                 filled(database, given.accounts)
-            slow = ask(database, given, None)
+            slow = ask(database, given, None, used)
             if given.ledger:
                 assert database.engine is not None
                 for line in scale_ledger.in_server(database.engine, given.ledger):

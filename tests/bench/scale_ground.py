@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,9 @@ from sqlalchemy import text
 from mailstore.accounts_server import AccountsServer
 from mailstore.database import AccountsDatabase
 from mailstore.postgres import address, postgres_engine
+from mailstore.silence import patience
 from tests.bench.ground import ground
+from tests.bench.load import processor_seconds
 from tests.postgres.server import PostgresServer
 
 _SETTINGS: Final = """
@@ -47,9 +50,10 @@ def in_file(kept: Path | None) -> Iterator[tuple[AccountsDatabase, bool, Path]]:
 
 
 @contextmanager
-def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool]]:
-    """The database, and whether it is filled."""
+def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool, Callable[[], float] | None]]:
+    """The database, whether it is filled, and what processor time a server that was begun for it has used."""
     server = None if url is not None else PostgresServer(_SETTINGS)
+    used = None if server is None else partial(processor_seconds, server.pid)
     try:
         where = url if url is not None else server and server.url(server.make_database())
         assert where is not None
@@ -57,7 +61,8 @@ def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool]]:
         database = AccountsDatabase(AccountsServer(engine))
         try:
             with database.read() as connection:
-                yield database, connection.execute(text("SELECT 1 FROM accounts LIMIT 1")).first() is not None
+                ready = connection.execute(text("SELECT 1 FROM accounts LIMIT 1")).first() is not None
+            yield database, ready, used
         finally:
             database.close()
     finally:
@@ -69,7 +74,8 @@ def settle(database: AccountsDatabase) -> None:
     """Have the server know what is in its tables, as autovacuum does within a minute or so."""
     if database.engine is None:
         return
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    alone = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with alone.connect() as connection, patience(connection.connection.driver_connection):
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("VACUUM (ANALYZE)"))
 

@@ -20,6 +20,7 @@ from mailstore.mailbox import Mailbox
 from mailstore.opening import mailboxes, open_mailbox
 from mailstore.postgres_mailbox import PostgresMailboxes
 from mailstore.schema import ledger, messages
+from mailstore.silence import patience
 
 OF_EACH: Final = 1_000  # messages of an account
 _ROUNDS: Final = 20
@@ -116,12 +117,13 @@ def in_server(engine: Engine, rows: int) -> Iterator[str]:
         began = time.perf_counter()
         while filled < part:
             last = min(filled + _STEP, part)
-            with engine.begin() as connection:
+            with engine.begin() as connection, patience(connection.connection.driver_connection):
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
                 for statement in (_LEDGER, _MESSAGES):
                     connection.execute(statement, {"first": filled + 1, "last": last, "each": OF_EACH})
             filled = last
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with alone.connect() as connection, patience(connection.connection.driver_connection):
             connection.execute(text("SET statement_timeout = 0"))
             connection.execute(text("VACUUM (ANALYZE) ledger, messages"))
             for name in ("ledger", "messages"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from sqlalchemy import Table, insert
 from mailstore import name_tails
 from mailstore.database import AccountsDatabase
 from mailstore.schema import DERIVED, accounts, aliases, notices, paused_domains, samples, web_sessions
+from mailstore.silence import patience
 
 DOMAIN: Final = "123.com"
 OTHERS: Final = tuple(f"branch{n:02}.123.com" for n in range(19))
@@ -100,7 +102,13 @@ def _samples(count: int, now: int) -> Iterator[dict[str, Any]]:
     for domain in (DOMAIN, *OTHERS):
         for ago in (*range(365 * 86_400, 30 * 86_400, -21_600), *range(30 * 86_400, 0, -3_600)):
             done = round(count * (1 - ago / (400 * 86_400)))
-            yield {"domain": domain, "taken": now - ago, "moved": done, "messages": done * 1_200, "bytes": done * 6e7}
+            yield {
+                "domain": domain,
+                "taken": now - ago,
+                "moved": done,
+                "messages": done * 1_200,
+                "bytes": done * 60_000_000,
+            }
 
 
 def _sessions(now: int) -> Iterator[dict[str, Any]]:
@@ -128,8 +136,9 @@ def fill(database: AccountsDatabase, count: int) -> dict[str, int]:
             connection.exec_driver_sql(off)
     put = _copy if server else _insert
     found = {table.name: put(database, table, rows) for table, rows in tables}
-    with database.write() as connection:
+    with database.write() as connection, ExitStack() as long:
         if server:
+            long.enter_context(patience(connection.connection.driver_connection))
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             for name in ("accounts", "notices"):
                 connection.exec_driver_sql(

@@ -103,7 +103,7 @@ def play(database: AccountsDatabase, steps: list[tuple[str, int, dict[str, Any]]
                     connection.execute(delete(accounts).where(a.id == number))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS, WANTED, st.sampled_from(list(Sort)), st.integers(0, 2))
 def test_who_is_found_is_who_would_be_found_one_by_one(
     both: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, most: int
@@ -128,7 +128,7 @@ def test_who_is_found_is_who_would_be_found_one_by_one(
             assert few(connection, wanted) is not None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(STEPS)
 def test_tails_are_what_they_would_be_made_anew(both: AccountsDatabase, steps: Any) -> None:
     play(both, steps)

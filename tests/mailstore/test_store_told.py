@@ -146,7 +146,7 @@ def play(database: AccountsDatabase, steps: list[tuple[str, int, str, str, str]]
                     connection.execute(delete(accounts).where(a.id == number))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(STEPS)
 def test_what_is_kept_is_what_would_be_counted(both: AccountsDatabase, steps: Any) -> None:
     play(both, steps)

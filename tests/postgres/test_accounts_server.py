@@ -365,10 +365,11 @@ def _kept(engine: Engine) -> list[set[Any]]:
             {(name, " ".join(body.split())) for name, body in connection.execute(text(statement))}
             for statement in (functions, triggers)
         ]
-        for table in ("name_tails", "notice_standings", "notice_figures"):
-            found.append(
-                {tuple(row)[:4] for row in connection.execute(accounts_metadata.tables[table].select())}
-            )
+        for table in ("name_tails", "notice_standings"):
+            found.append({tuple(row) for row in connection.execute(accounts_metadata.tables[table].select())})
+        names = "domain, kind, standing"
+        sums = f"SELECT {names}, sum(accounts) FROM notice_figures GROUP BY {names} HAVING sum(accounts) <> 0"
+        found.append({tuple(row) for row in connection.execute(text(sums))})
     return found
 
 
