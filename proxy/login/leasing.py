@@ -43,7 +43,8 @@ T = TypeVar("T")
 
 EVERY: Final = 5.0  # seconds between two times that a node says that it is there
 LONG: Final = 20.0  # … after which it is dead to the others
-LOOK: Final = 1.0  # seconds between two looks at a move on another node that a login waits for
+LOOK: Final = 1.0  # seconds until a login that waits for a move on another node looks there again; then twice as long
+SELDOM: Final = 5.0  # … and at most so long, since news wakes it: with it a dead node is replaced within 30 s
 
 
 class MovesElsewhere(Exception):
@@ -201,7 +202,7 @@ class Leased:
         self.others_died: Callable[[], None] = lambda: None
         self.counted: Callable[[int], None] = lambda _nodes: None  # called with how many nodes there are
         nodes.on(FREE, self._is_free)
-        nodes.on(DEAD, lambda _about, _more: self.others_died())
+        nodes.on(DEAD, lambda _about, _more: self._are_dead())
 
     # This node
 
@@ -305,8 +306,14 @@ class Leased:
             self._found_dead()
 
     def _found_dead(self) -> None:
-        self.others_died()
+        self._are_dead()
         self._nodes.tell(DEAD)
+
+    def _are_dead(self) -> None:
+        """Others; what they had may be taken."""
+        self.others_died()
+        for name in list(self._waiting):
+            self._tell_waiting(name)
 
     def _lose(self, why: str) -> None:
         self._former, self._node = self._node, None
@@ -369,25 +376,27 @@ class Leased:
     # Those that others have
 
     async def wait(self, name: Name, seen: Account | None, hold: Hold, enough: Enough) -> None:
+        pause = LOOK
         while True:
             holder, account = await self._in_thread(self._look, name)
             if account is not None:
                 hold.done, hold.total = account.messages_done, account.messages_total
             if holder is None or _differ(seen, account) or (account is not None and await enough(account)):
                 return
-            await self._news(str(name))
+            await self._news(str(name), pause)
+            pause = min(2 * pause, SELDOM)
 
     def _look(self, name: Name) -> _Look:
         account = self._accounts.find(name.local, name.domain)
         with self._database.read() as connection:
             return _Look(leases.holder(connection, name.domain, name.local), account)
 
-    async def _news(self, name: str) -> None:
-        """A moment, or less where there is news of it."""
+    async def _news(self, name: str, pause: float) -> None:
+        """So many seconds, or less where there is news of it."""
         news: Deferred[None] = Deferred()
         waiting = self._waiting.setdefault(name, [])
         waiting.append(news)
-        timer = self._reactor.callLater(LOOK, news.callback, None)
+        timer = self._reactor.callLater(pause, news.callback, None)
         try:
             await news
         finally:
@@ -400,6 +409,9 @@ class Leased:
     def _is_free(self, _about: int, name: str) -> None:
         local, _, domain = name.rpartition("@")
         self.freed(Name(local, domain))
+        self._tell_waiting(name)
+
+    def _tell_waiting(self, name: str) -> None:
         for news in list(self._waiting.get(name, ())):
             if not news.called:
                 news.callback(None)

@@ -22,12 +22,12 @@ class Figures:
     command_seconds: float = 509e-6  # of a core, mixed commands; `tests/bench/run load`
     message_seconds: float = 88e-6  # 5,000 messages over and durable in 0.44 s; `tests/bench/run`
     session_octets: float = 111 * 1024  # of memory, with TLS; `tests/bench/run faults connections`
-    account_octets: tuple[float, float] = (1_000, 2_500)  # SQLite, PostgreSQL, with indexes; `tests/bench/run scale`
-    ledger_octets: tuple[float, float] = (200, 300)  # … of a message in the ledger; `tests/bench/run scale --ledger`
-    message_octets: tuple[float, float] = (200, 300)  # … and in the index
-    wire_share: float = 0.01  # that listings and requests add to old mail; `tests/bench/run wire`
-    message_writes: float = 1.0  # operations of the disk for a message that moves
-    command_writes: float = 1.0  # … for a command of a mixed load
+    account_octets: tuple[float, float] = (900, 2_500)  # SQLite, PostgreSQL, with indexes; `tests/bench/run scale`
+    ledger_octets: tuple[float, float] = (152, 280)  # … of a message in the ledger; `tests/bench/run scale --ledger`
+    message_octets: tuple[float, float] = (141, 265)  # … and in the index
+    wire_share: float = 0.012  # that listings and requests add to old mail; `tests/bench/run wire`
+    message_writes: float = 4.9  # operations of a busy disk, others' among them, for a message that moves
+    command_writes: float = 29  # … for a command of a mixed load
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,10 +115,10 @@ def _last_place(overview: Overview, wanted: Wanted, sort: Sort) -> Any:
     return key_of(page.accounts[-1], sort) if page.accounts else end
 
 
-def measure(question: Question, rounds: int, used: Callable[[], float]) -> tuple[float, float, float, float]:
-    """Median, slowest 20th and least by the clock; least processor time, with what a server has `used` on average."""
+def measure(question: Question, rounds: int, server: Callable[[], float]) -> tuple[float, float, float, float]:
+    """Median, slowest 20th and least by the clock; least processor time, with what a `server` has used on average."""
     question[1]()
-    by_clock, processor, before = [], [], used()
+    by_clock, processor, before = [], [], server()
     for _ in range(rounds):
         began, used = time.perf_counter(), time.process_time()
         question[1]()
@@ -126,7 +126,7 @@ def measure(question: Question, rounds: int, used: Callable[[], float]) -> tuple
         processor.append(time.process_time() - used)
     by_clock.sort()
     slowest = by_clock[min(len(by_clock) - 1, int(0.95 * len(by_clock)))]
-    return by_clock[len(by_clock) // 2], slowest, by_clock[0], min(processor) + (used() - before) / rounds
+    return by_clock[len(by_clock) // 2], slowest, by_clock[0], min(processor) + (server() - before) / rounds
 
 
 def rates(database: AccountsDatabase) -> Iterator[str]:

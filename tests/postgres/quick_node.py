@@ -15,7 +15,7 @@ BATCH = 10
 if __name__ == "__main__":
     leasing.EVERY = allotting.EVERY = EVERY  # type: ignore[misc]
     leasing.LONG = 600.0  # type: ignore[misc]  # however busy the machine is: `TwoNodes.bury` says who is dead
-    leasing.LOOK = 0.2  # type: ignore[misc]
+    leasing.LOOK = leasing.SELDOM = 0.2  # type: ignore[misc]
     homes.KEPT_SECONDS = EVERY  # type: ignore[misc]
     pull.BATCH_MESSAGES = BATCH  # type: ignore[misc]
     sys.exit(main())
