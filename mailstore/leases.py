@@ -36,6 +36,10 @@ _TAKE = text("""
     INSERT INTO leases (domain, local, node) SELECT :domain, :local, id FROM nodes WHERE id = :node RETURNING fence
 """)
 _REMOVE = text("DELETE FROM leases WHERE fence = :fence")
+_FORGET = text("""
+    DELETE FROM leases
+    WHERE node = :node AND domain = :domain AND local = :local AND fence = coalesce(CAST(:fence AS bigint), fence)
+""")
 _HOLDS = text(f"""
     SELECT set_config('idle_in_transaction_session_timeout', '{FORGOTTEN}', true)
     FROM leases WHERE fence = :fence FOR KEY SHARE OF leases
@@ -97,6 +101,12 @@ def take(connection: Connection, domain: str, local: str, node: int) -> Lease | 
 def give_back(connection: Connection, lease: Lease) -> None:
     """Whoever wants it may have it. Harmless where it is lost."""
     connection.execute(_REMOVE, {"fence": lease.fence})
+
+
+def forget(connection: Connection, node: int, domain: str, local: str, fence: int | None) -> None:
+    """The same for one of which this node does not know what became when it wanted to take it, or give it back; the
+    fence is None where it has not even heard of that."""
+    connection.execute(_FORGET, {"node": node, "domain": domain, "local": local, "fence": fence})
 
 
 def holder(connection: Connection, domain: str, local: str) -> str | None:

@@ -121,8 +121,10 @@ class _Beat(NamedTuple):
     nodes: int  # that there are
 
 
-def _beaten(connection: Connection, node: int, fences: list[int]) -> _Beat:
+def _beaten(connection: Connection, node: int, fences: list[int], owed: dict[Name, int | None]) -> _Beat:
     lives = membership.renew(connection, node, _milliseconds())
+    for name, fence in owed.items():
+        leases.forget(connection, node, name.domain, name.local, fence)
     dead = membership.bury(connection)
     membership.sweep(connection)
     said_no.sweep(connection, FAILURE_SECONDS)
@@ -191,6 +193,8 @@ class Leased:
         self._saying = self._ended = False
         self._joining: list[Deferred[None]] = []  # who waits for this node to have a number
         self._held: dict[Name, _Held] = {}
+        # Leases that this node may have and does not want, since the database was away just then; and their fences.
+        self._owed: dict[Name, int | None] = {}
         self._waiting: dict[str, list[Deferred[None]]] = {}  # who waits for news of a name
         self._beat = LoopingCall(self._say)
         self._beat.clock = reactor
@@ -290,11 +294,16 @@ class Leased:
     async def _renew(self, node: int) -> None:
         began = self._reactor.seconds()
         fences = [held.lease.fence for held in self._held.values()]
-        beating = partial(_beaten, node=node, fences=fences)
+        owed = {name: fence for name, fence in self._owed.items() if fence is not None or name not in self._held}
+        beating = partial(_beaten, node=node, fences=fences, owed=owed)
         beat = await self._nodes.run(lambda connection: in_one(connection, beating))
         if node != self._node:
             return
         self.counted(max(1, beat.nodes))
+        for name, fence in owed.items():
+            if name in self._owed and self._owed[name] == fence:
+                del self._owed[name]
+                self._nodes.tell(FREE, 0, str(name))
         if not beat.lives:
             self._lose("others have taken it for dead")
             return
@@ -317,6 +326,7 @@ class Leased:
 
     def _lose(self, why: str) -> None:
         self._former, self._node = self._node, None
+        self._owed.clear()  # they are gone with it
         self._log.error("this node has lost its accounts", reason=why, accounts=len(self._held))
         for held in list(self._held.values()):
             self._lose_one(held)
@@ -336,7 +346,13 @@ class Leased:
     async def take(self, name: Name) -> Tenure:
         held = self._held.get(name)
         if held is None:
-            taken = await self._in_thread(self._take, name, await self._numbered())
+            node = await self._numbered()
+            try:
+                taken = await self._in_thread(self._take, name, node)
+            except StorageFailed:
+                self._owed[name] = None
+                raise
+            self._owed.pop(name, None)  # in its place came this one
             if isinstance(taken, Elsewhere):
                 raise MovesElsewhere(taken.node)
             held = self._held[name] = _Held(taken)
@@ -358,15 +374,18 @@ class Leased:
         if not held.users and self._held.get(tenure.name) is held:
             del self._held[tenure.name]
             giving = self._in_thread(self._give_back, held.lease)
-            giving.addCallbacks(lambda _: self._nodes.tell(FREE, 0, str(tenure.name)), self._not_given_back)
+            free, owed = self._nodes.tell, (held.lease, tenure.name)
+            giving.addCallbacks(lambda _: free(FREE, 0, str(tenure.name)), self._not_given_back, errbackArgs=owed)
 
     def _give_back(self, lease: Lease) -> None:
         with self._database.write() as connection:
             leases.give_back(connection, lease)
 
-    def _not_given_back(self, failure: Failure) -> None:
-        """It is as if we still had it, until the next one here wants it, or this node ends."""
+    def _not_given_back(self, failure: Failure, lease: Lease, name: Name) -> None:
+        """It is tried again when this node says the next time that it is there: others wait for it."""
         failure.trap(MailstoreError)  # type: ignore[no-untyped-call]
+        if name not in self._held:
+            self._owed[name] = lease.fence
         self._log.warning("lease not given back", reason=failure.getErrorMessage())
 
     def look(self, lease: Lease) -> None:

@@ -18,6 +18,7 @@ from mailstore.accounts import Account, Accounts
 from mailstore.accounts_server import AccountsServer
 from mailstore.database import AccountsDatabase
 from mailstore.errors import LeaseLost, StorageFailed
+from mailstore.leases import Elsewhere, Lease
 from mailstore.postgres import address, postgres_engine
 from mailstore.telling import NotConnected
 from proxy.legacy.bandwidth import AHEAD, Bandwidth
@@ -163,6 +164,10 @@ async def never(_account: Account) -> bool:
     return False
 
 
+def refused(*_about: object) -> Any:
+    raise StorageFailed("the database cannot be reached")
+
+
 def waiting(node: Node, seen: Account | None = None) -> tuple[Deferred[None], Hold]:
     hold = Hold()
     return Deferred.fromCoroutine(node.leased.wait(USER, seen, hold, never)), hold
@@ -203,8 +208,53 @@ def test_who_waits_goes_on_when_there_is_something_new_of_the_account(two: Two) 
     pump(two)
     assert not waits.called
     a.accounts.admit("user", "123.com", b"sealed", "hash")
-    pump(two)
+    pump(two, leasing.SELDOM)
     assert waits.called
+
+
+def test_a_lease_that_cannot_be_given_back_is_given_back_later(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database was away just then, and the node lives on."""
+    a, b = two
+    tenure = taken(a)
+    waits, _ = waiting(b)
+    with monkeypatch.context() as away:
+        away.setattr(a.leased, "_give_back", refused)
+        tenure.leave()
+    assert "lease not given back" in a.log.events()
+    assert not waits.called
+    a.clock.advance(leasing.EVERY)
+    assert waits.called
+    assert taken(b).number > tenure.number
+
+
+def test_a_lease_that_was_taken_and_nobody_heard_of_it_is_given_back(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection broke after COMMIT."""
+    a, b = two
+    take = a.leased._take
+
+    def unheard(name: Name, node: int) -> Lease | Elsewhere:
+        take(name, node)
+        return refused()
+
+    with monkeypatch.context() as away:
+        away.setattr(a.leased, "_take", unheard)
+        with pytest.raises(StorageFailed):
+            taken(a)
+    with pytest.raises(MovesElsewhere):
+        taken(b)
+    a.clock.advance(leasing.EVERY)
+    first = taken(b)
+    first.leave()
+    with monkeypatch.context() as away:
+        away.setattr(a.leased, "_take", unheard)
+        with pytest.raises(StorageFailed):
+            taken(a)
+    again = taken(a)  # before that
+    a.clock.advance(leasing.EVERY)
+    a.clock.advance(leasing.EVERY)
+    with pytest.raises(MovesElsewhere):
+        taken(b)
+    a.leased.look(again.lease)
 
 
 def test_who_stops_waiting_leaves_nothing_behind(two: Two) -> None:
