@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import settings
 
-from tests import forked, memory
+from tests import forked
 
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
@@ -57,7 +57,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Commands are begun hundreds of times."""
     from tests import forked_twisted
 
-    memory.begin()
     forked.begin()
     forked_twisted.begin()
     _be_patient()

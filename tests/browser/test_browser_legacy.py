@@ -17,7 +17,6 @@ from tests.browser.chromium import Chromium, violations
 from tests.browser.company import PASSWORD, Company
 from tests.legacy.dovecot import PASSWORD as PASSWORD_THERE
 from tests.legacy.dovecot import Dovecot, free_port
-from tests.memory import short
 from tests.peers.mailboxes import write_letters
 from tests.peers.needs import needed
 from tests.proxy.admin.scripted_dns import ScriptedDns, Zone
@@ -96,7 +95,7 @@ def test_found_written_and_tried(lost: Company, chromium: Chromium) -> None:
 @pytest.fixture(scope="module")
 def dovecot() -> Iterator[Dovecot]:
     needed("dovecot")
-    with TemporaryDirectory(prefix="old.", dir=short()) as folder:
+    with TemporaryDirectory(prefix="old.", dir="/tmp") as folder:
         server = Dovecot(Path(folder))
         write_letters(server, "test", 8)
         yield server

@@ -25,7 +25,7 @@ from tests.faults.test_faults_killed import MESSAGES
 from tests.legacy.dovecot import PASSWORD as DOVECOT_S
 from tests.legacy.dovecot import Dovecot
 from tests.legacy.server import Behaviour, LegacyServer, stuffed
-from tests.memory import in_memory, short
+from tests.memory import in_memory
 from tests.peers.needs import needed
 from tests.proxy.login.login_rig import PASSWORD
 from tests.proxy.migration.scripted import mail
@@ -61,7 +61,7 @@ def test_a_connection_that_is_reset_again_and_again_brings_each_message_once(roo
 @pytest.fixture(scope="module")
 def dovecot() -> Iterator[Dovecot]:
     needed("dovecot")
-    with tempfile.TemporaryDirectory(prefix="faults.", dir=short()) as directory:
+    with tempfile.TemporaryDirectory(prefix="faults.", dir="/tmp") as directory:
         server = Dovecot(Path(directory))
         cur = server.maildir("user") / "cur"
         for number in range(1, COUNT + 1):

@@ -12,7 +12,6 @@ from tests.faults.crowds import CROWDS
 from tests.faults.places import PLACES
 from tests.faults.stage import Stage
 from tests.faults.storms import Fault, numbered, play, play_on, usual
-from tests.memory import short
 
 FAULTS = (*CROWDS, *PLACES)
 ALIKE = [fault for fault in FAULTS if fault.stage is usual]
@@ -22,7 +21,7 @@ OTHERS = [fault for fault in FAULTS if fault.stage is not usual]
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """For all that need no other one: each finds the daemon as the one before has left it."""
-    with tempfile.TemporaryDirectory(prefix="storm.", dir=short()) as directory:
+    with tempfile.TemporaryDirectory(prefix="storm.", dir="/tmp") as directory:
         with Stage(Path(directory), finals=numbered("user", 20)) as running:
             yield running
 
@@ -35,6 +34,6 @@ def test_service_to_others_goes_on_and_nothing_is_lost(fault: Fault, stage: Stag
 
 @pytest.mark.parametrize("fault", OTHERS, ids=lambda fault: fault.name)
 def test_the_same_on_a_stage_of_its_own(fault: Fault) -> None:
-    with tempfile.TemporaryDirectory(prefix="storm.", dir=short()) as directory:
+    with tempfile.TemporaryDirectory(prefix="storm.", dir="/tmp") as directory:
         found = play(fault, Path(directory), small=True)
     assert found.wrong == [], found.warnings

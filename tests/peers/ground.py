@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.memory import short
-
 
 @contextmanager
 def reachable(name: str) -> Iterator[Path]:
     """One in /tmp whose name begins so, gone afterwards with all that is in it."""
-    path = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=short()))
+    path = Path(tempfile.mkdtemp(prefix=f"{name}.", dir="/tmp"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)

@@ -37,6 +37,9 @@ class Homes:
     async def open(self, _account_id: int, account: str, _maildir: object) -> Home:
         return Home(account)
 
+    def ask_anew(self, account: str | None) -> None:
+        """Nobody waits for single messages."""
+
 
 class Moved:
     """Stands for a `Move`."""
