@@ -86,6 +86,7 @@ class Shared:
             membership._RENEW: self._renew,
             membership._LEAVE: self._leave,
             membership._BURY: self._bury,
+            membership._EVERY: self._every_node,
             membership._GO_ON: self._goes_on,
             membership._SWEEP[0]: self._sweep_leases,
             membership._SWEEP[1]: self._sweep_places,
@@ -93,6 +94,7 @@ class Shared:
             leases._WHO: self._who,
             leases._TAKE: self._take,
             leases._REMOVE: self._remove,
+            leases._FORGET: self._forget_lease,
             leases._HOLDS: self._is_held,
             leases._STILL: self._is_held,
             leases._HELD: self._held,
@@ -164,6 +166,10 @@ class Shared:
             del self._nodes[each.id]
         return dead
 
+    def _every_node(self, _given: Named) -> _Rows:
+        now = self._time()
+        return _Rows(membership.Node(number, node.name, 0, node.until - now) for number, node in self._nodes.items())
+
     def kill(self, number: int) -> None:
         """As if it had said nothing for long enough."""
         if number in self._nodes:
@@ -210,6 +216,12 @@ class Shared:
         name = self._names.pop(given["fence"], None)
         if name is not None:
             del self._leases[name]
+        return _NOTHING
+
+    def _forget_lease(self, given: Named) -> _Rows:
+        fence, node = self._leases.get((given["domain"], given["local"]), (None, None))
+        if fence is not None and node == given["node"] and given["fence"] in {None, fence}:
+            self._remove({"fence": fence})
         return _NOTHING
 
     def _is_held(self, given: Named) -> _Rows:
