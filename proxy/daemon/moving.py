@@ -62,6 +62,7 @@ class Moving:
     ) -> None:
         """`asked_only`: of what waits, only what an administrator asked for. Raises MailstoreError."""
         self._log, self._state = log, config.state
+        self._not_stored: set[str] = set()  # why not, as was said already
         self._config, self._database = config, database
         self.threads = Threads(THREADS, reactor.callFromThread)
         self.hashers = Threads(hashing.AT_ONCE, reactor.callFromThread)
@@ -157,7 +158,10 @@ class Moving:
     def _not_rehearsed(self, failure: Failure) -> None:
         """Moves may go well all the same: mailboxes can be on other disks."""
         failure.trap(MailstoreError)  # type: ignore[no-untyped-call]
-        self._log.warning("no mail can be stored", reason=reasons.of(cast(MailstoreError, failure.value), self._state))
+        reason = reasons.of(cast(MailstoreError, failure.value), self._state)
+        if reason not in self._not_stored:  # several meet the same disk
+            self._not_stored.add(reason)
+            self._log.warning("no mail can be stored", reason=reason)
 
     # A node that goes out of service (`proxy.daemon.draining`)
 

@@ -195,7 +195,11 @@ def test_a_daemon_that_starts_anew_is_found_again(company: Company, new_user: Ca
         client.user, client.password = user, PASSWORD
         with pytest.raises(smtplib.SMTPAuthenticationError, match="454"):
             client.auth("PLAIN", client.auth_plain)
+        before = company.daemon.log.count('"listening"')
         company.daemon.start()
+        assert until(
+            lambda: company.daemon.log.count('"listening"') > before
+        )  # its ports are the old worker's for a moment
         assert client.auth("PLAIN", client.auth_plain)[0] == 235
 
 
