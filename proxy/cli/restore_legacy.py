@@ -60,10 +60,13 @@ def restore_legacy(
     from mailstore.errors import MailstoreError  # noqa: PLC0415 - SQLAlchemy takes a third of a second
 
     with made(config) as database:
+        from mailstore.accounts import Accounts  # noqa: PLC0415 - as above
+        from proxy.login.whereabouts import mooring_of  # noqa: PLC0415
+
         found = _account(config, database, account)
         settings, name = _server(config, found, host, port, tls, user)
         try:
-            _see_that_mail_is_there(config, database)
+            mooring_of(config, Accounts(database)).look()
             with _home(config, database, found) as (home, record):
                 if dry_run:
                     from proxy.admin.giving_back.run import rehearse  # noqa: PLC0415
@@ -82,14 +85,6 @@ def restore_legacy(
     _tell(found, done, dry_run=dry_run, as_json=as_json)
     if why or done.refused:
         raise give_up(why or f"{done.refused:,} messages were not taken; run it again to have them tried once more")
-
-
-def _see_that_mail_is_there(config: Config, database: Any) -> None:
-    """Raises MailstoreError."""
-    from mailstore.accounts import Accounts  # noqa: PLC0415
-    from proxy.login.whereabouts import mooring_of  # noqa: PLC0415
-
-    mooring_of(config, Accounts(database)).look()
 
 
 def _account(config: Config, database: Any, text: str) -> Account:
