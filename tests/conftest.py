@@ -53,6 +53,10 @@ LONG: Final = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--processes", type=int, default=0, help="that share the tests")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Commands are begun hundreds of times."""
     from tests import forked_twisted
@@ -60,8 +64,12 @@ def pytest_configure(config: pytest.Config) -> None:
     forked.begin()
     forked_twisted.begin()
     _be_patient()
-    if config.getoption("numprocesses", None):  # for all of them
-        forked.prepare()
+    processes = config.getoption("processes")
+    if processes > 1 and not config.getoption("usepdb"):
+        from tests.sharing import Sharing
+
+        forked.prepare()  # for all of them
+        config.pluginmanager.register(Sharing(config, processes))
 
 
 def _be_patient() -> None:
@@ -86,7 +94,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if hasattr(config, "workerinput"):  # one of several processes
+    if config.getoption("processes") > 1:
         items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent).as_posix()))
 
 

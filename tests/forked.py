@@ -154,6 +154,14 @@ def as_ours(environment: Mapping[str, str] | None) -> bool:
     return {"PYTHONPATH": str(ROOT)} | said(environment) == {"PYTHONPATH": str(ROOT)} | said(os.environ)
 
 
+def inherit() -> None:
+    """In a process that was forked from another one of the tests': what that has of its own stays with it."""
+    while _sources:
+        _sources.popitem()[1].close()
+    while _processes:
+        _processes.pop().returncode = 0  # nobody waits for it here
+
+
 def begin() -> None:
     """Have `subprocess` begin commands so, in this process."""
     subprocess.Popen = Popen  # type: ignore[misc]

@@ -29,4 +29,4 @@ class Rewriting:
 
 
 if __name__ == "__main__":
-    pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", str(HERE)], plugins=[Rewriting()])
+    pytest.main(["-q", "-p", "no:cacheprovider", str(HERE)], plugins=[Rewriting()])
