@@ -1,4 +1,5 @@
-"""Debian's Chromium, driven by playwright: without a screen, and asking nobody but the test's own servers.
+"""Debian's Chromium, driven by playwright: without a screen, and asking nobody but the test's own servers. It is the
+shell without the browser's own windows, which would take as long as the pages.
 
 with launched(folder) as browser:
     with browser.visiting(company, language="zh-CN", phone=True) as page: …
@@ -16,7 +17,7 @@ import pytest
 
 from tests.browser.company import Company
 
-PROGRAM = Path("/usr/bin/chromium")
+PROGRAM = Path("/usr/bin/chromium-headless-shell")
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -89,7 +90,7 @@ def _is_ours(message: Any) -> bool:
 def launched(folder: Path) -> Iterator[Chromium]:
     """The browser, with a directory of its own. Missing: the test is left out, and under CI=true it fails."""
     if not PROGRAM.exists():
-        words = "chromium is missing: apt-get install chromium"
+        words = "chromium-headless-shell is missing: apt-get install chromium-headless-shell"
         if os.environ.get("CI") == "true":
             pytest.fail(words)
         pytest.skip(words)

@@ -12,7 +12,7 @@ import pytest
 from tests.legacy import roots
 
 PACKAGES = {
-    "chromium": "chromium",
+    "chromium-headless-shell": "chromium-headless-shell",
     "curl": "curl",
     "doveadm": "dovecot-core",
     "dovecot": "dovecot-imapd dovecot-pop3d",

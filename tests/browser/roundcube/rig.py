@@ -182,12 +182,12 @@ def chromium(playwright: Any) -> Any:
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
         "--disable-component-update --disable-sync"
     )
-    return playwright.chromium.launch(executable_path=needed("chromium"), args=arguments.split())
+    return playwright.chromium.launch(executable_path=needed("chromium-headless-shell"), args=arguments.split())
 
 
 def needed_for_webmail() -> None:
     """Roundcube, PHP-FPM, nginx and Chromium."""
-    needed("chromium")
+    needed("chromium-headless-shell")
     needed("nginx")
     needed_file("/usr/sbin/php-fpm[0-9]*", "php-fpm php-sqlite3")
     needed_file("/usr/share/roundcube/index.php", "roundcube-core roundcube-sqlite3")
