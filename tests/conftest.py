@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import settings
 
-from tests import forked
+from tests import forked, sharing
+from tests.sharing import pytest_addoption
 
 if TYPE_CHECKING:
     from mailstore.database import AccountsDatabase
     from tests.postgres.accounts import Emptied
     from tests.postgres.kept import Kept
     from tests.postgres.server import PostgresServer
+
+__all__ = ["pytest_addoption"]
 
 # No deadline: how long an example takes on a machine that does other things beside it says nothing.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -53,10 +56,6 @@ LONG: Final = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--processes", type=int, default=0, help="that share the tests")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Commands are begun hundreds of times."""
     from tests import forked_twisted
@@ -64,12 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
     forked.begin()
     forked_twisted.begin()
     _be_patient()
-    processes = config.getoption("processes")
-    if processes > 1 and not config.getoption("usepdb"):
-        from tests.sharing import Sharing
-
+    if sharing.is_wanted(config):
         forked.prepare()  # for all of them
-        config.pluginmanager.register(Sharing(config, processes))
+        sharing.pytest_configure(config)
 
 
 def _be_patient() -> None:
@@ -94,7 +90,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("processes") > 1:
+    if sharing.is_wanted(config):
         items.sort(key=lambda item: _turn(item.path.relative_to(Path(__file__).parent).as_posix()))
 
 

@@ -32,6 +32,19 @@ FINISHED: Final = "finished"
 ENDED: Final = "ended"  # with what went wrong at the end, or nothing
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--processes", type=int, default=0, help="that share the tests")
+
+
+def is_wanted(config: pytest.Config) -> bool:
+    return config.getoption("processes") > 1 and not config.getoption("usepdb")  # type: ignore[no-any-return]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if is_wanted(config):
+        config.pluginmanager.register(Sharing(config, config.getoption("processes")))
+
+
 class Channel:
     """Messages, whole, one after the other, between two processes."""
 
