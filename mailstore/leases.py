@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, text
 
 from mailstore.errors import LeaseLost
 from mailstore.membership import NOW, bury
@@ -45,9 +45,7 @@ _HOLDS = text(f"""
     FROM leases WHERE fence = :fence FOR KEY SHARE OF leases
 """)  # noqa: S608
 _STILL = text("SELECT 1 FROM leases WHERE fence = :fence")
-_HELD = text("SELECT fence FROM leases WHERE node = :node AND fence IN :fences").bindparams(
-    bindparam("fences", expanding=True)
-)
+_HELD = text("SELECT fence FROM leases WHERE node = :node AND fence = ANY(CAST(:fences AS bigint[]))")  # any number
 
 Fence = Callable[[Connection], None]  # raises LeaseLost; `holds` of a lease
 

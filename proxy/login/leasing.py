@@ -45,6 +45,7 @@ EVERY: Final = 5.0  # seconds between two times that a node says that it is ther
 LONG: Final = 20.0  # … after which it is dead to the others
 LOOK: Final = 1.0  # seconds until a login that waits for a move on another node looks there again; then twice as long
 SELDOM: Final = 5.0  # … and at most so long, since news wakes it: with it a dead node is replaced within 30 s
+LOOKS: Final = 50  # … of one node in a second: where more accounts are waited for, each is looked at less often
 
 
 class MovesElsewhere(Exception):
@@ -154,6 +155,7 @@ def _nothing() -> None:
 class _Held:
     """A lease of this node."""
 
+    name: Name
     lease: Lease
     users: list[Tenure] = field(default_factory=list)
 
@@ -308,7 +310,8 @@ class Leased:
             self._lose("others have taken it for dead")
             return
         self._said = began
-        for held in [each for each in self._held.values() if each.lease.fence in set(fences) - beat.kept]:
+        gone = set(fences) - beat.kept
+        for held in [each for each in self._held.values() if each.lease.fence in gone]:
             self._lose_one(held)
         if beat.dead:
             self._log.warning("node is dead: others go on with its moves", nodes=beat.dead)
@@ -336,8 +339,8 @@ class Leased:
     def _lose_one(self, held: _Held) -> None:
         """Whoever works for it hears of it now; those that wait will ask anew."""
         users, held.users = held.users, []
-        for name in [name for name, each in self._held.items() if each is held]:
-            del self._held[name]
+        if self._held.get(held.name) is held:
+            del self._held[held.name]
         for tenure in users:
             tenure.lost()
 
@@ -355,7 +358,7 @@ class Leased:
             self._owed.pop(name, None)  # in its place came this one
             if isinstance(taken, Elsewhere):
                 raise MovesElsewhere(taken.node)
-            held = self._held[name] = _Held(taken)
+            held = self._held[name] = _Held(name, taken)
             if taken.inherited:
                 self._found_dead()
         tenure = Tenure(name, held.lease, _nothing)
@@ -403,7 +406,7 @@ class Leased:
             if holder is None or _differ(seen, account) or (account is not None and await enough(account)):
                 return
             await self._news(str(name), pause)
-            pause = min(2 * pause, SELDOM)
+            pause = min(2 * pause, max(SELDOM, len(self._waiting) / LOOKS))
 
     def _look(self, name: Name) -> _Look:
         account = self._accounts.find(name.local, name.domain)

@@ -159,6 +159,7 @@ class Schedule:
         self._chance = chance
         self._lines = {urgency: _Line() for urgency in Urgency}
         self._held: dict[Place, None] = {}
+        self._unhurried: dict[Place, None] = {}  # … of those, where no user waits: few while there are many who do
         self._promised: dict[Errand, None] = {}
         self._count = 0  # of places given
         self._allowed = float(limits.connections)
@@ -196,7 +197,7 @@ class Schedule:
     @property
     def held(self) -> int:
         """… by users who wait at a login."""
-        using = sum(place.errand.urgency is Urgency.HELD for place in self._held)
+        using = len(self._held) - len(self._unhurried)
         return min(int(self._allowed), using + len(self._lines[Urgency.HELD]))
 
     def shared(self, share: Share) -> None:
@@ -261,6 +262,7 @@ class Schedule:
             self._lines[errand.urgency].discard(errand)
             self._lines[Urgency.HELD].add(errand, first=False)
         errand.urgency = Urgency.HELD
+        self._unhurried = {place: None for place in self._unhurried if place.errand is not errand}
         self._give()
         self._demand()
 
@@ -274,6 +276,7 @@ class Schedule:
         if place not in self._held:
             return
         del self._held[place]
+        self._unhurried.pop(place, None)
         if place.gives_way:
             self._left += 1
         self._give()
@@ -297,6 +300,8 @@ class Schedule:
                 self._count += 1
                 place = Place(self, errand, self._count)
                 self._held[place] = None
+                if errand.urgency is not Urgency.HELD:
+                    self._unhurried[place] = None
                 self._logins.append(self._clock.seconds())
                 if self.share is not None and self.share.logins is not None:
                     self.share.logins -= 1
@@ -328,7 +333,7 @@ class Schedule:
         wanted = len(self._lines[Urgency.HELD]) + (0 if self.share is None else self.share.too_many)
         if not wanted or self._clock.seconds() < self._open_from() or self.stopped:
             return
-        able = [p for p in self._held if p.errand.give_way is not None and p.errand.urgency > Urgency.REFRESH]
+        able = [p for p in self._unhurried if p.errand.give_way is not None and p.errand.urgency > Urgency.REFRESH]
         wanted -= sum(place.gives_way for place in able)
         able.sort(key=lambda place: (place.errand.urgency, place.number), reverse=True)
         for place in [place for place in able if not place.gives_way][: max(0, wanted)]:

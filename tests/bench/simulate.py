@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench.simulating.day import DOMAIN, Day, Hour, Plan, quantile
+from tests.bench.simulating.day import DOMAIN, HOUR, Day, Hour, Plan, quantile
 from tests.bench.simulating.legacy import Mailboxes, Server
 
 QUANTILES = (0.5, 0.95, 0.99, 1.0)
@@ -145,6 +145,7 @@ def plan_of(words: list[str]) -> tuple[Plan, bool, str]:
     parser.add_argument("--outage", nargs=2, type=float, action="append", default=[], metavar="HOUR")
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--hold", type=float, default=20.0, metavar="MINUTES", help="hold_limit")
+    parser.add_argument("--round", type=float, default=6.0, metavar="HOURS", help="until a mailbox is looked at again")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--store", choices=("memory", "sqlite"), default="memory")
     parser.add_argument("--json", action="store_true")
@@ -168,6 +169,7 @@ def plan_of(words: list[str]) -> tuple[Plan, bool, str]:
         connections=given.connections,
         hours=given.hours,
         hold=given.hold * 60,
+        round=given.round * 3600,
         seed=given.seed,
         server=server,
         mailboxes=Mailboxes(given.median, given.p99, given.octets),
@@ -175,19 +177,37 @@ def plan_of(words: list[str]) -> tuple[Plan, bool, str]:
     return plan, given.json, given.store
 
 
+def progress(day: Day) -> None:
+    """An hour has passed."""
+    last = max(0, round(day.clock.seconds() / HOUR) - 1)
+    waiting = sum(node.schedule.waiting for node in day.nodes)
+    print(
+        f"{last + 1:>2} h: {day.hours[last].logins:,} logins, {len(day.inside):,} of {len(day.came):,} users are in, "
+        f"{waiting:,} wait for a connection; {time.process_time():,.0f} s of processor time, {memory():,.0f} MiB",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def memory() -> float:
+    """The most that this process had so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     plan, as_json, kind = plan_of(sys.argv[1:])
     gc.set_threshold(200_000, 50, 1_000)  # what there is of a million accounts does not become garbage
     began, used = time.perf_counter(), time.process_time()
-    day = Day(plan, sqlite_store(plan.accounts) if kind == "sqlite" else None).run()
+    day = Day(plan, sqlite_store(plan.accounts) if kind == "sqlite" else None)
+    day.told = progress
+    day.run()
     found = report(day)
     if as_json:
         print(json.dumps(found))
     else:
         print("\n".join(table(found)))
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         took, processor = time.perf_counter() - began, time.process_time() - used
-        print(f"{took:.0f} s, {processor:.0f} s of processor time, {memory:.0f} MiB")
+        print(f"{took:.0f} s, {processor:.0f} s of processor time, {memory():.0f} MiB")
     for event, fields in day.log.errors[:5]:
         print(event, fields, file=sys.stderr)
 

@@ -190,6 +190,8 @@ def test_which_of_its_leases_a_node_still_has(engine: Engine) -> None:
         connection.execute(text("DELETE FROM leases WHERE fence = :fence"), {"fence": second.fence})
         assert leases.kept(connection, a, [first.fence, second.fence]) == {first.fence}
         assert leases.kept(connection, a, []) == set()
+        very_many = [*range(second.fence, second.fence + 70_000), first.fence]  # more than a statement has parameters
+        assert leases.kept(connection, a, very_many) == {first.fence}
 
 
 def _agree(connection: Connection, keys: bytes) -> None:

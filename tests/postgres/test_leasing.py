@@ -529,16 +529,16 @@ def test_a_node_that_is_dead_reads_no_more(two: Two) -> None:
 
 _CLOCK = """
     CREATE SCHEMA simulated;
-    CREATE TABLE simulated.clock (ahead interval NOT NULL);
-    INSERT INTO simulated.clock VALUES ('0 s');
+    CREATE TABLE simulated.clock (now timestamptz NOT NULL);
+    INSERT INTO simulated.clock VALUES (pg_catalog.clock_timestamp());
     CREATE FUNCTION simulated.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-    AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM simulated.clock';
+    AS 'SELECT now FROM simulated.clock';
 """
 
 
 @pytest.fixture(scope="module")
 def clocked(postgres: PostgresServer) -> Iterator[AccountsDatabase]:
-    """A database whose server's clock can be put forward."""
+    """A database whose server's clock goes when it is put forward, and not by itself."""
     name = postgres.make_database()
     engine = postgres_engine(address(postgres.url(name)), connections=6)
     with engine.begin() as connection:
@@ -552,7 +552,7 @@ def clocked(postgres: PostgresServer) -> Iterator[AccountsDatabase]:
 
 def forward(database: AccountsDatabase, seconds: int) -> None:
     with database.write() as connection:
-        connection.execute(text("UPDATE simulated.clock SET ahead = ahead + make_interval(secs => :s)"), {"s": seconds})
+        connection.execute(text("UPDATE simulated.clock SET now = now + make_interval(secs => :s)"), {"s": seconds})
 
 
 @pytest.mark.parametrize("phase", range(int(leasing.EVERY)))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final
 
 from mailstore.accounts import SOON, Account, Far, PasswordState, State
 from mailstore.leases import Fence
@@ -34,6 +35,8 @@ _NEW = {
 
 
 _BEGUN = {State.MOVING, State.MOVED}
+_FIELDS: Final = tuple(field.name for field in fields(Account))
+_values: Final = attrgetter(*_FIELDS)
 
 
 def number_of(local: str) -> int:
@@ -54,6 +57,7 @@ class Memory:
         self._known: dict[int, Account] = {}
         self._due: list[tuple[int, int]] = []
         self._version = 0
+        self._newcomer: Account | None = None  # the last one that was asked for and has not come: it is asked for again
         self.shared: Any = None  # what leases are in, where there are several nodes
 
     def fenced(self, fence: Fence) -> Memory:
@@ -72,14 +76,20 @@ class Memory:
 
     def get(self, account_id: int) -> Account:
         known = self._known.get(account_id)
-        return known or Account(account_id, self.domain, f"u{account_id}", State.WAITING, "", **_NEW)
+        if known is not None:
+            return known
+        if self._newcomer is None or self._newcomer.id != account_id:
+            self._newcomer = Account(account_id, self.domain, f"u{account_id}", State.WAITING, "", **_NEW)
+        return self._newcomer
 
     def find(self, local: str, domain: str) -> Account | None:
         number = number_of(local)
         return self.get(number) if domain == self.domain and 0 < number <= self.count else None
 
     def _set(self, account_id: int, **values: Any) -> Account:
-        now = self._known[account_id] = replace(self.get(account_id), **values)
+        now = self._known[account_id] = Account(
+            **dict(zip(_FIELDS, _values(self.get(account_id)), strict=True)) | values
+        )
         if "due" in values and now.due is not None:
             heapq.heappush(self._due, (now.due, account_id))
             self._version += 1
