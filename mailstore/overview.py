@@ -10,6 +10,7 @@ words what is found here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, literal, select
@@ -26,6 +27,7 @@ from mailstore.wanted import Key, Sort, Wanted, conditions, is_key
 __all__ = ["Figures", "Key", "Overview", "Page", "Sort", "Wanted", "conditions", "is_key", "key_of"]
 
 MOST_COUNTED: Final = 10_000  # accounts that a filter finds; beyond that it is "more than"
+MOST_FOUND: Final = 1_000  # … that are searched for by a part of a name, and have to be looked at one by one
 BATCH: Final = 1_000
 
 
@@ -52,8 +54,8 @@ class Overview:
             return Kept(connection).figures(wanted)
 
     def count(self, wanted: Wanted, most: int | None = None) -> int:
-        """How many there are, counted up to one more than `most`, MOST_COUNTED if not said."""
-        most = MOST_COUNTED if most is None else most
+        """How many there are, counted up to one more than `most`; if not said, than `most_counted`."""
+        most = most_counted(wanted) if most is None else most
         with self._database.read() as connection:
             kept = Kept(connection).count(wanted)
             return min(kept, most + 1) if kept is not None else _counted(connection, wanted, most)
@@ -93,12 +95,19 @@ class Overview:
             behind = key_of(page.accounts[-1], sort)
 
 
+def most_counted(wanted: Wanted) -> int:
+    """Of those that a filter finds. A number that is told is exact; beyond this it is not told."""
+    return MOST_FOUND if wanted.text or wanted.words else MOST_COUNTED
+
+
 def _counted(connection: Connection, wanted: Wanted, most: int | None) -> int:
     numbers = few(connection, wanted)
     if numbers is not None:
-        found = sum(1 for _ in paging.among(connection, wanted, numbers))
-        return found if most is None else min(found, most + 1)
-    some: Any = select(literal(1)).select_from(accounts).where(*conditions(wanted))
+        found = paging.among(connection, wanted, numbers)
+        return sum(1 for _ in (found if most is None else islice(found, most + 1)))
+    # Of all accounts it is quicker to look for aliases first; of some, one by one.
+    holds = conditions(wanted, one_by_one=most is not None)
+    some: Any = select(literal(1)).select_from(accounts).where(*holds)
     if most is not None:
         some = some.limit(most + 1)
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())

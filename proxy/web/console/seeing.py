@@ -11,7 +11,7 @@ from mailstore.accounts import Account, State
 from mailstore.entries import Quarantined
 from mailstore.errors import MailstoreError
 from mailstore.notices import Notices
-from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
+from mailstore.overview import Overview, Page, Sort, most_counted
 from mailstore.queue import Queue
 from mailstore.refusals import storage_errors
 from proxy.admin.advice import Advice, Kind
@@ -151,7 +151,7 @@ class Seeing:
             listing=listing,
             rows=rows,
             count=count,
-            most=MOST_COUNTED,
+            most=most_counted(listing.wanted),
             domains=sorted({*self._web.config.domains, *([domain] if domain else [])}),
             departments=departments,
             without=WITHOUT,
