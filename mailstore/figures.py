@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from operator import add, attrgetter
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select, true
 
 from mailstore.accounts import State
 from mailstore.counters import SUMS
@@ -38,7 +39,10 @@ class Figures:
     bytes_listed: int = 0
 
     def plus(self, other: Figures) -> Figures:
-        return Figures(*(getattr(self, name) + getattr(other, name) for name in Figures.__slots__))
+        return Figures(*map(add, _NUMBERS(self), _NUMBERS(other)))
+
+
+_NUMBERS: Final = attrgetter(*Figures.__slots__)
 
 
 class Kept:
@@ -83,14 +87,12 @@ class Kept:
     def groups(self, wanted: Wanted) -> dict[tuple[str, str], tuple[int, int]]:
         """By domain and state: how many accounts there are, and how many of them can be wanted at most. Those are left
         out where none can."""
-        where = list(_of_row(wanted))
         within = [_f.domain == wanted.domain] if wanted.domain is not None else []
         column = _f.attention if wanted.attention else _f.accounts
-        able = select(_f.domain, _f.state, func.sum(column)).where(*where).group_by(_f.domain, _f.state)
-        every = select(_f.domain, _f.state, func.sum(_f.accounts)).where(*within).group_by(_f.domain, _f.state)
-        sizes = {(domain, state): int(count) for domain, state, count in self._connection.execute(every)}
-        found = {(domain, state): int(count) for domain, state, count in self._connection.execute(able)}
-        return {group: (sizes[group], count) for group, count in found.items() if count > 0}
+        able = func.sum(case((and_(true(), *_of_row(wanted)), column), else_=0))
+        sizes = select(_f.domain, _f.state, cast(func.sum(_f.accounts), BigInteger), cast(able, BigInteger))
+        rows = self._connection.execute(sizes.where(*within).group_by(_f.domain, _f.state)).all()
+        return {(domain, state): (every, able) for domain, state, every, able in rows if able > 0}
 
     def _rows(self, where: Iterable[ColumnElement[bool]], *names: ColumnElement[str]) -> Iterable[Any]:
         """Each what it is of, a state, and the sums."""
@@ -117,16 +119,13 @@ def _kept(wanted: Wanted) -> list[ColumnElement[bool]] | None:
     return list(_of_row(wanted))
 
 
-_FIELDS: Final = tuple(field.name for field in fields(Figures))
-_PLACES: Final = [_FIELDS.index(name) for name in SUMS]
-_STATE_PLACES: Final = {state.value: _FIELDS.index(state.value) for state in State}
+_STATES: Final = [state.value for state in State]  # in the order in which `Figures` has them
 
 
 def _by_name(rows: Iterable[Any]) -> dict[str, Figures]:
-    found: dict[str, list[int]] = {}
+    found: dict[str, tuple[list[int], list[int]]] = {}
     for name, state, *sums in rows:
-        figures = found.setdefault(name, [0] * len(_FIELDS))
-        figures[_STATE_PLACES[state]] += sums[0]
-        for place, number in zip(_PLACES, sums, strict=True):
-            figures[place] += number
-    return {name: Figures(*figures) for name, figures in found.items()}
+        of_states, all_sums = found.setdefault(name, ([0] * len(_STATES), [0] * len(SUMS)))
+        of_states[_STATES.index(state)] += sums[0]
+        all_sums[:] = map(add, all_sums, sums)
+    return {name: Figures(sums[0], *of_states, *sums[1:]) for name, (of_states, sums) in found.items()}

@@ -21,7 +21,7 @@ from mailstore.wanted import Wanted, text_of, words_of
 
 FEW: Final = 2_000  # of whom all can be looked at, in however small a company
 PER_PAGE: Final = 20  # a walk of N accounts to a page of those that n have is as long as a look at n = √(20 N)
-COMMON: Final = 150_000  # names that are gone through for those who have several texts; what more have is met soon
+COMMON: Final = 100_000  # names that are gone through for those who have several texts; what more have is met soon
 _DEPARTMENTS: Final = 20  # whose accounts are fetched; more are many
 
 _LAST: Final = "\U0010ffff"  # behind whatever a tail goes on with
@@ -38,20 +38,35 @@ _ALIAS_DOMAINS: Final = text("""
 
 def few(connection: Connection, wanted: Wanted) -> Collection[int] | None:
     """The numbers of those who may be wanted, by their names; None where they are many, or no names are asked for."""
-    return _Looking(connection, wanted).found() if wanted.text or wanted.words else None
+    return Looking(connection, wanted).found()
 
 
-class _Looking:
-    """For one filter."""
+class Looking:
+    """For one filter, as of one transaction."""
 
     def __init__(self, connection: Connection, wanted: Wanted) -> None:
         self._connection = connection
         self._wanted = wanted
         self._kept = Kept(connection)
-        here = self._kept.count(Wanted(wanted.domain)) or 0
+        here = (self._kept.count(Wanted(wanted.domain)) or 0) if wanted.text or wanted.words else 0
         self._most = max(FEW, int((PER_PAGE * here) ** 0.5))
+        self._looked = False
+        self._found: Collection[int] | None = None
+        self._some: Collection[int] = ()
 
     def found(self) -> Collection[int] | None:
+        """See `few`."""
+        if not self._looked and (self._wanted.text or self._wanted.words):
+            self._found = self._look()
+        self._looked = True
+        return self._found
+
+    def some(self) -> Collection[int]:
+        """Of many, some of those who may be wanted; as the figures go, most of them are."""
+        self.found()
+        return self._some
+
+    def _look(self) -> Collection[int] | None:
         """The fewest that one of the texts leaves, or all of those together that many have."""
         common: list[list[Select[Any]]] = []
         fewest: set[int] | None = None
@@ -100,6 +115,7 @@ class _Looking:
             numbers = self._connection.scalars(way.limit(self._most + 1)).all()
             found.update(numbers)
             if len(numbers) > self._most or len(found) > self._most:
+                self._some = found
                 return None
         return found
 
@@ -108,12 +124,14 @@ class _Looking:
         sized = [(size, ways) for ways in common if (size := self._size(ways)) <= COMMON]
         if len(sized) < 2:
             return None
-        (_, least), *others = sorted(sized, key=lambda each: -each[0])
-        one = union_all(*least).subquery()
-        number = one.c[0]
+        (_, most), *others = sorted(sized, key=lambda each: -each[0])
+        number = union_all(*most).subquery().c[0]
         both = select(number).where(*(number.in_(union_all(*ways)) for _, ways in others)).distinct()
         found = set(self._connection.scalars(both.limit(self._most + 1)))
-        return found if len(found) <= self._most else None
+        if len(found) > self._most:
+            self._some = found
+            return None
+        return found
 
     def _size(self, ways: list[Select[Any]]) -> int:
         """How many entries of indexes that are, counted up to one more than are gone through."""

@@ -9,7 +9,7 @@ words what is found here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from mailstore import paging
 from mailstore.accounts import Account
 from mailstore.database import AccountsDatabase
 from mailstore.figures import Figures, Kept
-from mailstore.naming import few
+from mailstore.naming import Looking
 from mailstore.paging import Page, key_of
 from mailstore.schema import accounts
 from mailstore.wanted import Key, Sort, Wanted, conditions, is_key
@@ -57,14 +57,12 @@ class Overview:
         """How many there are, counted up to one more than `most`; if not said, than `most_counted`."""
         most = most_counted(wanted) if most is None else most
         with self._database.read() as connection:
-            kept = Kept(connection).count(wanted)
-            return min(kept, most + 1) if kept is not None else _counted(connection, wanted, most)
+            return _count(connection, Looking(connection, wanted), wanted, most)
 
     def exactly(self, wanted: Wanted) -> int:
         """How many there are, however many."""
         with self._database.read() as connection:
-            kept = Kept(connection).count(wanted)
-            return kept if kept is not None else _counted(connection, wanted, None)
+            return _count(connection, Looking(connection, wanted), wanted, None)
 
     def page(
         self,
@@ -77,7 +75,24 @@ class Overview:
     ) -> Page:
         """Up to `limit` accounts behind one place of the order, or the last ones before it; else the first ones."""
         with self._database.read() as connection:
-            return paging.page(connection, wanted, limit, sort=sort, behind=behind, before=before)
+            return paging.page(
+                connection, Looking(connection, wanted), wanted, limit, sort=sort, behind=behind, before=before
+            )
+
+    def page_and_count(
+        self,
+        wanted: Wanted,
+        limit: int,
+        *,
+        sort: Sort = Sort.NAME,
+        behind: Key | None = None,
+        before: Key | None = None,
+    ) -> tuple[Page, int]:
+        """Both, of one moment: names are looked up once."""
+        with self._database.read() as connection:
+            looking = Looking(connection, wanted)
+            page = paging.page(connection, looking, wanted, limit, sort=sort, behind=behind, before=before)
+            return page, _count(connection, looking, wanted, most_counted(wanted))
 
     def each(self, wanted: Wanted, *, sort: Sort = Sort.NAME) -> Iterator[Account]:
         """All of them, a thousand at a time: a long list never holds the database."""
@@ -100,14 +115,24 @@ def most_counted(wanted: Wanted) -> int:
     return MOST_FOUND if wanted.text or wanted.words else MOST_COUNTED
 
 
-def _counted(connection: Connection, wanted: Wanted, most: int | None) -> int:
-    numbers = few(connection, wanted)
+def _count(connection: Connection, looking: Looking, wanted: Wanted, most: int | None) -> int:
+    """Up to one more than `most`, if that is said."""
+    kept = Kept(connection).count(wanted)
+    if kept is not None:
+        return kept if most is None else min(kept, most + 1)
+    numbers = looking.found()
     if numbers is not None:
-        found = paging.among(connection, wanted, numbers)
-        return sum(1 for _ in (found if most is None else islice(found, most + 1)))
+        return _among(connection, wanted, numbers, most)
+    if most is not None and _among(connection, wanted, looking.some(), most) > most:
+        return most + 1
     # Of all accounts it is quicker to look for aliases first; of some, one by one.
     holds = conditions(wanted, one_by_one=most is not None)
     some: Any = select(literal(1)).select_from(accounts).where(*holds)
     if most is not None:
         some = some.limit(most + 1)
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
+
+
+def _among(connection: Connection, wanted: Wanted, numbers: Collection[int], most: int | None) -> int:
+    found = paging.among(connection, wanted, numbers)
+    return sum(1 for _ in (found if most is None else islice(found, most + 1)))

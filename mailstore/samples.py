@@ -141,8 +141,8 @@ class Samples:
         return gone
 
     def of(self, domain: str, since: int = 0, *, most: int | None = None) -> Sequence[Sample]:
-        """Those of a domain from that time on, with the last one before it; by time. Where they are more than `most`, no
-        more than that: the first, and in equal steps of time the last one of each."""
+        """Those of a domain from that time on, with the last one before it; by time. No more than `most`, if that is
+        said: where there are more the first, and in equal steps of time the last one of each."""
         asked = {"d": domain, "since": since}
         with self._database.read() as connection:
             count, begin, end = (0, 0, 0) if most is None else _EXTENT.first(connection, asked)

@@ -115,9 +115,9 @@ class Watching:
 
     def domain(self, name: str, *, since: int | None = None) -> tuple[DomainView, list[Department]]:
         """The same with its departments: the figures are read once for both."""
-        found = self._overview.departments(name)
-        whole = reduce(Figures.plus, found.values(), Figures())
-        return self._views({name: whole}, since)[0], tree(found)
+        departments = tree(self._overview.departments(name))
+        whole = reduce(Figures.plus, (node.whole for node in departments), Figures())
+        return self._views({name: whole}, since)[0], departments
 
     def departments(self, domain: str) -> list[Department]:
         """The tree, those at the top by name; accounts without a department are in one with the path ""."""

@@ -80,8 +80,7 @@ def questions(database: AccountsDatabase) -> Iterator[Question]:
     in_two_days = Queue(database, lambda: time.time() + 2 * 86_400)
 
     def list_page(wanted: Wanted) -> object:
-        page, count = overview.page(wanted, PER_PAGE), overview.count(wanted)
-        return page, count, watching.departments(DOMAIN), queue.paused_domains()
+        return overview.page_and_count(wanted, PER_PAGE), watching.departments(DOMAIN), queue.paused_domains()
 
     yield "console: all domains", lambda: watching.domains(domains)
     yield "console: a domain, with its tree and its day", lambda: watching.domain(DOMAIN, since=day)

@@ -165,8 +165,9 @@ class Seeing:
 
     def _page(self, listing: Listing) -> tuple[Page, int, frozenset[str]]:
         wanted = listing.wanted
-        page = self._overview.page(wanted, PER_PAGE, sort=listing.sort, behind=listing.behind, before=listing.before)
-        count: int = self.briefly(("count", wanted), lambda: self._overview.count(wanted))
+        page, count = self._overview.page_and_count(
+            wanted, PER_PAGE, sort=listing.sort, behind=listing.behind, before=listing.before
+        )
         return page, count, frozenset(self._queue.paused_domains())
 
     async def account(self, visit: Visit, number: str) -> bytes:
