@@ -107,10 +107,13 @@ POSTGRES: Final = (
     _trigger("update", f"{_OLD} {_NEW}"),
 )
 
-# What processes of the server have entered that are gone, joined: nobody else writes there.
+# What several processes of the server have entered, joined: else whoever adds up would read a row for each connection
+# of each node. What somebody is just writing stays; who comes to write there waits a moment, and begins a new row.
 FOLD: Final = f"""
     WITH gone AS (
-        DELETE FROM figures WHERE slot <> 0 AND slot NOT IN (SELECT pid FROM pg_stat_activity) RETURNING *
+        DELETE FROM figures WHERE (domain, department, state, slot) IN (
+            SELECT domain, department, state, slot FROM figures WHERE slot <> 0 LIMIT :most FOR UPDATE SKIP LOCKED
+        ) RETURNING *
     )
     INSERT INTO figures ({_COLUMNS})
     SELECT domain, department, state, 0, {", ".join(f"sum({name})" for name in SUMS)} FROM gone

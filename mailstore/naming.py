@@ -1,8 +1,10 @@
 """Who may have what is searched for in a name, an alias or a department: their numbers, where they are few.
 
 A range of the names' tails (`mailstore.name_tails`) has all whose names contain a text. Where many do, none are given
-back: then a walk down the list soon meets as many as a page has. Departments and domains are few, and are looked
-through by themselves. What is found here is looked at again: it is never too few, and may be too many.
+back: then a walk down the list soon meets as many as a page has. Of several texts that many have each, those are looked
+for who have all: that may be nobody ("Huber Meyer"), and a walk would go past everybody. Departments and domains are
+few, and are looked through by themselves. What is found here is looked at again: it is never too few, and may be too
+many.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select, text
+from sqlalchemy import Connection, Select, func, select, text, union_all
 
 from mailstore.figures import Kept
 from mailstore.name_tails import LONGEST
@@ -19,6 +21,7 @@ from mailstore.wanted import Wanted, text_of, words_of
 
 FEW: Final = 2_000  # of whom all can be looked at, in however small a company
 PER_PAGE: Final = 20  # a walk of N accounts to a page of those that n have is as long as a look at n = √(20 N)
+COMMON: Final = 100_000  # names that are gone through for those who have several texts; what more have is met soon
 _DEPARTMENTS: Final = 20  # whose accounts are fetched; more are many
 
 _LAST: Final = "\U0010ffff"  # behind whatever a tail goes on with
@@ -35,58 +38,110 @@ _ALIAS_DOMAINS: Final = text("""
 
 def few(connection: Connection, wanted: Wanted) -> Collection[int] | None:
     """The numbers of those who may be wanted, by their names; None where they are many, or no names are asked for."""
-    return _Looking(connection, wanted).found() if wanted.text or wanted.words else None
+    return Looking(connection, wanted).found()
 
 
-class _Looking:
-    """For one filter."""
+class Looking:
+    """For one filter, as of one transaction."""
 
     def __init__(self, connection: Connection, wanted: Wanted) -> None:
         self._connection = connection
         self._wanted = wanted
         self._kept = Kept(connection)
-        here = self._kept.count(Wanted(wanted.domain)) or 0
+        here = (self._kept.count(Wanted(wanted.domain)) or 0) if wanted.text or wanted.words else 0
         self._most = max(FEW, int((PER_PAGE * here) ** 0.5))
+        self._looked = False
+        self._found: Collection[int] | None = None
+        self._some: Collection[int] = ()
 
     def found(self) -> Collection[int] | None:
-        """The fewest that one of the texts leaves."""
-        return min((numbers for numbers in self._each() if numbers is not None), key=len, default=None)
+        """See `few`."""
+        if not self._looked and (self._wanted.text or self._wanted.words):
+            self._found = self._look()
+        self._looked = True
+        return self._found
 
-    def _each(self) -> Iterator[set[int] | None]:
+    def some(self) -> Collection[int]:
+        """Of many, some of those who may be wanted; as the figures go, most of them are."""
+        self.found()
+        return self._some
+
+    def _look(self) -> Collection[int] | None:
+        """The fewest that one of the texts leaves, or all of those together that many have."""
+        common: list[list[Select[Any]]] = []
+        fewest: set[int] | None = None
+        for ways in self._each():
+            numbers = self._all(ways)
+            if numbers is None:
+                common.append(ways)
+            elif fewest is None or len(numbers) < len(fewest):
+                fewest = numbers
+        return fewest if fewest is not None or len(common) < 2 else self._with_all(common)
+
+    def _each(self) -> Iterator[list[Select[Any]]]:
+        """The ways to those who have one of the texts; none for a text that whole domains have."""
         if self._wanted.text:
             yield self._named(text_of(self._wanted))
         for word in words_of(self._wanted):
-            yield self._anywhere(word)
+            if ways := self._anywhere(word):
+                yield ways
 
-    def _named(self, wanted: str) -> set[int] | None:
+    def _named(self, wanted: str) -> list[Select[Any]]:
         """By a part of a name, or of a local part and its domain."""
         local, at, _ = wanted.lower().partition("@")
-        return self._all([_having(part) for part in ({local} if at else {local, _small(wanted)})])
+        return [*map(_having, {local} if at else {local, _small(wanted)}), _UNTOLD]
 
-    def _anywhere(self, word: str) -> set[int] | None:
+    def _anywhere(self, word: str) -> list[Select[Any]]:
         """In an address, a full name or a department."""
         local, at, domain = word.lower().partition("@")
-        ways = [_having(part) for part in {word.lower(), _small(word)}]
+        ways = [*map(_having, {word.lower(), _small(word)}), _UNTOLD]
         domains = [*self._kept.domain_names(), *self._connection.scalars(_ALIAS_DOMAINS)]
         if not local or not at:
             if any((domain if at else local) in name for name in domains):
-                return None
+                return []
         elif any(name.startswith(domain) for name in domains):
             ways.append(_ending(local))
         known = self._kept.department_names(self._wanted.domain)
         departments = [(name, path) for name, path in known if _small(word) in _small(path)]
         if len(departments) > _DEPARTMENTS:
-            return None
-        ways += [select(_a.id).where(_a.domain == name, _a.department == path) for name, path in departments]
-        return self._all(ways)
+            return []
+        return ways + [select(_a.id).where(_a.domain == name, _a.department == path) for name, path in departments]
 
     def _all(self, ways: list[Select[Any]]) -> set[int] | None:
+        """By any of the ways; None where they are many. An account may be found several times on one way: it has "n"
+        in "Anna" twice."""
         found: set[int] = set()
-        for way in [*ways, _ending("")]:  # those whose names are too long as well
-            found.update(self._connection.scalars(way.limit(self._most + 1)))
-            if len(found) > self._most:
+        for way in ways:
+            numbers = self._connection.scalars(way.limit(self._most + 1)).all()
+            found.update(numbers)
+            if len(numbers) > self._most or len(found) > self._most:
+                self._some = found
                 return None
         return found
+
+    def _with_all(self, common: list[list[Select[Any]]]) -> set[int] | None:
+        """Who has each of the texts, as far as it can be found in a moment."""
+        sized = [(size, ways) for ways in common if (size := self._size(ways)) <= COMMON]
+        if len(sized) < 2:
+            return None
+        (_, most), *others = sorted(sized, key=lambda each: -each[0])
+        number = union_all(*most).subquery().c[0]
+        both = select(number).where(*(number.in_(union_all(*ways)) for _, ways in others)).distinct()
+        found = set(self._connection.scalars(both.limit(self._most + 1)))
+        if len(found) > self._most:
+            self._some = found
+            return None
+        return found
+
+    def _size(self, ways: list[Select[Any]]) -> int:
+        """How many entries of indexes that are, counted up to one more than are gone through."""
+        size = 0
+        for way in ways:
+            some = way.limit(COMMON + 1 - size).subquery()
+            size += int(self._connection.execute(select(func.count()).select_from(some)).scalar_one())
+            if size > COMMON:
+                break
+        return size
 
 
 def _having(part: str) -> Select[Any]:
@@ -100,6 +155,9 @@ def _ending(local: str) -> Select[Any]:
     if len(local) >= LONGEST:
         return _having(local)
     return select(_t.account_id).where(_t.tail == local)
+
+
+_UNTOLD: Final = _ending("")  # those whose names are too long as well
 
 
 def _small(words: str) -> str:

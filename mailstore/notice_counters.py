@@ -168,7 +168,9 @@ POSTGRES: Final = (
 # As `mailstore.counters.FOLD`.
 FOLD: Final = f"""
     WITH gone AS (
-        DELETE FROM notice_figures WHERE slot <> 0 AND slot NOT IN (SELECT pid FROM pg_stat_activity) RETURNING *
+        DELETE FROM notice_figures WHERE ({_NAMED}, slot) IN (
+            SELECT {_NAMED}, slot FROM notice_figures WHERE slot <> 0 LIMIT :most FOR UPDATE SKIP LOCKED
+        ) RETURNING *
     )
     INSERT INTO notice_figures ({_NAMED}, slot, accounts)
     SELECT {_NAMED}, 0, sum(accounts) FROM gone GROUP BY {_NAMED}

@@ -9,7 +9,8 @@ words what is found here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, literal, select
@@ -18,7 +19,7 @@ from mailstore import paging
 from mailstore.accounts import Account
 from mailstore.database import AccountsDatabase
 from mailstore.figures import Figures, Kept
-from mailstore.naming import few
+from mailstore.naming import Looking
 from mailstore.paging import Page, key_of
 from mailstore.schema import accounts
 from mailstore.wanted import Key, Sort, Wanted, conditions, is_key
@@ -26,6 +27,7 @@ from mailstore.wanted import Key, Sort, Wanted, conditions, is_key
 __all__ = ["Figures", "Key", "Overview", "Page", "Sort", "Wanted", "conditions", "is_key", "key_of"]
 
 MOST_COUNTED: Final = 10_000  # accounts that a filter finds; beyond that it is "more than"
+MOST_FOUND: Final = 1_000  # … that are searched for by a part of a name, and have to be looked at one by one
 BATCH: Final = 1_000
 
 
@@ -52,17 +54,15 @@ class Overview:
             return Kept(connection).figures(wanted)
 
     def count(self, wanted: Wanted, most: int | None = None) -> int:
-        """How many there are, counted up to one more than `most`, MOST_COUNTED if not said."""
-        most = MOST_COUNTED if most is None else most
+        """How many there are, counted up to one more than `most`; if not said, than `most_counted`."""
+        most = most_counted(wanted) if most is None else most
         with self._database.read() as connection:
-            kept = Kept(connection).count(wanted)
-            return min(kept, most + 1) if kept is not None else _counted(connection, wanted, most)
+            return _count(connection, Looking(connection, wanted), wanted, most)
 
     def exactly(self, wanted: Wanted) -> int:
         """How many there are, however many."""
         with self._database.read() as connection:
-            kept = Kept(connection).count(wanted)
-            return kept if kept is not None else _counted(connection, wanted, None)
+            return _count(connection, Looking(connection, wanted), wanted, None)
 
     def page(
         self,
@@ -75,7 +75,24 @@ class Overview:
     ) -> Page:
         """Up to `limit` accounts behind one place of the order, or the last ones before it; else the first ones."""
         with self._database.read() as connection:
-            return paging.page(connection, wanted, limit, sort=sort, behind=behind, before=before)
+            return paging.page(
+                connection, Looking(connection, wanted), wanted, limit, sort=sort, behind=behind, before=before
+            )
+
+    def page_and_count(
+        self,
+        wanted: Wanted,
+        limit: int,
+        *,
+        sort: Sort = Sort.NAME,
+        behind: Key | None = None,
+        before: Key | None = None,
+    ) -> tuple[Page, int]:
+        """Both, of one moment: names are looked up once."""
+        with self._database.read() as connection:
+            looking = Looking(connection, wanted)
+            page = paging.page(connection, looking, wanted, limit, sort=sort, behind=behind, before=before)
+            return page, _count(connection, looking, wanted, most_counted(wanted))
 
     def each(self, wanted: Wanted, *, sort: Sort = Sort.NAME) -> Iterator[Account]:
         """All of them, a thousand at a time: a long list never holds the database."""
@@ -93,12 +110,29 @@ class Overview:
             behind = key_of(page.accounts[-1], sort)
 
 
-def _counted(connection: Connection, wanted: Wanted, most: int | None) -> int:
-    numbers = few(connection, wanted)
+def most_counted(wanted: Wanted) -> int:
+    """Of those that a filter finds. A number that is told is exact; beyond this it is not told."""
+    return MOST_FOUND if wanted.text or wanted.words else MOST_COUNTED
+
+
+def _count(connection: Connection, looking: Looking, wanted: Wanted, most: int | None) -> int:
+    """Up to one more than `most`, if that is said."""
+    kept = Kept(connection).count(wanted)
+    if kept is not None:
+        return kept if most is None else min(kept, most + 1)
+    numbers = looking.found()
     if numbers is not None:
-        found = sum(1 for _ in paging.among(connection, wanted, numbers))
-        return found if most is None else min(found, most + 1)
-    some: Any = select(literal(1)).select_from(accounts).where(*conditions(wanted))
+        return _among(connection, wanted, numbers, most)
+    if most is not None and _among(connection, wanted, looking.some(), most) > most:
+        return most + 1
+    # Of all accounts it is quicker to look for aliases first; of some, one by one.
+    holds = conditions(wanted, one_by_one=most is not None)
+    some: Any = select(literal(1)).select_from(accounts).where(*holds)
     if most is not None:
         some = some.limit(most + 1)
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
+
+
+def _among(connection: Connection, wanted: Wanted, numbers: Collection[int], most: int | None) -> int:
+    found = paging.among(connection, wanted, numbers)
+    return sum(1 for _ in (found if most is None else islice(found, most + 1)))

@@ -37,7 +37,8 @@ from sqlalchemy import (
 
 from mailstore.accounts import Account, State, account_of
 from mailstore.figures import Kept
-from mailstore.naming import few
+from mailstore.naming import Looking
+from mailstore.prepared import Prepared
 from mailstore.schema import accounts
 from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, found_by_words
 
@@ -79,11 +80,18 @@ class Place:
 
 
 def page(
-    connection: Connection, wanted: Wanted, limit: int, *, sort: Sort, behind: Key | None, before: Key | None
+    connection: Connection,
+    looking: Looking,
+    wanted: Wanted,
+    limit: int,
+    *,
+    sort: Sort,
+    behind: Key | None,
+    before: Key | None,
 ) -> Page:
     """See `mailstore.overview.Overview.page`."""
     place = Place(behind) if before is None else Place(before, backwards=True)
-    spots = list(islice(_Walking(connection, wanted, sort, place, limit + 1).spots(), limit + 1))
+    spots = list(islice(_Walking(connection, looking, wanted, sort, place, limit + 1).spots(), limit + 1))
     more = len(spots) > limit
     found = _whole(connection, [number for _, number in spots[:limit]])
     if place.backwards:
@@ -103,18 +111,22 @@ def _whole(connection: Connection, numbers: Sequence[int]) -> list[Account]:
 class _Walking:
     """One page's way."""
 
-    def __init__(self, connection: Connection, wanted: Wanted, sort: Sort, place: Place, limit: int) -> None:
+    def __init__(
+        self, connection: Connection, looking: Looking, wanted: Wanted, sort: Sort, place: Place, limit: int
+    ) -> None:
         self._connection = connection
+        self._looking = looking
         self._wanted = wanted
         self._sort = sort
         self._place = place
         self._limit = limit
         self._kept = Kept(connection)
-        self._statements: dict[Hashable, Select[Any]] = {}
+        self._server = connection.dialect.name == "postgresql"
+        self._statements: dict[Hashable, Prepared] = {}
 
     def spots(self) -> Iterator[_Spot]:
         """At least so many as the limit says, if there are; in the order, or against it."""
-        numbers = few(self._connection, self._wanted)
+        numbers = self._looking.found()
         if numbers is not None:
             return self._among(numbers)
         if self._wanted.troubled:
@@ -124,7 +136,8 @@ class _Walking:
             domains.setdefault(domain, {})[state] = sizes
         if self._sort not in _NUMBERS:
             return self._by_domain(domains)
-        walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes)]
+        first = max(FIRST, 2 * self._limit // max(1, sum(map(len, domains.values()))))
+        walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes, first)]
         return _joined(walks, backwards=self._place.backwards)
 
     def _among(self, numbers: Collection[int]) -> Iterator[_Spot]:
@@ -143,7 +156,8 @@ class _Walking:
         each = [replace(plain, attention=True), replace(plain, state=State.MOVING), replace(plain, paused=True)]
         if plain.state is not None and plain.state is not State.MOVING:
             del each[1]
-        walks = [_Walking(self._connection, w, self._sort, self._place, self._limit).spots() for w in each]
+        about = self._sort, self._place, self._limit
+        walks = [_Walking(self._connection, self._looking, some, *about).spots() for some in each]
         seen: set[int] = set()
         for spot in _joined(walks, backwards=self._place.backwards):
             if spot[1] not in seen:
@@ -159,44 +173,53 @@ class _Walking:
             here = self._place if key is not None and domain == key[0] else replace(self._place, key=None)
             wanted, sizes = replace(self._wanted, domain=domain), domains[domain].values()
             every, able = sum(size for size, _ in sizes), sum(able for _, able in sizes)
-            narrow = self._narrow(wanted)
+            narrow = self._narrow(wanted, able)
             walk = self._limit * every / able * self._scarcity(wanted, every)
             fetched = narrow is not None and narrow.count < walk
             yield from self._run(wanted, here, narrow.name if narrow is not None and fetched else None)
 
-    def _by_number(self, domain: str, sizes: _Sizes) -> Iterator[Iterator[_Spot]]:
-        """A walk for each state, or all that a narrow index has."""
+    def _by_number(self, domain: str, sizes: _Sizes, first: int) -> Iterator[Iterator[_Spot]]:
+        """A walk for each state, of so many at `first`, or all that a narrow index has."""
         wanted = replace(self._wanted, domain=domain)
-        narrow = self._narrow(wanted)
+        narrow = self._narrow(wanted, sum(able for _, able in sizes.values()))
         walks = sum(self._limit * size / able for size, able in sizes.values())
         walks *= self._scarcity(wanted, sum(size for size, _ in sizes.values()))
         if narrow is not None and narrow.count < walks:
             yield self._run(wanted, self._place, narrow.name)
             return
         for state in sizes:
-            yield self._run(replace(wanted, state=State(state)), self._place, None)
+            yield self._run(replace(wanted, state=State(state)), self._place, None, min(first, self._limit))
 
-    def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[_Spot]:
-        domain = wanted.domain or ""
+    def _run(self, wanted: Wanted, place: Place, narrow: str | None, first: int = 0) -> Iterator[_Spot]:
+        """`first`: who wants more than so many asks once more."""
+        domain, limit = wanted.domain or "", first or self._limit
         of_place = "" if place.key is None else str(place.key[1 if self._sort in _NUMBERS else 0])
-        key = place.key is None, (domain > of_place) - (domain < of_place), narrow, wanted.state is None
+        key = place.key, (domain > of_place) - (domain < of_place), narrow, wanted.state is None, limit
         if key not in self._statements:  # one for all walks of its kind: making it takes longer than a walk
-            self._statements[key] = statement_of(wanted, self._sort, place, self._limit, narrow)
+            statement = statement_of(wanted, self._sort, place, limit, narrow, server=self._server)
+            self._statements[key] = Prepared(statement)
         about = {"of_domain": domain, "of_state": wanted.state and wanted.state.value}
         sign = -1 if self._sort in _NUMBERS else 1
-        for row in self._connection.execute(self._statements[key], about):
-            number, *rest = row
+        rows = self._statements[key].all(self._connection, about)
+        for number, *rest in rows:
             yield ((sign * rest[0], *rest[1:]) if sign < 0 else tuple(rest)), number
+        if first and len(rows) == first < self._limit:
+            yield from self._run(wanted, Place(tuple(rows[-1][1:]), place.backwards), narrow)
 
-    def _narrow(self, wanted: Wanted) -> _Narrow | None:
-        """The filter that has the fewest accounts in its index."""
-        domain, ways = wanted.domain, []
-        if wanted.department is not None:
-            ways.append(_Narrow("department", self._count(Wanted(domain, department=wanted.department))))
-        if wanted.attention:
-            ways.append(_Narrow("attention", self._count(Wanted(domain, attention=True))))
-        if wanted.state is not None:
-            ways.append(_Narrow("state", self._count(Wanted(domain, state=wanted.state))))
+    def _narrow(self, wanted: Wanted, able: int) -> _Narrow | None:
+        """The filter that has the fewest accounts in its index. `able`: how many have all that figures tell."""
+        domain = wanted.domain
+        each = {
+            "department": Wanted(domain, department=wanted.department) if wanted.department is not None else None,
+            "attention": Wanted(domain, attention=True) if wanted.attention else None,
+            "state": Wanted(domain, state=wanted.state) if wanted.state is not None else None,
+        }
+        told = replace(wanted, paused=False, text="", words="")
+        ways = [
+            _Narrow(name, able if some == told else self._kept.count(some) or 0)
+            for name, some in each.items()
+            if some is not None
+        ]
         if wanted.paused:
             ways.append(_Narrow("paused", self._paused(wanted.domain)))
         return min(ways, key=lambda way: way.count) if ways else None
@@ -209,11 +232,9 @@ class _Walking:
         some = select(literal(1)).select_from(accounts).where(_a.domain == domain, PAUSED).limit(_MANY)
         return int(self._connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
 
-    def _count(self, wanted: Wanted) -> int:
-        return self._kept.count(wanted) or 0
-
 
 _MANY: Final = 20_000
+FIRST: Final = 8  # of each of many walks
 _ANY: Final = 2**40
 _IN_ONE: Final = 500
 _Spot = tuple[tuple[Any, ...], int]  # where an account stands in an order that ascends, and its number
@@ -228,34 +249,37 @@ class _Narrow:
     count: int
 
 
-def statement_of(wanted: Wanted, sort: Sort, place: Place, limit: int, narrow: str | None) -> Select[Any]:
+def statement_of(
+    wanted: Wanted, sort: Sort, place: Place, limit: int, narrow: str | None, *, server: bool = False
+) -> Select[Any]:
     """A page of one domain, and for orders by number of one state of it; those before a place come nearest first.
     `narrow`: the filter by whose index all that it has is fetched and put in order; None: the order's index is walked
     down. Other domains and states may be told it as `of_domain` and `of_state`, if a place is as far before or behind
-    them."""
+    them. `server`: it is for PostgreSQL."""
     number = _NUMBERS.get(sort)
     columns: list[Any] = [_a.department, _a.local] if sort is Sort.DEPARTMENT else [_a.local]
     if narrow is not None:
         number, columns = None if number is None else number + 0, [column + "" for column in columns]
     place_of = [*([] if number is None else [number]), _a.domain, *([_a.department] if sort is Sort.DEPARTMENT else [])]
-    statement = select(_a.id, *place_of, _a.local).where(*_conditions(wanted, sort, narrow)).limit(limit)
+    statement = select(_a.id, *place_of, _a.local).where(*_conditions(wanted, sort, narrow, server=server)).limit(limit)
     if place.key is not None:
         statement = statement.where(*_beyond(place, wanted.domain or "", number, columns))
     orders = [] if number is None else [number if place.backwards else number.desc()]
     return statement.order_by(*orders, *(column.desc() if place.backwards else column for column in columns))
 
 
-def _conditions(wanted: Wanted, sort: Sort, narrow: str | None) -> Iterator[ColumnElement[bool]]:
+def _conditions(wanted: Wanted, sort: Sort, narrow: str | None, *, server: bool) -> Iterator[ColumnElement[bool]]:
     """With those columns hidden whose indexes are not to be taken."""
     domain = bindparam("of_domain", wanted.domain, String)
-    yield _a.domain == domain if narrow != "attention" else _a.id.in_(_needing_attention(domain))
+    apart = narrow == "attention" and not server
+    yield _a.id.in_(_needing_attention(domain)) if apart else _a.domain == domain
     walked = {Sort.DEPARTMENT: "department", Sort.LAST_LOGIN: "state", Sort.SIZE: "state"}.get(sort)
     if sort is Sort.NAME and narrow is None:
         walked = next((n for n in ("attention", "paused", "state") if getattr(wanted, n)), None)
     shown = narrow or walked
     if wanted.state is not None:
         yield (_a.state if shown == "state" else _a.state + "") == bindparam("of_state", wanted.state.value, String)
-    if wanted.attention and narrow != "attention":
+    if wanted.attention and not apart:
         yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
     if wanted.paused:
         yield PAUSED if shown == "paused" else _a.paused + 0 == 1

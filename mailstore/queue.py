@@ -15,7 +15,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Final, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from mailstore.accounts import Account, PasswordState, State, account_of, storable
 from mailstore.database import AccountsDatabase
@@ -56,12 +68,15 @@ _DUE = Prepared(
     .with_for_update(skip_locked=True)
 )
 
-
-_BACKLOG = Prepared(
-    select(func.count(), func.count(_a.asked), func.min(_a.due)).where(
-        _a.domain == bindparam("d"), _a.paused == 0, _a.due <= bindparam("now")
-    )
+_OPEN = (_a.domain == bindparam("d"), _a.paused == 0)
+_UNTIL = bindparam("now", type_=BigInteger)
+# Each by an index that has all that is asked of it: accounts_due, or accounts_asked, which has `due` behind the rest.
+BACKLOG = select(
+    select(func.count()).select_from(accounts).where(*_OPEN, _a.due <= _UNTIL).scalar_subquery(),
+    select(func.count()).select_from(accounts).where(*_OPEN, _a.asked > 0, _a.due + 0 <= _UNTIL).scalar_subquery(),
+    select(func.min(_a.due)).where(*_OPEN, _a.due <= _UNTIL).scalar_subquery(),
 )
+_BACKLOG = Prepared(BACKLOG)
 
 
 class Backlog(NamedTuple):
@@ -137,14 +152,17 @@ class Queue:
         return found
 
     def backlog(self, domains: Iterable[str]) -> dict[str, Backlog]:
-        """What is due in each domain now. Of a domain that is paused nothing is."""
+        """What is due in each domain now. Of a domain that is paused nothing is. What is due is counted: entry by entry
+        of an index, of which there are some ten to the microsecond."""
         now = self._now()
         found = {}
         with self._database.read() as connection:
             closed = set(connection.scalars(select(paused_domains.c.domain)))
             for domain in domains:
-                row = _BACKLOG.first(connection, {"d": domain, "now": now})
-                due, asked, first = (0, 0, None) if row is None or domain in closed else row
+                nothing = (0, 0, None)
+                due, asked, first = (
+                    nothing if domain in closed else _BACKLOG.first(connection, {"d": domain, "now": now})
+                )
                 found[domain] = Backlog(due, asked, 0 if first is None else max(0, now - first))
         return found
 

@@ -2,21 +2,38 @@
 
 A row is written at most once a minute, and only when something has changed: between two rows that differ it was as the
 former one says, until a minute before the latter. Old rows are thinned out, so that a domain never has more than a few
-thousand of them, however long its move takes. The daemon takes them (`proxy.daemon.sampling`).
+thousand of them, however long its move takes. The daemon takes them (`proxy.daemon.sampling`). Whoever takes one joins
+what connections to a server have entered of figures, if that has become much: a page adds all of it up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select, text
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+)
 
 from mailstore import counters, notice_counters
 from mailstore.accounts import Accounts, Totals
 from mailstore.database import AccountsDatabase
-from mailstore.schema import samples
+from mailstore.prepared import Prepared
+from mailstore.schema import figures, notice_figures, samples
 from mailstore.turns import Turn
 
 MINUTE: Final = 60
@@ -26,8 +43,31 @@ DAY: Final = 86_400
 THINNED: Final = ((DAY, 600), (7 * DAY, 3_600), (30 * DAY, 21_600))
 OLDEST: Final = 400 * DAY
 
+SCATTERED: Final = 5_000  # figures that are not joined yet
+_ALL: Final = 2**40
+
 _s = samples.c
 _TIME: Final = text("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint")
+
+
+def _number(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger)
+
+
+_BEFORE: Final = select(func.max(_s.taken)).where(_s.domain == bindparam("d"), _s.taken <= _number("since"))
+_FROM_THERE: Final = (
+    _s.domain == bindparam("d"),
+    _s.taken >= func.coalesce(_BEFORE.scalar_subquery(), _number("since")),
+)
+_OF: Final = Prepared(select(samples).where(*_FROM_THERE).order_by(_s.taken))
+_EXTENT: Final = Prepared(select(func.count(), func.min(_s.taken), func.max(_s.taken)).where(*_FROM_THERE))
+_STEP: Final = (_s.taken - _number("begin")) * _number("steps") // _number("span")
+_LATEST_OF_EACH: Final = select(func.max(_s.taken)).where(*_FROM_THERE).group_by(_STEP)
+_THINNED: Final = Prepared(
+    select(samples)
+    .where(_s.domain == bindparam("d"), or_(_s.taken == _number("begin"), _s.taken.in_(_LATEST_OF_EACH)))
+    .order_by(_s.taken)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +117,8 @@ class Samples:
                 rows += ({"domain": domain, **asdict(sample)} for sample in new)
             if rows:
                 connection.execute(insert(samples), rows)
+            if connection.dialect.name == "postgresql" and _scattered(connection):
+                _fold(connection, SCATTERED)
         return len(rows)
 
     def _now(self, connection: Connection) -> int:
@@ -91,22 +133,47 @@ class Samples:
         ends = [*(age for age, _ in THINNED[1:]), OLDEST]
         with self._database.write(Turn.SAMPLES) as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(text(counters.FOLD))
-                connection.execute(text(notice_counters.FOLD))
+                _fold(connection, _ALL)
             gone = connection.execute(delete(samples).where(_s.taken < now - OLDEST)).rowcount
             for (young, every), old in zip(THINNED, ends, strict=True):
                 aged = and_(_s.taken < now - young, _s.taken >= now - old)
                 gone += connection.execute(delete(samples).where(aged, _followed(every, now - young))).rowcount
         return gone
 
-    def of(self, domain: str, since: int = 0) -> Sequence[Sample]:
-        """Those of a domain from that time on, with the last one before it; by time."""
-        before = select(func.max(_s.taken)).where(_s.domain == domain, _s.taken <= since)
+    def of(self, domain: str, since: int = 0, *, most: int | None = None) -> Sequence[Sample]:
+        """Those of a domain from that time on, with the last one before it; by time. No more than `most`, if that is
+        said: where there are more the first, and in equal steps of time the last one of each."""
+        asked = {"d": domain, "since": since}
         with self._database.read() as connection:
-            begin = connection.execute(before).scalar()
-            from_there = _s.taken >= (since if begin is None else begin)
-            rows = connection.execute(select(samples).where(_s.domain == domain, from_there).order_by(_s.taken))
-            return [Sample(*row[1:]) for row in rows]
+            count, begin, end = (0, 0, 0) if most is None else _EXTENT.first(connection, asked)
+            if most is None or count <= most:
+                return _samples(_OF.all(connection, asked))
+            steps = {"begin": begin, "steps": most - 2, "span": end - begin}
+            return _samples(_THINNED.all(connection, {**asked, **steps}))
+
+    def of_each(self, domains: Iterable[str], since: int) -> dict[str, Sequence[Sample]]:
+        """Of several, all of them, as at one moment."""
+        with self._database.read() as connection:
+            return {name: _samples(_OF.all(connection, {"d": name, "since": since})) for name in domains}
+
+
+def _samples(rows: Iterable[Any]) -> Sequence[Sample]:
+    return [Sample(*row[1:]) for row in rows]
+
+
+def _scattered(connection: Connection) -> bool:
+    """Are there so many rows of figures that adding them up takes long?"""
+    rows = (select(literal(1)).where(table.c.slot != 0).limit(SCATTERED + 1) for table in (figures, notice_figures))
+    return any(
+        int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one()) > SCATTERED
+        for some in rows
+    )
+
+
+def _fold(connection: Connection, most: int) -> None:
+    """In the turn: nobody else writes where figures are joined."""
+    for fold in (counters.FOLD, notice_counters.FOLD):
+        connection.execute(text(fold), {"most": most})
 
 
 def _followed(every: int, before: int) -> ColumnElement[bool]:

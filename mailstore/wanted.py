@@ -64,8 +64,9 @@ def is_key(key: object, sort: Sort) -> bool:
     return fit and not (numbers and not 0 <= key[0] < 2**63)
 
 
-def conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
-    """What holds for the accounts that are wanted, in terms of the table of accounts."""
+def conditions(wanted: Wanted, *, one_by_one: bool = False) -> list[ColumnElement[bool]]:
+    """What holds for the accounts that are wanted, in terms of the table of accounts; `one_by_one` as in
+    `found_by_words`."""
     found: list[ColumnElement[bool]] = []
     if wanted.domain is not None:
         found.append(_a.domain == wanted.domain)
@@ -79,7 +80,7 @@ def conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(PAUSED)
     if wanted.department is not None:
         found += below(_a.department, wanted.department)
-    return [*found, *found_by_words(wanted)]
+    return [*found, *found_by_words(wanted, one_by_one=one_by_one)]
 
 
 def below(column: ColumnElement[str], path: str) -> Sequence[ColumnElement[bool]]:

@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Final
 
 from mailstore.database import AccountsDatabase
-from mailstore.overview import Figures, Overview
+from mailstore.overview import Figures, Overview, Wanted
 from mailstore.queue import Queue
 from mailstore.samples import Sample, Samples
 
@@ -106,25 +106,35 @@ class Watching:
         """Every domain that is served or has accounts, by name; with a curve from that time on, else of what the rate
         is taken from. Raises MailstoreError."""
         found = self._overview.domains()
-        paused = self._queue.paused_domains()
         names = sorted({*configured, *found})
-        return [self._view(name, found.get(name, Figures()), paused, since) for name in names]
+        return self._views({name: found.get(name, Figures()) for name in names}, since)
+
+    def one(self, name: str, *, since: int | None = None) -> DomainView:
+        """The same for one, whether or not it is served or has accounts."""
+        return self._views({name: self._overview.figures(Wanted(name))}, since)[0]
 
     def domain(self, name: str, *, since: int | None = None) -> tuple[DomainView, list[Department]]:
-        """The same for one, with its departments: the accounts are gone through once for both."""
-        found = self._overview.departments(name)
-        whole = reduce(Figures.plus, found.values(), Figures())
-        return self._view(name, whole, self._queue.paused_domains(), since), tree(found)
+        """The same with its departments: the figures are read once for both."""
+        departments = tree(self._overview.departments(name))
+        whole = reduce(Figures.plus, (node.whole for node in departments), Figures())
+        return self._views({name: whole}, since)[0], departments
 
     def departments(self, domain: str) -> list[Department]:
         """The tree, those at the top by name; accounts without a department are in one with the path ""."""
         return tree(self._overview.departments(domain))
 
-    def _view(self, name: str, figures: Figures, paused: Mapping[str, int], since: int | None) -> DomainView:
+    def _views(self, found: Mapping[str, Figures], since: int | None) -> list[DomainView]:
         now = int(self._clock())
-        recent = min(now - WINDOW, now - WINDOW if since is None else since)
-        samples = [*self._samples.of(name, recent), _as_sample(figures, now)]
-        return DomainView(name, figures, pace(figures, samples, now), thinned(samples), paused.get(name))
+        paused = self._queue.paused_domains()
+        recent = self._samples.of_each(found, now - WINDOW)
+        views = []
+        for name, figures in found.items():
+            latest = _as_sample(figures, now)
+            long = since is not None and since < now - WINDOW
+            before = self._samples.of(name, since or 0, most=POINTS - 1) if long else recent[name]
+            rate = pace(figures, [*recent[name], latest], now)
+            views.append(DomainView(name, figures, rate, [*before, latest], paused.get(name)))
+        return views
 
 
 def trees(database: AccountsDatabase, domain: str | None = None) -> list[Department]:
@@ -157,15 +167,6 @@ def pace(figures: Figures, samples: Sequence[Sample], now: int) -> Pace:
     ends = None if seconds_left is None or seconds_left > FARTHEST or not bytes_left else now + round(seconds_left)
     measured = seconds >= SHORTEST
     return Pace(messages_rate, bytes_rate, messages_left, bytes_left, unknown > 0, ends, measured)
-
-
-def thinned(samples: Sequence[Sample], most: int = POINTS) -> Sequence[Sample]:
-    """As many as a curve can show, with the first and the last; in equal steps of time the last one of each."""
-    if len(samples) <= most:
-        return samples
-    begin, span = samples[0].taken, max(1, samples[-1].taken - samples[0].taken)
-    by_step = {(sample.taken - begin) * (most - 2) // span: sample for sample in samples[1:]}
-    return [samples[0], *by_step.values()]
 
 
 def tree(found: Mapping[str, Figures]) -> list[Department]:

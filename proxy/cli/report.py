@@ -104,7 +104,12 @@ def report(
     if database is None:
         names = [only] if only is not None else sorted(configured)
         return Report({name: Totals() for name in names}, [], standings=_of(names, standings))
-    views = [view for view in Watching(database).domains(configured, since=since) if only in {None, view.name}]
+    watching = Watching(database)
+    if only is None:
+        views = watching.domains(configured, since=since)
+    else:
+        view = watching.one(only, since=since)
+        views = [view] if only in configured or view.figures.accounts else []
     accounts: Sequence[Account] = ()
     if listed is not None:
         overview = Overview(database)

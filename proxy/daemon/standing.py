@@ -1,6 +1,7 @@
 """How things stand at this moment, for whoever watches: what the database adds up to, the certificate, the processes.
 
-Read in a thread, and not more often than once in `FRESH` seconds: all accounts are counted.
+Read in a thread, and not more often than once in `FRESH` seconds. Whoever is due is counted one by one: where hundreds
+of thousands are, that is done more seldom, so that it costs no more than a hundredth of the time.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import Final
 from mailstore.accounts import Accounts, State
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
-from mailstore.queue import Queue
+from mailstore.queue import Backlog, Queue
 from proxy.config import Config
 
 FRESH: Final = 15.0
+SHARE: Final = 0.01  # of the time, that counting who is due may take
+OLDEST: Final = 300.0  # seconds after which it is counted again, however long it took
 DAY: Final = 86_400
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -59,6 +62,9 @@ class Standing:
         self._seconds = seconds
         self._now = now
         self._read = float("-inf")
+        self._backlog: Mapping[str, Backlog] = {}
+        self._counted = float("-inf")  # when that was
+        self._good_for = 0.0  # seconds
         self._store: Sequence[Gauge] = ()
         self._readable = True
 
@@ -74,7 +80,7 @@ class Standing:
         return [readable, *self._store, *self._certificate_left()]
 
     def _from_store(self) -> list[Gauge]:
-        totals, backlog = self._accounts.totals(), self._queue.backlog(self._domains)
+        totals, backlog = self._accounts.totals(), self._due()
         states: list[Row] = []
         for name in self._domains:
             for state in State:
@@ -86,6 +92,14 @@ class Standing:
             Gauge("queue_asked", "Those due that were asked for.", ("domain",), _each(backlog, "asked")),
             Gauge("queue_oldest_seconds", "Since when the first is due.", ("domain",), _each(backlog, "seconds")),
         ]
+
+    def _due(self) -> Mapping[str, Backlog]:
+        began = self._seconds()
+        if not 0 <= began - self._counted < self._good_for:
+            self._backlog = self._queue.backlog(self._domains)
+            self._counted = began
+            self._good_for = min((self._seconds() - began) / SHARE, OLDEST)
+        return self._backlog
 
     def _certificate_left(self) -> list[Gauge]:
         until = self._shown_until()

@@ -1,8 +1,8 @@
 """Where the questions of `tests.bench.scale` are asked: a database in a file, or in PostgreSQL.
 
 A server of one's own is begun on loopback, and gone afterwards, where `--postgresql` is said; one that is named has to
-be empty, and is left as it is filled. Neither writes through to the disk at each transaction in the private one: what
-is measured is asked, not written.
+be empty, and is left as it is filled. Nothing waits for the disk at each transaction in the private one: what is
+measured is asked, not written. Of a server on this machine whose owner asks (a superuser) processor time is known.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from mailstore.accounts_server import AccountsServer
 from mailstore.database import AccountsDatabase
 from mailstore.postgres import address, postgres_engine
 from mailstore.silence import patience
 from tests.bench.ground import ground
-from tests.bench.load import processor_seconds
+from tests.bench.processor import server_seconds
 from tests.postgres.server import PostgresServer
 
 _SETTINGS: Final = """
@@ -53,7 +54,6 @@ def in_file(kept: Path | None) -> Iterator[tuple[AccountsDatabase, bool, Path]]:
 def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool, Callable[[], float] | None]]:
     """The database, whether it is filled, and what processor time a server that was begun for it has used."""
     server = None if url is not None else PostgresServer(_SETTINGS)
-    used = None if server is None else partial(processor_seconds, server.pid)
     try:
         where = url if url is not None else server and server.url(server.make_database())
         assert where is not None
@@ -62,12 +62,24 @@ def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool, Callabl
         try:
             with database.read() as connection:
                 ready = connection.execute(text("SELECT 1 FROM accounts LIMIT 1")).first() is not None
-            yield database, ready, used
+                pid = server.pid if server is not None else _pid_here(connection)
+            yield database, ready, None if pid is None else partial(server_seconds, pid)
         finally:
             database.close()
     finally:
         if server is not None:
             server.remove()
+
+
+def _pid_here(connection: Connection) -> int | None:
+    """Of the server's first process, if it is one of this machine."""
+    try:
+        with connection.begin_nested():
+            pid = int(connection.execute(text("SELECT pg_read_file('postmaster.pid')")).scalar_one().split()[0])
+    except DBAPIError:
+        return None
+    command = Path(f"/proc/{pid}/comm")
+    return pid if command.exists() and command.read_text().strip() == "postgres" else None
 
 
 def settle(database: AccountsDatabase) -> None:

@@ -9,13 +9,15 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Final
 
 from sqlalchemy import Table, insert
 
-from mailstore import name_tails
+from mailstore import name_tails, notice_counters
+from mailstore.counters import SUMS
 from mailstore.database import AccountsDatabase
+from mailstore.samples import THINNED
 from mailstore.schema import DERIVED, accounts, aliases, notices, paused_domains, samples, web_sessions
 from mailstore.silence import patience
 
@@ -98,17 +100,20 @@ def _notices(count: int, now: int) -> Iterator[dict[str, Any]]:
 
 
 def _samples(count: int, now: int) -> Iterator[dict[str, Any]]:
-    """As many as `mailstore.samples` keeps of a year."""
+    """As many as `mailstore.samples` keeps of a year at most."""
+    spans = (365 * 86_400, *(age for age, _ in reversed(THINNED)), 0)
+    steps = (*(every for _, every in reversed(THINNED)), 60)
     for domain in (DOMAIN, *OTHERS):
-        for ago in (*range(365 * 86_400, 30 * 86_400, -21_600), *range(30 * 86_400, 0, -3_600)):
-            done = round(count * (1 - ago / (400 * 86_400)))
-            yield {
-                "domain": domain,
-                "taken": now - ago,
-                "moved": done,
-                "messages": done * 1_200,
-                "bytes": done * 60_000_000,
-            }
+        for (begin, end), every in zip(pairwise(spans), steps, strict=True):
+            for ago in range(begin, end, -every):
+                done = round(count * (1 - ago / (400 * 86_400)))
+                yield {
+                    "domain": domain,
+                    "taken": now - ago,
+                    "moved": done,
+                    "messages": done * 1_200,
+                    "bytes": done * 60_000_000,
+                }
 
 
 def _sessions(now: int) -> Iterator[dict[str, Any]]:
@@ -118,8 +123,8 @@ def _sessions(now: int) -> Iterator[dict[str, Any]]:
 
 
 def fill(database: AccountsDatabase, count: int) -> dict[str, int]:
-    """Put them all in; gives back how many rows of each table that were. Tails of names are made at the end, as a
-    migration makes them: one by one they would take most of the time."""
+    """Put them all in; gives back how many rows of each table that were. Tails of names and standings of notices are
+    made at the end, as a migration makes them: one by one they would take most of the time."""
     now = int(time.time())
     tables: Sequence[tuple[Table, Iterable[dict[str, Any]]]] = (
         (accounts, (account(number, now) for number in range(1, count + 1))),
@@ -139,21 +144,37 @@ def fill(database: AccountsDatabase, count: int) -> dict[str, int]:
     with database.write() as connection, ExitStack() as long:
         if server:
             long.enter_context(patience(connection.connection.driver_connection))
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            for setting in ("statement_timeout = 0", "work_mem = '512MB'"):
+                connection.exec_driver_sql(f"SET LOCAL {setting}")
             for name in ("accounts", "notices"):
                 connection.exec_driver_sql(
                     f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}"
                 )
-        connection.exec_driver_sql(name_tails.FILL)
+                connection.exec_driver_sql(f"ANALYZE {name}")
+        for statement in (
+            notice_counters.FILL[0],
+            name_tails.FILL,
+        ):  # what the first one enters is counted by a trigger
+            connection.exec_driver_sql(statement)
+        if server:  # as if another connection had entered some of it
+            zeros = ", ".join("0" for _ in SUMS)
+            connection.exec_driver_sql(
+                f"INSERT INTO figures SELECT domain, department, state, -1, {zeros} FROM figures"
+            )
         for name, table in _ENTERING.items():
-            again = next(text for text in name_tails.SQLITE if f"TRIGGER {name} " in text)
+            again = next(text for text in _TRIGGERS if f"TRIGGER {name} " in text)
             connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER {name}" if server else again)
         for name in sorted(DERIVED):
             found[name] = int(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one())
     return found
 
 
-_ENTERING: Final = {"accounts_names_insert": "accounts", "aliases_names_insert": "aliases"}
+_ENTERING: Final = {
+    "accounts_names_insert": "accounts",
+    "aliases_names_insert": "aliases",
+    "notices_standings_insert": "notices",
+}
+_TRIGGERS: Final = (*name_tails.SQLITE, *notice_counters.SQLITE)
 
 
 def _copy(database: AccountsDatabase, table: Table, rows: Iterable[dict[str, Any]]) -> int:

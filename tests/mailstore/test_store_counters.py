@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, insert, select, update
 
-from mailstore.accounts import PasswordState, State
+from mailstore.accounts import Accounts, PasswordState, State
 from mailstore.counters import FILL, SUMS
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Overview, Sort, Wanted, conditions
@@ -112,7 +113,12 @@ WANTED = st.builds(
 def test_pages_are_the_whole_list_in_its_order_either_way(
     both: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, size: int
 ) -> None:
-    database = both
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mailstore.paging.FIRST", 1)  # walks are asked more than once
+        go_through(both, steps, wanted, sort, size)
+
+
+def go_through(database: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, size: int) -> None:
     play(database, steps)
     with database.read() as connection:
         expected = list(connection.scalars(select(accounts.c.local).where(*conditions(wanted))))
@@ -145,18 +151,45 @@ def test_what_is_rolled_back_was_never_counted(both: AccountsDatabase) -> None:
     assert Overview(both).domains() == {}
 
 
-def test_what_gone_processes_of_the_server_entered_is_joined(of_accounts: Emptied) -> None:
-    first = of_accounts.opened()
-    play(first, [("insert", n, {"domain": "a", "state": "moved", "messages_done": 5}) for n in range(3)])
-    first.close()
-    database = of_accounts.opened_again()
+def test_what_connections_entered_is_joined(of_accounts: Emptied) -> None:
+    """Of those that are gone and of those that go on, but where somebody is just writing."""
+    database = of_accounts.opened()
+    play(database, [("insert", n, {"domain": "a", "state": "moved", "messages_done": 5}) for n in range(3)])
     with database.write() as connection:
-        # The server's process ends some moments after its client has left.
-        connection.exec_driver_sql("UPDATE figures SET slot = -1")
         connection.exec_driver_sql(
             "INSERT INTO figures SELECT domain, department, state, -2, 1, 0, 0, 0, 0, 0, 0 FROM figures"
         )
+    kept = select(figures.c.slot, figures.c.accounts, figures.c.messages_done).order_by(figures.c.slot)
+    with database.write() as writing:
+        writing.execute(update(accounts).values(messages_done=7))
+        Samples(database).thin()
+    with database.read() as connection:
+        (joined, *written) = [tuple(row) for row in connection.execute(kept)]
+    assert joined[0] == 0
+    assert [sum(row[at] for row in (joined, *written)) for at in (1, 2)] == [4, 21]
+    assert len(written) == 1
     Samples(database).thin()
     with database.read() as connection:
-        assert [tuple(row) for row in connection.execute(select(figures.c.slot, figures.c.accounts))] == [(0, 4)]
+        assert [tuple(row) for row in connection.execute(kept)] == [(0, 4, 21)]
     database.close()
+
+
+def test_figures_are_right_while_they_are_joined(of_accounts: Emptied, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as a sample is taken, where they are many."""
+    monkeypatch.setattr("mailstore.samples.SCATTERED", 1)
+    database = of_accounts.opened()
+    with ThreadPoolExecutor(3) as threads:
+        for some in range(3):
+            threads.submit(_add, database, range(some * 40, some * 40 + 40))
+        for _ in range(20):
+            Samples(database).take()
+    assert Overview(database).domains()["a"].accounts == 120
+    Samples(database).take()
+    with database.read() as connection:
+        assert connection.execute(select(func.count()).where(figures.c.slot != 0)).scalar_one() <= 3
+    database.close()
+
+
+def _add(database: AccountsDatabase, numbers: range) -> None:
+    for number in numbers:
+        Accounts(database).add(f"u{number}", "a")

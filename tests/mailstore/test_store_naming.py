@@ -128,6 +128,38 @@ def test_who_is_found_is_who_would_be_found_one_by_one(
             assert few(connection, wanted) is not None
 
 
+@pytest.mark.parametrize("most", range(1, 7))
+def test_who_has_a_text_twice_in_a_name_keeps_nobody_from_being_found(
+    both: AccountsDatabase, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("mailstore.naming.FEW", most)
+    monkeypatch.setattr("mailstore.naming.PER_PAGE", 0)
+    rows = [{"domain": "123.com", "local": f"u{n}", "full_name": "Anna Banana", "state": "waiting"} for n in range(3)]
+    play(both, [("insert", n, row) for n, row in enumerate(rows, 1)])
+    assert Overview(both).exactly(Wanted(text="an")) == 3
+    assert len(list(Overview(both).each(Wanted(words="an")))) == 3
+
+
+def test_who_has_two_names_that_many_have_each(both: AccountsDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is walked past, where nobody has both."""
+    monkeypatch.setattr("mailstore.naming.FEW", 2)
+    monkeypatch.setattr("mailstore.naming.PER_PAGE", 0)
+    people = [f"{first} {last}" for first in ("Anna", "Ben", "王") for last in ("Huber", "Meyer", "Kim")]
+    rows = [{"domain": "123.com", "local": f"u{n}", "full_name": name} for n, name in enumerate(people, 1)]
+    play(both, [("insert", n, {"state": "waiting", **row}) for n, row in enumerate(rows, 1)])
+    with both.read() as connection:
+        for words, numbers in (("huber meyer", set()), ("ANNA huber", {1}), ("n 王", set()), ("Kim 王 u", {9})):
+            found = few(connection, Wanted("123.com", words=words))
+            assert found is not None
+            assert set(found) == numbers
+        assert few(connection, Wanted(words="huber u")) is None  # three have both
+        assert few(connection, Wanted(text="kim", words="anna")) == {3}
+        assert few(connection, Wanted(words="huber")) is None
+        assert few(connection, Wanted(words="huber com")) is None  # a domain's
+        monkeypatch.setattr("mailstore.naming.COMMON", 2)
+        assert few(connection, Wanted(words="huber meyer")) is None
+
+
 @settings(max_examples=10, deadline=None)
 @given(STEPS)
 def test_tails_are_what_they_would_be_made_anew(both: AccountsDatabase, steps: Any) -> None:

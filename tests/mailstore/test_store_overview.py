@@ -11,7 +11,7 @@ from sqlalchemy import Select, insert, text, update
 
 from mailstore.accounts import Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
-from mailstore.overview import Figures, Key, Overview, Sort, Wanted, is_key, key_of
+from mailstore.overview import Figures, Key, Overview, Sort, Wanted, is_key, key_of, most_counted
 from mailstore.paging import Place, statement_of
 from mailstore.schema import accounts, aliases
 from tests.postgres.accounts import BOTH
@@ -223,6 +223,19 @@ def test_a_filter_counts_to_the_end_of_what_it_may(
     monkeypatch.setattr("mailstore.overview.MOST_COUNTED", 3)
     assert overview.count(Wanted("123.com")) == 4
     assert overview.count(Wanted()) == 4
+
+
+@pytest.mark.parametrize("few", [0, 2_000])
+def test_who_is_searched_for_is_counted_to_less(overview: Overview, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    """Whether they are looked up or walked to."""
+    monkeypatch.setattr("mailstore.overview.MOST_FOUND", 3)
+    monkeypatch.setattr("mailstore.naming.FEW", few)
+    monkeypatch.setattr("mailstore.naming.PER_PAGE", 0)
+    wanted = Wanted("123.com", text="n")  # anna, chen_1, chenx1, Anna Berg
+    assert overview.count(wanted) == most_counted(wanted) == 3
+    wanted = Wanted("123.com", words="a")
+    assert (overview.count(wanted), overview.exactly(wanted)) == (4, 6)
+    assert most_counted(Wanted("123.com")) > 3
 
 
 def test_each_goes_over_several_batches(overview: Overview, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -93,6 +94,42 @@ def test_from_a_time_on_with_what_held_then(database: AccountsDatabase, rows: Sa
     assert [sample.taken - NOW for sample in rows.of("123.com", NOW + 150)] == [100, 200]
     assert [sample.taken - NOW for sample in rows.of("123.com", NOW + 200)] == [200]
     assert [sample.taken - NOW for sample in rows.of("123.com", NOW - 5)] == [0, 100, 200]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [range(0, 5_000, 7), [n**3 for n in range(40)], [0, 1, 2, *range(900_000, 900_100)]],
+    ids=["even", "ever rarer", "a gap"],
+)
+def test_as_many_as_a_curve_can_show(database: AccountsDatabase, rows: Samples, times: Sequence[int]) -> None:
+    """The first, and of each step of time the last one."""
+    with database.write() as connection:
+        connection.execute(
+            insert(table),
+            [{"domain": name, "taken": t, "bytes": t + 1} for name in ("123.com", "456.com") for t in times],
+        )
+    begin, end = times[1], times[-1]  # the second is the last one before that time
+    by_step = {(t - begin) * 18 // (end - begin): t for t in times[2:]}
+    found = rows.of("123.com", times[2] - 1, most=20)
+    assert [sample.taken for sample in found] == [begin, *by_step.values()]
+    assert len(found) <= 20
+    assert all(sample.bytes == sample.taken + 1 for sample in found)
+    last = rows.of("123.com", times[-2], most=20)
+    assert [sample.taken for sample in last] == list(times[-2:])
+    assert rows.of("nobody.example", most=20) == []
+
+
+def test_of_several_domains_at_one_moment(database: AccountsDatabase, rows: Samples) -> None:
+    with database.write() as connection:
+        connection.execute(
+            insert(table), [{"domain": name, "taken": NOW + n} for name in ("123.com", "456.com") for n in (0, 5, 9)]
+        )
+    found = rows.of_each(["456.com", "nobody.example", "123.com"], NOW + 6)
+    assert {name: [sample.taken - NOW for sample in some] for name, some in found.items()} == {
+        "456.com": [5, 9],
+        "nobody.example": [],
+        "123.com": [5, 9],
+    }
 
 
 def test_a_clock_that_was_ahead_does_not_stop_the_curve(

@@ -11,7 +11,7 @@ from mailstore.accounts import Account, State
 from mailstore.entries import Quarantined
 from mailstore.errors import MailstoreError
 from mailstore.notices import Notices
-from mailstore.overview import MOST_COUNTED, Overview, Page, Sort
+from mailstore.overview import Overview, Page, Sort, most_counted
 from mailstore.queue import Queue
 from mailstore.refusals import storage_errors
 from proxy.admin.advice import Advice, Kind
@@ -151,7 +151,7 @@ class Seeing:
             listing=listing,
             rows=rows,
             count=count,
-            most=MOST_COUNTED,
+            most=most_counted(listing.wanted),
             domains=sorted({*self._web.config.domains, *([domain] if domain else [])}),
             departments=departments,
             without=WITHOUT,
@@ -165,8 +165,9 @@ class Seeing:
 
     def _page(self, listing: Listing) -> tuple[Page, int, frozenset[str]]:
         wanted = listing.wanted
-        page = self._overview.page(wanted, PER_PAGE, sort=listing.sort, behind=listing.behind, before=listing.before)
-        count: int = self.briefly(("count", wanted), lambda: self._overview.count(wanted))
+        page, count = self._overview.page_and_count(
+            wanted, PER_PAGE, sort=listing.sort, behind=listing.behind, before=listing.before
+        )
         return page, count, frozenset(self._queue.paused_domains())
 
     async def account(self, visit: Visit, number: str) -> bytes:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
+from sqlalchemy import insert
 
 from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Figures
 from mailstore.queue import Queue
 from mailstore.samples import Sample, Samples
-from proxy.admin.overview import Pace, Watching, pace, thinned, tree
+from mailstore.schema import samples
+from proxy.admin.overview import POINTS, Pace, Watching, pace, tree
 
 NOW = 1_700_000_000
 
@@ -62,15 +62,6 @@ def test_mail_that_becomes_less_is_no_negative_rate() -> None:
     assert not pace(MOVING, [at(300, 60_000, 600)], NOW).moves
 
 
-@given(st.lists(st.integers(0, 10**7), min_size=2, max_size=600, unique=True))
-def test_a_thinned_curve_keeps_its_ends_and_its_order(times: list[int]) -> None:
-    samples = [at(-time, 0) for time in sorted(times)]
-    kept = thinned(samples, 50)
-    assert len(kept) <= 50 or len(samples) <= 50
-    assert (kept[0], kept[-1]) == (samples[0], samples[-1])
-    assert list(kept) == sorted(kept, key=lambda sample: sample.taken)
-
-
 def test_departments_as_a_tree() -> None:
     found = tree({"": Figures(1), "R&D/Mail/Tests": Figures(2), "R&D": Figures(4), "Sales": Figures(8, waiting=3)})
     walked = [
@@ -107,4 +98,21 @@ def test_domains_from_the_database(tmp_path: Path) -> None:
     view, departments = Watching(database, lambda: NOW).domain("123.com")
     assert view == first
     assert [(node.path, node.whole) for node in departments] == [("", first.figures)]
+    database.close()
+
+
+def test_a_long_curve_is_thinned_and_the_rate_is_not(tmp_path: Path) -> None:
+    database = AccountsDatabase(tmp_path / "accounts.db")
+    Accounts(database, lambda: NOW).add("li", "123.com")
+    with database.write() as connection:
+        values = [{"domain": "123.com", "taken": NOW - 60 * n, "messages": 10_000 - n} for n in range(1, 3_000)]
+        connection.execute(insert(samples), values)
+    watching = Watching(database, lambda: NOW)
+    short, (long, _) = watching.one("123.com"), watching.domain("123.com", since=NOW - 86_400)
+    assert len(short.samples) == 6
+    assert POINTS // 2 < len(long.samples) <= POINTS
+    assert long.samples[0].taken == NOW - 86_400
+    assert [long.samples[-1], long.pace] == [short.samples[-1], short.pace]
+    assert watching.domains([], since=NOW - 86_400) == [long]
+    assert watching.one("456.com").figures == Figures()
     database.close()
