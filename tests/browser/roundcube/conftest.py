@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.chromium import Chromium
+from tests.browser.chromium import SECONDS, Chromium
 from tests.browser.roundcube.mail import write_talk
 from tests.browser.roundcube.pages import Page, log_in, rows
 from tests.browser.roundcube.rig import LOCAL, OldServer, Post, Webmail, needed_for_webmail
@@ -89,7 +89,7 @@ def visit(chromium: Chromium, webmail: Webmail) -> Iterator[Callable[..., Page]]
     def come(locale: str = "en-US", **more: Any) -> Page:
         context = chromium.browser.new_context(locale=locale, timezone_id="Asia/Shanghai", **more)
         opened.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(SECONDS)
         page = context.new_page()
         page.on("pageerror", lambda error: mistakes.append(str(error)))
         page.goto(webmail.address)
@@ -115,7 +115,7 @@ def mailbox(chromium: Chromium, webmail: Webmail, legacy: Dovecot, the_old_serve
     the_old_server.be_well()
     write_talk(legacy, "wang")
     context = chromium.browser.new_context(locale="en-US", timezone_id="Asia/Shanghai", accept_downloads=True)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(SECONDS)
     page = context.new_page()
     page.goto(webmail.address)
     log_in(page, "wang")
