@@ -128,8 +128,13 @@ def test_on_a_phone_in_chinese_in_the_dark(company: Company, chromium: Chromium)
 
 def test_without_javascript(company: Company, chromium: Chromium) -> None:
     people = enrol(company, [{"local": f"plain{n}", "department": "Plain"} for n in range(2)])
-    with at_the_console(chromium, company, script=False) as page:
+    name = appoint(company)
+    with chromium.visiting(company, script=False) as page:
         page.goto("/console/accounts")
+        page.locator("#name").fill(name)
+        page.locator("#password").fill(PASSWORD)
+        page.locator("main button").click()
+        expect(page.locator("h1")).to_have_text("Accounts")
         page.get_by_label("Name or address").fill("plain")
         page.get_by_role("button", name="Show").click()
         expect(page.locator("tbody tr")).to_have_count(2)

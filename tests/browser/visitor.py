@@ -12,12 +12,15 @@ from functools import cache
 from http.cookies import SimpleCookie
 from itertools import count
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlencode
 
 from tests.browser.company import Company
+from tests.legacy.dovecot import select_nothing
 
 _CSRF = re.compile(r'name="csrf" value="([^"]*)"')
 _numbers = count()
+AGAIN: Final = 0.03  # seconds from one look at a page to the next; else the daemon would be busy with nothing but them
 _TAG = re.compile(r"<[^>]+>")
 
 
@@ -131,6 +134,7 @@ class Visitor:
         """At the portal; waits for the decision as a browser would, which looks again by itself."""
         answer = self.submit("/", "/login", {"name": name, "password": password})
         while 'http-equiv="refresh" content="2"' in answer.text:
+            select_nothing(AGAIN)
             answer = self.get("/checking")
         return answer
 
@@ -139,6 +143,7 @@ class Visitor:
         for _ in range(2_000):
             if found(answer := self.get(path)):
                 return answer
+            select_nothing(AGAIN)
         raise AssertionError(answer.words)
 
     def when_here(self) -> Answer:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.browser.chromium import SECONDS, Chromium
 from tests.browser.roundcube.mail import write_talk
 from tests.browser.roundcube.pages import Page, log_in, rows
-from tests.browser.roundcube.rig import LOCAL, OldServer, Post, Webmail, chromium, needed_for_webmail
+from tests.browser.roundcube.rig import LOCAL, OldServer, Post, Webmail, needed_for_webmail
 from tests.legacy.dovecot import Dovecot
 from tests.peers.daemon import Daemon
 from tests.peers.ground import reachable
@@ -79,27 +80,16 @@ def webmail(ground: Path, daemon: Daemon, post: Post) -> Iterator[Webmail]:
         assert not (running.root / "logs" / "php.log").exists(), running.log
 
 
-@pytest.fixture(scope="module")
-def browser(legacy: Dovecot) -> Iterator[Any]:
-    """A file's own: of playwright there can be one at a time in a process."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = chromium(playwright)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(browser: Any, webmail: Webmail) -> Iterator[Callable[..., Page]]:
+def visit(chromium: Chromium, webmail: Webmail) -> Iterator[Callable[..., Page]]:
     """Come to the webmail as somebody who was never there: visit(locale="zh-CN"). No script may fail meanwhile."""
     opened: list[Any] = []
     mistakes: list[str] = []
 
     def come(locale: str = "en-US", **more: Any) -> Page:
-        context = browser.new_context(locale=locale, timezone_id="Asia/Shanghai", **more)
+        context = chromium.browser.new_context(locale=locale, timezone_id="Asia/Shanghai", **more)
         opened.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(SECONDS)
         page = context.new_page()
         page.on("pageerror", lambda error: mistakes.append(str(error)))
         page.goto(webmail.address)
@@ -120,12 +110,12 @@ def user(legacy: Dovecot) -> str:
 
 
 @pytest.fixture(scope="module")
-def mailbox(browser: Any, webmail: Webmail, legacy: Dovecot, the_old_server: OldServer) -> Iterator[Page]:
+def mailbox(chromium: Chromium, webmail: Webmail, legacy: Dovecot, the_old_server: OldServer) -> Iterator[Page]:
     """An open mailbox that has just come, for all tests of what is done in one."""
     the_old_server.be_well()
     write_talk(legacy, "wang")
-    context = browser.new_context(locale="en-US", timezone_id="Asia/Shanghai", accept_downloads=True)
-    context.set_default_timeout(20_000)
+    context = chromium.browser.new_context(locale="en-US", timezone_id="Asia/Shanghai", accept_downloads=True)
+    context.set_default_timeout(SECONDS)
     page = context.new_page()
     page.goto(webmail.address)
     log_in(page, "wang")

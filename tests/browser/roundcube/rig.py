@@ -176,15 +176,6 @@ class Post(ThreadedServer):
                 client.sendall(b"221 bye\r\n" if verb == b"QUIT" else b"250 yes\r\n")
 
 
-def chromium(playwright: Any) -> Any:
-    """Debian's Chromium with a new profile, talking to nobody else: a playwright browser."""
-    arguments = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync"
-    )
-    return playwright.chromium.launch(executable_path=needed("chromium-headless-shell"), args=arguments.split())
-
-
 def needed_for_webmail() -> None:
     """Roundcube, PHP-FPM, nginx and Chromium."""
     needed("chromium-headless-shell")
