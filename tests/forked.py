@@ -23,12 +23,18 @@ from typing import Any, Final
 VARIABLE: Final = "TESTS_FORK_FROM"
 ROOT: Final = Path(__file__).parents[1]
 BEGINNING: Final = (sys.executable, "-m", "proxy.cli.main")
-MODULES: Final = {BEGINNING[-1], "tests.faults.nursery", "tests.peers.at_dns_port", "tests.postgres.quick_node"}
+MODULES: Final = {
+    *(BEGINNING[-1], "tests.faults.nursery", "tests.peers.at_dns_port", "tests.postgres.quick_node"),
+    "installed_ferry",  # tests/proxy/daemon/test_reloading.py
+}
 UNDERSTOOD: Final = {
     *("stdin", "stdout", "stderr", "cwd", "env", "text", "universal_newlines", "encoding", "errors", "bufsize"),
     *("start_new_session", "close_fds"),
 }
 INTERPRETERS: Final = ("PYTHON", "LC_", "LANG", "LISTEN_", "LD_")  # variables that count before the first module
+PLACES: Final = "PYTHONPATH"  # which counts for what is run
+ODD_CLOCK: Final = ROOT / "tests" / "faults" / "odd_clock"  # a place that `tests.forking` does the same as
+OTHERS: Final = ("proxy", "mailstore", "sitecustomize.py", "usercustomize.py")  # in a place: another program than ours
 
 
 class Source:
@@ -143,15 +149,22 @@ def _plain(args: Any) -> bool:
     return isinstance(args, list) and tuple(args[:2]) == BEGINNING[:2] and args[2] in MODULES
 
 
+def _of_interpreters(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: said for name, said in variables.items() if name.startswith(INTERPRETERS) and name != PLACES}
+
+
+_OURS: Final = _of_interpreters(os.environ)
+
+
 def as_ours(environment: Mapping[str, str] | None) -> bool:
-    """Does it say to an interpreter what ours does?"""
-    if environment is None:
-        return True
-
-    def said(variables: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in variables.items() if name.startswith(INTERPRETERS)}
-
-    return {"PYTHONPATH": str(ROOT)} | said(environment) == {"PYTHONPATH": str(ROOT)} | said(os.environ)
+    """Does it say to an interpreter what ours was told? None: what is in the environment now, as processes have it that
+    are begun."""
+    variables = os.environ if environment is None else environment
+    places = [Path(place) for place in variables.get(PLACES, "").split(os.pathsep) if place]
+    foreign = (
+        place for place in places if place not in (ROOT, ODD_CLOCK) for name in OTHERS if (place / name).exists()
+    )
+    return _of_interpreters(variables) == _OURS and not any(foreign)
 
 
 def inherit() -> None:

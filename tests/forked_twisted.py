@@ -15,7 +15,9 @@ from zope.interface import implementer
 
 from tests.forked import BEGINNING, as_ours, source
 
-WORKERS: Final = (sys.executable, "-P", "-m", "proxy.daemon.worker")  # a daemon's, where it is in the tests' process
+WORKERS: Final = [  # a daemon's, where it is in the tests' process
+    [sys.executable, "-P", "-m", module] for module in ("proxy.daemon.worker", "mailstore.scribe")
+]
 
 
 @implementer(IReadDescriptor)
@@ -67,7 +69,7 @@ def begin() -> None:
         **how: Any,
     ) -> None:
         words, descriptors = [os.fsdecode(word) for word in args], how["fdmap"]
-        known = tuple(words[: len(BEGINNING)]) == BEGINNING or tuple(words[:-1]) == WORKERS
+        known = tuple(words[: len(BEGINNING)]) == BEGINNING or words[:-1] in WORKERS
         if not known or sorted(descriptors) != list(range(len(descriptors))) or not as_ours(environment):
             usual(self, path, uid, gid, executable, args, environment, **how)
             return

@@ -2,7 +2,7 @@
 them two seconds of processor time. What a command is, and what it does, is as if it had been begun as
 `python -m MODULE …`: `runpy` runs that module in a process of its own, with these arguments, this environment,
 directory, input and output, and Twisted's reactor is not loaded before. So are its exit status and what it says of an
-exception. A worker is one as it is as `python -P -m proxy.daemon.worker N`.
+exception. A worker is one as it is as `python -P -m proxy.daemon.worker N`, and so is the process that writes messages.
 
 Its standard input is a listening socket. Each connection to it carries requests, `[words, environment, directory,
 session]` in JSON with the new process's first descriptors, which are answered with its process id; or a process id,
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import fcntl
 import gc
 import importlib
 import json
@@ -30,6 +31,7 @@ import time
 import traceback
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,11 +39,19 @@ REACTOR = "twisted.internet.reactor"
 MODULE = "proxy.cli.main"
 PATIENCE = 30.0  # seconds that what is told to end may take
 forking_workers: Any
+_clock = time.time
+_odd: Path | None = None  # see tests/faults/odd_clock, which this is the same as
+
+
+def now() -> float:
+    """The time of day, in the place of time.time."""
+    return _clock() if _odd is None else _clock() + float(_odd.read_text() or 0)
 
 
 def load() -> None:
     """All that commands load, but for the module that is run, and the reactor: each process has one of its own. What
     names it when it is loaded, and does not use it (klein), gets something else."""
+    time.time = now
     sys.modules[REACTOR] = types.ModuleType(REACTOR)
     import proxy.cli
 
@@ -112,7 +122,8 @@ class Asking:
             return os.waitpid(wanted, 0)[1]
         child = os.fork()
         if child == 0:
-            begin(given, *wanted)
+            words, environment, directory, session = wanted
+            begin(dict(enumerate(given)), words, environment, directory, session)
         self.running.add(child)
         for each in given:
             os.close(each)
@@ -137,38 +148,54 @@ def end(running: set[int]) -> None:
         os.close(ended)
 
 
-def begin(given: list[int], words: list[str], environment: dict[str, str], directory: str, session: bool) -> NoReturn:
+def begin(
+    given: Mapping[int, int],
+    words: list[str],
+    environment: Mapping[str, str],
+    directory: str = ".",
+    session: bool = False,
+) -> NoReturn:
     """Be the command. As the interpreter does it, at its start and its end."""
     status = 1
     try:
         if session:
             os.setsid()
         os.chdir(directory)
-        if words[1] != "-m":
+        if forking_workers.ours(words):
             forking_workers.work(words, environment, given, dress)
-        _, _, module, *arguments = words
+        _, how, module, *arguments = words
         dress(words, given, environment)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv, sys.orig_argv = [module, *arguments], words
+        sys.path[1:1] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
         standard()
-        if "serve" in arguments:
-            forking_workers.prepare(dress)
+        if "serve" in arguments and how == "-m":
+            forking_workers.prepare(begin, dress)
         status = run(module)
     finally:
         os._exit(status)
 
 
-def dress(words: list[str], given: list[int], environment: Mapping[str, str]) -> None:
-    """Have this command line, these descriptors, this environment, and no others."""
-    for number, each in enumerate(given):
-        os.dup2(each, number + 100)
-    for number in range(len(given)):
-        os.dup2(number + 100, number)
-    os.closerange(len(given), 1024)
+def dress(words: list[str], given: Mapping[int, int], environment: Mapping[str, str]) -> None:
+    """Have this command line, these descriptors (by what they are to be), this environment, and no others."""
+    kept = {number: fcntl.fcntl(each, fcntl.F_DUPFD, 100) for number, each in given.items()}
+    for number, each in kept.items():
+        os.dup2(each, number)
+    for number in range(max(kept) + 1):
+        if number not in kept:
+            close(number)
+    os.closerange(max(kept) + 1, 1024)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    global _odd  # noqa: PLW0603 - it is the process's
+    _odd = Path(environment["MAILFERRY_ODD_CLOCK"]) if "MAILFERRY_ODD_CLOCK" in environment else None
     show(words)
+
+
+def close(number: int) -> None:
+    with suppress(OSError):
+        os.close(number)
 
 
 def show(words: list[str]) -> None:

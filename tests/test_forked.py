@@ -79,6 +79,29 @@ def words_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
 
 
+def test_a_clock_that_is_off_is_so_for_what_is_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    off = tmp_path / "off"
+    off.write_text(str(-40 * 365 * 86_400))
+    monkeypatch.setenv("PYTHONPATH", str(forked.ODD_CLOCK))
+    monkeypatch.setenv("MAILFERRY_ODD_CLOCK", str(off))
+    assert forked.as_ours(None)
+    (tmp_path / "told.py").write_text("import time; print(time.time() < 1e9)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(forked.ODD_CLOCK)])}
+    monkeypatch.setattr(forked, "MODULES", {"told"})
+    for begin in (forked.Popen, USUAL):
+        with begin([sys.executable, "-m", "told"], env=environment, stdout=subprocess.PIPE) as process:
+            assert process.communicate()[0] == b"True\n"
+
+
+def test_who_is_told_something_else_is_begun_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert forked.as_ours(None)
+    (tmp_path / "sitecustomize.py").touch()
+    assert not forked.as_ours(None)
+    assert not forked.as_ours({"PYTHONUTF8": "1"})
+    assert not forked.as_ours({**os.environ, "LC_ALL": "nobody's"})
+
+
 def test_one_that_is_killed_says_so(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "never")  # which it waits for
     with subprocess.Popen([*COMMAND, "status", "--config", str(tmp_path / "never")]) as process:
