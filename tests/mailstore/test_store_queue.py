@@ -232,9 +232,8 @@ def test_a_hundred_thousand_who_wait_cost_what_a_thousand_do(company: Company) -
     def fill(first: int, last: int) -> None:
         """By the database alone, without the triggers, which would keep figures row by row."""
         with company.database.write() as connection:
-            triggers = dict(
-                connection.exec_driver_sql("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").tuples().all()
-            )
+            found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+            triggers = {row.name: row.sql for row in found}
             for name in triggers:
                 connection.exec_driver_sql(f"DROP TRIGGER {name}")
             connection.exec_driver_sql(
