@@ -11,6 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.legacy.certificates import Authority
+
 PASSWORD = "pass"
 _UNPRIVILEGED = "nobody"
 
@@ -66,12 +68,7 @@ def select_nothing(seconds: float) -> None:
 
 def make_certificate(directory: Path) -> tuple[Path, Path]:
     """A self-signed certificate for localhost and 127.0.0.1: (certificate, key)."""
-    certificate, key = directory / "cert.pem", directory / "key.pem"
-    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"]
-    command += ["-addext", names, "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
+    return Authority.of_its_own("localhost", "127.0.0.1").write(directory, "cert")
 
 
 class Dovecot:

@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn
 from sqlalchemy import Engine, event
 
 from mailstore import mailbox_database, postgres_mailbox
+from tests.huge import gather
 from tests.mailstore.store_rig import after_a_fork, put_in_place
 
 _CHANGES: Final = frozenset({"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"})
@@ -106,6 +107,7 @@ def every_crash(template: Path, operation: Callable[[Path], object], *, stride: 
     Each begins with a copy of `template`; `operation` opens the store that is in the directory it is given, and
     no store is open here meanwhile.
     """
+    gather()
     for steps in range(1, _MOST_STEPS, stride):
         path = template.with_name(f"{template.name}-{steps}")
         put_in_place(template, path)

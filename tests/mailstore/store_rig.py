@@ -7,6 +7,7 @@ import io
 import resource
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from mailstore.maildir import flags_of, unique_of
 from mailstore.mailhome import MailHome
 from mailstore.opening import Mailboxes
 from mailstore.postgres_mailbox import PostgresMailboxes
+from tests.memory import in_memory
 from tests.postgres.kept import Kept
 
 NOW: Final = 1_700_100_000  # the store's clock stands still where a test does not move it
@@ -47,6 +49,14 @@ HARD_MESSAGES: Final = {
 
 # Of a test of a file whose tests hold wherever mailboxes are kept: it is about files beside the Maildir.
 files_alone = pytest.mark.parametrize("either", ["sqlite"], indirect=True)
+
+
+@contextmanager
+def directory_in_memory() -> Iterator[Path]:
+    """For tests that sync hundreds of times, and to which it makes no difference what disk that is."""
+    with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
+        yield Path(directory)
+
 
 _server: Kept | None = None
 

@@ -254,9 +254,9 @@ def test_a_failing_disk_makes_an_expunge_fail_and_the_next_one_ends_it(
 
 @files_alone
 def test_whole_folders_are_handled_in_no_time(home: MailHome) -> None:
-    """Each of these is one operation; together they take about a second here. What grows with the square of the
-    number would take minutes."""
-    count = 5000
+    """Each of these is one operation; together they take less than half a second here. What grows with the square of
+    the number would take half a minute."""
+    count = 2000
     entries = home.ledger.record_listing([Listed(n, f"u{n}", 10) for n in range(count)], (), hold_uids=True)
     landing = Landing(home.maildir, home.token, seen="all", clock=lambda: NOW)
     written = landing.write([(entry, b"%d" % entry.id) for entry in entries])
@@ -277,5 +277,5 @@ def test_whole_folders_are_handled_in_no_time(home: MailHome) -> None:
     paths = [f"cur/{row.file}:2,gone" for row in rows(home)]
     home.maildir.remove(paths)  # as after a crash: none is where it was noted
     assert files(home) == files(home, "b") == []
-    assert time.process_time() - begun < 60  # processor seconds, those of the file system among them
+    assert time.process_time() - begun < 10  # processor seconds, those of the file system among them
     assert folder_id(home, "b") == target.id

@@ -18,6 +18,7 @@ from mailstore.overview import Overview, Sort, Wanted, conditions
 from mailstore.paging import key_of
 from mailstore.samples import Samples
 from mailstore.schema import accounts, figures
+from tests.mailstore.store_rig import directory_in_memory
 from tests.postgres.accounts import BOTH, Emptied
 
 ROWS = st.fixed_dictionaries(
@@ -51,14 +52,15 @@ def kept(database: AccountsDatabase) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module", params=BOTH)
-def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccountsDatabase]:
+def both(request: pytest.FixtureRequest) -> Iterator[AccountsDatabase]:
     """One for all examples."""
-    if request.param == "file":
-        made = AccountsDatabase(tmp_path_factory.mktemp("counters") / "accounts.db")
-    else:
-        made = request.getfixturevalue("of_accounts").opened()
-    yield made
-    made.close()
+    with directory_in_memory() as directory:
+        if request.param == "file":
+            made = AccountsDatabase(directory / "accounts.db")
+        else:
+            made = request.getfixturevalue("of_accounts").opened()
+        yield made
+        made.close()
 
 
 def play(database: AccountsDatabase, steps: list[tuple[str, int, dict[str, Any]]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,27 @@ from mailstore.landing import Arriving, Landing, Whole
 from mailstore.landing import noted as noted_header
 from mailstore.mailhome import MailHome
 from tests.mailstore.killing import every_crash
-from tests.mailstore.store_rig import NOW, append, bodies, check_whole, debris, files, folder_id, names, open_home, rows
+from tests.mailstore.store_rig import (
+    NOW,
+    append,
+    bodies,
+    check_whole,
+    debris,
+    directory_in_memory,
+    files,
+    folder_id,
+    names,
+    open_home,
+    rows,
+)
 
 Contents = dict[str, list[bytes]]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with directory_in_memory() as path:
+        yield path
 
 
 def contents(home: MailHome) -> Contents:

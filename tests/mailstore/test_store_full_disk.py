@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +26,7 @@ from tests.mailstore.store_rig import (
     append,
     bodies,
     check_whole,
+    directory_in_memory,
     names,
     open_descriptors,
     open_home,
@@ -80,6 +81,12 @@ OPERATIONS: dict[str, Callable[[MailHome], object]] = {
     "annotate": lambda home: home.annotations.change("a", {"/private/comment": b"x"}),
     "land": land,
 }
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with directory_in_memory() as path:
+        yield path
 
 
 @pytest.fixture(scope="module")

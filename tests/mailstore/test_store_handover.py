@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.mailstore.store_rig import (
     append,
     bodies,
     check_whole,
+    directory_in_memory,
     folder_id,
     open_home,
     put_in_place,
@@ -36,6 +38,12 @@ from tests.mailstore.store_rig import (
 NOTE = Note(Step.GOING, NOW, "final", "")
 KEYWORDS = [f"kw{number:02}" for number in range(28)]
 Seen = dict[str, tuple[int, int, list[tuple[int, frozenset[str], int, str, bytes]]]]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with directory_in_memory() as path:
+        yield path
 
 
 def custodian(path: Path) -> MailHome:

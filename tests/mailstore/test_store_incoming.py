@@ -27,6 +27,7 @@ from tests.mailstore.store_rig import (
     bodies,
     check_whole,
     debris,
+    directory_in_memory,
     files,
     files_alone,
     names,
@@ -37,6 +38,12 @@ from tests.mailstore.store_rig import (
 pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
 OLD = [(b"old 1", "u1", (), NOW), (b"old 2", "u2", (), NOW)]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with directory_in_memory() as path:
+        yield path
 
 
 @contextmanager

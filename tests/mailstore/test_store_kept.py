@@ -20,6 +20,7 @@ from mailstore.message.facts import Facts
 from mailstore.message.text import fold
 from tests.dialogues.fixtures import ATTACHMENT, GB18030
 from tests.mailstore.store_rig import append, cur, files_alone, folder_id, open_home, rows
+from tests.memory import in_memory
 
 pytestmark = pytest.mark.usefixtures("either")  # wherever mailboxes are kept
 
@@ -211,7 +212,7 @@ TEXTS = st.text(st.sampled_from("ab 会议国\n.\"'*é\u0301ß\r"), max_size=12)
 @given(st.lists(TEXTS, min_size=1, max_size=5), TEXTS.filter(bool))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_index_finds_what_looking_finds(bodies: list[str], needle: str) -> None:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as directory:
         home = open_home(Path(directory))
         for body in bodies:
             append(home, letter(body))

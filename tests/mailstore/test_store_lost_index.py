@@ -6,7 +6,7 @@ What is made of a Maildir without index and record: test_store_damage, test_stor
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from tests.mailstore.store_rig import (
     check_whole,
     cur,
     debris,
+    directory_in_memory,
     names,
     open_home,
     put_in_place,
@@ -38,6 +39,12 @@ from tests.mailstore.store_rig import (
 )
 
 COUNT = 40
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with directory_in_memory() as path:
+        yield path
 
 
 def old_mail(number: int) -> bytes:

@@ -21,6 +21,7 @@ from mailstore.errors import BadFolderName, FolderExists, MailstoreError, NoSuch
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import DELETED, FLAGGED, SEEN, Flags, StoreMode
 from tests.mailstore.store_rig import DATE, bodies, check_whole, cur, debris, folder_id, names, open_home, rows
+from tests.memory import in_memory
 
 NAMES = st.sampled_from(["INBOX", "a", "a/b", "a/b/b", "b", "b/b", "INBOX/x", "ü.%/é"])
 FLAGS = st.frozensets(st.sampled_from([SEEN, DELETED, FLAGGED, "Work"]))
@@ -95,7 +96,7 @@ class Model:
 class Store(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp())
+        self.path = Path(tempfile.mkdtemp(dir=in_memory()))
         self.home = open_home(self.path)
         self.model = Model()
         self.highest_uidvalidity = 0

@@ -15,6 +15,7 @@ from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, StoreMode
 from mailstore.maildir import info, unique_of
 from tests.mailstore.store_rig import append, bodies, open_home, rows
+from tests.memory import in_memory
 
 FLAGS = st.frozensets(st.sampled_from([ANSWERED, DELETED, DRAFT, FLAGGED, SEEN]))
 BODIES = st.binary(max_size=40)
@@ -32,7 +33,7 @@ class OtherPrograms(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="mailferry-model-"))
+        self.path = Path(tempfile.mkdtemp(prefix="mailferry-model-", dir=in_memory()))
         self.now = 1_700_000_000.0
         self.home = open_home(self.path, clock=lambda: self.now)
         self.cur = self.path / "Maildir" / "cur"

@@ -59,7 +59,7 @@ class Tree:
     root: Path
 
     def install(self, *options: str) -> Said:
-        return told([CHECKOUT / "conf" / "install", "--root", self.root, *options], PIP_NO_COMPILE="1")
+        return told([CHECKOUT / "conf" / "install", "--root", self.root, *options], PIP_COMPILE="0")
 
     def quickly(self, version: str, *options: str, then: str = "") -> Said:
         """The same of a version in which nothing is but its name; `then` is done while it is made."""

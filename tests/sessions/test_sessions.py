@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, example, given, settings
 
+from tests.memory import in_memory
 from tests.sessions.playing import Player
 from tests.sessions.program import By, Client, Leave, Pick, Program, Select, Store, Transfer, programs
 from tests.sessions.stage import MemoryStage
@@ -19,7 +20,7 @@ MANY = int(os.environ.get("MAILFERRY_SESSIONS", "0"))
 
 
 def played(program: Program) -> None:
-    with tempfile.TemporaryDirectory(prefix="sessions-") as directory:
+    with tempfile.TemporaryDirectory(prefix="sessions-", dir=in_memory()) as directory:
         stage = MemoryStage(Path(directory))
         player = Player(stage, program)
         try:
