@@ -45,7 +45,7 @@ EVERY: Final = 5.0  # seconds between two times that a node says that it is ther
 LONG: Final = 20.0  # … after which it is dead to the others
 LOOK: Final = 1.0  # seconds until a login that waits for a move on another node looks there again; then twice as long
 SELDOM: Final = 5.0  # … and at most so long, since news wakes it: with it a dead node is replaced within 30 s
-LOOKS: Final = 200  # … of one node in a second: where more accounts are waited for, each is looked at less often
+LOOKS: Final = 50  # … of one node in a second: where more accounts are waited for, each is looked at less often
 
 
 class MovesElsewhere(Exception):
