@@ -53,16 +53,30 @@ def family(pid: int) -> list[int]:
     return [pid, *(one for child in children for one in family(child))]
 
 
+def without_capabilities(*command: str) -> list[str]:
+    """As root is not more than any user."""
+    if os.geteuid() != 0:
+        return list(command)
+    return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *command]
+
+
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     made = Company(tmp_path_factory.mktemp("firm"), workers=2)
-    made.daemon.forked = False  # its processes are to be its own
-    made.daemon.ports["metrics"] = free_port()
-    config = made.daemon.config
+    daemon, config = made.daemon, made.daemon.config
+    daemon.ports["metrics"] = free_port()
     listener = f'[listen]\nmetrics = ["tcp:{made.daemon.ports["metrics"]}:interface=127.0.0.1"]'
     config.write_text(config.read_text().replace("[listen]", listener))
-    yield made.start()
-    made.close()
+    # Its processes are to be its own: -P is not forked (`tests.forked`).
+    serve = without_capabilities(sys.executable, "-P", "-m", "proxy.cli.main", "serve", "--config", str(config))
+    with (daemon.root / "log").open("wb") as log:
+        daemon.process = subprocess.Popen(serve, stdout=log, stderr=log)
+    try:
+        for port in daemon.ports.values():
+            wait_for_port(port, daemon.process)
+        yield made
+    finally:
+        made.close()
 
 
 def mailferry(company: Company, *arguments: str | Path, told: str = "") -> str:
@@ -150,35 +164,19 @@ def test_no_command_takes_a_password_on_its_line() -> None:
     assert takes <= {"--password-file", "--passwords"}  # files
 
 
-def without_capabilities(*command: str) -> list[str]:
-    """As root is not more than any user."""
-    if os.geteuid() != 0:
-        return list(command)
-    return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *command]
-
-
 def seen_by_its_own_user(pid: int, name: str) -> bool:
     look = without_capabilities("head", "-c", "1", f"/proc/{pid}/{name}")
     return "Permission denied" not in subprocess.run(look, capture_output=True, text=True, check=False).stderr
 
 
-def test_not_even_its_own_user_may_look_into_a_process(tmp_path: Path) -> None:
-    company = Company(tmp_path / "firm", workers=2)
-    daemon = company.daemon
-    serve = without_capabilities(sys.executable, "-m", "proxy.cli.main", "serve", "--config", str(daemon.config))
-    with (daemon.root / "log").open("wb") as log:
-        process = daemon.process = subprocess.Popen(serve, stdout=log, stderr=log)
-    try:
-        wait_for_port(daemon.ports["imap"], process)
-        said = daemon.ask("imap", b"a AUTHENTICATE PLAIN " + plain(company.hire(password=RIGHT), RIGHT), b"b LOGOUT")
-        assert said[1].startswith(b"a OK"), said
-        lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family(process.pid)}
-        writing = [pid for pid, line in lines.items() if b"mailstore.scribe" in line]  # it has no passwords
-        assert len(lines) == len(writing) + 3
-        for name in ("mem", "environ"):
-            assert [pid for pid in lines if seen_by_its_own_user(pid, name)] == writing
-    finally:
-        company.close()
+def test_not_even_its_own_user_may_look_into_a_process(company: Company) -> None:
+    process = company.daemon.process
+    assert process is not None
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family(process.pid)}
+    writing = [pid for pid, line in lines.items() if b"mailstore.scribe" in line]  # it has no passwords
+    assert len(lines) == len(writing) + 3
+    for name in ("mem", "environ"):
+        assert [pid for pid in lines if seen_by_its_own_user(pid, name)] == writing
 
 
 def test_what_a_process_asks_for() -> None:
