@@ -86,8 +86,15 @@ def _take_the_place(asked: socket.socket) -> None:
         variables = dict(os.environ if environment is None else environment)
         numbers = list(how["fdmap"])
         request = json.dumps([words, variables, numbers]).encode()
-        socket.send_fds(asked, [request], [how["fdmap"][number] for number in numbers])
-        self.pid, self.status = int(asked.recv(100)), -1
+        try:
+            socket.send_fds(asked, [request], [how["fdmap"][number] for number in numbers])
+            said = asked.recv(100)
+        except ConnectionError:
+            said = b""
+        if said:
+            self.pid, self.status = int(said), -1
+        else:  # nobody to fork from is left: somebody ended all of them
+            usual(self, path, uid, gid, executable, args, environment, **how)
 
     twisted.internet.process.Process._fork = fork
 
