@@ -4,7 +4,8 @@
 
 Of the IMAP users each stays logged in, reads, flags and stores; over POP3 one after the other of the users logs in, for
 the first time in a while, reads a message and leaves. A line of standard input names what is happening now ("before",
-"during", …); behind the last line what each answer took and what came of it is printed, as JSON.
+"during", …), which is printed, as JSON, when the first one has been answered then; behind the last line, what each
+answer took and what came of it.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Record:
         self.stored: list[str] = []
         self.unsure: list[str] = []  # nobody said whether they were stored
         self.refusals: dict[str, int] = {}
+        self._answered = set[str]()
+        self._lock = threading.Lock()
 
     def take(self, what: str, ask: Callable[[], None]) -> bool:
         """Did it go well?"""
@@ -88,7 +91,15 @@ class Record:
         if happening in CALM:  # what has come of it since is not of then
             happening = self.happening
         self.answers.append((happening, what, time.monotonic() - begun, came))
+        if came == "ok":
+            self._tell(happening)
         return came == "ok"
+
+    def _tell(self, happening: str) -> None:
+        with self._lock:
+            if happening not in self._answered:
+                self._answered.add(happening)
+                print(json.dumps(happening), flush=True)
 
 
 class Imap:

@@ -51,6 +51,11 @@ class Helper:
         assert line, "it has ended"
         return json.loads(line)
 
+    def until(self, said: Any) -> None:
+        """Wait until it says so."""
+        while self.hear() != said:
+            pass
+
     def end(self) -> Any:
         """What it says in the end."""
         out, _ = self._process.communicate(timeout=LONG * 3)

@@ -105,6 +105,7 @@ def play_on(stage: Stage, fault: Fault, *, small: bool) -> Row:
         playing.last(calm)
         helper.say("before")
         playing.last(calm)
+        helper.until("before")
         before = stage.taken()
         helper.say("during")
         many = fault.does(playing)
@@ -112,6 +113,8 @@ def play_on(stage: Stage, fault: Fault, *, small: bool) -> Row:
         recovered = _recovers(playing, before)
         helper.say("after")
         playing.last(calm)
+        if recovered:
+            helper.until("after")
         after = stage.taken()
         stood = Bystood(**helper.end())
     kept, warnings = stage.kept(), stage.warnings()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import resource
 import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -163,9 +165,19 @@ def check_whole(home: MailHome) -> None:
             assert (cur(home, folder.name) / name).stat().st_size == row.size
 
 
+def _copy(source: str, target: str) -> str:
+    """What a store goes by: the octets, the times, who may read. All that there may be besides takes longer."""
+    status = Path(source).stat()
+    with Path(target).open("wb") as writing:
+        writing.write(Path(source).read_bytes())
+        os.fchmod(writing.fileno(), stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return target
+
+
 def put_in_place(template: Path, path: Path) -> None:
     """A copy of a store that nobody has open, which does not take itself for one. In a server, it takes its place."""
-    shutil.copytree(template, path)
+    shutil.copytree(template, path, copy_function=_copy)
     if _server is not None:
         _server.put_back(template)
     for index in path.rglob("Maildir.db"):

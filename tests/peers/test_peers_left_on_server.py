@@ -83,16 +83,18 @@ class Getmail:
     def fetch(self, port: int, user: str) -> int:
         before = len(texts(self.home))
         destination = f"[destination]\ntype=Maildir\npath={self.home}/mail/\n"
-        if os.geteuid() == 0:  # getmail delivers nothing as root
-            run("chown", "-R", "nobody", self.home / "mail", home=self.home)
-            destination += "user=nobody\n"
         rc = private(
             self.home / "rc",
             f"[retriever]\ntype={self.retriever}\nserver=127.0.0.1\nport={port}\nusername={user}\npassword=pass\n"
             f"{destination}"
             "[options]\nread_all=false\ndelete=false\nverbose=0\ndelivered_to=false\nreceived=false\n",
         )
-        run(self.program, "-q", "-g", self.home, "-r", rc, home=self.home)
+        # It delivers nothing as root but by a child, and waits for its end for minutes if that has come by then.
+        by: list[str] = []
+        if os.geteuid() == 0:
+            run("chown", "-R", "nobody", self.home, home=self.home)
+            by = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        run(*by, self.program, "-q", "-g", self.home, "-r", rc, home=self.home)
         return len(texts(self.home)) - before
 
 
