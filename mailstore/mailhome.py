@@ -307,14 +307,15 @@ class MailHome(OldFolders, Incoming, Reading):
         inheriting = Inheriting(self._database, self.account_id, self._maildir, self._clock, whole=whole)
         return inheriting.take(inheritance)
 
-    def reconcile(self, folder_id: int | None = None) -> bool:
+    def reconcile(self, folder_id: int | None = None, since: int | None = None) -> bool:
         """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
-        whether they did anything. What cannot be done now (disk full, read-only) is reported and done later.
-        Raises StorageFailed for an index that is damaged."""
+        whether they did anything, or whether anything happened in that one folder after modseq `since`: what another
+        node did is known so before its news comes. What cannot be done now (disk full, read-only) is reported and done
+        later. Raises StorageFailed for an index that is damaged."""
 
-        return self._noticed(lambda: self._look(folder_id))
+        return self._noticed(lambda: self._look(folder_id, since))
 
-    def _look(self, folder_id: int | None = None) -> bool:
+    def _look(self, folder_id: int | None = None, since: int | None = None) -> bool:
         changed = folder_id is None and self._reconciler.folders()
         with self._database.read() as connection:
             if folder_id is None:
@@ -323,7 +324,7 @@ class MailHome(OldFolders, Incoming, Reading):
                 one = folders.by_id(connection, self.account_id, folder_id)
                 found = [one] if one is not None else []
         for folder in found:
-            changed |= self._reconciler.folder(folder)
+            changed |= self._reconciler.folder(folder) or (since is not None and folder.highestmodseq > since)
         return changed
 
     def reconcile_named(self, name: str) -> bool:

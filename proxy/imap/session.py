@@ -305,9 +305,9 @@ class Session:
             self.notifying.reselected()
 
     async def look(self) -> None:
-        """Notice what other programs did to the selected mailbox; `sync` tells it."""
+        """Notice what other programs and other nodes did to the selected mailbox; `sync` tells it."""
         view = self.view
-        if view is not None and await self.run_briefly(lambda home: home.reconcile(view.folder.id)):
+        if view is not None and await self.run_briefly(lambda home: home.reconcile(view.folder.id, view.modseq)):
             self.stale = True
 
     async def sync(self, *, expunge: bool, with_uid: bool = False) -> None:

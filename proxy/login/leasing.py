@@ -192,6 +192,7 @@ class Leased:
         self._node: int | None = None
         self._former: int | None = None  # the number that it gave up: others may have what that had
         self._said = 0.0  # when it was said last that this node is there
+        self._unsaid = ""  # … and why not since
         self._saying = self._ended = False
         self._joining: list[Deferred[None]] = []  # who waits for this node to have a number
         self._held: dict[Name, _Held] = {}
@@ -276,7 +277,7 @@ class Leased:
 
     def _say(self) -> None:
         if self._node is not None and self._reactor.seconds() - self._said > LONG:
-            self._lose("it could not say for too long that it is there")
+            self._lose(f"it could not say for too long that it is there{self._unsaid}")
         if not self._saying:
             self._saying = True
             Deferred.fromCoroutine(self._say_so()).addErrback(self._failed)
@@ -288,7 +289,8 @@ class Leased:
             if self._node is None and not self._ended:
                 await self._join()
                 self._log.info("this is a new node now", node=self.name)
-        except StorageFailed as error:  # it is in the log that there is no connection
+        except StorageFailed as error:  # it is in the log that there is no connection; not, why nothing can be written
+            self._unsaid = f": {error}"
             self._has_joined(error)
         finally:
             self._saying = False
@@ -309,7 +311,7 @@ class Leased:
         if not beat.lives:
             self._lose("others have taken it for dead")
             return
-        self._said = began
+        self._said, self._unsaid = began, ""
         gone = set(fences) - beat.kept
         for held in [each for each in self._held.values() if each.lease.fence in gone]:
             self._lose_one(held)

@@ -100,6 +100,17 @@ def test_new_is_recent_and_cur_is_not(home: MailHome) -> None:
     assert snapshot.flags == [frozenset({SEEN}), frozenset()]
 
 
+def test_what_another_node_did_is_known_before_its_news_comes(home: MailHome) -> None:
+    """It is in the index, and nothing is left to notice in the files."""
+    uid = append(home, b"Subject: x\n\nbody\n")
+    home.reconcile(INBOX_ID)
+    before = home.status("INBOX").highestmodseq
+    assert not home.reconcile(INBOX_ID, before)
+    home.store_flags(INBOX_ID, [uid], StoreMode.ADD, [FLAGGED])
+    assert home.reconcile(INBOX_ID, before)
+    assert not home.reconcile(INBOX_ID, home.status("INBOX").highestmodseq)
+
+
 def test_nothing_is_looked_at_twice(home: MailHome, monkeypatch: pytest.MonkeyPatch) -> None:
     deliver(home, "1.a.host")
     for directory in ("new", "cur"):

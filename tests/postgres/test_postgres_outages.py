@@ -173,6 +173,7 @@ def test_it_lets_nobody_in(stage: Stage, trouble: Callable[[Stage], Callable[[],
 
 def test_read_only(stage: Stage) -> None:
     """Who needs nothing written is let in; what could not be written down is in the log, and is not lost for others."""
+    stage.is_let_in_again()
     stage.server.admin("ALTER DATABASE ferry SET default_transaction_read_only = on")
     try:
         stage.cut()
