@@ -136,8 +136,7 @@ class _Walking:
             domains.setdefault(domain, {})[state] = sizes
         if self._sort not in _NUMBERS:
             return self._by_domain(domains)
-        first = max(FIRST, 2 * self._limit // max(1, sum(map(len, domains.values()))))
-        walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes, first)]
+        walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes)]
         return _joined(walks, backwards=self._place.backwards)
 
     def _among(self, numbers: Collection[int]) -> Iterator[_Spot]:
@@ -178,8 +177,8 @@ class _Walking:
             fetched = narrow is not None and narrow.count < walk
             yield from self._run(wanted, here, narrow.name if narrow is not None and fetched else None)
 
-    def _by_number(self, domain: str, sizes: _Sizes, first: int) -> Iterator[Iterator[_Spot]]:
-        """A walk for each state, of so many at `first`, or all that a narrow index has."""
+    def _by_number(self, domain: str, sizes: _Sizes) -> Iterator[Iterator[_Spot]]:
+        """A walk for each state, or all that a narrow index has."""
         wanted = replace(self._wanted, domain=domain)
         narrow = self._narrow(wanted, sum(able for _, able in sizes.values()))
         walks = sum(self._limit * size / able for size, able in sizes.values())
@@ -188,23 +187,20 @@ class _Walking:
             yield self._run(wanted, self._place, narrow.name)
             return
         for state in sizes:
-            yield self._run(replace(wanted, state=State(state)), self._place, None, min(first, self._limit))
+            yield self._run(replace(wanted, state=State(state)), self._place, None)
 
-    def _run(self, wanted: Wanted, place: Place, narrow: str | None, first: int = 0) -> Iterator[_Spot]:
-        """`first`: who wants more than so many asks once more."""
-        domain, limit = wanted.domain or "", first or self._limit
+    def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[_Spot]:
+        domain = wanted.domain or ""
         of_place = "" if place.key is None else str(place.key[1 if self._sort in _NUMBERS else 0])
-        key = place.key, (domain > of_place) - (domain < of_place), narrow, wanted.state is None, limit
+        key = place.key is None, (domain > of_place) - (domain < of_place), narrow, wanted.state is None
         if key not in self._statements:  # one for all walks of its kind: making it takes longer than a walk
-            statement = statement_of(wanted, self._sort, place, limit, narrow, server=self._server)
+            statement = statement_of(wanted, self._sort, place, self._limit, narrow, server=self._server)
             self._statements[key] = Prepared(statement)
         about = {"of_domain": domain, "of_state": wanted.state and wanted.state.value}
         sign = -1 if self._sort in _NUMBERS else 1
-        rows = self._statements[key].all(self._connection, about)
-        for number, *rest in rows:
+        for row in self._statements[key].all(self._connection, about):
+            number, *rest = row
             yield ((sign * rest[0], *rest[1:]) if sign < 0 else tuple(rest)), number
-        if first and len(rows) == first < self._limit:
-            yield from self._run(wanted, Place(tuple(rows[-1][1:]), place.backwards), narrow)
 
     def _narrow(self, wanted: Wanted, able: int) -> _Narrow | None:
         """The filter that has the fewest accounts in its index. `able`: how many have all that figures tell."""
@@ -234,7 +230,6 @@ class _Walking:
 
 
 _MANY: Final = 20_000
-FIRST: Final = 8  # of each of many walks
 _ANY: Final = 2**40
 _IN_ONE: Final = 500
 _Spot = tuple[tuple[Any, ...], int]  # where an account stands in an order that ascends, and its number

@@ -115,12 +115,7 @@ WANTED = st.builds(
 def test_pages_are_the_whole_list_in_its_order_either_way(
     both: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, size: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mailstore.paging.FIRST", 1)  # walks are asked more than once
-        go_through(both, steps, wanted, sort, size)
-
-
-def go_through(database: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, size: int) -> None:
+    database = both
     play(database, steps)
     with database.read() as connection:
         expected = list(connection.scalars(select(accounts.c.local).where(*conditions(wanted))))
