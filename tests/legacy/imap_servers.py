@@ -23,8 +23,6 @@ class ImapPeer(Protocol):
 
 
 class CourierImap(Courier):
-    name = "courier-imap"
-
     def furnish(self) -> None:
         super().furnish()
         self.imap = free_port()
@@ -48,8 +46,6 @@ class CourierImap(Courier):
 
 
 class CyrusImap(Cyrus):
-    name = "cyrus-imap"
-
     def furnish(self) -> None:
         super().furnish()
         self.imap = free_port()

@@ -27,13 +27,11 @@ from pathlib import Path
 from typing import Final
 
 PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
-    "courier": ("courier-pop", "courier-base", "courier-authlib", "courier-authdaemon", "courier-authlib-userdb"),
-    "cyrus": ("cyrus-pop3d", "cyrus-common", "libsasl2-modules", "sasl2-bin", "tzdata"),
-    "courier-imap": (
+    "courier": (
         *("courier-imap", "courier-pop", "courier-base"),
         *("courier-authlib", "courier-authdaemon", "courier-authlib-userdb"),
     ),
-    "cyrus-imap": ("cyrus-imapd", "cyrus-pop3d", "cyrus-common", "libsasl2-modules", "sasl2-bin", "tzdata"),
+    "cyrus": ("cyrus-imapd", "cyrus-pop3d", "cyrus-common", "libsasl2-modules", "sasl2-bin", "tzdata"),
     "popa3d": ("popa3d", "libpam-modules"),
     # dovecot-core has a module of settings that complains without dovecot-sieve's library
     "dovecot-2.4": ("dovecot-imapd", "dovecot-pop3d", "dovecot-core", "dovecot-sieve"),
@@ -87,26 +85,27 @@ def unpacked(name: str) -> Path | None:
     return path if set(PACKAGES[name]) <= set(there) else None
 
 
-def absent(name: str) -> list[str]:
+def absent(name: str, told: Sequence[str] = ()) -> list[str]:
     """The packages of a server that this release does not have. Empty where apt knows of no release yet, or is to be
-    told of one."""
+    told of one. `told`: what apt is told beside its command."""
     if name in RELEASES or not any(_LISTS.glob("*_Packages*")):
         return []
-    shown = _run("apt-cache", "policy", *PACKAGES[name])
+    shown = _run("apt-cache", *told, "policy", *PACKAGES[name])
     there = dict(_CANDIDATE.findall(shown))
     return [package for package in PACKAGES[name] if there.get(package, "(none)") == "(none)"]
 
 
-def fetch(name: str) -> Path:
-    """Download and unpack a server, unless it is there. Raises NotToBeHad."""
+def fetch(name: str, cached: Sequence[str] = ()) -> Path:
+    """Download and unpack a server, unless it is there. `cached`: what apt is told about this release's packages.
+    Raises NotToBeHad."""
     if there := unpacked(name):
         return there
-    if missing := absent(name):
+    if missing := absent(name, cached):
         raise NotToBeHad(f"this release of Debian has no {' '.join(missing)}", missing)
     store().mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=store()))
     try:
-        told = _of_release(RELEASES[name], work / "apt") if name in RELEASES else ()
+        told = _of_release(RELEASES[name], work / "apt") if name in RELEASES else cached
         packages = _with_libraries(PACKAGES[name], told)
         _run("apt-get", *told, "-q", "-o", "APT::Sandbox::User=root", "download", *packages, cwd=work)
         _unpack(sorted(work.glob("*.deb")), work / "root")
@@ -149,7 +148,7 @@ def _of_release(release: str, place: Path) -> tuple[str, ...]:
     known = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian")
     if not known.strip():
         raise NotToBeHad(f"where Debian's {release} is to be had is not known: apt has no source of Debian's here")
-    for directory in ("lists/partial", "cache/archives/partial", "parts"):
+    for directory in ("lists/partial", "parts"):
         (place / directory).mkdir(parents=True)
     (place / "status").touch()
     about = {"Types": "deb", "URIs": known.split()[0], "Suites": release, "Components": "main"}
@@ -162,13 +161,23 @@ def _of_release(release: str, place: Path) -> tuple[str, ...]:
         "Dir::State": place,
         "Dir::State::Lists": place / "lists",
         "Dir::State::Status": place / "status",
-        "Dir::Cache": place / "cache",
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
     }
-    told = tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
+    told = (*_options(settings), *_caches(place / "cache"))
     _run("apt-get", *told, "-q", "update")
     return told
+
+
+def _caches(place: Path) -> tuple[str, ...]:
+    """What apt is told so that it reads the lists of packages once, not each time: images for containers forbid it."""
+    names = {"Dir::Cache": "", "Dir::Cache::pkgcache": "packages.bin", "Dir::Cache::srcpkgcache": "sources.bin"}
+    (place / "archives/partial").mkdir(parents=True, exist_ok=True)
+    return _options({key: place / name for key, name in names.items()})
+
+
+def _options(settings: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))
 
 
 def _with_libraries(packages: Iterable[str], told: Sequence[str] = ()) -> list[str]:
@@ -227,13 +236,15 @@ def main() -> int:
     if wanted and not any(_LISTS.glob("*_Packages*")):
         subprocess.run(["apt-get", "-q", "update"], capture_output=True, check=False)
     worst = 0
-    for name in wanted:
-        print(f"fetching {name}", flush=True)
-        try:
-            fetch(name)
-        except NotToBeHad as error:
-            print(error)
-            worst |= not error.absent
+    with tempfile.TemporaryDirectory() as directory:
+        cached = _caches(Path(directory))
+        for name in wanted:
+            print(f"fetching {name}", flush=True)
+            try:
+                fetch(name, cached)
+            except NotToBeHad as error:
+                print(error)
+                worst |= not error.absent
     return worst
 
 

@@ -104,7 +104,7 @@ FOLDERS = {"INBOX": "INBOX", "aäb": '"INBOX.a&AOQ-b"', "R&D/sub": '"INBOX.R&-D.
 @pytest.fixture(scope="module")
 def heirloom(ground: Path) -> Iterator[Heirloom]:
     """Courier takes a second and more for most commands."""
-    needed_root("courier-imap")
+    needed_root("courier")
     needed("fetchmail")
     server = CourierImap(ground / "courier-adopted")
     server.enrol(HEIR)
