@@ -99,6 +99,12 @@ def page(
     return Page(found, before=behind is not None, behind=more)
 
 
+def numbers(connection: Connection, looking: Looking, wanted: Wanted, limit: int) -> list[int]:
+    """Of up to `limit` of the accounts that are wanted, the first by name."""
+    spots = _Walking(connection, looking, wanted, Sort.NAME, Place(None), limit).spots()
+    return [number for _, number in islice(spots, limit)]
+
+
 def _whole(connection: Connection, numbers: Sequence[int]) -> list[Account]:
     """These, in their order."""
     known: dict[int, Account] = {}

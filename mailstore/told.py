@@ -1,21 +1,25 @@
 """What the accounts of a filter have had of one kind of notice: counted, and listed page by page, by the database.
 
 `mailstore.notices` has what was sent; how each account stands, and how many of a domain or a department stand so, is
-kept (`mailstore.notice_counters`). So a page costs its own accounts, not all that there are. Accounts that are final
-are left out: they have nothing to be told any more. Reads only; may be called from any thread.
+kept (`mailstore.notice_counters`). So a page costs its own accounts, not all that there are. Of another filter some
+thousand accounts are looked at, and no more: beyond them it is known how many there are at least. Accounts that are
+final are left out: they have nothing to be told any more. Reads only; may be called from any thread.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, select
 
+from mailstore import paging
 from mailstore.accounts import Account, State, account_of
 from mailstore.database import AccountsDatabase
 from mailstore.figures import Kept
+from mailstore.naming import Looking
 from mailstore.notices import Recipient, Standing
 from mailstore.schema import accounts, notice_figures, notice_standings, notices
 from mailstore.wanted import Wanted, below, conditions
@@ -24,25 +28,25 @@ _a, _n, _f, _s = accounts.c, notices.c, notice_figures.c, notice_standings.c
 _COLUMNS = [_a[name] for name in Account.__slots__]
 _OPEN = and_(_n.sent.is_(None), _n.refusal == "")
 _IN_ONE: Final = 500  # numbers of a statement
+MOST: Final = 5_000  # accounts that are looked at, where no figures are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many of the accounts have which standing; `final` are beside them."""
+    """How many of the accounts have which standing; `final` are beside them. With `more` there are more accounts than
+    were looked at, and each number is one that there are at least."""
 
     none: int = 0
     sent: int = 0
     refused: int = 0
     unknown: int = 0
     final: int = 0
+    more: bool = False
 
     @property
     def accounts(self) -> int:
         """Those who may be told."""
         return self.none + self.sent + self.refused + self.unknown
-
-    def plus(self, other: Tally) -> Tally:
-        return Tally(*(getattr(self, name) + getattr(other, name) for name in Tally.__slots__))
 
 
 class Told:
@@ -55,27 +59,12 @@ class Told:
         """Of those that are wanted, or of these `numbers` among them. What was begun before `since` does not count."""
         if not numbers and not since and wanted == Wanted(wanted.domain, wanted.department):
             return self._kept(wanted, kind)
-        if not numbers:
-            return self._tally(conditions(wanted), kind, since)
-        found = Tally()
-        for at in range(0, len(numbers), _IN_ONE):
-            some = [*conditions(wanted), _a.id.in_(numbers[at : at + _IN_ONE])]
-            found = found.plus(self._tally(some, kind, since))
-        return found
-
-    def _tally(self, some: Sequence[ColumnElement[bool]], kind: str, since: int) -> Tally:
-        """Those who have had nothing are the rest, and need not be looked at one by one."""
-        had = _had(kind, since)
-        standing = _standing(had).label("standing")
-        joined = accounts.join(had, had.c.account_id == _a.id)
-        meant = [*some, _a.state != State.FINAL.value]
-        told = select(standing, func.count()).select_from(joined).where(*meant).group_by(standing)
-        states = select(_a.state, func.count()).where(*some).group_by(_a.state)
         with self._database.read() as connection:
-            found = {str(row[0]): int(row[1]) for row in connection.execute(told)}
-            all_of = {str(row[0]): int(row[1]) for row in connection.execute(states)}
-        final = all_of.pop(State.FINAL.value, 0)
-        return Tally(**{**found, "none": sum(all_of.values()) - sum(found.values()), "final": final})
+            if numbers:
+                some = [number for _, number in paging.among(connection, wanted, numbers)]
+            else:
+                some = paging.numbers(connection, Looking(connection, wanted), wanted, MOST + 1)
+            return _tally(connection, some[:MOST], kind, since, more=len(some) > MOST)
 
     def _kept(self, wanted: Wanted, kind: str) -> Tally:
         """Of a domain, a department, or all."""
@@ -84,10 +73,10 @@ class Told:
             within += below(_f.department, wanted.department)
         told = select(_f.standing, func.sum(_f.accounts)).where(_f.kind == kind, *within).group_by(_f.standing)
         with self._database.read() as connection:
-            found = {str(row[0]): int(row[1]) for row in connection.execute(told)}
+            found = Counter({str(row[0]): int(row[1]) for row in connection.execute(told)})
             figures = Kept(connection).figures(wanted)
-        meant = figures.accounts - figures.final
-        return Tally(**{**found, "none": meant - sum(found.values()), "final": figures.final})
+        found[State.FINAL.value] = figures.final
+        return _tally_of(figures.accounts, found)
 
     def page(
         self, wanted: Wanted, kind: str, standing: Standing, limit: int, *, behind: tuple[str, str] = ("", "")
@@ -110,19 +99,41 @@ class Told:
             return [_recipient(row._asdict(), standing) for row in connection.execute(statement)]
 
 
-def _had(kind: str, since: int) -> Any:
-    """What each account has had, by its number."""
-    return (
-        select(
-            _n.account_id,
-            func.max(_n.sent).label("sent"),
-            func.sum(case((_OPEN, 1), else_=0)).label("unknown"),
-            func.max(case((_n.refusal != "", _n.id))).label("last"),
-        )
-        .where(_n.kind == kind, _n.begun >= since)
+def _tally(connection: Connection, numbers: Sequence[int], kind: str, since: int, *, more: bool) -> Tally:
+    """Of these accounts. Those who have had nothing are the rest."""
+    found: Counter[str] = Counter()
+    for at in range(0, len(numbers), _IN_ONE):
+        some = numbers[at : at + _IN_ONE]
+        final = select(func.count()).where(_a.id.in_(some), _a.state == State.FINAL.value)
+        found[State.FINAL.value] += int(connection.execute(final).scalar_one())
+        for standing, count in connection.execute(_noted(some, kind, since) if since else _standings(some, kind)):
+            found[standing] += count
+    return _tally_of(len(numbers), found, more=more)
+
+
+def _tally_of(accounts: int, found: Counter[str], *, more: bool = False) -> Tally:
+    """Of so many accounts, those found stand so."""
+    sent, refused, unknown = (found[one.value] for one in (Standing.SENT, Standing.REFUSED, Standing.UNKNOWN))
+    return Tally(accounts - found.total(), sent, refused, unknown, found[State.FINAL.value], more)
+
+
+def _standings(numbers: Sequence[int], kind: str) -> Select[str, int]:
+    """As they are kept, of those that are not final."""
+    meant = _s.account_id.in_(numbers), _s.kind == kind
+    return select(_s.standing, func.count()).where(*meant).group_by(_s.standing)
+
+
+def _noted(numbers: Sequence[int], kind: str, since: int) -> Select[str, int]:
+    """The same from what was begun since then."""
+    had = (
+        select(func.max(_n.sent).label("sent"), func.sum(case((_OPEN, 1), else_=0)).label("unknown"))
+        .select_from(notices.join(accounts, _a.id == _n.account_id))
+        .where(_n.account_id.in_(numbers), _n.kind == kind, _n.begun >= since, _a.state != State.FINAL.value)
         .group_by(_n.account_id)
         .subquery()
     )
+    standing = _standing(had).label("standing")
+    return select(standing, func.count()).select_from(had).group_by(standing)
 
 
 def _standing(had: Any) -> ColumnElement[str]:

@@ -86,6 +86,8 @@ def questions(database: AccountsDatabase) -> Iterator[Question]:
     yield "console: a domain, with its tree and its day", lambda: watching.domain(DOMAIN, since=day)
     yield "console: … and its year", lambda: watching.domain(DOMAIN, since=day - 365 * 86_400)
     yield "console: the notice's step", lambda: told.tally(Wanted(DOMAIN), "notice")
+    yield "console: … of those who wait", lambda: told.tally(Wanted(DOMAIN, state=State.WAITING), "notice")
+    yield "console: … of what was sent in a week", lambda: told.tally(Wanted(DOMAIN), "notice", day - 6 * 86_400)
     yield (
         "console: to whom it could not be sent",
         lambda: told.page(Wanted(DOMAIN), "notice", Standing.REFUSED, PER_PAGE),

@@ -14,7 +14,7 @@ from mailstore import notice_counters
 from mailstore.accounts import Accounts, State
 from mailstore.database import AccountsDatabase
 from mailstore.notices import Choice, Notices, Standing
-from mailstore.overview import Wanted, conditions
+from mailstore.overview import Overview, Wanted
 from mailstore.schema import accounts, notice_figures, notice_standings, notices
 from mailstore.told import Tally, Told
 from tests.postgres.accounts import BOTH
@@ -78,6 +78,23 @@ def test_filters_numbers_and_what_was_long_ago(rig: Rig, monkeypatch: pytest.Mon
     assert rig.told.tally(ALL, "notice", numbers=picked) == Tally(none=2, sent=1, refused=1, final=1)
     assert rig.told.tally(Wanted("456.com"), "notice", numbers=picked) == Tally()
     assert rig.told.tally(ALL, "notice", since=1_001) == Tally(none=9, final=1)
+    assert rig.told.tally(Wanted("123.com", state=State.WAITING), "notice") == Tally(
+        none=4, sent=3, refused=1, unknown=1
+    )
+
+
+def test_of_a_filter_that_many_meet_as_many_are_counted_as_are_looked_at(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Wanted("123.com", state=State.WAITING)  # a, b, c, d, …
+    exactly = rig.told.tally(wanted, "notice")
+    assert exactly == Tally(none=4, sent=3, refused=1, unknown=1)
+    monkeypatch.setattr("mailstore.told.MOST", 4)
+    assert rig.told.tally(wanted, "notice") == Tally(sent=2, refused=1, unknown=1, more=True)
+    assert rig.told.tally(ALL, "notice", since=1) == Tally(sent=2, refused=1, unknown=1, more=True)
+    assert rig.told.tally(Wanted("123.com", text="a"), "notice") == Tally(sent=1)
+    monkeypatch.setattr("mailstore.told.MOST", 9)
+    assert rig.told.tally(wanted, "notice") == exactly
 
 
 def test_those_of_a_standing_page_by_page(rig: Rig) -> None:
@@ -153,8 +170,10 @@ def test_what_is_kept_is_what_would_be_counted(both: AccountsDatabase, steps: An
     told = Told(both)
     for kind in ("notice", "reminder"):
         for wanted in (ALL, Wanted(), Wanted("123.com", department="Sales"), Wanted("123.com", department="")):
-            counted = told._tally(conditions(wanted), kind, 0)
+            numbers = [one.id for one in Overview(both).each(wanted)]
+            counted = told.tally(wanted, kind, since=1)  # all of them, and of what was noted
             assert told.tally(wanted, kind) == counted
+            assert told.tally(wanted, kind, numbers=numbers or [-1]) == counted
             for standing in (Standing.SENT, Standing.UNKNOWN, Standing.REFUSED):
                 found = told.page(wanted, kind, standing, 10)
                 assert len(found) == getattr(counted, standing.value)

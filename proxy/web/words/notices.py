@@ -31,6 +31,7 @@ EN: Final[dict[str, str]] = {
     "console.notice.user.unknown": "{name} is no account of this domain.",
     "console.notice.to_send": "To be sent",
     "console.notice.had_it": "Had it",
+    "console.notice.at_least": "{count} or more",
     "console.notice.refused_before": "Refused before",
     "console.notice.final": "Final: left out",
     "console.notice.standing": "Who was refused before is tried again. Of whom it is not known is left alone, unless "
@@ -97,6 +98,7 @@ ZH: Final[dict[str, str]] = {
     "console.notice.user.unknown": "这个域中没有账号 {name}。",
     "console.notice.to_send": "将要发送",
     "console.notice.had_it": "已收到",
+    "console.notice.at_least": "至少 {count}",
     "console.notice.refused_before": "曾被拒绝",
     "console.notice.final": "已完成（略过）",
     "console.notice.standing": "曾被拒绝的会再次尝试；无法确定的不会再发，除非您另行选择。",

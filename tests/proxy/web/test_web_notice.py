@@ -13,9 +13,12 @@ from email import message_from_bytes, policy
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import delete, insert
 
 from mailstore.accounts import Account
 from mailstore.notices import Notices
+from mailstore.schema import accounts
+from mailstore.told import MOST
 from tests.browser.administrators import administrator, enrol
 from tests.browser.company import Company
 from tests.browser.visitor import Answer, Visitor
@@ -124,6 +127,19 @@ def test_those_that_are_ticked_or_that_a_filter_finds(telling: Company, admin: V
     assert reached(relay, "tick") == ["tick1"]
     nobody = admin.submit("/console/accounts", "/console/accounts/ask", {"what": "notice", "which": "picked"})
     assert "No account was ticked" in nobody.words
+
+
+def test_of_more_than_are_looked_at_it_is_told_how_many_there_are_at_least(telling: Company, admin: Visitor) -> None:
+    usual = {"domain": "123.com", "state": "blocked", "created": 1}
+    plenty = [{**usual, "local": f"plenty{n}"} for n in range(MOST + 1)]
+    with closing(telling.accounts()) as database:
+        with database.write() as connection:
+            connection.execute(insert(accounts), plenty)
+        filtered = {"what": "notice", "which": "all", "domain": "123.com", "text": "plenty", "state": "blocked"}
+        page = admin.submit("/console/accounts", "/console/accounts/ask", filtered)
+        with database.write() as connection:
+            connection.execute(delete(accounts).where(accounts.c.local.startswith("plenty")))
+    assert f"To be sent {MOST:,} or more Had it 0 or more" in page.words
 
 
 def test_accounts_of_a_domain_that_is_not_served(telling: Company, admin: Visitor) -> None:
