@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, select, text, union_all
+from sqlalchemy import ClauseElement, Connection, Executable, Select, func, select, text, union_all
+from sqlalchemy.ext.compiler import compiles
 
 from mailstore.figures import Kept
 from mailstore.name_tails import LONGEST
@@ -22,6 +23,8 @@ from mailstore.wanted import Wanted, text_of, words_of
 FEW: Final = 2_000  # of whom all can be looked at, in however small a company
 PER_PAGE: Final = 20  # a walk of N accounts to a page of those that n have is as long as a look at n = √(20 N)
 COMMON: Final = 100_000  # names that are gone through for those who have several texts; what more have is met soon
+TOGETHER: Final = 20_000  # who has several such texts: so many can still be put in order
+_OFTEN: Final = 4  # entries of one account that have a text: few are "Huber, Anna Huber"
 _DEPARTMENTS: Final = 20  # whose accounts are fetched; more are many
 
 _LAST: Final = "\U0010ffff"  # behind whatever a tail goes on with
@@ -52,7 +55,7 @@ class Looking:
         self._most = max(FEW, int((PER_PAGE * here) ** 0.5))
         self._looked = False
         self._found: Collection[int] | None = None
-        self._some: Collection[int] = ()
+        self._many: Select[Any] | None = None  # a way to them
 
     def found(self) -> Collection[int] | None:
         """See `few`."""
@@ -64,7 +67,7 @@ class Looking:
     def some(self) -> Collection[int]:
         """Of many, some of those who may be wanted; as the figures go, most of them are."""
         self.found()
-        return self._some
+        return set() if self._many is None else set(self._connection.scalars(self._many.limit(self._most)))
 
     def _look(self) -> Collection[int] | None:
         """The fewest that one of the texts leaves, or all of those together that many have."""
@@ -110,14 +113,12 @@ class Looking:
     def _all(self, ways: list[Select[Any]]) -> set[int] | None:
         """By any of the ways; None where they are many. An account may be found several times on one way: it has "n"
         in "Anna" twice."""
-        found: set[int] = set()
         for way in ways:
-            numbers = self._connection.scalars(way.limit(self._most + 1)).all()
-            found.update(numbers)
-            if len(numbers) > self._most or len(found) > self._most:
-                self._some = found
+            if self._counted(way, self._most + 1) > self._most:
+                self._many = way
                 return None
-        return found
+        found = {number for way in ways for number in self._connection.scalars(way)}
+        return found if len(found) <= self._most else None
 
     def _with_all(self, common: list[list[Select[Any]]]) -> set[int] | None:
         """Who has each of the texts, as far as it can be found in a moment."""
@@ -126,22 +127,47 @@ class Looking:
             return None
         (_, most), *others = sorted(sized, key=lambda each: -each[0])
         number = union_all(*most).subquery().c[0]
-        both = select(number).where(*(number.in_(union_all(*ways)) for _, ways in others)).distinct()
-        found = set(self._connection.scalars(both.limit(self._most + 1)))
-        if len(found) > self._most:
-            self._some = found
-            return None
-        return found
+        both = select(number).where(*(number.in_(union_all(*ways)) for _, ways in others))
+        entries = self._connection.scalars(both.limit(_OFTEN * TOGETHER)).all()
+        found = set(entries)
+        if len(entries) < _OFTEN * TOGETHER and len(found) <= TOGETHER:
+            return found
+        self._many = both
+        return None
 
     def _size(self, ways: list[Select[Any]]) -> int:
-        """How many entries of indexes that are, counted up to one more than are gone through."""
+        """How many entries of indexes that are, counted up to one more than are gone through; as PostgreSQL guesses, if
+        it is there."""
+        if self._connection.dialect.name == "postgresql":
+            return sum(_guessed(self._connection, way) for way in ways)
         size = 0
         for way in ways:
-            some = way.limit(COMMON + 1 - size).subquery()
-            size += int(self._connection.execute(select(func.count()).select_from(some)).scalar_one())
+            size += self._counted(way, COMMON + 1 - size)
             if size > COMMON:
                 break
         return size
+
+    def _counted(self, way: Select[Any], most: int) -> int:
+        some = way.limit(most).subquery()
+        return int(self._connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+class _Explained(Executable, ClauseElement):
+    """What PostgreSQL means to do for a statement, and how many rows it guesses that there are."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(_Explained)
+def _explained(element: _Explained, compiler: Any, **about: Any) -> str:
+    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **about)}"
+
+
+def _guessed(connection: Connection, way: Select[Any]) -> int:
+    return int(connection.execute(_Explained(way)).scalar_one()[0]["Plan"]["Plan Rows"])
 
 
 def _having(part: str) -> Select[Any]:

@@ -14,18 +14,22 @@ take an index only for a bare column.
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     BindParameter,
     ColumnElement,
     Connection,
     Select,
     String,
     and_,
+    any_,
     bindparam,
     func,
     literal,
@@ -146,14 +150,45 @@ class _Walking:
         return _joined(walks, backwards=self._place.backwards)
 
     def _among(self, numbers: Collection[int]) -> Iterator[_Spot]:
-        """Those of few."""
+        """Those of some: a few are all looked at, and put in order."""
+        if len(numbers) > _IN_ORDER:
+            return self._ordered(numbers)
         spots = sorted(among(self._connection, self._wanted, numbers, self._sort), reverse=self._place.backwards)
-        if self._place.key is None:
+        here = self._here()
+        if here is None:
             return iter(spots)
-        here: tuple[Any, ...] = tuple(self._place.key)
-        if self._sort in _NUMBERS:
-            here = -here[0], *here[1:]
         return (spot for spot in spots if (spot[0] < here if self._place.backwards else spot[0] > here))
+
+    def _ordered(self, numbers: Collection[int]) -> Iterator[_Spot]:
+        """Of more, the database puts all in order, and gives back some, who are then looked at."""
+        here, count = self._here(), 4 * self._limit
+        place_of, backwards = _place_of(self._sort), self._place.backwards
+        wanted = select(_a.id, *place_of).where(self._these(numbers), *_hidden(self._wanted))
+        wanted = wanted.order_by(*(column.desc() if backwards else column for column in place_of))
+        while True:
+            statement = wanted.limit(count)
+            if here is not None:
+                there = tuple_(*map(literal, here))
+                statement = statement.where(tuple_(*place_of) < there if backwards else tuple_(*place_of) > there)
+            spots: list[_Spot] = [(tuple(row[1:]), row[0]) for row in self._connection.execute(statement)]
+            good = {number for _, number in among(self._connection, self._wanted, [number for _, number in spots])}
+            yield from (spot for spot in spots if spot[1] in good)
+            if len(spots) < count:
+                return
+            here, count = spots[-1][0], 8 * count
+
+    def _here(self) -> tuple[Any, ...] | None:
+        """The place in terms of a spot's."""
+        key = self._place.key
+        if key is None:
+            return None
+        return (-key[0], *key[1:]) if self._sort in _NUMBERS else tuple(key)  # type: ignore[operator]
+
+    def _these(self, numbers: Collection[int]) -> ColumnElement[bool]:
+        """More than a statement can have parameters."""
+        if self._server:
+            return _a.id == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
+        return _a.id.in_(select(func.json_each(json.dumps(list(numbers))).table_valued("value").c.value))
 
     def _troubled(self) -> Iterator[_Spot]:
         """The joined lists of each trouble."""
@@ -238,6 +273,7 @@ class _Walking:
 _MANY: Final = 20_000
 _ANY: Final = 2**40
 _IN_ONE: Final = 500
+_IN_ORDER: Final = 5_000  # of whom more than a page's are read
 _Spot = tuple[tuple[Any, ...], int]  # where an account stands in an order that ascends, and its number
 _Sizes = dict[str, tuple[int, int]]  # by state: how many accounts there are, and how many can be wanted at most
 
@@ -314,15 +350,19 @@ def _beyond(place: Place, domain: str, number: Any, columns: list[Any]) -> Itera
 
 def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort: Sort = Sort.NAME) -> Iterator[_Spot]:
     """Those of them who are wanted, in no order. Indexes of other columns are hidden: none is as short."""
-    ordered = sorted(numbers)
-    number = _NUMBERS.get(sort)
-    first = [_a.domain] if number is None else [-number, _a.domain]
-    place_of: list[Any] = [*first, *([_a.department] if sort is Sort.DEPARTMENT else []), _a.local]
+    ordered, place_of = sorted(numbers), _place_of(sort)
     holds = [*_hidden(wanted), *found_by_words(wanted, one_by_one=True)]
     for at in range(0, len(ordered), _IN_ONE):
         some = _a.id.in_(ordered[at : at + _IN_ONE])
         for row in connection.execute(select(_a.id, *place_of).where(some, *holds)):
             yield tuple(row[1:]), row[0]
+
+
+def _place_of(sort: Sort) -> list[Any]:
+    """Where an account stands, in an order that ascends."""
+    number = _NUMBERS.get(sort)
+    first = [_a.domain] if number is None else [-number, _a.domain]
+    return [*first, *([_a.department] if sort is Sort.DEPARTMENT else []), _a.local]
 
 
 def _hidden(wanted: Wanted) -> Iterator[ColumnElement[bool]]:

@@ -19,6 +19,7 @@ not there where SQLite is in use.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import select
@@ -296,7 +297,7 @@ class Line:
     def _go_on(self, connection: Connection) -> None:
         """Until the end; raises what the driver does when the connection is lost."""
         driver = driver_of(connection)
-        measured, said = time.monotonic(), 0.0
+        measured, said = time.monotonic(), -math.inf
         while True:
             while self._jobs:
                 self._do(connection, *self._jobs.popleft())

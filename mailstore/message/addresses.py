@@ -32,7 +32,7 @@ GROUP_END: Final = Address(None, None, None, None)
 
 _TOKEN = re.compile(
     rb"""(?P<space>[ \t]++)"""
-    rb"""|"(?P<quoted>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)"""  # one that never closes goes to the end
+    rb"""|"(?P<quoted>[^"\\]*+(?:\\.[^"\\]*+)*)(?:"|\\?\Z)"""  # one that never closes goes to the end
     rb"""|(?P<comment>\()"""
     rb"""|(?P<special>[<>@,;:])"""
     rb"""|(?P<atom>=\?[^?\s]{1,80}\?[bBqQ]\?[^?\s]*+\?="""  # an encoded word may have any of these signs inside

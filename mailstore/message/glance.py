@@ -14,7 +14,7 @@ Glanced = Mapping[bytes, bytes]
 
 # As `mailstore.message.headers` reads any field. The line end before the name is what makes the search fast.
 _FIELD = re.compile(
-    rb"\n(received|date|from|subject|message-id|status|x-status)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE
+    rb"\n(received|date|from|subject|message-id|status|x-status)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*)", re.IGNORECASE
 )
 
 

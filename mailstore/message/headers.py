@@ -15,7 +15,7 @@ from mailstore.message import charsets
 from mailstore.message.transfer import base64_octets
 
 # field = field-name *WSP ":" *( text / CRLF WSP ) (RFC 5322 2.2, and 4.5.3 for the space before the colon)
-_FIELD = re.compile(rb"^([^\s:]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.MULTILINE)
+_FIELD = re.compile(rb"^([^\s:]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*)", re.MULTILINE)
 
 # comment = "(" *( ctext / quoted-pair / comment ) ")" (RFC 5322 3.2.2), taken apart without recursion
 _COMMENT_PIECE = re.compile(rb"[^()\\]++|\\.?|[()]", re.DOTALL)
@@ -23,7 +23,7 @@ _BACKSLASH = 0x5C
 
 # encoded-word = "=?" charset ["*" language] "?" encoding "?" encoded-text "?=" (RFC 2047 2, RFC 2231 5).
 # A "?" in the text is against the grammar and yet seen; it is allowed a few times, which bounds the search.
-_ENCODED_WORD = re.compile(rb"=\?([^?\s*]{1,64})(?:\*[^?\s]{0,64})?\?([bBqQ])\?([^?]*+(?:\?(?!=)[^?]*+){0,16}+)\?=")
+_ENCODED_WORD = re.compile(rb"=\?([^?\s*]{1,64})(?:\*[^?\s]{0,64})?\?([bBqQ])\?([^?]*+(?:\?(?!=)[^?]*+){0,16})\?=")
 
 
 def fields(header: bytes) -> list[tuple[bytes, bytes]]:

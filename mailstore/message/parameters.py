@@ -24,10 +24,10 @@ _SHORT: Final = 512  # values up to this length are worth remembering: mail has 
 
 _TOKEN: Final = rb"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++"
 _MEDIA_TYPE = re.compile(rb"\s*+(%b)\s*+/\s*+(%b)" % (_TOKEN, _TOKEN))
-_WORD = re.compile(rb"\s*+(?:\([^)]*+\)\s*+)*+(%b)" % _TOKEN)
+_WORD = re.compile(rb"\s*+(?:\([^)]*+\)\s*+)*(%b)" % _TOKEN)
 _PARAM = re.compile(
     rb"""(?<=[;\s"])([^\s;="(),/:<>?@\[\\\]]++)\s*+=\s*+"""  # what comes before; attribute =
-    rb"""(?:"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)|([^;]*+))""",  # "value" or value
+    rb"""(?:"([^"\\]*+(?:\\.[^"\\]*+)*)(?:"|\\?\Z)|([^;]*+))""",  # "value" or value
     re.DOTALL,
 )
 _COMMENTED = re.compile(rb"([^\s(]++)\s*+\(.*\)", re.DOTALL)

@@ -20,7 +20,7 @@ LENGTH: Final = 200
 _READ: Final = 16 * 1024  # characters of a part that are looked at
 _PARTS: Final = 20  # parts that are looked at
 
-_HTML = re.compile(r"<!--(?:[^-]|-(?!->))*+(?:-->)?|<(/?)([A-Za-z][A-Za-z0-9]*)[^<>]*>?|[^<]++|<")
+_HTML = re.compile(r"<!--[^-]*+(?:-(?!->)[^-]*+)*(?:-->)?|<(/?)([A-Za-z][A-Za-z0-9]*)[^<>]*>?|[^<]++|<")
 _UNSEEN: Final = {"head", "style", "script", "title", "template"}  # elements whose text is not shown
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2060\ufeff\\x00-\\x08\\x0e-\\x1f\\x7f]+")
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from mailstore.message.walker import Part, find
 
-_LINE = re.compile(rb"[^\n]*+\n?(?:[ \t][^\n]*+\n?)*+")  # a logical line with its line ends
+_LINE = re.compile(rb"[^\n]*+\n?(?:[ \t][^\n]*+\n?)*")  # a logical line with its line ends
 
 
 @dataclass(frozen=True, slots=True)

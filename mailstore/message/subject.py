@@ -12,7 +12,7 @@ from typing import Final
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 # subj-blob = "[" *BLOBCHAR "]" *WSP; BLOBCHAR is any character except "[" and "]"
-_BLOBS = re.compile(r"(?:\[[^\[\]]*+\] *+)*+")
+_BLOBS = re.compile(r"(?:\[[^\[\]]*+\] *+)*")
 _BLOB: Final = r"\[[^\[\]]*+\] *+"
 # subj-refwd = ("re" / ("fw" ["d"])) *WSP [subj-blob] ":"
 _REFWD = re.compile(rf"(?:re|fwd?) *+(?:{_BLOB})?:", re.IGNORECASE | re.ASCII)

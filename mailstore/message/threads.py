@@ -15,7 +15,7 @@ from itertools import groupby
 
 # A message ID: "<" something with an "@" ">". Quoted parts may hold anything; both lengths are bounded so that
 # a header of nothing but "<" and quotes takes linear time.
-_MESSAGE_ID = re.compile(rb'<((?:"(?:[^"\\]|\\.){0,256}+"|[^<>"]++){1,16}+)>', re.DOTALL)
+_MESSAGE_ID = re.compile(rb'<((?:"(?:[^"\\]|\\.){0,256}"|[^<>"]++){1,16})>', re.DOTALL)
 _QUOTING = re.compile(rb'\\(.)|["\s]', re.DOTALL)
 
 _STEPS_A_LINK = 16  # of the search for loops, on average

@@ -113,9 +113,10 @@ def test_who_is_found_is_who_would_be_found_one_by_one(
     with both.read() as connection:
         expected = set(connection.scalars(select(accounts.c.id).where(*conditions(wanted))))
     with pytest.MonkeyPatch.context() as patch:
-        for limit in {most, 2_000}:  # many, as it were; and few
+        for limit, in_order in ((most, 0), (most, 5_000), (2_000, 0)):  # many, as it were; and few
             patch.setattr("mailstore.naming.FEW", limit)
             patch.setattr("mailstore.naming.PER_PAGE", 0)
+            patch.setattr("mailstore.paging._IN_ORDER", in_order)
             found = list(overview.each(wanted, sort=sort))
             assert {account.id for account in found} == expected
             assert overview.exactly(wanted) == len(expected)
@@ -152,11 +153,14 @@ def test_who_has_two_names_that_many_have_each(both: AccountsDatabase, monkeypat
             found = few(connection, Wanted("123.com", words=words))
             assert found is not None
             assert set(found) == numbers
-        assert few(connection, Wanted(words="huber u")) is None  # three have both
+        assert few(connection, Wanted(words="huber u")) == {1, 4, 7}
         assert few(connection, Wanted(text="kim", words="anna")) == {3}
         assert few(connection, Wanted(words="huber")) is None
         assert few(connection, Wanted(words="huber com")) is None  # a domain's
+        monkeypatch.setattr("mailstore.naming.TOGETHER", 2)
+        assert few(connection, Wanted(words="huber u")) is None
         monkeypatch.setattr("mailstore.naming.COMMON", 2)
+        monkeypatch.setattr("mailstore.naming._guessed", lambda _connection, _way: 3)
         assert few(connection, Wanted(words="huber meyer")) is None
 
 

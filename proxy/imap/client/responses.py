@@ -27,7 +27,8 @@ Parts = Sequence[bytes]
 _CODE = re.compile(rb"\[([!-Z\\^-~]{1,64})(?: ([^\]]*))?\][ \t]*")
 # An atom may hold a bracketed part with spaces: BODY[HEADER.FIELDS (MESSAGE-ID)]<0>
 _TOKEN = re.compile(
-    rb'[ \t]*(?:(\()|(\))|"((?:[^"\\]|\\.)*+)"|((?:[^\x00-\x20()"\[\]\x7f]|\[[^\[\]]{0,512}\]|[\[\]])+))', re.DOTALL
+    rb'[ \t]*(?:(\()|(\))|"([^"\\]*+(?:\\.[^"\\]*+)*)"|((?:[^\x00-\x20()"\[\]\x7f]|\[[^\[\]]{0,512}\]|[\[\]])+))',
+    re.DOTALL,
 )
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _NUMBER = re.compile(rb"[0-9]{1,18}")

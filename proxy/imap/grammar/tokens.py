@@ -34,7 +34,7 @@ _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){"]+')
 # quoted = DQUOTE *QUOTED-CHAR DQUOTE; QUOTED-CHAR = any TEXT-CHAR except DQUOTE and "\" / "\" (DQUOTE / "\")
 # Octets above 127 are taken, and "\" before any other character, which it then leaves as it is.
-_QUOTED = re.compile(rb'"((?:[^"\\\x00\r\n]++|\\[^\x00\r\n])*+)"')
+_QUOTED = re.compile(rb'"([^"\\\x00\r\n]*+(?:\\[^\x00\r\n][^"\\\x00\r\n]*+)*)"')
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 # A word of the protocol: the name of a command, an item, a key
 _WORD = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.\-]*")
