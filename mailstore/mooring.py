@@ -32,6 +32,7 @@ from mailstore.maildir import DIRECTORY_MODE, sync_directory
 from mailstore.refusals import storage_errors
 
 MARKER: Final = ".mailferry"  # at the top of the tree
+_ABANDONED: Final = 3_600  # seconds after which nobody is still writing a file
 NOTE: Final = "maildirs.json"  # in the state directory
 AWAY: Final = "the mail is not there: is its disk mounted?"
 _CARRY: Final = ": mailferry storage rehash carries it there"
@@ -188,9 +189,10 @@ class Mooring:
         as it was. Raises StorageFailed."""
         with storage_errors():
             _make(top or self.top)
-            _write((top or self.top) / MARKER, asdict(tree) | {"about": _WORDS}, over=True)
-            for debris in (*(top or self.top).glob(f"{MARKER}.*"), *self._note.parent.glob(f"{NOTE}.*")):
-                debris.unlink(missing_ok=True)  # somebody was ended while writing
+            marker = (top or self.top) / MARKER
+            _write(marker, asdict(tree) | {"about": _WORDS}, over=True)
+            _clear(marker, marker)
+            _clear(self._note, marker)
             if not tree.carried_to:
                 self._write_note(tree)
 
@@ -278,6 +280,16 @@ def _write(path: Path, what: dict[str, str], *, over: bool) -> None:
         sync_directory(path.parent)
     finally:
         passing.unlink(missing_ok=True)
+
+
+def _clear(path: Path, written: Path) -> None:
+    """Remove what somebody left who was ended while writing: what is much older than what was `written` just now, since
+    others may be writing."""
+    now = written.stat().st_mtime
+    for debris in path.parent.glob(f"{path.name}.*"):
+        with suppress(FileNotFoundError):
+            if debris.stat().st_mtime < now - _ABANDONED:
+                debris.unlink()
 
 
 def _link(passing: Path, path: Path) -> None:

@@ -10,6 +10,7 @@ many.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import ClauseElement, Connection, Executable, Select, func, select, text, union_all
@@ -17,14 +18,15 @@ from sqlalchemy.ext.compiler import compiles
 
 from mailstore.figures import Kept
 from mailstore.name_tails import LONGEST
+from mailstore.prepared import Prepared
 from mailstore.schema import accounts, name_tails
 from mailstore.wanted import Wanted, text_of, words_of
 
 FEW: Final = 2_000  # of whom all can be looked at, in however small a company
 PER_PAGE: Final = 20  # a walk of N accounts to a page of those that n have is as long as a look at n = √(20 N)
 COMMON: Final = 100_000  # names that are gone through for those who have several texts; what more have is met soon
-TOGETHER: Final = 20_000  # who has several such texts: so many can still be put in order
-_OFTEN: Final = 4  # entries of one account that have a text: few are "Huber, Anna Huber"
+TOGETHER: Final = 20_000  # who has several such texts: so many can still be put in an order by a number
+_OFTEN: Final = 2  # entries of one account that have a text: few are "Huber, Anna Huber"
 _DEPARTMENTS: Final = 20  # whose accounts are fetched; more are many
 
 _LAST: Final = "\U0010ffff"  # behind whatever a tail goes on with
@@ -39,26 +41,25 @@ _ALIAS_DOMAINS: Final = text("""
 """)
 
 
-def few(connection: Connection, wanted: Wanted) -> Collection[int] | None:
-    """The numbers of those who may be wanted, by their names; None where they are many, or no names are asked for."""
-    return Looking(connection, wanted).found()
-
-
 class Looking:
     """For one filter, as of one transaction."""
 
-    def __init__(self, connection: Connection, wanted: Wanted) -> None:
+    def __init__(self, connection: Connection, wanted: Wanted, *, ordered: bool = False) -> None:
+        """`ordered`: who is found is to be put in an order by a number, for which more are worth to be looked up."""
         self._connection = connection
         self._wanted = wanted
         self._kept = Kept(connection)
         here = (self._kept.count(Wanted(wanted.domain)) or 0) if wanted.text or wanted.words else 0
         self._most = max(FEW, int((PER_PAGE * here) ** 0.5))
+        self._together = max(self._most, TOGETHER) if ordered else self._most
         self._looked = False
         self._found: Collection[int] | None = None
-        self._many: Select[Any] | None = None  # a way to them
+        self._some: Collection[int] = ()
+        self._many: Select[Any] | None = None  # a way to some, if they are not known yet
 
     def found(self) -> Collection[int] | None:
-        """See `few`."""
+        """The numbers of those who may be wanted, by their names; None where they are many, or no names are asked
+        for."""
         if not self._looked and (self._wanted.text or self._wanted.words):
             self._found = self._look()
         self._looked = True
@@ -67,7 +68,9 @@ class Looking:
     def some(self) -> Collection[int]:
         """Of many, some of those who may be wanted; as the figures go, most of them are."""
         self.found()
-        return set() if self._many is None else set(self._connection.scalars(self._many.limit(self._most)))
+        if not self._some and self._many is not None:
+            self._some = set(self._connection.scalars(self._many.limit(self._most)))
+        return self._some
 
     def _look(self) -> Collection[int] | None:
         """The fewest that one of the texts leaves, or all of those together that many have."""
@@ -98,17 +101,23 @@ class Looking:
         """In an address, a full name or a department."""
         local, at, domain = word.lower().partition("@")
         ways = [*map(_having, {word.lower(), _small(word)}), _UNTOLD]
-        domains = [*self._kept.domain_names(), *self._connection.scalars(_ALIAS_DOMAINS)]
         if not local or not at:
-            if any((domain if at else local) in name for name in domains):
+            if any((domain if at else local) in name for name in self._domains):
                 return []
-        elif any(name.startswith(domain) for name in domains):
+        elif any(name.startswith(domain) for name in self._domains):
             ways.append(_ending(local))
-        known = self._kept.department_names(self._wanted.domain)
-        departments = [(name, path) for name, path in known if _small(word) in _small(path)]
+        departments = [(name, path) for name, path, small in self._departments if _small(word) in small]
         if len(departments) > _DEPARTMENTS:
             return []
         return ways + [select(_a.id).where(_a.domain == name, _a.department == path) for name, path in departments]
+
+    @cached_property
+    def _domains(self) -> list[str]:
+        return [*self._kept.domain_names(), *self._connection.scalars(_ALIAS_DOMAINS)]
+
+    @cached_property
+    def _departments(self) -> list[tuple[str, str, str]]:
+        return [(name, path, _small(path)) for name, path in self._kept.department_names(self._wanted.domain)]
 
     def _all(self, ways: list[Select[Any]]) -> set[int] | None:
         """By any of the ways; None where they are many. An account may be found several times on one way: it has "n"
@@ -128,11 +137,11 @@ class Looking:
         (_, most), *others = sorted(sized, key=lambda each: -each[0])
         number = union_all(*most).subquery().c[0]
         both = select(number).where(*(number.in_(union_all(*ways)) for _, ways in others))
-        entries = self._connection.scalars(both.limit(_OFTEN * TOGETHER)).all()
-        found = set(entries)
-        if len(entries) < _OFTEN * TOGETHER and len(found) <= TOGETHER:
+        entries = Prepared(both.limit(_OFTEN * self._together)).all(self._connection, {})
+        found = {row[0] for row in entries}
+        if len(entries) < _OFTEN * self._together and len(found) <= self._together:
             return found
-        self._many = both
+        self._some = found
         return None
 
     def _size(self, ways: list[Select[Any]]) -> int:

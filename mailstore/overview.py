@@ -75,9 +75,8 @@ class Overview:
     ) -> Page:
         """Up to `limit` accounts behind one place of the order, or the last ones before it; else the first ones."""
         with self._database.read() as connection:
-            return paging.page(
-                connection, Looking(connection, wanted), wanted, limit, sort=sort, behind=behind, before=before
-            )
+            looking = Looking(connection, wanted, ordered=sort in paging.NUMBERS)
+            return paging.page(connection, looking, wanted, limit, sort=sort, behind=behind, before=before)
 
     def page_and_count(
         self,
@@ -90,7 +89,7 @@ class Overview:
     ) -> tuple[Page, int]:
         """Both, of one moment: names are looked up once."""
         with self._database.read() as connection:
-            looking = Looking(connection, wanted)
+            looking = Looking(connection, wanted, ordered=sort in paging.NUMBERS)
             page = paging.page(connection, looking, wanted, limit, sort=sort, behind=behind, before=before)
             return page, _count(connection, looking, wanted, most_counted(wanted))
 

@@ -49,7 +49,7 @@ from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, found_
 _a = accounts.c
 _COLUMNS = [_a[name] for name in Account.__slots__]
 _LAST_LOGIN: Final = func.coalesce(_a.last_login, literal_column("0"))
-_NUMBERS: Final[dict[Sort, ColumnElement[int]]] = {Sort.LAST_LOGIN: _LAST_LOGIN, Sort.SIZE: _a.bytes_total}
+NUMBERS: Final[dict[Sort, ColumnElement[int]]] = {Sort.LAST_LOGIN: _LAST_LOGIN, Sort.SIZE: _a.bytes_total}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class _Walking:
         domains: dict[str, _Sizes] = {}
         for (domain, state), sizes in self._kept.groups(self._wanted).items():
             domains.setdefault(domain, {})[state] = sizes
-        if self._sort not in _NUMBERS:
+        if self._sort not in NUMBERS:
             return self._by_domain(domains)
         walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes)]
         return _joined(walks, backwards=self._place.backwards)
@@ -182,7 +182,7 @@ class _Walking:
         key = self._place.key
         if key is None:
             return None
-        return (-key[0], *key[1:]) if self._sort in _NUMBERS else tuple(key)  # type: ignore[operator]
+        return (-key[0], *key[1:]) if self._sort in NUMBERS else tuple(key)  # type: ignore[operator]
 
     def _these(self, numbers: Collection[int]) -> ColumnElement[bool]:
         """More than a statement can have parameters."""
@@ -232,13 +232,13 @@ class _Walking:
 
     def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[_Spot]:
         domain = wanted.domain or ""
-        of_place = "" if place.key is None else str(place.key[1 if self._sort in _NUMBERS else 0])
+        of_place = "" if place.key is None else str(place.key[1 if self._sort in NUMBERS else 0])
         key = place.key is None, (domain > of_place) - (domain < of_place), narrow, wanted.state is None
         if key not in self._statements:  # one for all walks of its kind: making it takes longer than a walk
             statement = statement_of(wanted, self._sort, place, self._limit, narrow, server=self._server)
             self._statements[key] = Prepared(statement)
         about = {"of_domain": domain, "of_state": wanted.state and wanted.state.value}
-        sign = -1 if self._sort in _NUMBERS else 1
+        sign = -1 if self._sort in NUMBERS else 1
         for row in self._statements[key].all(self._connection, about):
             number, *rest = row
             yield ((sign * rest[0], *rest[1:]) if sign < 0 else tuple(rest)), number
@@ -293,7 +293,7 @@ def statement_of(
     `narrow`: the filter by whose index all that it has is fetched and put in order; None: the order's index is walked
     down. Other domains and states may be told it as `of_domain` and `of_state`, if a place is as far before or behind
     them. `server`: it is for PostgreSQL."""
-    number = _NUMBERS.get(sort)
+    number = NUMBERS.get(sort)
     columns: list[Any] = [_a.department, _a.local] if sort is Sort.DEPARTMENT else [_a.local]
     if narrow is not None:
         number, columns = None if number is None else number + 0, [column + "" for column in columns]
@@ -360,7 +360,7 @@ def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort
 
 def _place_of(sort: Sort) -> list[Any]:
     """Where an account stands, in an order that ascends."""
-    number = _NUMBERS.get(sort)
+    number = NUMBERS.get(sort)
     first = [_a.domain] if number is None else [-number, _a.domain]
     return [*first, *([_a.department] if sort is Sort.DEPARTMENT else []), _a.local]
 

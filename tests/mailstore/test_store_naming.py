@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from mailstore import name_tails
 from mailstore.accounts import State
 from mailstore.database import AccountsDatabase
-from mailstore.naming import few
+from mailstore.naming import Looking
 from mailstore.overview import Overview, Sort, Wanted, conditions
 from mailstore.paging import key_of
 from mailstore.schema import accounts, aliases
@@ -126,7 +126,7 @@ def test_who_is_found_is_who_would_be_found_one_by_one(
                 assert not overview.page(wanted, 9, sort=sort, behind=key).accounts
     if wanted.text == "nobody":
         with both.read() as connection:
-            assert few(connection, wanted) is not None
+            assert Looking(connection, wanted).found() is not None
 
 
 @pytest.mark.parametrize("most", range(1, 7))
@@ -150,18 +150,19 @@ def test_who_has_two_names_that_many_have_each(both: AccountsDatabase, monkeypat
     play(both, [("insert", n, {"state": "waiting", **row}) for n, row in enumerate(rows, 1)])
     with both.read() as connection:
         for words, numbers in (("huber meyer", set()), ("ANNA huber", {1}), ("n 王", set()), ("Kim 王 u", {9})):
-            found = few(connection, Wanted("123.com", words=words))
+            found = Looking(connection, Wanted("123.com", words=words)).found()
             assert found is not None
             assert set(found) == numbers
-        assert few(connection, Wanted(words="huber u")) == {1, 4, 7}
-        assert few(connection, Wanted(text="kim", words="anna")) == {3}
-        assert few(connection, Wanted(words="huber")) is None
-        assert few(connection, Wanted(words="huber com")) is None  # a domain's
+        assert Looking(connection, Wanted(words="huber u")).found() is None  # three have both
+        assert Looking(connection, Wanted(words="huber u"), ordered=True).found() == {1, 4, 7}
+        assert Looking(connection, Wanted(text="kim", words="anna")).found() == {3}
+        assert Looking(connection, Wanted(words="huber")).found() is None
+        assert Looking(connection, Wanted(words="huber com")).found() is None  # a domain's
         monkeypatch.setattr("mailstore.naming.TOGETHER", 2)
-        assert few(connection, Wanted(words="huber u")) is None
+        assert Looking(connection, Wanted(words="huber u"), ordered=True).found() is None
         monkeypatch.setattr("mailstore.naming.COMMON", 2)
         monkeypatch.setattr("mailstore.naming._guessed", lambda _connection, _way: 3)
-        assert few(connection, Wanted(words="huber meyer")) is None
+        assert Looking(connection, Wanted(words="huber meyer")).found() is None
 
 
 @settings(max_examples=10, deadline=None)

@@ -212,6 +212,21 @@ def test_it_goes_on_after_any_kill(tmp_path: Path, killed_at: Callable[[int], No
     tree.check(new, names=names)
 
 
+def test_what_somebody_left_who_was_ended_goes_and_what_others_are_writing_stays(tree: Tree) -> None:
+    tree.fill()
+    left = [tree.top / f"{MARKER}.0123456789ab", tree.state / "maildirs.json.0123456789ab"]
+    being_written = [tree.top / f"{MARKER}.ba9876543210", tree.state / "maildirs.json.ba9876543210"]
+    for path in left + being_written:
+        path.touch()
+    for path in left:
+        os.utime(path, (1, 1))
+    tree.carry(NEW)
+    assert [path.exists() for path in left + being_written] == [False, False, True, True]
+    for path in being_written:
+        path.unlink()
+    tree.check(NEW)
+
+
 def test_half_way_and_back_again(tree: Tree, killed_at: Callable[[int], None]) -> None:
     tree.fill()
     killed_at(12)
