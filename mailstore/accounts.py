@@ -8,11 +8,25 @@ called from any thread. Which account's move is next in the background is `mails
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, cast, func, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    bindparam,
+    case,
+    cast,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
@@ -121,8 +135,8 @@ Sealed = bytes | Callable[[], bytes]
 _COLUMNS = [accounts.c[name] for name in Account.__slots__]
 _FIND = select(*_COLUMNS).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
 _LOOK_UP = Prepared(_FIND)
-_ID = select(accounts.c.id).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l"))
-_GET = select(*_COLUMNS).where(accounts.c.id == bindparam("i"))
+_ID = Prepared(select(accounts.c.id).where(accounts.c.domain == bindparam("d"), accounts.c.local == bindparam("l")))
+_GET = Prepared(select(*_COLUMNS).where(accounts.c.id == bindparam("i")))
 
 _ASKED_FOR = Prepared(
     select(accounts.c.domain)
@@ -158,7 +172,18 @@ _OWNER = Prepared(
 _NAMED_THERE = text("legacy_login <> ''")  # in the words of the index
 
 _MAKE = insert(accounts).on_conflict_do_nothing(index_elements=["domain", "local"])
-_LOGGED_IN = update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now"))
+_LOGGED_IN = Prepared(update(accounts).where(accounts.c.id == bindparam("i")).values(last_login=bindparam("now")))
+
+# What an account's columns become where that depends on what they are. `sealed` and `soon` come with the rest.
+_OF_FINAL = accounts.c.state == State.FINAL.value
+_BEGUN = or_(accounts.c.state == State.WAITING.value, accounts.c.state == State.MOVING.value)
+_NO_LONGER_WAITING = case((accounts.c.state == State.WAITING.value, State.MOVING.value), else_=accounts.c.state)
+_NO_LONGER_MOVING = case((accounts.c.state == State.MOVING.value, State.MOVED.value), else_=accounts.c.state)
+_SEALED_UNLESS_FINAL = case((_OF_FINAL, null()), else_=bindparam("sealed", type_=LargeBinary))
+_HASH_OF_FINAL = case((_OF_FINAL, accounts.c.password_hash), else_=null())
+_DUE_IF_BEGUN = case((_BEGUN, bindparam("soon", type_=BigInteger)), else_=accounts.c.due)
+_ONE_MORE = accounts.c.tries + 1
+_CHANGES: Final[dict[tuple[tuple[str, int], ...], Prepared]] = {}  # by columns, and what becomes of them
 
 
 def _how_far(messages: Far, octets: Far) -> dict[str, int]:
@@ -179,10 +204,32 @@ def _now_sealed(sealed: Sealed) -> bytes:
     return sealed if isinstance(sealed, bytes) else sealed()
 
 
-def _write(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
+def _write(connection: Connection, account_id: int, values: Mapping[str, Any], **of_them: Any) -> None:
+    """`values`: by column; expressions are those above, which `of_them` are the parameters of."""
     if isinstance(reason := values.get("reason"), str):  # words of other servers
         values = {**values, "reason": storable(reason)}
-    connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
+    key = tuple((name, id(value) if isinstance(value, ColumnElement) else 0) for name, value in values.items())
+    statement = _CHANGES.get(key)
+    if statement is None:
+        new = {
+            name: value if said else bindparam(f"new_{name}", type_=accounts.c[name].type)
+            for (name, said), value in zip(key, values.values(), strict=True)
+        }
+        statement = _CHANGES[key] = Prepared(update(accounts).where(accounts.c.id == bindparam("i")).values(new))
+    plain = {f"new_{name}": values[name] for name, said in key if not said}
+    statement.run(connection, {"i": account_id, **plain, **of_them})
+
+
+def _got(connection: Connection, account_id: int) -> Account:
+    """Raises LookupError."""
+    row = _GET.first(connection, {"i": account_id})
+    if row is None:
+        raise LookupError(f"no account {account_id}")
+    return _of_row(row)
+
+
+def _of_row(row: Sequence[Any]) -> Account:
+    return account_of(dict(zip(Account.__slots__, row, strict=True)))
 
 
 def account_of(values: Mapping[str, Any]) -> Account:
@@ -226,7 +273,7 @@ class Accounts:
 
     def find(self, local: str, domain: str) -> Account | None:
         row = self._database.first(_LOOK_UP, {"d": domain, "l": local})
-        return None if row is None else account_of(dict(zip(Account.__slots__, row, strict=True)))
+        return None if row is None else _of_row(row)
 
     def known_as(self, local: str, domain: str) -> Account | None:
         """The account of that name, or the one whose alias it is."""
@@ -269,23 +316,23 @@ class Accounts:
 
     def get(self, account_id: int) -> Account:
         with self._database.read() as connection:
-            return _account(connection.execute(_GET, {"i": account_id}).one())
+            return _got(connection, account_id)
 
     def add(self, local: str, domain: str) -> Account:
         """The account of that name, made as `waiting` if there is none."""
         with self._database.write() as connection:
             account_id = self._made(connection, local, domain)
-            return _account(connection.execute(_GET, {"i": account_id}).one())
+            return _got(connection, account_id)
 
     def _made(self, connection: Connection, local: str, domain: str) -> int:
         """The id of the account of that name, made if there is none."""
         named = {"d": domain, "l": local}
-        account_id = connection.execute(_ID, named).scalar()
-        if account_id is None:  # others may be making it at the same moment: theirs is waited for
+        row = _ID.first(connection, named)
+        if row is None:  # others may be making it at the same moment: theirs is waited for
             made = {"local": local, "domain": domain, "state": State.WAITING, "created": self._now()}
             connection.execute(_MAKE, made)
-            account_id = connection.execute(_ID, named).scalar_one()
-        return int(account_id)
+            row = _ID.first(connection, named)
+        return int(row[0])
 
     def _change(self, account_id: int, **values: Any) -> None:
         with self._database.write() as connection:
@@ -300,8 +347,8 @@ class Accounts:
         """
         with self._database.write(beside=(Turn.KEYS,)) as connection:
             account_id = self._made(connection, local, domain)
-            _write(connection, account_id, self._accepted(_now_sealed(sealed), password_hash))
-            return _account(connection.execute(_GET, {"i": account_id}).one())
+            self._accept(connection, account_id, _now_sealed(sealed), password_hash)
+            return _got(connection, account_id)
 
     def password_hashed(self, account_id: int, password_hash: str) -> None:
         """The hash of the password that was accepted."""
@@ -313,22 +360,17 @@ class Accounts:
         with self._database.write() as connection:
             return connection.execute(own.values(password_hash=password_hash)).rowcount == 1
 
-    def _accepted(self, sealed: bytes, password_hash: str | None) -> dict[str, Any]:
-        stored: Any = password_hash
-        state = case((accounts.c.state == State.WAITING, State.MOVING.value), else_=accounts.c.state)
-        kept = case((accounts.c.state == State.FINAL, None), else_=sealed)
-        if password_hash is None:  # which comes in a moment: a final account must not be without one meanwhile
-            stored = case((accounts.c.state == State.FINAL, accounts.c.password_hash), else_=None)
-        begun = accounts.c.state.in_([State.WAITING.value, State.MOVING.value])
-        due = case((begun, self._now() + SOON), else_=accounts.c.due)
-        return {
-            "password_hash": stored,
-            "sealed_password": kept,
-            "state": state,
-            "due": due,
+    def _accept(self, connection: Connection, account_id: int, sealed: bytes, password_hash: str | None) -> None:
+        """Without a hash, which comes in a moment: a final account must not be without one meanwhile."""
+        values = {
+            "password_hash": _HASH_OF_FINAL if password_hash is None else password_hash,
+            "sealed_password": _SEALED_UNLESS_FINAL,
+            "state": _NO_LONGER_WAITING,
+            "due": _DUE_IF_BEGUN,
             "tries": 0,
-            "password_state": PasswordState.KNOWN,
+            "password_state": PasswordState.KNOWN.value,
         }
+        _write(connection, account_id, values, sealed=sealed, soon=self._now() + SOON)
 
     def password_given(self, account_id: int, sealed: Sealed) -> None:
         """An administrator says that this is the password at the legacy server. It is tried with the next move, which
@@ -348,13 +390,13 @@ class Accounts:
     def password_rejected(self, account_id: int, reason: str, trace: str = "") -> None:
         """The legacy server does not take the sealed password: nothing happens in the background until it takes
         another one."""
-        rejected = {"password_state": PasswordState.REJECTED, "reason": reason, "trace": trace}
+        rejected = {"password_state": PasswordState.REJECTED.value, "reason": reason, "trace": trace}
         self._change(account_id, **rejected, due=None, asked=None, again=0, tries=0)
 
     def logged_in(self, *account_ids: int) -> None:
         """Their users have logged in: one transaction for all of them."""
-        values = [{"i": account_id, "now": self._now()} for account_id in sorted(account_ids)]
-        self._database.change(lambda connection: connection.execute(_LOGGED_IN, values))
+        values = [{"i": account_id, "now": self._now()} for account_id in sorted(set(account_ids))]
+        self._database.change(lambda connection: _LOGGED_IN.many(connection, values))
 
     def progress(self, account_id: int, messages: Far, octets: Far) -> None:
         """How far the account's move is."""
@@ -375,12 +417,11 @@ class Accounts:
         """Everything that the legacy server listed is here. `reason` warns, for instance of quarantined messages.
         `next_in`: seconds until it is looked for mail that arrived since; None: never by itself. `far`: messages and
         octets, as in `progress`, if they changed."""
-        state = case((accounts.c.state == State.MOVING, State.MOVED.value), else_=accounts.c.state)
         far_now = {} if far is None else _how_far(*far)
         due = self._in(next_in)
         self._change(
             account_id,
-            state=state,
+            state=_NO_LONGER_MOVING,
             reason=reason,
             trace=trace,
             refreshed=self._now(),
@@ -396,9 +437,9 @@ class Accounts:
         first used, which takes longer than what they do."""
         nobody, nothing = 0, (0, 0)
         with self._database.write() as connection:
-            connection.execute(_ID, {"d": "", "l": ""})
-            connection.execute(_GET, {"i": nobody})
-            _write(connection, nobody, self._accepted(b"", None))
+            _ID.first(connection, {"d": "", "l": ""})
+            _GET.first(connection, {"i": nobody})
+            self._accept(connection, nobody, b"", None)
         self.password_hashed(nobody, "")
         self.begun(nobody)
         self.progress(nobody, nothing, nothing)
@@ -408,8 +449,7 @@ class Accounts:
     def interrupted(self, account_id: int, reason: str, next_in: float | None, trace: str = "") -> None:
         """A move did not get to its end. `next_in`: seconds until the next one."""
         due = self._in(next_in)
-        tries = accounts.c.tries + 1
-        self._change(account_id, reason=reason, trace=trace, due=due, asked=None, again=0, tries=tries)
+        self._change(account_id, reason=reason, trace=trace, due=due, asked=None, again=0, tries=_ONE_MORE)
 
     def gave_way(self, account_id: int) -> None:
         """A move was ended for a while, at its last barrier: it goes on when there is room."""

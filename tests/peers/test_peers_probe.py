@@ -16,6 +16,7 @@ from tests.legacy.certificates import fingerprint_of
 from tests.legacy.dovecot import PASSWORD, Dovecot
 from tests.legacy.peer import Peer
 from tests.legacy.peers import PEERS
+from tests.postgres.server import until
 
 pytestmark = pytest.mark.peers
 ROOT = Path(__file__).parents[2]
@@ -77,10 +78,14 @@ def test_a_wrong_password_is_two_failed_logins_in_its_log(legacy: Dovecot, tmp_p
     before = log.stat().st_size
     status, found = probe(tmp_path, f'port = {legacy.pop3}\ntls = "none"', f"{letters_user}@123.com", password="wrong")
     assert (status, [login["answer"] for login in found["logins"]]) == (1, ["wrong", "wrong"])
-    with log.open() as file:
-        file.seek(before)
-        failed = [line for line in file if "auth failed" in line]
-    assert len(failed) == 2 and all("1 attempts" in line for line in failed), failed
+
+    def failed() -> list[str]:
+        with log.open() as file:
+            file.seek(before)
+            return [line for line in file if "auth failed" in line]
+
+    until(lambda: len(failed()) >= 2)  # a line comes when its process gets to it
+    assert len(failed()) == 2 and all("1 attempts" in line for line in failed()), failed()
 
 
 def test_over_imap_with_pop3_beside_it(legacy: Dovecot, tmp_path: Path, letters_user: str) -> None:
