@@ -41,6 +41,7 @@ from mailstore.index.special import ACCOUNT
 from mailstore.intake import GRACE
 from mailstore.maildir import ARRIVED, sync_directories
 from mailstore.messages import Messages
+from mailstore.prepared import Prepared
 from mailstore.quota import Usage
 from mailstore.reconciling import Reconciler
 from mailstore.refusals import storage_errors
@@ -52,7 +53,9 @@ _STEPS: Final = 10_000  # of a second: what names of arrivals differ by, at the 
 NOTHING: Final = Usage(0, 0)
 
 _n = schema.metadata.c
-_IS_SHOWN = select(_n.entry).where(_n.account_id == bindparam("a"), _n.folder_id == ACCOUNT, _n.entry == SHOWN)
+_IS_SHOWN = Prepared(
+    select(_n.entry).where(_n.account_id == bindparam("a"), _n.folder_id == ACCOUNT, _n.entry == SHOWN)
+)
 
 Outcome = OverQuota | None  # None: it is stored
 
@@ -217,7 +220,7 @@ class Incoming(Messages):
         return self._shows
 
     def _is_noted(self, connection: Connection) -> bool:
-        return connection.execute(_IS_SHOWN, {"a": self.account_id}).first() is not None
+        return _IS_SHOWN.first(connection, {"a": self.account_id}) is not None
 
     # Within
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, func, insert, null, select, union_all, update
+from sqlalchemy import Connection, bindparam, case, func, insert, null, or_, select, union_all, update
 
 from mailstore import renaming, schema
 from mailstore.entries import NUL, Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
@@ -37,16 +37,18 @@ _l, _m = schema.ledger.c, schema.messages.c
 
 
 _SUSPECT = 1  # attempts that are counted of a message that a person wants tried again: it is fetched by itself
-_DONE = _l.outcome.in_([Outcome.STORED.value, Outcome.DELETED.value])
+_DONE = or_(_l.outcome == Outcome.STORED.value, _l.outcome == Outcome.DELETED.value)
 _OWED = _l.outcome != Outcome.GONE.value
-_SUMS = select(
-    func.coalesce(func.sum(case((_DONE, 1), else_=0)), 0),
-    func.coalesce(func.sum(case((_OWED, 1), else_=0)), 0),
-    mailbox.added_up(case((_DONE, _l.octets), else_=0)),
-    mailbox.added_up(case((_OWED, _l.octets), else_=0)),
-    func.coalesce(func.sum(case((_l.outcome == Outcome.QUARANTINED.value, 1), else_=0)), 0),
-).where(_l.account_id == bindparam("a"))
-_ENTRIES = (
+_SUMS = Prepared(
+    select(
+        func.coalesce(func.sum(case((_DONE, 1), else_=0)), 0),
+        func.coalesce(func.sum(case((_OWED, 1), else_=0)), 0),
+        mailbox.added_up(case((_DONE, _l.octets), else_=0)),
+        mailbox.added_up(case((_OWED, _l.octets), else_=0)),
+        func.coalesce(func.sum(case((_l.outcome == Outcome.QUARANTINED.value, 1), else_=0)), 0),
+    ).where(_l.account_id == bindparam("a"))
+)
+_ENTRIES = Prepared(
     select(
         *(_l.id, _l.position, _l.uidl, _l.octets, _l.outcome, _l.uid, _l.attempts, _l.updated, _l.unlisted, _l.shown),
         *(_l.folder, _l.folder_id, _l.legacy_id),
@@ -147,7 +149,7 @@ class Ledger:
     def entries(self) -> list[Entry]:
         """All rows, oldest first."""
         with self._database.read() as connection:
-            rows = connection.execute(_ENTRIES, {"a": self._account_id})
+            rows = _ENTRIES.all(connection, {"a": self._account_id})
             return [Entry(i, p, u, o, Outcome(outcome), *rest) for i, p, u, o, outcome, *rest in rows]
 
     def quarantined(self) -> list[Quarantined]:
@@ -395,7 +397,7 @@ class Ledger:
         _OUTCOME.many(connection, values)
 
     def _add_up(self, connection: Connection) -> Sums:
-        return Sums(*connection.execute(_SUMS, {"a": self._account_id}).one())
+        return Sums(*_SUMS.first(connection, {"a": self._account_id}))
 
 
 def _words(reason: str) -> str:

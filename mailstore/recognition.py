@@ -28,6 +28,7 @@ from mailstore.index.mailbox import EXACT, chunks
 from mailstore.index.special import ACCOUNT
 from mailstore.mailbox import Mailbox
 from mailstore.maildir import Maildir
+from mailstore.prepared import Prepared
 from mailstore.refusals import storage_errors
 
 LOSS: Final = "ledger-lost"  # an annotation of the account that no client can name: those begin with "/"
@@ -36,7 +37,7 @@ _PIECE: Final = 1024 * 1024
 
 _m, _f, _l, _n = schema.messages.c, schema.folders.c, schema.ledger.c, schema.metadata.c
 _NOTED = (_n.account_id == bindparam("a"), _n.folder_id == ACCOUNT, _n.entry == LOSS)
-_IS_NOTED = select(_n.entry).where(*_NOTED)
+_IS_NOTED = Prepared(select(_n.entry).where(*_NOTED))
 _FORGET = delete(schema.metadata).where(*_NOTED)
 _OF_SIZES = (
     select(_m.folder_id, _m.uid, _m.size, _m.file, _m.flags, _f.directory)
@@ -93,7 +94,7 @@ class Recognition:
     def needed(self) -> bool:
         """Was there a loss, from which not everything is known again?"""
         with self._database.read() as connection:
-            return connection.execute(_IS_NOTED, {"a": self._account_id}).first() is not None
+            return _IS_NOTED.first(connection, {"a": self._account_id}) is not None
 
     def among(self, landed: Sequence[Landed]) -> dict[int, Here]:
         """Those that are here already, by ledger row. Raises StorageFailed."""

@@ -70,7 +70,7 @@ _GONE = (
     .values(last_ledger_id=bindparam("i"))
 )
 _NOTED = (_n.account_id == bindparam("a"), _n.folder_id == ACCOUNT, _n.entry == CHANGING)
-_IS_NOTED = select(_n.entry).where(*_NOTED)
+_IS_NOTED = Prepared(select(_n.entry).where(*_NOTED))
 _FORGET = delete(schema.metadata).where(*_NOTED)
 _LISTED = select(func.count()).where(_MINE, _l.outcome.in_(["stored", "deleted"]), _l.unlisted.is_(None))
 _MARKS = select(_l.id, _l.likeness).where(_MINE, _l.likeness.is_not(None))
@@ -221,7 +221,7 @@ class Names:
     def changing(self) -> bool:
         """Is it noted that they change from session to session?"""
         with self._database.read() as connection:
-            return connection.execute(_IS_NOTED, {"a": self._account_id}).first() is not None
+            return _IS_NOTED.first(connection, {"a": self._account_id}) is not None
 
     def note_changing(self, *, changing: bool) -> None:
         if changing == self.changing():
