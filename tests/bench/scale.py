@@ -33,6 +33,7 @@ from mailstore.queue import Queue
 from mailstore.samples import Samples
 from mailstore.told import Told
 from mailstore.web_sessions import WebSessions
+from proxy.admin.noticing.planning import foresee
 from proxy.admin.overview import Watching
 from proxy.cli.report import report
 from tests.bench import scale_ledger
@@ -88,6 +89,7 @@ def questions(database: AccountsDatabase) -> Iterator[Question]:
     yield "console: the notice's step", lambda: told.tally(Wanted(DOMAIN), "notice")
     yield "console: … of those who wait", lambda: told.tally(Wanted(DOMAIN, state=State.WAITING), "notice")
     yield "console: … of what was sent in a week", lambda: told.tally(Wanted(DOMAIN), "notice", day - 6 * 86_400)
+    yield "console: … and the question before it", lambda: foresee(database, Wanted(DOMAIN), again=False)
     yield (
         "console: to whom it could not be sent",
         lambda: told.page(Wanted(DOMAIN), "notice", Standing.REFUSED, PER_PAGE),

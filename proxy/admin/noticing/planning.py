@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Final
 
 from mailstore.accounts import Account, State
 from mailstore.database import AccountsDatabase
 from mailstore.notices import Notices, Recipient, Standing
+from mailstore.overview import Overview, Wanted
+from mailstore.told import Told
 from proxy.admin.noticing.sending import is_wanted
 from proxy.admin.noticing.texts import Kind
 from proxy.config import Config
 
 NAMED: Final = 10  # accounts that a plan names
+_LOOKED_AT: Final = 500  # for them, of a whole domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Plan:
     """What an order would come to. Of accounts the first NAMED are here; of all, no more than their numbers."""
 
     mark: int
-    numbers: list[int] = field(default_factory=list)  # of those who would be sent it
+    count: int = 0  # who would be sent it
+    numbers: list[int] = field(default_factory=list)  # of those; empty where it is only foreseen
     first: list[Account] = field(default_factory=list)
     domains: set[str] = field(default_factory=set)
     had: int = 0  # who have had it
@@ -69,6 +74,7 @@ class Plan:
     def add(self, recipient: Recipient, *, again: bool) -> None:
         account = recipient.account
         if is_wanted(recipient, again=again):
+            self.count += 1
             self.numbers.append(account.id)
             self.domains.add(account.domain)
             if len(self.first) < NAMED:
@@ -106,3 +112,37 @@ def plan(
     for recipient in notices.of(fitting(), kind, since):
         found.add(recipient, again=again)
     return found
+
+
+def foresee(database: AccountsDatabase, wanted: Wanted, *, again: bool) -> Plan:
+    """What `plan` would find for a notice to a whole domain or department, by the figures that are kept of it: of
+    accounts no more are read than are named. Raises MailstoreError."""
+    found = Plan(Notices(database).mark())
+    told = Told(database)
+    tally = told.tally(wanted, "notice")
+    found.count, found.passed_over = tally.none + tally.refused, tally.final
+    if again:
+        found.count = tally.accounts
+    else:
+        found.had, found.unknown = tally.sent, tally.unknown
+        some = told.page(wanted, "notice", Standing.UNKNOWN, NAMED)
+        found.unknown_names = [recipient.account.name for recipient in some]
+    if found.count:
+        found.first = list(islice(_first(database, wanted, again=again), NAMED))
+        found.domains = {account.domain for account in found.first}
+    return found
+
+
+def _first(database: AccountsDatabase, wanted: Wanted, *, again: bool) -> Iterator[Account]:
+    """Those who would be sent it among the first accounts; if there are none, among the first of each state."""
+    overview, notices, none = Overview(database), Notices(database), True
+    states = [replace(wanted, state=state) for state in State if state is not State.FINAL]
+    for some in ([wanted], states):
+        accounts = chain.from_iterable(overview.page(each, _LOOKED_AT).accounts for each in some)
+        meant = (account for account in accounts if is_meant("notice", account))
+        for recipient in notices.of(meant, "notice"):
+            if is_wanted(recipient, again=again):
+                none = False
+                yield recipient.account
+        if not none:
+            return

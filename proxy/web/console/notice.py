@@ -182,7 +182,7 @@ class NoticePages:
         wish = self._wish(visit, domain)
         if wish.day_problem() or self._sendings.lacking([domain]):
             return await self._page(visit, wish, say_all=True, status=200 if wish.day_problem() else 409)
-        return await self._question(visit, wish, await visit.web.in_thread(self._sendings.plan, wish), "", 200)
+        return await self._question(visit, wish, await visit.web.in_thread(self._sendings.foresee, wish), "", 200)
 
     def _wish(self, visit: Visit, domain: str) -> Wish:
         """Raises Refused."""

@@ -12,13 +12,13 @@ from typing import Any, Final, NoReturn
 from twisted.internet.defer import Deferred
 
 from mailstore.accounts import Account
-from mailstore.overview import Overview
+from mailstore.overview import Overview, Wanted
 from mailstore.queue import Queue
 from proxy.admin.noticing.dispatch import Busy, Dispatch
 from proxy.admin.noticing.facts import NothingToSay
 from proxy.admin.noticing.letter import Letter, letter, material
 from proxy.admin.noticing.orders import Order
-from proxy.admin.noticing.planning import Lack, Plan, missing, plan
+from proxy.admin.noticing.planning import Lack, Plan, foresee, missing, plan
 from proxy.admin.noticing.texts import BadTemplate, Kind
 from proxy.web.console.seeing import Seeing
 from proxy.web.console.wishes import Wish
@@ -58,6 +58,15 @@ class Sendings:
             domain=wish.domain,
         )
 
+    def foresee(self, wish: Wish) -> Plan:
+        """The same for a question, without the accounts' numbers where it can be told without them. In a thread. Raises
+        MailstoreError."""
+        wanted = wish.listing.wanted
+        whole = wish.kind == "notice" and not wish.picked and wanted == Wanted(wanted.domain, wanted.department)
+        if whole and not wish.after(self._web.database.time()):
+            return foresee(self._web.database, wanted, again=wish.again)
+        return self.plan(wish)
+
     def lacking(self, domains: Sequence[str]) -> list[Lack]:
         """What the configuration has to have before these domains' users can be told anything."""
         return missing(self._web.config, [name for name in domains if name in self._web.config.domains])
@@ -82,7 +91,7 @@ class Sendings:
         """How it would be sent, and to whom: for templates."""
         notices = self._web.config.notices
         return {
-            "count": len(found.numbers),
+            "count": found.count,
             "named": found.first,
             "had": found.had,
             "unknown": found.unknown_names,
@@ -91,7 +100,7 @@ class Sendings:
             "mark": found.mark,
             "relay": notices.relay,
             "rate": notices.rate,
-            "seconds": 60 * len(found.numbers) / notices.rate,
+            "seconds": 60 * found.count / notices.rate,
             "busy": self.dispatch.progress if self.dispatch.under_way else None,
         }
 

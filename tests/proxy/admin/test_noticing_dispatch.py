@@ -6,6 +6,7 @@ import json
 import stat
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mailstore.overview import Overview, Wanted
 from mailstore.schema import accounts, notices
 from proxy.admin.noticing.dispatch import Busy, Dispatch
 from proxy.admin.noticing.orders import Order
-from proxy.admin.noticing.planning import Plan, missing, plan
+from proxy.admin.noticing.planning import Plan, foresee, missing, plan
 from proxy.admin.noticing.texts import Kind
 from proxy.config import Config, parse
 from tests.proxy.admin.relay import Relay
@@ -131,6 +132,32 @@ def test_the_same_order_given_twice_reaches_nobody_twice(rig: Rig) -> None:
     assert rig.reached() == list(NAMES)
     assert rig.dispatch.progress is not None
     assert (rig.dispatch.progress.sent, rig.dispatch.progress.wanted) == (0, 0)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_is_foreseen_of_a_domain_is_what_is_planned(
+    rig: Rig, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of some who have had it, one of whom that is not known, one who was refused, and one who is final."""
+    kept, sent = Notices(rig.database), {}
+    for person in rig.people():
+        sent[person.local] = kept.begin(person.id, "notice", person.name, 0)
+    for local in ("anna", "over"):
+        kept.sent(sent[local] or 0)
+    kept.refused(sent["bo"] or 0, "550 no")
+    for looked_at in (500, 1):  # and where those are not among the first accounts
+        monkeypatch.setattr("proxy.admin.noticing.planning._LOOKED_AT", looked_at)
+        for wanted in (Wanted("123.com"), Wanted("123.com", department="")):
+            planned = rig.plan(kind="notice", again=again)
+            assert planned.count == len(planned.numbers) == (4 if again else 1)
+            foreseen = foresee(rig.database, wanted, again=again)
+            if looked_at == 500:
+                assert foreseen == replace(planned, numbers=[])
+            else:
+                assert replace(foreseen, first=[], domains=set()) == replace(
+                    planned, numbers=[], first=[], domains=set()
+                )
+    assert foresee(rig.database, Wanted("123.com", department="Sales"), again=again).count == 0
 
 
 def test_again_is_for_those_who_have_had_it(rig: Rig) -> None:
