@@ -31,11 +31,13 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    collate,
     func,
     literal,
     literal_column,
     or_,
     select,
+    true,
     tuple_,
 )
 
@@ -142,11 +144,22 @@ class _Walking:
         if self._wanted.troubled:
             return self._troubled()
         domains: dict[str, _Sizes] = {}
-        for (domain, state), sizes in self._kept.groups(self._wanted).items():
-            domains.setdefault(domain, {})[state] = sizes
+        for (domain, state), size in self._kept.groups(self._wanted).items():
+            domains.setdefault(domain, {})[state] = size
         if self._sort not in NUMBERS:
             return self._by_domain(domains)
-        walks = [walk for domain, sizes in domains.items() for walk in self._by_number(domain, sizes)]
+        several: list[tuple[str, str]] = []
+        walks: list[Iterator[_Spot]] = []
+        for domain, sizes in domains.items():
+            wanted = replace(self._wanted, domain=domain)
+            if narrow := self._narrower(wanted, sizes):
+                walks.append(self._run(wanted, self._place, narrow))
+            elif self._server:
+                several += [(domain, state) for state in sizes]
+            else:
+                walks += [self._run(replace(wanted, state=State(state)), self._place, None) for state in sizes]
+        if several:
+            walks.append(self._at_once(several))
         return _joined(walks, backwards=self._place.backwards)
 
     def _among(self, numbers: Collection[int]) -> Iterator[_Spot]:
@@ -218,17 +231,30 @@ class _Walking:
             fetched = narrow is not None and narrow.count < walk
             yield from self._run(wanted, here, narrow.name if narrow is not None and fetched else None)
 
-    def _by_number(self, domain: str, sizes: _Sizes) -> Iterator[Iterator[_Spot]]:
-        """A walk for each state, or all that a narrow index has."""
-        wanted = replace(self._wanted, domain=domain)
+    def _narrower(self, wanted: Wanted, sizes: _Sizes) -> str | None:
+        """Of a domain, for an order by number: the filter by whose index all are fetched, if that is shorter than a
+        walk for each state."""
         narrow = self._narrow(wanted, sum(able for _, able in sizes.values()))
+        every = sum(size for size, _ in sizes.values())
         walks = sum(self._limit * size / able for size, able in sizes.values())
-        walks *= self._scarcity(wanted, sum(size for size, _ in sizes.values()))
-        if narrow is not None and narrow.count < walks:
-            yield self._run(wanted, self._place, narrow.name)
-            return
-        for state in sizes:
-            yield self._run(replace(wanted, state=State(state)), self._place, None)
+        walks = min(every, walks * self._scarcity(wanted, every))
+        if narrow is None or narrow.count >= walks or (self._server and walks < _AT_ONCE):
+            return None
+        return narrow.name
+
+    def _at_once(self, walks: Sequence[tuple[str, str]]) -> Iterator[_Spot]:
+        """Of domains and states, ever so many of them, in PostgreSQL: who comes first in each tells which of them the
+        page can be of."""
+        if len(walks) > self._limit:
+            walks = [(spot[0][1], state) for spot, state in self._joined_there(walks, 1)]
+        yield from (spot for spot, _ in self._joined_there(walks, self._limit))
+
+    def _joined_there(self, walks: Sequence[tuple[str, str]], of_each: int) -> Iterator[tuple[_Spot, str]]:
+        domains, states = zip(*walks, strict=True) if walks else ((), ())
+        statement = joined_statement(self._wanted, self._sort, self._place, of_each, self._limit)
+        about = {"of_domains": list(domains), "of_states": list(states)}
+        for number, value, domain, local, state in self._connection.execute(statement, about):
+            yield ((-value, domain, local), number), state
 
     def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[_Spot]:
         domain = wanted.domain or ""
@@ -273,6 +299,7 @@ class _Walking:
 _MANY: Final = 20_000
 _ANY: Final = 2**40
 _IN_ONE: Final = 500
+_AT_ONCE: Final = 1_000  # accounts that a walk may meet without being worth a statement of its own
 _IN_ORDER: Final = 5_000  # of whom more than a page's are read
 _Spot = tuple[tuple[Any, ...], int]  # where an account stands in an order that ascends, and its number
 _Sizes = dict[str, tuple[int, int]]  # by state: how many accounts there are, and how many can be wanted at most
@@ -305,9 +332,36 @@ def statement_of(
     return statement.order_by(*orders, *(column.desc() if place.backwards else column for column in columns))
 
 
-def _conditions(wanted: Wanted, sort: Sort, narrow: str | None, *, server: bool) -> Iterator[ColumnElement[bool]]:
-    """With those columns hidden whose indexes are not to be taken."""
-    domain = bindparam("of_domain", wanted.domain, String)
+def joined_statement(wanted: Wanted, sort: Sort, place: Place, of_each: int, limit: int) -> Select[Any]:
+    """For an order by number, in PostgreSQL: of each of the domains `of_domains` with its state of `of_states` so many,
+    and of all of them up to `limit`, as they come in that order, with their states."""
+    arrays = (bindparam(name, type_=ARRAY(String)) for name in ("of_domains", "of_states"))
+    walks = func.unnest(*arrays).table_valued("domain", "state", name="walks").render_derived()
+    domain, state = (collate(walks.c[name], "C") for name in ("domain", "state"))
+    number, backwards = NUMBERS[sort], place.backwards
+    of_one = select(_a.id, number.label("number"), _a.local).where(_a.domain == domain, _a.state == state)
+    plain = replace(wanted, domain=None, state=None)
+    of_one = of_one.where(*list(_conditions(plain, sort, None, server=True, domain=domain))[1:])
+    if place.key is not None:
+        value, of_domain, local = place.key
+        farther, nearer = (number > value, number >= value) if backwards else (number < value, number <= value)
+        here, there = tuple_(domain, _a.local), tuple_(literal(of_domain), literal(local))
+        of_one = of_one.where(nearer, or_(farther, here < there if backwards else here > there))
+    orders = (number, _a.local.desc()) if backwards else (number.desc(), _a.local)
+    w = of_one.order_by(*orders).limit(of_each).lateral("w").c
+    joined = select(w.id, w.number, domain.label("domain"), w.local, walks.c.state).select_from(
+        walks.join(w.id.table, true())
+    )
+    if backwards:
+        return joined.order_by(w.number, domain.desc(), w.local.desc()).limit(limit)
+    return joined.order_by(w.number.desc(), domain, w.local).limit(limit)
+
+
+def _conditions(
+    wanted: Wanted, sort: Sort, narrow: str | None, *, server: bool, domain: Any = None
+) -> Iterator[ColumnElement[bool]]:
+    """With those columns hidden whose indexes are not to be taken; the domain's comes first."""
+    domain = bindparam("of_domain", wanted.domain, String) if domain is None else domain
     apart = narrow == "attention" and not server
     yield _a.id.in_(_needing_attention(domain)) if apart else _a.domain == domain
     walked = {Sort.DEPARTMENT: "department", Sort.LAST_LOGIN: "state", Sort.SIZE: "state"}.get(sort)

@@ -13,19 +13,25 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
+    Integer,
+    Select,
+    String,
     bindparam,
     case,
+    collate,
     delete,
     exists,
     func,
     insert,
     select,
+    true,
     update,
 )
 
@@ -47,36 +53,65 @@ _MOVABLE = (
     _a.password_state != PasswordState.REJECTED.value,
     _a.state.not_in([State.FINAL.value, State.BLOCKED.value]),
 )
-_EARLIEST = Prepared(
-    select(_a.due)
-    .where(_a.domain == bindparam("d"), _a.paused == 0, _a.due.is_not(None))
-    .order_by(_a.due)
-    .limit(bindparam("n", 1))
-)
-_ASKED = Prepared(
-    select(_a.id)
-    .where(_a.domain == bindparam("d"), _a.paused == 0, _a.asked.is_not(None), _a.due <= bindparam("now"))
-    .order_by(_a.asked)
-    .limit(bindparam("n"))
-    .with_for_update(skip_locked=True)  # whoever takes at the same moment takes others
-)
-_DUE = Prepared(
-    select(_a.id)
-    .where(_a.domain == bindparam("d"), _a.paused == 0, _a.due <= bindparam("now"))
-    .order_by(_a.due)
-    .limit(bindparam("n"))
-    .with_for_update(skip_locked=True)
-)
-
-_OPEN = (_a.domain == bindparam("d"), _a.paused == 0)
 _UNTIL = bindparam("now", type_=BigInteger)
-# Each by an index that has all that is asked of it: accounts_due, or accounts_asked, which has `due` behind the rest.
-BACKLOG = select(
-    select(func.count()).select_from(accounts).where(*_OPEN, _a.due <= _UNTIL).scalar_subquery(),
-    select(func.count()).select_from(accounts).where(*_OPEN, _a.asked > 0, _a.due + 0 <= _UNTIL).scalar_subquery(),
-    select(func.min(_a.due)).where(*_OPEN, _a.due <= _UNTIL).scalar_subquery(),
-)
-_BACKLOG = Prepared(BACKLOG)
+
+
+class _OfEach:
+    """A question of each of several domains. PostgreSQL is asked it once for all of them: it may be thousands, and each
+    way to the server takes longer than what is done there."""
+
+    def __init__(self, question: Callable[[ColumnElement[str]], Select[Any]]) -> None:
+        """`question` of a domain."""
+        self._of_one = Prepared(question(bindparam("d", type_=String)))
+        several = func.unnest(bindparam("several", type_=ARRAY(String))).table_valued("domain", name="several")
+        each = several.render_derived()
+        rows = question(collate(each.c.domain, "C")).lateral("found")
+        self._of_all = select(each.c.domain, *rows.c).select_from(each.join(rows, true()))
+
+    def rows(self, connection: Connection, domains: Iterable[str], **about: Any) -> Iterator[tuple[str, list[Any]]]:
+        """Each domain that there are rows of, in the order of `domains`."""
+        if connection.dialect.name == "postgresql":
+            found: dict[str, list[Any]] = {domain: [] for domain in domains}
+            for domain, *row in connection.execute(self._of_all, {"several": list(found), **about}):
+                found[domain].append(row)
+        else:
+            found = {domain: self._of_one.all(connection, {"d": domain, **about}) for domain in domains}
+        return ((domain, rows) for domain, rows in found.items() if rows)
+
+
+def _earliest(domain: ColumnElement[str]) -> Select[Any]:
+    return select(_a.due).where(_a.domain == domain, _a.paused == 0, _a.due.is_not(None)).order_by(_a.due).limit(1)
+
+
+def _asked(domain: ColumnElement[str]) -> Select[Any]:
+    waits = (_a.domain == domain, _a.paused == 0, _a.asked.is_not(None), _a.due <= _UNTIL)
+    some = select(_a.id).where(*waits).order_by(_a.asked).limit(bindparam("n", type_=Integer))
+    return some.with_for_update(skip_locked=True)  # whoever takes at the same moment takes others
+
+
+def _due(domain: ColumnElement[str]) -> Select[Any]:
+    waits = (_a.domain == domain, _a.paused == 0, _a.due <= _UNTIL)
+    some = select(_a.id).where(*waits).order_by(_a.due).limit(bindparam("n", type_=Integer))
+    return some.with_for_update(skip_locked=True)
+
+
+def backlog(domain: ColumnElement[str]) -> Select[Any]:
+    """Each figure by an index that has all that is asked of it: accounts_due, or accounts_asked, which has `due` behind
+    the rest."""
+    open_ = (_a.domain == domain, _a.paused == 0)
+
+    def figure(what: ColumnElement[Any], *waits: ColumnElement[bool]) -> Any:
+        found = select(what).select_from(accounts).where(*open_, *waits)
+        return found.correlate_except(accounts).scalar_subquery()
+
+    return select(
+        figure(func.count(), _a.due <= _UNTIL),
+        figure(func.count(), _a.asked > 0, _a.due + 0 <= _UNTIL),
+        figure(func.min(_a.due), _a.due <= _UNTIL),
+    )
+
+
+_EARLIEST, _ASKED, _DUE, _BACKLOG = map(_OfEach, (_earliest, _asked, _due, backlog))
 
 
 class Backlog(NamedTuple):
@@ -144,25 +179,18 @@ class Queue:
         """When the first account of each domain is due. Those are left out where none is, or that are paused."""
         with self._database.read() as connection:
             paused = set(connection.scalars(select(paused_domains.c.domain)))
-            found = {}
-            for domain in domains:
-                row = None if domain in paused else _EARLIEST.first(connection, {"d": domain, "n": 1})
-                if row is not None:
-                    found[domain] = row[0]
-        return found
+            open_ = [domain for domain in domains if domain not in paused]
+            return {domain: int(rows[0][0]) for domain, rows in _EARLIEST.rows(connection, open_)}
 
     def backlog(self, domains: Iterable[str]) -> dict[str, Backlog]:
         """What is due in each domain now. Of a domain that is paused nothing is. What is due is counted: entry by entry
         of an index, of which there are some ten to the microsecond."""
         now = self._now()
-        found = {}
+        found = dict.fromkeys(domains, Backlog(0, 0, 0))
         with self._database.read() as connection:
             closed = set(connection.scalars(select(paused_domains.c.domain)))
-            for domain in domains:
-                nothing = (0, 0, None)
-                due, asked, first = (
-                    nothing if domain in closed else _BACKLOG.first(connection, {"d": domain, "now": now})
-                )
+            open_ = [domain for domain in found if domain not in closed]
+            for domain, ((due, asked, first),) in _BACKLOG.rows(connection, open_, now=now):
                 found[domain] = Backlog(due, asked, 0 if first is None else max(0, now - first))
         return found
 
@@ -173,9 +201,12 @@ class Queue:
         now = self._now()
         with self._database.write() as connection:
             chosen: dict[int, None] = {}
-            for statement in (_ASKED,) if asked_only else (_ASKED, _DUE):
-                found = [statement.all(connection, {"d": d, "now": now, "n": most}) for d in domains]
-                chosen.update((row[0], None) for row in _in_turn(found))
+            for question in (_ASKED,) if asked_only else (_ASKED, _DUE):
+                # Of many domains one each will do, unless few have any.
+                for of_each in dict.fromkeys((1 + most // max(1, len(domains)), most)):
+                    if len(chosen) < most:
+                        found = [rows for _, rows in question.rows(connection, domains, now=now, n=of_each)]
+                        chosen.update((row[0], None) for row in _in_turn(found))
             numbers = list(islice(chosen, most))
             if not numbers:
                 return []

@@ -104,7 +104,8 @@ def _tally(connection: Connection, numbers: Sequence[int], kind: str, since: int
     found: Counter[str] = Counter()
     for at in range(0, len(numbers), _IN_ONE):
         some = numbers[at : at + _IN_ONE]
-        final = select(func.count()).where(_a.id.in_(some), _a.state == State.FINAL.value)
+        # By their numbers, and by no index of states: those take it only for a bare column.
+        final = select(func.count()).where(_a.id.in_(some), _a.state + "" == State.FINAL.value)
         found[State.FINAL.value] += int(connection.execute(final).scalar_one())
         for standing, count in connection.execute(_noted(some, kind, since) if since else _standings(some, kind)):
             found[standing] += count

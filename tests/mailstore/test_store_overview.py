@@ -128,6 +128,37 @@ def test_everybody_of_several_domains(database: AccountsDatabase) -> None:
     assert overview.count(Wanted()) == 3
 
 
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(attention=True), Wanted(state=State.MOVED), Wanted(words="anna")])
+def test_pages_of_many_domains_in_an_order_by_number(
+    database: AccountsDatabase, monkeypatch: pytest.MonkeyPatch, wanted: Wanted
+) -> None:
+    """… of which a page has fewer than there are domains and states."""
+    rows = [
+        {
+            "local": f"u{number}",
+            "state": list(State)[number % 5].value,
+            "reason": "" if number % 3 else "why",
+            "full_name": "Anna" if number % 2 else "Ben",
+            "last_login": number % 4 * 7 or None,
+            "bytes_total": number * 7 % 10,
+        }
+        for number in range(12)
+    ]
+    for domain in ("a.com", "Z.com", "z.com", "ä.com", "b.com"):
+        filled(database, rows, domain)
+    monkeypatch.setattr("mailstore.naming.FEW", 1)
+    monkeypatch.setattr("mailstore.naming.PER_PAGE", 0)
+    overview = Overview(database)
+    for sort in (Sort.LAST_LOGIN, Sort.SIZE):
+        every = [one for one in overview.each(Wanted()) if one.id in {each.id for each in overview.each(wanted)}]
+        every.sort(key=lambda one: (-int(key_of(one, sort)[0]), one.domain.encode(), one.local.encode()))
+        assert len(every) >= 10
+        for at in range(0, len(every), 3):
+            behind, before = (key_of(every[at - 1], sort) if at else None), key_of(every[at], sort)
+            assert list(overview.page(wanted, 3, sort=sort, behind=behind).accounts) == every[at : at + 3]
+            assert list(overview.page(wanted, 3, sort=sort, before=before).accounts) == every[max(0, at - 3) : at]
+
+
 def test_a_page_stays_where_it_is_while_accounts_come_and_go(database: AccountsDatabase, overview: Overview) -> None:
     wanted = Wanted("123.com")
     first = overview.page(wanted, 3)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable
 
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import bindparam, insert, text, update
 from sqlalchemy.dialects import sqlite
 
 from mailstore import schema
 from mailstore.accounts import Account, Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
-from mailstore.queue import BACKLOG, Queue, Waits
+from mailstore.queue import Queue, Waits, backlog
 from tests.postgres.accounts import BOTH
 
 DATABASES = BOTH
@@ -285,7 +285,7 @@ def test_how_much_is_due(company: Company) -> None:
 def test_what_is_due_is_counted_in_an_index(database: AccountsDatabase) -> None:
     """No row of the table is read, however many are due."""
     with database.read() as connection:
-        statement = BACKLOG.compile(dialect=sqlite.dialect(paramstyle="named"))
+        statement = backlog(bindparam("d")).compile(dialect=sqlite.dialect(paramstyle="named"))
         values = {**statement.params, "d": "a.example", "now": 1}
         plan = connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"), values).all()
     steps = [row[3] for row in plan if "accounts" in row[3]]
