@@ -104,7 +104,7 @@ def _tally(connection: Connection, numbers: Sequence[int], kind: str, since: int
     found: Counter[str] = Counter()
     for at in range(0, len(numbers), _IN_ONE):
         some = numbers[at : at + _IN_ONE]
-        # By their numbers, and by no index of states: those take it only for a bare column.
+        # By their numbers, and by no other index, which databases take only for a bare column.
         final = select(func.count()).where(_a.id.in_(some), _a.state + "" == State.FINAL.value)
         found[State.FINAL.value] += int(connection.execute(final).scalar_one())
         for standing, count in connection.execute(_noted(some, kind, since) if since else _standings(some, kind)):
@@ -120,8 +120,8 @@ def _tally_of(accounts: int, found: Counter[str], *, more: bool = False) -> Tall
 
 def _standings(numbers: Sequence[int], kind: str) -> Select[str, int]:
     """As they are kept, of those that are not final."""
-    meant = _s.account_id.in_(numbers), _s.kind == kind
-    return select(_s.standing, func.count()).where(*meant).group_by(_s.standing)
+    standing = (_s.standing + "").label("standing")
+    return select(standing, func.count()).where(_s.account_id.in_(numbers), _s.kind + "" == kind).group_by(standing)
 
 
 def _noted(numbers: Sequence[int], kind: str, since: int) -> Select[str, int]:
