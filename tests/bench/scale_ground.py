@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from mailstore.accounts_server import AccountsServer
@@ -69,6 +69,25 @@ def in_server(url: str | None) -> Iterator[tuple[AccountsDatabase, bool, Callabl
     finally:
         if server is not None:
             server.remove()
+
+
+@contextmanager
+def beside(engine: Engine) -> Iterator[Engine]:
+    """Another database of the same server, empty but for our tables; gone afterwards."""
+    name = f"{engine.url.database}_beside"
+    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with alone.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"))
+    try:
+        made = postgres_engine(engine.url.set(database=name), connections=4, name="bench")
+        database = AccountsDatabase(AccountsServer(made))
+        try:
+            yield made
+        finally:
+            database.close()
+    finally:
+        with alone.connect() as connection:
+            connection.execute(text(f'DROP DATABASE "{name}"'))
 
 
 def _pid_here(connection: Connection) -> int | None:

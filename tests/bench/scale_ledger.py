@@ -1,8 +1,8 @@
 """Ledgers and indexes at scale: what a row costs, and that a question is as quick among ten million rows as among one.
 
 Every question that is asked of a ledger or an index is one account's. A hundred million rows are therefore measured by
-ten million: at a tenth of them and at all, each question takes as long, and what a row costs is the same. In SQLite the
-rows of an account are a file of their own, so that there is nothing to compare.
+ten million: among a tenth of them, in a database beside, each question takes as long, asked in turn, and what a row
+costs is the same. In SQLite the rows of an account are a file of their own, so that there is nothing to compare.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from mailstore.opening import mailboxes, open_mailbox
 from mailstore.postgres_mailbox import PostgresMailboxes
 from mailstore.schema import ledger, messages
 from mailstore.silence import patience
+from tests.bench.scale_ground import beside
 
 OF_EACH: Final = 1_000  # messages of an account
 _WARM: Final = 10
 _ROUNDS: Final = 50
+_TURNS: Final = 5
 _STEP: Final = 500  # accounts that are filled in one statement
 
 _LEDGER: Final = text("""
@@ -111,35 +113,43 @@ def costs(question: Callable[[], object], used: Callable[[], float] | None = Non
 
 
 def in_server(engine: Engine, rows: int, used: Callable[[], float] | None) -> Iterator[str]:
-    """Fill a tenth, ask, fill the rest, ask again."""
+    """Fill this database, and one beside it with a tenth; ask both in turn."""
     accounts = max(10, rows // OF_EACH)
-    found: list[dict[str, tuple[float, float]]] = []
-    filled = 0
-    for part in (accounts // 10, accounts):
-        began = time.perf_counter()
-        while filled < part:
-            last = min(filled + _STEP, part)
-            with engine.begin() as connection, patience(connection.connection.driver_connection):
-                connection.execute(text("SET LOCAL statement_timeout = 0"))
-                for statement in (_LEDGER, _MESSAGES):
-                    connection.execute(statement, {"first": filled + 1, "last": last, "each": OF_EACH})
-            filled = last
-        alone = engine.execution_options(isolation_level="AUTOCOMMIT")
-        with alone.connect() as connection, patience(connection.connection.driver_connection):
-            connection.execute(text("SET statement_timeout = 0"))
-            connection.execute(text("VACUUM (ANALYZE) ledger, messages"))
-            for name in ("ledger", "messages"):
-                size = int(connection.execute(text(f"SELECT pg_total_relation_size('{name}')")).scalar_one())
-                row = size / (filled * OF_EACH)
-                yield f"{name}: {filled * OF_EACH:>12,} rows {size / 1e6:>9,.0f} MB {row:>6.0f} octets a row, indexed"
-        yield f"(filled in {time.perf_counter() - began:.0f} s)"
-        box = PostgresMailboxes(engine).open(filled // 2)
-        found.append({name: costs(question, used) for name, question in questions(box, filled // 2)})
-        box.close()
+    with beside(engine) as small:
+        yield from _filled(small, accounts // 10)
+        yield from _filled(engine, accounts)
+        asked = [(PostgresMailboxes(one), number) for one, number in ((small, accounts // 20), (engine, accounts // 2))]
+        found: dict[str, list[list[tuple[float, float]]]] = {}
+        for _ in range(_TURNS):
+            for which, (boxes, number) in enumerate(asked):
+                box = boxes.open(number)
+                for name, question in questions(box, number):
+                    found.setdefault(name, [[], []])[which].append(costs(question, used))
+                box.close()
     yield f"{f'of an account of {OF_EACH:,} messages: clock, processors':<58} {'a tenth':>17} {'all':>17}  ms"
-    for name, before in found[0].items():
-        figures = " ".join(f"{1000 * figure:>8.2f}" for figure in (*before, *found[1][name]))
-        yield f"{name:<58} {figures} {found[1][name][1] / before[1]:>6.2f}"
+    for name, both in found.items():
+        before, after = ([sorted(figures)[_TURNS // 2] for figures in zip(*one, strict=True)] for one in both)
+        figures = " ".join(f"{1000 * figure:>8.2f}" for figure in (*before, *after))
+        yield f"{name:<58} {figures} {after[1] / before[1]:>6.2f}"
+
+
+def _filled(engine: Engine, accounts: int) -> Iterator[str]:
+    began = time.perf_counter()
+    for first in range(1, accounts + 1, _STEP):
+        with engine.begin() as connection, patience(connection.connection.driver_connection):
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            for statement in (_LEDGER, _MESSAGES):
+                last = min(first + _STEP - 1, accounts)
+                connection.execute(statement, {"first": first, "last": last, "each": OF_EACH})
+    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with alone.connect() as connection, patience(connection.connection.driver_connection):
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("VACUUM (ANALYZE) ledger, messages"))
+        for name in ("ledger", "messages"):
+            size = int(connection.execute(text(f"SELECT pg_total_relation_size('{name}')")).scalar_one())
+            row = size / (accounts * OF_EACH)
+            yield f"{name}: {accounts * OF_EACH:>12,} rows {size / 1e6:>9,.0f} MB {row:>6.0f} octets a row, indexed"
+    yield f"(filled in {time.perf_counter() - began:.0f} s)"
 
 
 def in_file(place: Path, rows: int = 20_000) -> Iterator[str]:
