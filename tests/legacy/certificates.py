@@ -17,6 +17,17 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
+_MAY_SIGN = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -124,7 +135,12 @@ class Authority:
             .not_valid_before(min(now, until) - timedelta(days=2))
             .not_valid_after(until)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            # None without these to a strict client (RFC 5280 4.2.1.1 to 4.2.1.3), as Python is since 3.13.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        if authority:
+            builder = builder.add_extension(_MAY_SIGN, critical=True)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([_entry(n) for n in names]), False)
         return builder.sign(self._key, hashes.SHA256())
