@@ -28,7 +28,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import Row
 
 from mailstore import schema
 from mailstore.database import AccountsDatabase
@@ -243,10 +242,6 @@ def account_of(values: Mapping[str, Any]) -> Account:
             "password_state": PasswordState(values["password_state"]),
         }
     )
-
-
-def _account(row: Row[Any]) -> Account:
-    return account_of(row._asdict())
 
 
 SOON: Final = 60  # seconds after which a move that should have begun is begun in the background
@@ -506,7 +501,7 @@ class Accounts:
             if domain is not None:
                 statement = statement.where(accounts.c.domain == domain)
             with self._database.read() as connection:
-                page = [_account(row) for row in connection.execute(statement)]
+                page = [_of_row(row) for row in connection.execute(statement)]
             yield from page
             if len(page) < 1000:
                 return

@@ -250,9 +250,8 @@ class _Walking:
         yield from (spot for spot, _ in self._joined_there(walks, self._limit))
 
     def _joined_there(self, walks: Sequence[tuple[str, str]], of_each: int) -> Iterator[tuple[_Spot, str]]:
-        domains, states = zip(*walks, strict=True) if walks else ((), ())
         statement = joined_statement(self._wanted, self._sort, self._place, of_each, self._limit)
-        about = {"of_domains": list(domains), "of_states": list(states)}
+        about = {"of_domains": [domain for domain, _ in walks], "of_states": [state for _, state in walks]}
         for number, value, domain, local, state in self._connection.execute(statement, about):
             yield ((-value, domain, local), number), state
 
@@ -339,9 +338,8 @@ def joined_statement(wanted: Wanted, sort: Sort, place: Place, of_each: int, lim
     walks = func.unnest(*arrays).table_valued("domain", "state", name="walks").render_derived()
     domain, state = (collate(walks.c[name], "C") for name in ("domain", "state"))
     number, backwards = NUMBERS[sort], place.backwards
-    of_one = select(_a.id, number.label("number"), _a.local).where(_a.domain == domain, _a.state == state)
-    plain = replace(wanted, domain=None, state=None)
-    of_one = of_one.where(*list(_conditions(plain, sort, None, server=True, domain=domain))[1:])
+    holds = _conditions(replace(wanted, state=None), sort, None, server=True, domain=domain)
+    of_one = select(_a.id, number.label("number"), _a.local).where(*holds, _a.state == state)
     if place.key is not None:
         value, of_domain, local = place.key
         farther, nearer = (number > value, number >= value) if backwards else (number < value, number <= value)
@@ -360,7 +358,7 @@ def joined_statement(wanted: Wanted, sort: Sort, place: Place, of_each: int, lim
 def _conditions(
     wanted: Wanted, sort: Sort, narrow: str | None, *, server: bool, domain: Any = None
 ) -> Iterator[ColumnElement[bool]]:
-    """With those columns hidden whose indexes are not to be taken; the domain's comes first."""
+    """With those columns hidden whose indexes are not to be taken. `domain`: an expression for another one."""
     domain = bindparam("of_domain", wanted.domain, String) if domain is None else domain
     apart = narrow == "attention" and not server
     yield _a.id.in_(_needing_attention(domain)) if apart else _a.domain == domain

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Final
 
 from mailstore.accounts import Account, State
@@ -128,21 +128,28 @@ def foresee(database: AccountsDatabase, wanted: Wanted, *, again: bool) -> Plan:
         some = told.page(wanted, "notice", Standing.UNKNOWN, NAMED)
         found.unknown_names = [recipient.account.name for recipient in some]
     if found.count:
-        found.first = list(islice(_first(database, wanted, again=again), NAMED))
+        found.first = _first(database, wanted, again=again)[:NAMED]
         found.domains = {account.domain for account in found.first}
     return found
 
 
-def _first(database: AccountsDatabase, wanted: Wanted, *, again: bool) -> Iterator[Account]:
-    """Those who would be sent it among the first accounts; if there are none, among the first of each state."""
-    overview, notices, none = Overview(database), Notices(database), True
-    states = [replace(wanted, state=state) for state in State if state is not State.FINAL]
-    for some in ([wanted], states):
-        accounts = chain.from_iterable(overview.page(each, _LOOKED_AT).accounts for each in some)
+def _first(database: AccountsDatabase, wanted: Wanted, *, again: bool) -> list[Account]:
+    """Some of those who would be sent it."""
+    notices = Notices(database)
+    for accounts in leading(Overview(database), wanted, _LOOKED_AT):
         meant = (account for account in accounts if is_meant("notice", account))
-        for recipient in notices.of(meant, "notice"):
-            if is_wanted(recipient, again=again):
-                none = False
-                yield recipient.account
-        if not none:
-            return
+        found = [one.account for one in notices.of(meant, "notice") if is_wanted(one, again=again)]
+        if found:
+            return found
+    return []
+
+
+def leading(overview: Overview, wanted: Wanted, count: int) -> Iterator[Sequence[Account]]:
+    """The first accounts; and, for whoever does not find there what is looked for, the first of each state: there may
+    be ever so many who are final before them. Raises MailstoreError."""
+    first = overview.page(wanted, count)
+    yield first.accounts
+    if first.behind and wanted.state is None:
+        states = [replace(wanted, state=state) for state in State if state is not State.FINAL]
+        some = chain.from_iterable(overview.page(each, count).accounts for each in states)
+        yield sorted(some, key=lambda account: (account.domain, account.local))

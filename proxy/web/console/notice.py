@@ -7,13 +7,13 @@ the database, user by user, and so outlives the daemon.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Final
 from urllib.parse import urlencode
 
-from mailstore.accounts import Account, Accounts, State
+from mailstore.accounts import Account, Accounts
 from mailstore.notices import Standing
 from mailstore.overview import Overview, Sort, Wanted, key_of
 from mailstore.queue import Queue
@@ -23,7 +23,7 @@ from proxy.admin.noticing.archive import archive
 from proxy.admin.noticing.facts import NothingToSay
 from proxy.admin.noticing.letter import material
 from proxy.admin.noticing.message import compose
-from proxy.admin.noticing.planning import Plan, is_meant
+from proxy.admin.noticing.planning import Plan, is_meant, leading
 from proxy.admin.noticing.texts import BadTemplate, Kind
 from proxy.admin.noticing.written import file_name
 from proxy.web.console.filters import WITHOUT, listing_of, picked_of
@@ -38,7 +38,7 @@ STEP: Final = "notice"
 OUTCOMES: Final = (Standing.REFUSED, Standing.UNKNOWN, Standing.SENT)
 KINDS: Final[tuple[Kind, ...]] = ("notice", "reminder")
 _LONGEST: Final = 400  # characters of a user's name in a form
-_FEW: Final = 20  # accounts among which the first is looked for before others are
+_FEW: Final = 20  # accounts among which the first is looked for
 _BATCH: Final = 500  # users whose texts are tried in one go
 # In the archive, beside the mails.
 _NOT_SENT: Final = "NOT-SENT.txt"
@@ -141,16 +141,10 @@ class NoticePages:
         return Look(tally, account, previous, following, unknown=bool(user) and named is None)
 
     def _leading(self, wish: Wish) -> Iterator[Account]:
-        """The first of the chosen, and of each state the first: there may be ever so many who are final before them."""
+        """The chosen, some at a time: the first one is wanted."""
         if wish.picked:
-            yield from sorted(self._chosen(wish), key=lambda each: each.local)
-            return
-        wanted = wish.listing.wanted
-        first = self._overview.page(wanted, _FEW)
-        yield from first.accounts
-        if first.behind and wanted.state is None:
-            some = [self._overview.page(replace(wanted, state=state), 1).accounts for state in State]
-            yield from sorted(chain.from_iterable(some), key=lambda each: each.local)
+            return iter(sorted(self._chosen(wish), key=lambda each: each.local))
+        return chain.from_iterable(leading(self._overview, wish.listing.wanted, _FEW))
 
     def _chosen(self, wish: Wish) -> Iterator[Account]:
         return (account for account in self._sendings.chosen(wish) if account.domain == wish.domain)
