@@ -185,7 +185,8 @@ def ask(
 def filled(database: AccountsDatabase, accounts: int) -> None:
     began = time.perf_counter()
     rows = fill(database, accounts)
-    settle(database)
+    if database.engine is not None:
+        settle(database.engine)
     print(f"{sum(rows.values()):,} rows in {time.perf_counter() - began:.0f} s", flush=True)
     if database.engine is not None:
         for name, octets, of_row in sizes(database, rows):

@@ -101,14 +101,12 @@ def _pid_here(connection: Connection) -> int | None:
     return pid if command.exists() and command.read_text().strip() == "postgres" else None
 
 
-def settle(database: AccountsDatabase) -> None:
-    """Have the server know what is in its tables, as autovacuum does within a minute or so."""
-    if database.engine is None:
-        return
-    alone = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+def settle(engine: Engine, tables: str = "") -> None:
+    """Have the server know what is in these tables, or all, as autovacuum does within a minute or so."""
+    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
     with alone.connect() as connection, patience(connection.connection.driver_connection):
         connection.execute(text("SET statement_timeout = 0"))
-        connection.execute(text("VACUUM (ANALYZE)"))
+        connection.execute(text(f"VACUUM (ANALYZE) {tables}"))
 
 
 def octets(database: AccountsDatabase, tables: dict[str, int]) -> Iterator[tuple[str, int, float]]:

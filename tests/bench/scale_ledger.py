@@ -21,7 +21,7 @@ from mailstore.opening import mailboxes, open_mailbox
 from mailstore.postgres_mailbox import PostgresMailboxes
 from mailstore.schema import ledger, messages
 from mailstore.silence import patience
-from tests.bench.scale_ground import beside
+from tests.bench.scale_ground import beside, settle
 
 OF_EACH: Final = 1_000  # messages of an account
 _WARM: Final = 10
@@ -141,10 +141,8 @@ def _filled(engine: Engine, accounts: int) -> Iterator[str]:
             for statement in (_LEDGER, _MESSAGES):
                 last = min(first + _STEP - 1, accounts)
                 connection.execute(statement, {"first": first, "last": last, "each": OF_EACH})
-    alone = engine.execution_options(isolation_level="AUTOCOMMIT")
-    with alone.connect() as connection, patience(connection.connection.driver_connection):
-        connection.execute(text("SET statement_timeout = 0"))
-        connection.execute(text("VACUUM (ANALYZE) ledger, messages"))
+    settle(engine, "ledger, messages")
+    with engine.connect() as connection:
         for name in ("ledger", "messages"):
             size = int(connection.execute(text(f"SELECT pg_total_relation_size('{name}')")).scalar_one())
             row = size / (accounts * OF_EACH)

@@ -106,7 +106,7 @@ def main() -> None:
                 engine = postgres_engine(address(server.url(server.make_database())), connections=2)
                 database = AccountsDatabase(AccountsServer(engine))
                 fill(database, given.accounts)
-                settle(database)
+                settle(engine)
             elif not databases:
                 database = AccountsDatabase(path)
                 fill(database, given.accounts)
