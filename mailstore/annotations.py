@@ -6,7 +6,7 @@ are allowed is for the protocol to say. Used through `MailHome.annotations`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
@@ -15,7 +15,7 @@ from mailstore import schema
 from mailstore.errors import NoSuchFolder, TooManyAnnotations
 from mailstore.index import folders, special
 from mailstore.index.special import ACCOUNT
-from mailstore.mailbox import Mailbox
+from mailstore.mailbox import Announce, Mailbox
 
 SPECIAL_USE: Final = "/private/specialuse"
 MOST: Final = 100  # entries of one folder, or of the account
@@ -26,7 +26,7 @@ _c = schema.metadata.c
 class Annotations:
     """One account's annotations. One thread at a time."""
 
-    def __init__(self, database: Mailbox, account_id: int, announce: Callable[[int], None]) -> None:
+    def __init__(self, database: Mailbox, account_id: int, announce: Announce) -> None:
         self._database = database
         self._account_id = account_id
         self._announce = announce

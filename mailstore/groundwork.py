@@ -10,6 +10,7 @@ Used by the parts of `mailstore.mailhome.MailHome` alone, in its thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
@@ -20,7 +21,7 @@ from mailstore.index.awaited import Away
 from mailstore.index.folders import INBOX_ID, FolderRow, Pending
 from mailstore.index.rows import Row
 from mailstore.intake import Report
-from mailstore.mailbox import Mailbox
+from mailstore.mailbox import Announce, Mailbox
 from mailstore.maildir import Maildir
 from mailstore.refusals import storage_errors
 
@@ -36,7 +37,7 @@ class Groundwork:
         account_id: int,
         maildir: Maildir,
         *,
-        announce: Callable[[int], None],
+        announce: Announce,
         clock: Callable[[], float],
         report: Report,
     ) -> None:
@@ -73,6 +74,11 @@ class Groundwork:
         if folder is None:
             raise NoSuchFolder("the folder was deleted")
         return folder
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is asked of the index within the block is one state of it, as far as neither anything is changed
+        nor a file is read in between."""
+        return self._database.together()
 
     # What is listed and not here yet
 

@@ -54,6 +54,7 @@ class Kept:
         rows = [row for row in rows if not row.away and (largest is None or row.size <= largest)]
         self._database.at_most(len(rows), BRIEF_FILES // 2)
         self._database.at_most(sum(row.size for row in rows), BRIEF_OCTETS // 4)
+        self._database.apart()
         for portion in _portions(rows):
             done = list(self._computed(directory, portion, with_texts=False))
             found.update((row.uid, facts) for row, facts, _ in done)

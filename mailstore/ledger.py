@@ -28,7 +28,7 @@ from mailstore import renaming, schema
 from mailstore.entries import NUL, Entry, Here, Landed, Listed, Outcome, Quarantined, Sums
 from mailstore.index import awaited, folders, mailbox
 from mailstore.index.rows import Flags
-from mailstore.mailbox import Mailbox
+from mailstore.mailbox import Announce, Mailbox
 from mailstore.maildir import info
 from mailstore.prepared import Bulk, Prepared
 from mailstore.renaming import AT_ONCE, Relisted
@@ -129,7 +129,7 @@ class Ledger:
         database: Mailbox,
         account_id: int,
         *,
-        announce: Callable[[int], None],
+        announce: Announce,
         clock: Callable[[], float],
         take: Take = _nothing_awaited,
     ) -> None:

@@ -7,6 +7,7 @@ tables and the statements are the same. `mailstore.opening` opens either.
 - Writers of one account exclude each other, in all processes and on all nodes: what a `write` has looked at stays as it
   is to its end.
 - A block that fails is undone.
+- Reads that are asked for `together` are one, for as long as nothing is written and no file is waited for.
 
 A `Mailbox` belongs to one thread at a time.
 """
@@ -14,10 +15,11 @@ A `Mailbox` belongs to one thread at a time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import ClassVar
+from types import TracebackType
+from typing import ClassVar, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -33,6 +35,14 @@ BRIEF_OCTETS = 1024 * 1024
 Report = Callable[..., None]  # report(event, **figures): for the log; no names, no bytes of mail
 
 
+class Announce(Protocol):
+    """Called after each change to a folder's messages, and with `special.ACCOUNT` after each to which folders,
+    subscriptions and annotations there are, in the thread that made it. Who knows the folder up to `modseq` knows of
+    the change; without it nobody does."""
+
+    def __call__(self, folder_id: int, modseq: int | None = None, /) -> None: ...
+
+
 class Mailbox(ABC):
     """One account's."""
 
@@ -45,12 +55,55 @@ class Mailbox(ABC):
         # Called in each transaction that writes, behind its lock: raises where this process may write no more. For
         # mailboxes that several nodes share.
         self.fence: Callable[[Connection], None] | None = None
+        self._together = False
+        self._read: _Read | None = None  # the transaction of what is read together, once it has begun
 
     # Transactions
 
-    @abstractmethod
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state and changes nothing. Raises StorageFailed."""
+        return _Part(self) if self._together else self._begin_read()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is read within the block is read in one transaction, until something is written, or to be written, or
+        `apart` is called; from there on in another one. Raises StorageFailed."""
+        if self._together:
+            yield
+            return
+        self._together = True
+        try:
+            yield
+            self.apart()
+        except BaseException as error:
+            self.broken_off(error)
+            raise
+        finally:
+            self._together = False
+
+    def apart(self) -> None:
+        """Have no transaction open: it may be long until something is read again, as where a file is waited for.
+        Harmless where nothing is read together. Raises StorageFailed."""
+        read, self._read = self._read, None
+        if read is not None:
+            read.transaction.__exit__(None, None, None)
+
+    def joined(self) -> Connection:
+        """The connection of what is read together. Raises StorageFailed."""
+        if self._read is None:
+            transaction = self._begin_read()
+            self._read = _Read(transaction, transaction.__enter__())
+        return self._read.connection
+
+    def broken_off(self, error: BaseException) -> None:
+        """Undo what is read together. Raises StorageFailed where that is what the error means."""
+        read, self._read = self._read, None
+        if read is not None:
+            read.transaction.__exit__(type(error), error, error.__traceback__)
+
+    @abstractmethod
+    def _begin_read(self) -> AbstractContextManager[Connection]:
+        """`read`, by itself."""
 
     @abstractmethod
     def write(self) -> AbstractContextManager[Connection]:
@@ -118,3 +171,28 @@ class Mailbox(ABC):
     @abstractmethod
     def suspect(self) -> None:
         """It seems to be damaged: the next opening is to look at the whole of it."""
+
+
+class _Read(NamedTuple):
+    """A transaction that has begun."""
+
+    transaction: AbstractContextManager[Connection]
+    connection: Connection
+
+
+class _Part:
+    """A block of what is read together."""
+
+    __slots__ = ("_mailbox",)
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    def __enter__(self) -> Connection:
+        return self._mailbox.joined()
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._mailbox.broken_off(error)

@@ -246,10 +246,11 @@ class MailboxDatabase(Mailbox):
         self.owed = False
         self.write_record()
 
-    def read(self) -> _Transaction:
+    def _begin_read(self) -> _Transaction:
         return _Transaction(self, "BEGIN")
 
     def write(self) -> _Transaction:
+        self.apart()
         self._wait(not self.owing)
         return _Transaction(self, BEGIN_WRITE)
 
@@ -262,6 +263,7 @@ class MailboxDatabase(Mailbox):
     @contextmanager
     def write_lightly(self) -> Iterator[Connection]:
         """The log is written in order: so no later change outlives an earlier one."""
+        self.apart()
         with storage_errors():
             self._wait(False)
         self.lightly = True

@@ -39,6 +39,7 @@ from mailstore.intake import Report
 from mailstore.kept import Kept
 from mailstore.leases import Fence
 from mailstore.ledger import Ledger
+from mailstore.mailbox import Announce
 from mailstore.mailbox_database import index_path as index_path  # noqa: PLC0414 - known by this module's name, too
 from mailstore.maildir import Maildir
 from mailstore.old_folders import OldFolders
@@ -56,6 +57,10 @@ T = TypeVar("T")
 
 def _unreported(_event: str, **_figures: object) -> None:
     """Nobody listens: commands and tests."""
+
+
+def _unheard(_folder_id: int, _modseq: int | None = None) -> None:
+    """… and nobody has to know."""
 
 
 def _anywhere() -> None:
@@ -84,7 +89,7 @@ class MailHome(OldFolders, Incoming, Reading):
         account_id: int,
         maildir: Path,
         *,
-        announce: Callable[[int], None] = lambda _folder_id: None,
+        announce: Announce = _unheard,
         clock: Callable[[], float] = time.time,
         report: Report = _unreported,
         there: Callable[[], None] = _anywhere,
@@ -93,11 +98,9 @@ class MailHome(OldFolders, Incoming, Reading):
         """Open the account's Maildir and index, made where missing. Raises StorageFailed; InOtherHands where another
         program has the mailbox, but for the `custodian`, who has it alone (`mailstore.custody`).
 
-        `announce(folder_id)` is called after each change to a folder's messages, and with `special.ACCOUNT` after
-        each to which folders, subscriptions and annotations there are, in the thread that made it;
-        `report(event, **figures)` is told what other programs did to the Maildir, and what was lost. An index that is
-        damaged is set aside, and a new one made: see `mailstore.beginning`. `there` raises StorageFailed where the disk
-        with the Maildirs is not mounted now (`mailstore.mooring`).
+        `announce` is told of each change, `report(event, **figures)` what other programs did to the Maildir, and what
+        was lost. An index that is damaged is set aside, and a new one made: see `mailstore.beginning`. `there` raises
+        StorageFailed where the disk with the Maildirs is not mounted now (`mailstore.mooring`).
         """
         files = Maildir(maildir, there)
         self._use: int | None = None
@@ -118,7 +121,6 @@ class MailHome(OldFolders, Incoming, Reading):
         super().__init__(database, account_id, files, announce=announce, clock=clock, report=report)
         self._maildrop_lock: int | None = None
         self.made_anew = False  # was the index missing or damaged, with mail in the Maildir, or a copy?
-        self.damaged = False  # did the index turn out to be damaged since?
         self.kept = Kept(self._database, account_id, self._maildir)
         self.oncoming = Oncoming(self._database, account_id, self._maildir, announce=announce, report=report)
         self.ledger = Ledger(self._database, account_id, announce=announce, clock=clock, take=self.oncoming.take)
@@ -249,11 +251,6 @@ class MailHome(OldFolders, Incoming, Reading):
         if going:
             self._take_away(going)
 
-    def suspect(self) -> None:
-        """The index turned out to be damaged: the next opening is to look at the whole of it."""
-        self.damaged = True
-        self._database.suspect()
-
     # What a move does
 
     def enter(self, landed: Sequence[Landed]) -> Sums:
@@ -306,52 +303,6 @@ class MailHome(OldFolders, Incoming, Reading):
         self._catch_up()
         inheriting = Inheriting(self._database, self.account_id, self._maildir, self._clock, whole=whole)
         return inheriting.take(inheritance)
-
-    def reconcile(self, folder_id: int | None = None, since: int | None = None) -> bool:
-        """Notice what other programs did: in one folder, or which folders there are and in all of them. Gives back
-        whether they did anything, or whether anything happened in that one folder after modseq `since`: what another
-        node did is known so before its news comes. What cannot be done now (disk full, read-only) is reported and done
-        later. Raises StorageFailed for an index that is damaged."""
-
-        return self._noticed(lambda: self._look(folder_id, since))
-
-    def _look(self, folder_id: int | None = None, since: int | None = None) -> bool:
-        changed = folder_id is None and self._reconciler.folders()
-        with self._database.read() as connection:
-            if folder_id is None:
-                found = folders.every(connection, self.account_id)
-            else:
-                one = folders.by_id(connection, self.account_id, folder_id)
-                found = [one] if one is not None else []
-        for folder in found:
-            changed |= self._reconciler.folder(folder) or (since is not None and folder.highestmodseq > since)
-        return changed
-
-    def reconcile_named(self, name: str) -> bool:
-        """The same for one folder by its name, or, where there is none, which folders there are by now."""
-        with self._database.read() as connection:
-            folder = folders.by_name(connection, self.account_id, name)
-        if folder is None:
-            return self.reconcile_folders()
-        return self._noticed(lambda: self._reconciler.folder(folder))
-
-    def reconcile_folders(self) -> bool:
-        """Notice which folders other programs made or removed."""
-        return self._noticed(self._reconciler.folders)
-
-    def _noticed(self, look: Callable[[], bool]) -> bool:
-        try:
-            self._catch_up()
-            return look()
-        except StorageCorrupt:
-            self.suspect()
-            raise
-        except StorageFailed as error:
-            if contradicts_itself(error):
-                self.suspect()
-                raise
-            self._report("maildir cannot be reconciled", reason=str(error))
-            return False
 
     def directories(self, folder_id: int) -> tuple[Path, ...]:
         """Where other programs deliver into a folder, and where its messages lie; for `special.ACCOUNT`, where they

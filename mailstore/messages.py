@@ -25,11 +25,13 @@ from mailstore.index.rows import (
     DELETED,
     Appended,
     AppendedMany,
+    Changes,
     Copied,
     Flagged,
     Flags,
     HandedIn,
     Row,
+    Shown,
     Stored,
     StoreMode,
     named_once,
@@ -81,7 +83,7 @@ class Messages(Groundwork):
                 return Stored([Flagged(row.uid, row.modseq, row.flags) for row in found], modified)
             mailbox.set_flags(connection, self.account_id, folder, [(row.uid, new) for row, new in changed])
             folders.save(connection, self.account_id, folder)
-        self._announce(folder_id)
+        self._announce(folder_id, folder.highestmodseq)
         flagged = [
             Flagged(row.uid, folder.highestmodseq if new != row.flags else row.modseq, new) for row, new in after
         ]
@@ -95,10 +97,14 @@ class Messages(Groundwork):
 
     def expunge(self, folder_id: int, uids: Collection[int] | None = None) -> list[int]:
         """Remove the messages flagged \\Deleted, all or those among `uids` (UID EXPUNGE); gives back their UIDs."""
+        changes = self.expunged(folder_id, uids)
+        return [] if changes is None else list(changes.gone)
+
+    def expunged(self, folder_id: int, uids: Collection[int] | None = None) -> Changes | None:
+        """The same; gives back what it changed, if that is anything."""
         with self._database.read() as connection:
             self._database.at_most(self._numbered(connection, folder_id).uidnext, BRIEF_ROWS)
-            known, flags = mailbox.uids_and_flags(connection, self.account_id, folder_id)
-        marked = {uid for uid, value in zip(known, flags, strict=True) if DELETED in value}
+            marked = set(mailbox.marked(connection, self.account_id, folder_id))
         if uids is not None:
             marked &= set(uids)
         return self._remove(folder_id, marked, only_deleted=True)
@@ -107,9 +113,9 @@ class Messages(Groundwork):
         """Remove messages from INBOX whatever their flags: POP3's QUIT after DELE (RFC 1939 6)."""
         self._remove(INBOX_ID, uids, only_deleted=False)
 
-    def _remove(self, folder_id: int, uids: Collection[int], *, only_deleted: bool) -> list[int]:
+    def _remove(self, folder_id: int, uids: Collection[int], *, only_deleted: bool) -> Changes | None:
         if not uids:
-            return []
+            return None
         self._database.at_most(len(uids), BRIEF_FILES)
         self._catch_up()
         with self._database.write() as connection:
@@ -117,22 +123,32 @@ class Messages(Groundwork):
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
             found = [row for row in found if not only_deleted or DELETED in row.flags]
             if not found:
-                return []
+                return None
             going = self._forget(connection, folder, found)
-        self._announce(folder_id)
+        self._announce(folder_id, folder.highestmodseq)
         self._take_away(going)
-        return [row.uid for row in found]
+        gone = [row.uid for row in found]
+        return Changes(folder.highestmodseq, folder.uidnext, folder.recent_from, (), gone)
 
     def _forget(self, connection: Connection, folder: FolderRow, gone: Sequence[Row]) -> list[Pending]:
         """Remove messages from the index, and note that their files are to go."""
         self._tick_off(connection)
-        mailbox.remove(connection, self.account_id, folder, [row.uid for row in gone], self._now())
+        mailbox.remove_rows(connection, self.account_id, folder, gone, self._now())
         folders.save(connection, self.account_id, folder)
         paths = (f"{folder.directory}/cur/{row.file}{info(row.flags)}".lstrip("/") for row in gone if not row.away)
         return folders.add_pending(connection, self.account_id, [("remove", path, "") for path in paths])
 
-    def append(self, name: str, message: IO[bytes], flags: Iterable[str], internal_date: int | None) -> Appended:
-        """Store a message, read from the file's position to its end. Raises NoSuchFolder, OverQuota, StorageFailed."""
+    def append(
+        self,
+        name: str,
+        message: IO[bytes],
+        flags: Iterable[str],
+        internal_date: int | None,
+        *,
+        shown: Shown | None = None,
+    ) -> Appended:
+        """Store a message, read from the file's position to its end. Who has a folder `shown` as it was just before is
+        given what that changed. Raises NoSuchFolder, OverQuota, StorageFailed."""
         with self._database.read() as connection:
             folder = self._named(connection, name)
         given = named_once(flags)
@@ -146,9 +162,17 @@ class Messages(Groundwork):
                 folder = self._numbered(connection, folder.id)
                 new = mailbox.NewMessage(given, size, date, file, save_date=int(now))
                 (uid,) = mailbox.add(connection, self.account_id, folder, [new])
+                recent_from = folder.recent_from
+                told = shown is not None and shown.is_before(folder)
+                if shown is not None and told and shown.claims_recent:
+                    folder.recent_from = folder.uidnext
                 folders.save(connection, self.account_id, folder)
-        self._announce(folder.id)
-        return Appended(folder.uidvalidity, uid)
+        self._announce(folder.id, folder.highestmodseq)
+        if not told:
+            return Appended(folder.uidvalidity, uid)
+        appended = Flagged(uid, folder.highestmodseq, shared_flags(given))
+        changes = Changes(folder.highestmodseq, folder.uidnext, recent_from, (appended,), ())
+        return Appended(folder.uidvalidity, uid, changes)
 
     def append_many(
         self, name: str, messages: Sequence[HandedIn], *, replacing: tuple[int, int] | None = None
@@ -177,7 +201,7 @@ class Messages(Groundwork):
                 folder = self._numbered(connection, folder.id)
                 uids = mailbox.add(connection, self.account_id, folder, new)
                 folders.save(connection, self.account_id, folder)
-        self._announce(folder.id)
+        self._announce(folder.id, folder.highestmodseq)
         if replacing is not None:
             self._announce(replacing[0])
             self._take_away(going)
@@ -233,7 +257,7 @@ class Messages(Groundwork):
                 self._still(connection, folder_id, uids, found)
                 raise
             return None
-        self._announce(folder.id)
+        self._announce(folder.id, folder.highestmodseq)
         if moving:
             self._announce(folder_id)
             self._take_away(going)

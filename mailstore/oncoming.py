@@ -9,7 +9,7 @@ A part of `mailstore.mailhome`, which alone makes it: one thread at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy import Connection
@@ -20,7 +20,7 @@ from mailstore.index.awaited import Noted
 from mailstore.index.folders import INBOX_ID, FolderRow
 from mailstore.index.rows import Flags
 from mailstore.intake import Report
-from mailstore.mailbox import Mailbox
+from mailstore.mailbox import Announce, Mailbox
 from mailstore.maildir import Maildir, info, sync_directory
 
 
@@ -37,7 +37,7 @@ class Oncoming:
         account_id: int,
         maildir: Maildir,
         *,
-        announce: Callable[[int], None],
+        announce: Announce,
         report: Report,
     ) -> None:
         self._database = database

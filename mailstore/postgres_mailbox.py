@@ -203,14 +203,16 @@ class PostgresMailbox(Mailbox):
         self.lock = (account_id + _INT4) % (2 * _INT4) - _INT4
         self._identity: int | None = None  # of the database, once that was seen
 
-    def read(self) -> _Transaction:
+    def _begin_read(self) -> _Transaction:
         return _Transaction(self, _READ, writes=False)
 
     def write(self) -> _Transaction:
+        self.apart()
         return _Transaction(self, _WRITE, writes=True)
 
     def write_lightly(self) -> _Transaction:
         """The server's log is written in order: so no later change outlives an earlier one."""
+        self.apart()
         return _Transaction(self, _WRITE, _LIGHTLY, writes=True)
 
     def hurry(self, hurried: bool) -> None:

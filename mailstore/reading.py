@@ -6,50 +6,46 @@ Used by `mailstore.mailhome` alone, in its thread.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from mailstore.content import Content, content_of
 from mailstore.errors import NoSuchMessage, StorageFailed
-from mailstore.groundwork import Groundwork
 from mailstore.index import folders, mailbox
 from mailstore.index.folders import INBOX_ID, FolderRow
-from mailstore.index.rows import Changes, Folder, Row, Snapshot, Status
+from mailstore.index.rows import Changes, Flags, Folder, Row, Snapshot, Status
 from mailstore.kept import Kept
 from mailstore.mailbox import BRIEF_OCTETS, BRIEF_ROWS
 from mailstore.maildir import NotAFile
 from mailstore.message.facts import Facts
+from mailstore.noticing import Noticing
 from mailstore.quota import Usage
-from mailstore.reconciling import Reconciler
 from mailstore.refusals import storage_errors
 from mailstore.standing import FolderStanding, MessageChanges, Standing, changes_since, standing
 
 
-class Reading(Groundwork):
+class Reading(Noticing):
     """The part of a `MailHome` that tells what is there. From outside, `MailHome` alone is used."""
 
-    kept: Kept  # both made by `MailHome`
-    _reconciler: Reconciler  # told of files that are not what the index has
+    kept: Kept  # made by `MailHome`
 
     # A folder's state
 
-    def status(self, name: str) -> Status:
-        """Raises NoSuchFolder."""
-        with self._database.read() as connection:
-            folder = self._named(connection, name)
-            self._database.at_most(folder.uidnext, BRIEF_ROWS)
-            figures = mailbox.status(connection, self.account_id, folder)
+    def status(self, name: str, *, looking: bool = False) -> Status:
+        """`looking`: as it is once what other programs did is noticed. Raises NoSuchFolder."""
+        folder, figures = self._read_of(name, self._figures, looking=looking)
         return replace(figures, object_id=self.object_id(folder.value()))
 
-    def select(self, name: str, *, writable: bool) -> Snapshot:
-        """The folder as it is now. A writable one claims what is \\Recent. Raises NoSuchFolder."""
-        with self._database.read() as connection:
-            folder = self._named(connection, name)
-            self._database.at_most(folder.uidnext, BRIEF_ROWS)
-            uids, flags, modseqs = mailbox.uids_flags_modseqs(connection, self.account_id, folder.id)
+    def select(self, name: str, *, writable: bool, looking: bool = False) -> Snapshot:
+        """The folder as it is now, or with `looking` once what other programs did is noticed. A writable one claims
+        what is \\Recent. Raises NoSuchFolder."""
+        folder, (uids, flags, modseqs) = self._read_of(name, self._messages, looking=looking)
         recent_from = folder.recent_from
         if writable and recent_from < folder.uidnext:
-            recent_from = self._claim_recent(folder.id, folder.uidnext)
+            recent_from = self._claim_recent(folder)
         used = {keyword for value in set(flags) for keyword in value if not keyword.startswith("\\")}
         return Snapshot(
             folder.value(),
@@ -62,15 +58,21 @@ class Reading(Groundwork):
             modseqs,
         )
 
-    def _claim_recent(self, folder_id: int, up_to: int) -> int:
-        """Take what nobody was shown as \\Recent yet, up to a UID; gives back where it starts."""
-        with self._database.read() as connection:
-            start = self._numbered(connection, folder_id).recent_from
+    def _figures(self, connection: Connection, folder: FolderRow) -> Status:
+        return mailbox.status(connection, self.account_id, folder)
+
+    def _messages(self, connection: Connection, folder: FolderRow) -> tuple[array[int], list[Flags], array[int]]:
+        return mailbox.uids_flags_modseqs(connection, self.account_id, folder.id)
+
+    def _claim_recent(self, shown: FolderRow) -> int:
+        """Take what nobody was shown as \\Recent yet, up to where the folder ends for who looked it up; gives back
+        where it starts."""
+        start = shown.recent_from
         try:
             with self._database.write_lightly() as connection:
-                folder = self._numbered(connection, folder_id)
+                folder = self._numbered(connection, shown.id)
                 start = folder.recent_from
-                folder.recent_from = max(start, up_to)
+                folder.recent_from = max(start, shown.uidnext)
                 folders.save(connection, self.account_id, folder)
         except StorageFailed:
             pass  # a disk that is full keeps nobody from the mail that is there: others see it as \Recent too
@@ -85,7 +87,7 @@ class Reading(Groundwork):
             else:
                 found = mailbox.changes(connection, self.account_id, folder, since)
         if claim_recent and folder.recent_from < folder.uidnext:
-            start = self._claim_recent(folder_id, folder.uidnext)
+            start = self._claim_recent(folder)
             return Changes(found.highestmodseq, found.uidnext, start, found.changed, found.gone)
         return found
 
@@ -121,6 +123,7 @@ class Reading(Groundwork):
             folder = self._numbered(connection, folder_id)
             found = mailbox.rows(connection, self.account_id, folder_id, uids)
             self._all_here(connection, found)
+        self._database.apart()
         opened: dict[int, Content] = {}
         try:
             for row in found:

@@ -36,7 +36,7 @@ from mailstore.index.reconcile import Difference, Lying, Renamed, compare
 from mailstore.index.rows import Flags
 from mailstore.index.special import ACCOUNT
 from mailstore.intake import Intake, Look, Report
-from mailstore.mailbox import BRIEF_OCTETS, BRIEF_ROWS, Mailbox
+from mailstore.mailbox import BRIEF_OCTETS, BRIEF_ROWS, Announce, Mailbox
 from mailstore.maildir import ARRIVED, Maildir, flags_now, info, unique_of
 from mailstore.prepared import Prepared
 from mailstore.refusals import storage_errors
@@ -70,7 +70,7 @@ class Reconciler:
         token: str,
         *,
         clock: Callable[[], float],
-        announce: Callable[[int], None],
+        announce: Announce,
         report: Report,
     ) -> None:
         self._maildir = maildir

@@ -59,6 +59,7 @@ _ROWS = Prepared(_SELECT_ROWS)
 _ROWS_SPAN = Prepared(_SELECT_ROWS.where(_m.uid.between(bindparam("low"), bindparam("high"))))
 _ROWS_AMONG = _SELECT_ROWS.where(_m.uid.in_(bindparam("uids", expanding=True)))
 _UIDS_FLAGS = Prepared(select(_m.uid, _m.flags).where(*_HERE).order_by(_m.uid))
+_MARKED = Prepared(select(_m.uid).where(*_HERE, _m.flags.contains(DELETED, autoescape=True)).order_by(_m.uid))
 _UIDS_FLAGS_MODSEQS = Prepared(select(_m.uid, _m.modseq, _m.flags).where(*_HERE).order_by(_m.uid))
 _CHANGED = Prepared(select(_m.uid, _m.modseq, _m.flags).where(*_HERE, _m.modseq > bindparam("since")).order_by(_m.uid))
 _GONE = Prepared(
@@ -147,6 +148,11 @@ def uids_and_flags(connection: Connection, account_id: int, folder_id: int) -> t
         uids.append(uid)
         flags.append(from_text(text))
     return uids, flags
+
+
+def marked(connection: Connection, account_id: int, folder_id: int) -> list[int]:
+    """The UIDs of messages flagged \\Deleted, ascending."""
+    return [uid for (uid,) in _MARKED.all(connection, {"a": account_id, "f": folder_id})]
 
 
 def uids_flags_modseqs(
@@ -250,11 +256,18 @@ def set_flags(connection: Connection, account_id: int, folder: FolderRow, change
 def remove(connection: Connection, account_id: int, folder: FolderRow, uids: Sequence[int], now: int) -> None:
     """Forget messages under one new modseq; the ledger remembers those that a move brought as deleted by the
     user, so that no later one brings them back (invariant 8). The caller saves the folder."""
-    folder.highestmodseq += 1
     found = rows(connection, account_id, folder.id, uids)
+    remove_rows(connection, account_id, folder, found, now)
+    lost = set(uids).difference(row.uid for row in found)
+    _LEDGER_DELETED.many(connection, [{"a": account_id, "f": folder.id, "u": uid, "now": now} for uid in sorted(lost)])
+
+
+def remove_rows(connection: Connection, account_id: int, folder: FolderRow, found: Sequence[Row], now: int) -> None:
+    """`remove`, for who has looked them up."""
+    folder.highestmodseq += 1
     _DELETE.many(connection, [{"a": account_id, "f": folder.id, "u": row.uid} for row in found])
     contents.let_go(connection, account_id, {row.content_id for row in found if row.content_id is not None})
-    _LEDGER_DELETED.many(connection, [{"a": account_id, "f": folder.id, "u": uid, "now": now} for uid in uids])
+    _LEDGER_DELETED.many(connection, [{"a": account_id, "f": folder.id, "u": row.uid, "now": now} for row in found])
     if folder.id == INBOX_ID:
         _UNWANTED.many(connection, [{"a": account_id, "u": row.uid} for row in found if row.away])
     _ADD_EXPUNGED.many(

@@ -6,7 +6,10 @@ import enum
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mailstore.index.folders import FolderRow
 
 Flags = frozenset[str]
 
@@ -125,6 +128,18 @@ class Changes:
     gone: Sequence[int]
 
 
+class Shown(NamedTuple):
+    """The folder that a session shows, as far as it knows it."""
+
+    folder_id: int
+    modseq: int
+    claims_recent: bool
+
+    def is_before(self, folder: FolderRow) -> bool:
+        """Has nothing happened in it but one change, after which it is `folder`?"""
+        return folder.id == self.folder_id and folder.highestmodseq == self.modseq + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What a STORE did."""
@@ -174,3 +189,4 @@ class Appended:
 
     uidvalidity: int
     uid: int
+    changes: Changes | None = None  # … to the folder that is shown

@@ -106,11 +106,19 @@ class Batch:
     away: list[int] = field(default_factory=list)  # … and these are not here, and waited for in vain
     cut: bool = False  # what comes next is not here yet, and not dealt with
     refused: No | None = None  # … and one of them not as the client wants it, which the reply says
-    flagged: list[Flagged] = field(default_factory=list)  # became \Seen by this
+    flagged: Sequence[Flagged] = ()  # became \Seen by this
+    made: int | None = None  # … under this modseq
 
 
 def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen: Collection[int]) -> Batch:
     """Answer for some of `uids`, from the first on. Those in `unseen` become \\Seen, if the plan says so."""
+    with home.together():
+        batch = _read(home, folder_id, uids, plan)
+    _mark_seen(home, folder_id, batch, plan, unseen)
+    return batch
+
+
+def _read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan) -> Batch:
     batch = Batch()
     octets = 0
     largest = None if plan.large_facts else LARGE
@@ -148,7 +156,6 @@ def read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan, unseen
             if answer.content is not None:
                 break
             octets += sum(len(piece) for piece in answer.pieces if isinstance(piece, bytes))
-    _mark_seen(home, folder_id, batch, plan, unseen)
     return batch
 
 
@@ -157,12 +164,13 @@ def _mark_seen(home: MailHome, folder_id: int, batch: Batch, plan: Plan, unseen:
     if not uids:
         return
     try:
-        batch.flagged = home.store_flags(folder_id, uids, StoreMode.ADD, (SEEN,))
+        stored = home.store(folder_id, uids, StoreMode.ADD, (SEEN,))
     except BaseException:
         for answer in batch.answers:
             if answer.content is not None:
                 answer.content.close()
         raise
+    batch.flagged, batch.made = stored.flagged, stored.modseq
 
 
 def _answer(opener: Opener, uid: int, plan: Plan, row: Row | None, facts: Facts | None) -> Answer:

@@ -16,12 +16,13 @@ Made and fed by `proxy.imap.server`; handlers in `proxy.imap.commands` use every
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import IO, TypeVar
+from typing import IO, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from mailstore.index.rows import Changes
 from mailstore.mailhome import MailHome
 from proxy.imap import responses
 from proxy.imap.answers import Bad, Leave, No
@@ -43,6 +44,8 @@ from proxy.wire.commands import UNTAGGED, Event, RawLine, Refused
 from proxy.wire.door import Gate, Home, Terms
 
 T = TypeVar("T")
+
+_ANYTHING: Final = 1 << 64  # above all modseqs
 
 
 class Session:
@@ -73,7 +76,7 @@ class Session:
         self.failed_logins = 0
         self.held_login: Deferred[Home] | None = None  # a LOGIN that the gate has not answered
         self.idling = False  # the command in progress is IDLE
-        self.stale = False  # the selected mailbox may have changed since the last sync
+        self._changed_up_to = 0  # the selected mailbox has changed up to this modseq
         self.reason = "the client left"  # why the session ended, for the log
         self.enabled: set[str] = set()  # extensions that the client switched on (RFC 5161)
         self.manner = PLAIN  # what that means for responses
@@ -317,6 +320,23 @@ class Session:
         if self.notifying is not None and self.leaving is None:
             await self.notifying.tell()
 
+    @property
+    def stale(self) -> bool:
+        """May the selected mailbox have changed since the last sync?"""
+        return self._changed_up_to > (0 if self.view is None else self.view.modseq)
+
+    @stale.setter
+    def stale(self, stale: bool) -> None:
+        self._changed_up_to = _ANYTHING if stale else 0
+
+    def made(self, view: View, changes: Changes | None) -> None:
+        """A command of this session's has changed something. It is looked up if others have, too, or if it is not
+        known what it was."""
+        if changes is not None and changes.highestmodseq == view.modseq + 1:
+            view.apply(changes)
+        else:
+            self.stale = True
+
     async def line(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> bytes:
         """The client's next line as it is: a SASL response, IDLE's end. Raises Bad, Leave, ClientGone.
 
@@ -350,10 +370,11 @@ class Session:
 
     # Inside
 
-    def _changed(self, folder_id: int) -> None:
+    def _changed(self, folder_id: int, modseq: int | None = None) -> None:
         """A folder of the account changed. Without a view the one being selected at this moment may be it."""
         if self.view is None or self.view.folder.id == folder_id:
-            self.stale = True
+            up_to = _ANYTHING if self.view is None or modseq is None else modseq
+            self._changed_up_to = max(self._changed_up_to, up_to)
             self._news.ring()
         if self.notifying is not None and self.notifying.changed(folder_id):
             self.wake()

@@ -21,7 +21,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 
-from mailstore.index.rows import Changes, Flagged, Flags, Snapshot, shared_flags
+from mailstore.index.rows import Changes, Flagged, Flags, Shown, Snapshot, shared_flags
 from proxy.imap import responses
 from proxy.imap.grammar.sequences import SequenceSet
 from proxy.imap.manner import PLAIN, Manner
@@ -224,6 +224,15 @@ class View:
                 self._recent[-1] = range(self._recent[-1].start, message.uid + 1)
             else:
                 self._recent.append(range(message.uid, message.uid + 1))
+
+    @property
+    def shown(self) -> Shown | None:
+        """How far the client is, for an operation that may add a message; None where new ones are not told."""
+        return Shown(self.folder.id, self.modseq, self.writable) if self.tells_messages else None
+
+    def misses(self, modseq: int | None) -> bool:
+        """Has something been changed, up to this modseq, that was not taken in yet?"""
+        return modseq is not None and modseq > self.modseq
 
     def stored(
         self,

@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from mailstore.errors import NotArrived, StorageCorrupt, StorageFailed, TakesLonger
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox import Announce
 from mailstore.mailhome import MailHome
 from mailstore.opening import Mailboxes
 from mailstore.refusals import storage_errors
@@ -61,8 +62,8 @@ class _Open:
         self.resting = self.searched = self.indexed = False  # see `proxy.login.quiet`
         self.ticks = 0
         self.shutting = False  # is it to be closed, unless somebody comes first?
-        self.watchers: list[Callable[[int], None]] = []
-        self.untold: list[int] | None = None  # folders that a brief operation has changed, while it runs
+        self.watchers: list[Announce] = []
+        self.untold: list[tuple[int, int | None]] | None = None  # what a brief operation has changed, while it runs
         self.maildrop_locked = False
         self.has_maildrop: Handle | None = None  # whose POP3 lock it is
         self.awaiting = Awaiting(lambda uids, whole: homes.hurry(account_id, uids, whole), homes.clock)
@@ -81,7 +82,8 @@ class _Open:
         """Run an operation here and now. What it changes is told when it has ended: whoever hears of it may come with
         an operation of his own. On a disk that is not quick, others have their turn until it has been written; not so
         where other processes have sessions of the account, who could see it before. Raises TakesLonger."""
-        untold = self.untold = []
+        untold: list[tuple[int, int | None]] = []
+        self.untold = untold
         owing = not self._homes.barriers.quick and self._account_id not in self._homes.shared
         try:
             try:
@@ -92,8 +94,8 @@ class _Open:
                 with storage_errors():
                     await self.lane.hold(self._homes.payments.pay(log).addCallback(lambda _: home.paid()))
         finally:
-            for folder_id in untold:
-                self.changed(folder_id)
+            for folder_id, modseq in untold:
+                self.changed(folder_id, modseq)
         await self.known_to_others()
         return value
 
@@ -118,19 +120,19 @@ class _Open:
         if (known := self._homes.others_know(self._account_id)) is not None:
             await known
 
-    def changed(self, folder_id: int) -> None:
+    def changed(self, folder_id: int, modseq: int | None) -> None:
         """A folder was changed in this process."""
-        self.tell(folder_id)
+        self.tell(folder_id, modseq)
         self._homes.also_tell(self._account_id, folder_id)
         self._homes.tell_nodes(self._account_id, folder_id)
 
-    def tell(self, folder_id: int) -> None:
+    def tell(self, folder_id: int, modseq: int | None = None) -> None:
         """Let this process's sessions know."""
         if folder_id == INBOX_ID:
             self.awaiting.changed()
         for changed in list(self.watchers):
             if changed in self.watchers:  # the one before may have ended it
-                changed(folder_id)
+                changed(folder_id, modseq)
 
     def run(self, operation: Callable[[MailHome], Any]) -> Deferred[Any]:
         """An operation that no session has asked for; nothing is done once the home is closed."""
@@ -148,7 +150,7 @@ class Handle:
         self._opened = opened
         self._leave = leave
         self._has_lost = False  # … the POP3 lock, with the connection to the database
-        self._watching: list[Callable[[int], None]] = []
+        self._watching: list[Announce] = []
         self._attending: list[Callable[[], None]] = []
         self._holds_maildrop = False
         self._closed = False
@@ -208,7 +210,7 @@ class Handle:
                 raise
         return await self._run(operation)
 
-    def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
+    def watch(self, changed: Announce) -> Callable[[], None]:
         self._opened.watchers.append(changed)
         self._watching.append(changed)
 
@@ -403,7 +405,7 @@ class Homes:
                 self._engine,
                 account_id,
                 maildir,
-                announce=lambda folder: self._announce(opened, folder),
+                announce=lambda folder, modseq=None: self._announce(opened, folder, modseq),
                 clock=self.now,
                 report=lambda event, **figures: self._report(event, account=opened.account, **figures),
                 there=self.there,
@@ -425,12 +427,12 @@ class Homes:
 
         opened.attention = Attention(self._watcher, run, self._report)
 
-    def _announce(self, opened: _Open, folder_id: int) -> None:
+    def _announce(self, opened: _Open, folder_id: int, modseq: int | None) -> None:
         """Called in whichever thread made the change."""
         if opened.untold is not None:
-            opened.untold.append(folder_id)
+            opened.untold.append((folder_id, modseq))
         else:
-            self._from_thread(lambda: opened.changed(folder_id))
+            self._from_thread(lambda: opened.changed(folder_id, modseq))
 
     def tell(self, account_id: int, folder_id: int) -> None:
         """Another process has changed a folder of an account."""

@@ -183,7 +183,7 @@ class Session:
         """AUTHORIZATION is done."""
         self._home = home
         self.wire.arrived()
-        self._end_watch = home.watch(lambda _folder: self.retrieval.forget())
+        self._end_watch = home.watch(lambda _folder, _modseq=None: self.retrieval.forget())
         self.maildrop = maildrop
         self.state = State.TRANSACTION
         self.log = self.log.bind(account=home.account)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from mailstore.mailbox import Announce
 from mailstore.mailhome import MailHome
 from proxy.wire import trace
 from proxy.wire.arrivals import Arrivals
@@ -107,10 +108,10 @@ class Home(Protocol):
         """As `run`, for an operation that is expected to be brief and may be begun twice: it is tried where it is
         asked for, and goes to a thread if it turns out not to be (`MailHome.briefly`)."""
 
-    def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
-        """Have `changed(folder_id)` called in the reactor's thread after each change to a folder of this account, by
-        whichever session and process, and with `special.ACCOUNT` (0) after each to which folders, subscriptions and
-        annotations there are. What it was is for the store to say. Gives back what ends the watch."""
+    def watch(self, changed: Announce) -> Callable[[], None]:
+        """Have `changed` called in the reactor's thread after each change to a folder of this account, by whichever
+        session and process, and with `special.ACCOUNT` (0) after each to which folders, subscriptions and annotations
+        there are. What it was is for the store to say. Gives back what ends the watch."""
 
     def attend(self, folder_id: int) -> Callable[[], None]:
         """Until the end, which this gives back, notice at once what other programs do to a folder's Maildir, or with

@@ -27,7 +27,7 @@ from proxy.imap.view import View
 from proxy.wire.door import Terms
 from tests.bench import corpus
 from tests.bench.ground import ground
-from tests.dialogues.gate import ScriptedGate
+from tests.dialogues.gate import Announced, ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 
 BATCH = 500
@@ -83,7 +83,7 @@ def list_only(home: MailHome, count: int) -> None:
 class Client:
     def __init__(self, home: MailHome) -> None:
         clock = Clock()
-        factory = ImapFactory(ScriptedGate(home, clock, []), Terms(hostname="bench"), _Quiet(), clock)
+        factory = ImapFactory(ScriptedGate(home, clock, Announced()), Terms(hostname="bench"), _Quiet(), clock)
         self._channel = MemoryChannel(factory.buildProtocol(None), clock)
         self.ask(b"LOGIN user@123.com pass")
 

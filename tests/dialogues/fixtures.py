@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
+from mailstore.mailbox import Announce
 from mailstore.mailhome import MailHome
 from mailstore.quota import Limits
 from proxy.login.furnishing import NAMES
@@ -232,11 +233,8 @@ MAILBOXES: Mapping[str, Mailbox] = {
 }
 
 
-def open_home(path: Path, setup: str = "empty", announce: Callable[[int], None] = lambda _folder_id: None) -> MailHome:
-    """A real account below `path` with one of MAILBOXES in it, INBOX's UIDs from 1. Close it.
-
-    `announce` is the store's: called with the id of a folder after each change to it.
-    """
+def open_home(path: Path, setup: str = "empty", announce: Announce = lambda *_: None) -> MailHome:
+    """A real account below `path` with one of MAILBOXES in it, INBOX's UIDs from 1. Close it."""
     home = make_home(path, announce)
     fill(home, setup)
     return home

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from mailstore.errors import NotArrived, TakesLonger
+from mailstore.mailbox import Announce
 from mailstore.mailhome import MailHome
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal
 
@@ -26,6 +27,13 @@ REFUSALS = {
 }
 
 
+class Announced(list[tuple[int, int | None]]):
+    """What a store has announced: a `mailstore.mailbox.Announce`."""
+
+    def __call__(self, folder_id: int, modseq: int | None = None, /) -> None:
+        self.append((folder_id, modseq))
+
+
 class ScriptedHome:
     """A session's handle on the one account; operations are run where they stand."""
 
@@ -33,7 +41,7 @@ class ScriptedHome:
 
     def __init__(self, gate: ScriptedGate) -> None:
         self._gate = gate
-        self._watches: set[Callable[[int], None]] = set()
+        self._watches: set[Announce] = set()
         self._locked = False
         self.closed = False
 
@@ -58,16 +66,16 @@ class ScriptedHome:
         finally:
             self._gate.pass_on_changes()
 
-    def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
-        def called(folder_id: int) -> None:  # its own object, so that one function may watch twice
-            changed(folder_id)
+    def watch(self, changed: Announce) -> Callable[[], None]:
+        def called(folder_id: int, modseq: int | None = None) -> None:  # its own object: one function may watch twice
+            changed(folder_id, modseq)
 
         self._watches.add(called)
         return lambda: self._watches.discard(called)
 
-    def announce(self, folder_id: int) -> None:
+    def announce(self, folder_id: int, modseq: int | None) -> None:
         for called in tuple(self._watches):
-            called(folder_id)
+            called(folder_id, modseq)
 
     def attend(self, folder_id: int) -> Callable[[], None]:
         """The store looks into the folder when a dialogue says so: `M: notice`."""
@@ -93,8 +101,8 @@ class ScriptedHome:
 class ScriptedGate:
     """Lets `user@123.com` (or `user`) in with "pass", refuses others, and does as it was `told`."""
 
-    def __init__(self, mail: MailHome, clock: IReactorTime, announced: list[int]) -> None:
-        """`announced` is where the store's `announce` leaves the folders that changed."""
+    def __init__(self, mail: MailHome, clock: IReactorTime, announced: Announced) -> None:
+        """`announced` is where the store announces the folders that changed."""
         self.mail = mail
         self.clock = clock
         self.homes: list[ScriptedHome] = []
@@ -155,9 +163,12 @@ class ScriptedGate:
 
     def pass_on_changes(self) -> None:
         """Tell the sessions, in the reactor's next turn, of the folders that the store announced."""
-        for folder in dict.fromkeys(self._announced):
+        together: dict[int, int | None] = {}
+        for folder, modseq in self._announced:
+            together[folder] = None if together.get(folder, 0) is None else modseq
+        for folder, modseq in together.items():
             for home in self.homes:
-                self.clock.callLater(0, home.announce, folder)
+                self.clock.callLater(0, home.announce, folder, modseq)
         if self._announced:
             self._announced.clear()
             self.clock.callLater(0, self._wake, True)

@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 
 from proxy.wire.door import Limits, Terms
 from tests.dialogues import fixtures
-from tests.dialogues.gate import ACCOUNT, ScriptedGate
+from tests.dialogues.gate import ACCOUNT, Announced, ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 from tests.dialogues.script import BadDialogue, Dialogue, Step, expectation, filled_in
 
@@ -65,8 +65,8 @@ class MemoryStage:
         """`factories` by protocol: called with gate, terms, log and clock, as the daemon calls them."""
         self.bytewise = bytewise
         self.clock = Clock()
-        announced: list[int] = []
-        self.mail = fixtures.open_home(path, dialogue.headers["setup"], announced.append)
+        announced = Announced()
+        self.mail = fixtures.open_home(path, dialogue.headers["setup"], announced)
         announced.clear()
         self.gate = ScriptedGate(self.mail, self.clock, announced)
         self.gate.told(dialogue.headers["gate"])

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from mailstore import delivery, landing
 from mailstore.entries import Landed, Listed
 from mailstore.index.rows import NO_FLAGS, shared_flags
+from mailstore.mailbox import Announce
 from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 
 NOW = 1_700_100_000  # the store's clock stands still: file names, UIDVALIDITY and \\Recent are the same each time
 
 
-def make_home(path: Path, announce: Callable[[int], None]) -> MailHome:
+def make_home(path: Path, announce: Announce) -> MailHome:
     """An account without mail in `path`/Maildir. Close it."""
     return MailHome(MailboxEngine(), 1, path / "Maildir", announce=announce, clock=lambda: NOW)
 

@@ -10,6 +10,7 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineOnlyReceiver
 
 from tests.dialogues import fixtures
+from tests.dialogues.gate import Announced
 from tests.dialogues.player import DialogueFailed, MemoryStage, play_to_the_end, runs
 from tests.dialogues.script import BadDialogue, Dialogue, Step, expectation, parse_dialogue, unescape
 
@@ -186,8 +187,8 @@ def test_runs_join_a_pipeline_and_neighbours_in_any_order() -> None:
 
 @pytest.mark.parametrize("setup", sorted(fixtures.MAILBOXES))
 def test_mailboxes_hold_the_samples_octets(setup: str, tmp_path: Path) -> None:
-    announced: list[int] = []
-    home = fixtures.open_home(tmp_path, setup, announced.append)
+    announced = Announced()
+    home = fixtures.open_home(tmp_path, setup, announced)
     try:
         rows = home.maildrop()
         samples = fixtures.MAILBOXES[setup].inbox

@@ -95,7 +95,11 @@ def after_a_fork() -> None:
 
 def open_home(path: Path, announced: list[int] | None = None, clock: Callable[[], float] = lambda: NOW) -> MailHome:
     """The account in `path`/Maildir. Close it."""
-    announce = (lambda _: None) if announced is None else announced.append
+
+    def announce(folder_id: int, _modseq: int | None = None) -> None:
+        if announced is not None:
+            announced.append(folder_id)
+
     if _server is not None:
         _server.begin(path)
     return MailHome(mailboxes(), ACCOUNT, path / "Maildir", announce=announce, clock=clock)

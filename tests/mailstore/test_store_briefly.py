@@ -77,13 +77,15 @@ def test_after_its_first_change_an_operation_goes_to_its_end(tmp_path: Path, hom
     [
         lambda home: home.select("INBOX", writable=True),
         lambda home: home.status("INBOX"),
+        lambda home: home.select("INBOX", writable=True, looking=True),
+        lambda home: home.status("INBOX", looking=True),
         lambda home: home.expunge(INBOX_ID),
         lambda home: home.store(INBOX_ID, range(1, 100), StoreMode.ADD, [SEEN]),
         lambda home: home.copy(INBOX_ID, range(1, 100), "a"),
         lambda home: home.rows(INBOX_ID, range(1, 5_000)),
         lambda home: home.reconcile(),
     ],
-    ids=["select", "status", "expunge", "store", "copy", "rows", "reconcile"],
+    ids=["select", "status", "look and select", "look and status", "expunge", "store", "copy", "rows", "reconcile"],
 )
 def test_what_would_take_long_is_not_begun(
     home: MailHome, announced: list[int], monkeypatch: pytest.MonkeyPatch, operation: Operation
@@ -92,6 +94,7 @@ def test_what_would_take_long_is_not_begun(
     home.create("a")
     announced.clear()
     monkeypatch.setattr("mailstore.reading.BRIEF_ROWS", 1)
+    monkeypatch.setattr("mailstore.noticing.BRIEF_ROWS", 1)
     monkeypatch.setattr("mailstore.messages.BRIEF_ROWS", 1)
     monkeypatch.setattr("mailstore.reconciling.BRIEF_ROWS", 1)
     with pytest.raises(TakesLonger):

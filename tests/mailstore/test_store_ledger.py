@@ -187,7 +187,7 @@ def test_accounts_in_one_ledger_are_told_apart(home: MailHome) -> None:
     from mailstore.ledger import Ledger
 
     made = home.ledger.record_listing(listed("a"), [], hold_uids=False)
-    other = Ledger(home._database, home.account_id + 1, announce=lambda _: None, clock=lambda: NOW)
+    other = Ledger(home._database, home.account_id + 1, announce=lambda *_: None, clock=lambda: NOW)
     assert other.entries() == []
     assert other.record_listing(listed("a", "b"), [], hold_uids=False)[0].id == 1
     other.quarantine(1, "x")

@@ -11,6 +11,7 @@ from mailstore.errors import NoSuchMessage, StorageFailed
 from mailstore.index.rows import NO_FLAGS, SEEN, HandedIn
 from mailstore.mailhome import MailHome
 from tests.dialogues.fixtures import open_home
+from tests.dialogues.gate import Announced
 
 
 class BrokenFile(io.BytesIO):
@@ -60,13 +61,13 @@ def test_none_of_them_where_one_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_message_in_the_place_of_another(tmp_path: Path) -> None:
-    announced: list[int] = []
-    home = open_home(tmp_path, "letters", announced.append)
+    announced = Announced()
+    home = open_home(tmp_path, "letters", announced)
     announced.clear()
     stored = home.append_many("INBOX", [handed_in(b"new")], replacing=(1, 2))
     assert list(stored.uids) == [6]
     assert [uid for uid, _ in contents(home)] == [1, 3, 4, 5, 6]
-    assert set(announced) == {1}
+    assert {folder for folder, _ in announced} == {1}
     assert files(tmp_path) == 5
     with pytest.raises(NoSuchMessage):
         home.append_many("INBOX", [handed_in(b"newer")], replacing=(1, 2))

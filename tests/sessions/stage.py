@@ -17,7 +17,7 @@ from proxy.imap.server import ImapFactory
 from proxy.pop3.server import Pop3Factory
 from proxy.wire.door import Limits, Terms
 from tests.dialogues import fixtures
-from tests.dialogues.gate import ScriptedGate
+from tests.dialogues.gate import Announced, ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 from tests.sessions.hearing import take
 
@@ -106,8 +106,8 @@ class MemoryStage:
         self._open()
 
     def _open(self) -> None:
-        announced: list[int] = []
-        self.mail: MailHome = fixtures.open_home(self._path, announce=announced.append)
+        announced = Announced()
+        self.mail: MailHome = fixtures.open_home(self._path, announce=announced)
         announced.clear()
         self._gate = ScriptedGate(self.mail, self._clock, announced)
         terms = Terms(hostname="mail.123.com", tls=None, limits=Limits())

@@ -37,8 +37,11 @@ async def append(session: Session, _command: Command, arguments: Append | Append
         raise No(b"A message cannot be empty.")
     literal = arguments.message
 
+    view = session.view
+    shown = None if view is None else view.shown
+
     def operation(home: MailHome) -> Appended:
-        return home.append(arguments.folder, opened(literal), arguments.flags, arguments.internal_date)
+        return home.append(arguments.folder, opened(literal), arguments.flags, arguments.internal_date, shown=shown)
 
     run = session.run_briefly if literal.size <= BRIEF else session.run
     try:
@@ -46,7 +49,8 @@ async def append(session: Session, _command: Command, arguments: Append | Append
     except NoSuchFolder as error:
         raise try_create(error) from None
     session.own.added(appended.uidvalidity, [appended.uid])
-    session.stale = True  # the selected mailbox may be the target
+    if view is not None:
+        session.made(view, appended.changes)
     return Done(b"Append completed.", b"APPENDUID %d %d" % (appended.uidvalidity, appended.uid))
 
 

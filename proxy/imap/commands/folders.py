@@ -15,7 +15,7 @@ from proxy.imap.grammar.syntax import Command, FolderName, ListPattern, NoArgume
 from proxy.imap.listing import Listed, listed, subscribed
 
 if TYPE_CHECKING:
-    from mailstore.index.rows import Folder, Status
+    from mailstore.index.rows import Folder
     from proxy.imap.session import Session
 
 
@@ -95,13 +95,11 @@ def _show(session: Session, response: bytes, lines: Iterable[Listed]) -> None:
 async def status(session: Session, _command: Command, arguments: StatusItems) -> Done:
     note_items(session, arguments.items)
 
-    def looked(home: MailHome) -> tuple[bool, Status]:
-        return home.reconcile_named(arguments.folder), home.status(arguments.folder)
-
-    noticed, figures = await session.run_briefly(looked)
+    figures = await session.run_briefly(lambda home: home.status(arguments.folder, looking=True))
     tell_status(session, arguments.folder, figures, arguments.items)
-    if noticed:
-        session.stale = True  # the folder may be the selected one
+    view = session.view
+    if view is not None and view.folder.uidvalidity == figures.uidvalidity and view.misses(figures.highestmodseq):
+        session.stale = True
     return Done(b"Status completed.")
 
 

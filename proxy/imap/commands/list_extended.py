@@ -37,9 +37,8 @@ async def list_extended(session: Session, arguments: ListExtended) -> None:
 def _figures(home: MailHome, line: Chosen) -> Status | None:
     if not line.selectable:
         return None
-    home.reconcile_named(line.name)
     try:
-        return home.status(line.name)
+        return home.status(line.name, looking=True)
     except NoSuchFolder:  # another process deleted it since
         return None
 

@@ -14,7 +14,7 @@ from proxy.imap.manner import CONDSTORE, QRESYNC
 from proxy.imap.view import View
 
 if TYPE_CHECKING:
-    from mailstore.index.rows import Snapshot
+    from mailstore.index.rows import Changes, Snapshot
     from mailstore.mailhome import MailHome
     from proxy.imap.session import Session
 
@@ -33,8 +33,7 @@ async def select(session: Session, command: Command, arguments: FolderName) -> D
     session.stale = False  # set again by any change from here on
 
     def looked(home: MailHome) -> tuple[Snapshot, str]:
-        home.reconcile_named(arguments.name)
-        snapshot = home.select(arguments.name, writable=writable)
+        snapshot = home.select(arguments.name, writable=writable, looking=True)
         return snapshot, home.object_id(snapshot.folder)
 
     snapshot, mailbox_id = await session.run_briefly(looked)
@@ -109,8 +108,7 @@ async def unselect(session: Session, _command: Command, _arguments: NoArguments)
 
 async def expunge(session: Session, _command: Command, _arguments: NoArguments) -> Done:
     view = _writable(session)
-    view.expunged(await session.run_briefly(lambda home: home.expunge(view.folder.id)))
-    session.stale = True
+    _expunged(session, view, await session.run_briefly(lambda home: home.expunged(view.folder.id)))
     return Done(b"Expunge completed.", await session.settled_modseq())
 
 
@@ -119,9 +117,14 @@ async def uid_expunge(session: Session, _command: Command, arguments: UidExpunge
     view = _writable(session)
     uids = view.uids_of(view.find(arguments.sequence, uid=True))
     if uids:
-        view.expunged(await session.run_briefly(lambda home: home.expunge(view.folder.id, uids)))
-        session.stale = True
+        _expunged(session, view, await session.run_briefly(lambda home: home.expunged(view.folder.id, uids)))
     return Done(b"Expunge completed.", await session.settled_modseq())
+
+
+def _expunged(session: Session, view: View, changes: Changes | None) -> None:
+    if changes is not None:
+        view.expunged(changes.gone)
+        session.made(view, changes)
 
 
 def _writable(session: Session) -> View:

@@ -20,7 +20,7 @@ from proxy.pop3.server import Pop3Factory
 from proxy.wire.arrivals import Arrivals
 from proxy.wire.door import Limits, Terms
 from tests.dialogues import fixtures
-from tests.dialogues.gate import ScriptedGate
+from tests.dialogues.gate import Announced, ScriptedGate
 from tests.legacy.certificates import Authority
 from tests.proxy.recording import RecordingLog
 
@@ -48,7 +48,7 @@ def client_hello() -> bytes:
 def test_it_is_ended_in_time(service: Any, said: bytes, tmp_path: Path) -> None:
     clock = Clock()  # type: ignore[no-untyped-call]
     mail = fixtures.open_home(tmp_path, "letters", lambda _: None)
-    gate = ScriptedGate(mail, clock, [])
+    gate = ScriptedGate(mail, clock, Announced())
     factory = service(gate, Terms("mail.123.com", tls=object(), limits=LIMITS), RecordingLog(), clock)
     options = Authority().issue("localhost").options()
     protocol = TLSMemoryBIOFactory(options, False, factory, clock).buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))

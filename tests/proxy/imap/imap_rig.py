@@ -11,7 +11,7 @@ from proxy.imap.server import ImapFactory
 from proxy.wire.door import Limits, Terms
 from proxy.wire.trusted import Trusted
 from tests.dialogues import fixtures
-from tests.dialogues.gate import ScriptedGate
+from tests.dialogues.gate import Announced, ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 from tests.proxy.recording import RecordingLog
 
@@ -22,8 +22,8 @@ class Rig:
     def __init__(self, path: Path, setup: str = "letters", trusted: tuple[str, ...] = (), **limits: Any) -> None:
         self.clock = Clock()
         self.log = RecordingLog()
-        announced: list[int] = []
-        self.mail = fixtures.open_home(path, setup, announced.append)
+        announced = Announced()
+        self.mail = fixtures.open_home(path, setup, announced)
         announced.clear()
         self.gate = ScriptedGate(self.mail, self.clock, announced)
         terms = Terms(hostname="mail.123.com", tls=object(), limits=Limits(**limits), trusted=Trusted(trusted))

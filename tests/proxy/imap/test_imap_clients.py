@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, DeferredLock, inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from mailstore.mailbox import Announce
 from mailstore.mailhome import MailHome
 from proxy.imap.server import ImapFactory
 from proxy.wire.door import Credentials, Hold, LoginRefused, Refusal, Terms
@@ -34,7 +35,7 @@ class ThreadedHome:
         self._mail = mail
         self._lock = lock
         self._homes = homes
-        self.watches: list[Callable[[int], None]] = []
+        self.watches: list[Announce] = []
         homes.append(self)
 
     async def run(self, operation: Callable[[MailHome], T]) -> T:
@@ -42,7 +43,7 @@ class ThreadedHome:
 
     run_briefly = run
 
-    def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
+    def watch(self, changed: Announce) -> Callable[[], None]:
         self.watches.append(changed)
         return lambda: self.watches.remove(changed)
 
@@ -65,13 +66,13 @@ class ThreadedGate:
         self.mail = fixtures.open_home(path, "folders", self._announce)
         self._lock = DeferredLock()
 
-    def _announce(self, folder_id: int) -> None:
-        reactor.callFromThread(self._tell, folder_id)  # type: ignore[attr-defined]
+    def _announce(self, folder_id: int, modseq: int | None = None) -> None:
+        reactor.callFromThread(self._tell, folder_id, modseq)  # type: ignore[attr-defined]
 
-    def _tell(self, folder_id: int) -> None:
+    def _tell(self, folder_id: int, modseq: int | None) -> None:
         for home in self.homes:
             for changed in home.watches:
-                changed(folder_id)
+                changed(folder_id, modseq)
 
     async def login(self, credentials: Credentials, hold: Hold) -> ThreadedHome:
         if (credentials.username, credentials.password.reveal()) != (b"user", b"pass"):

@@ -26,7 +26,7 @@ from proxy.imap.table import COMMANDS
 from proxy.wire.commands import CommandReader, Continue, Ready
 from proxy.wire.door import Limits, Terms
 from tests.dialogues import fixtures
-from tests.dialogues.gate import ScriptedGate
+from tests.dialogues.gate import Announced, ScriptedGate
 from tests.dialogues.memory import MemoryChannel
 from tests.dialogues.store import NOW
 from tests.mailstore.store_rig import put_in_place
@@ -53,9 +53,9 @@ class World:
     def __init__(self, template: Path, engine: MailboxEngine) -> None:
         self.path = Path(tempfile.mkdtemp(dir=in_memory()))
         put_in_place(template, self.path / "account")
-        announced: list[int] = []
+        announced = Announced()
         path = self.path / "account" / "Maildir"
-        self.mail = MailHome(engine, 1, path, announce=announced.append, clock=lambda: NOW)
+        self.mail = MailHome(engine, 1, path, announce=announced, clock=lambda: NOW)
         self.clock = Clock()
         self.log = RecordingLog()
         self.gate = ScriptedGate(self.mail, self.clock, announced)

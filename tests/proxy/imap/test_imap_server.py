@@ -69,7 +69,7 @@ def test_drain_answers_an_append_that_is_still_coming(rig: Rig) -> None:
 def test_a_damaged_index_ends_the_session(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next login opens it anew; to go on would be NO after NO."""
 
-    def damaged(_name: str) -> None:
+    def damaged(_name: str, **_how: object) -> None:
         raise StorageCorrupt("the database is damaged")
 
     channel = rig.logged_in()

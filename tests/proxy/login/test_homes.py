@@ -206,9 +206,9 @@ class Watching(HomesTestCase):
     def test_all_who_watch_are_told_in_the_reactor_s_thread(self) -> None:
         first, second, other = self.open(), self.open(), self.open(2)
         heard: list[tuple[str, int]] = []
-        first.watch(lambda folder: heard.append(("first", folder)))
-        second.watch(lambda folder: heard.append(("second", folder)))
-        other.watch(lambda folder: heard.append(("other", folder)))
+        first.watch(lambda folder, _: heard.append(("first", folder)))
+        second.watch(lambda folder, _: heard.append(("second", folder)))
+        other.watch(lambda folder, _: heard.append(("other", folder)))
         self.run_in(first, self.append)
         self.threads.work_off()
         self.assertEqual(heard, [])
@@ -220,7 +220,7 @@ class Watching(HomesTestCase):
     def test_nobody_is_told_after_the_end_of_the_watch(self) -> None:
         handle = self.open()
         heard: list[int] = []
-        end = handle.watch(heard.append)
+        end = handle.watch(lambda folder, _: heard.append(folder))
         self.run_in(handle, self.append)
         self.threads.work_off()
         end()
@@ -233,7 +233,7 @@ class Watching(HomesTestCase):
     def test_close_ends_the_watch_and_ending_it_afterwards_does_no_harm(self) -> None:
         handle, other = self.open(), self.open()
         heard: list[int] = []
-        end = handle.watch(heard.append)
+        end = handle.watch(lambda folder, _: heard.append(folder))
         handle.close()
         end()
         self.run_in(other, self.append)
@@ -245,8 +245,8 @@ class Watching(HomesTestCase):
     def test_a_watcher_that_ends_another_s_watch(self) -> None:
         first, second = self.open(), self.open()
         heard: list[int] = []
-        first.watch(lambda _folder: second.close())
-        second.watch(heard.append)
+        first.watch(lambda *_: second.close())
+        second.watch(lambda folder, _: heard.append(folder))
         self.run_in(first, self.append)
         self.threads.work_off()
         self.hear()
@@ -256,7 +256,10 @@ class Watching(HomesTestCase):
     def test_one_function_may_watch_twice(self) -> None:
         handle = self.open()
         heard: list[int] = []
-        watch = heard.append
+
+        def watch(folder: int, _modseq: int | None = None) -> None:
+            heard.append(folder)
+
         ends = [handle.watch(watch), handle.watch(watch)]
         ends[0]()
         self.run_in(handle, self.append)
@@ -271,7 +274,7 @@ class Watching(HomesTestCase):
         self.threads.work_off()
         self.hear()
         heard: list[int] = []
-        handle.watch(heard.append)
+        handle.watch(lambda folder, _: heard.append(folder))
         self.run_in(handle, lambda home: home.store_flags(INBOX_ID, [1], StoreMode.ADD, [SEEN]))
         self.threads.work_off()
         self.hear()

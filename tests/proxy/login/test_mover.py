@@ -43,7 +43,7 @@ class Refresh(LoginTestCase):
         answer = self.legacy.hold_answer()
         home = self.admitted()
         heard: list[int] = []
-        home.watch(heard.append)
+        home.watch(lambda folder, _: heard.append(folder))
         self.assertEqual(self.inbox(home), [mail(1)])
         answer.callback(None)
         self.assertEqual(self.inbox(home), [mail(1), mail(2)])

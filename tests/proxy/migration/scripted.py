@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from mailstore.entries import Entry, Listed, Sums
 from mailstore.index.folders import INBOX_ID
+from mailstore.mailbox import Announce
 from mailstore.mailbox_database import MailboxEngine
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
@@ -242,7 +243,7 @@ class DirectHome:
         assert not self.closed
         return await succeed(operation(self.mail))
 
-    def watch(self, changed: Callable[[int], None]) -> Callable[[], None]:
+    def watch(self, changed: Announce) -> Callable[[], None]:
         raise NotImplementedError("a move watches nothing")
 
     def attend(self, folder_id: int) -> Callable[[], None]:
@@ -275,7 +276,7 @@ class MigrationTestCase(SynchronousTestCase):
             self.engine,
             1,
             self.root / "Maildir",
-            announce=self.announced.append,
+            announce=lambda folder_id, _modseq=None: self.announced.append(folder_id),
             clock=lambda: self.now,
             report=lambda event, **figures: self.reports.append((event, figures)),
         )

@@ -16,7 +16,7 @@ from mailstore.mailhome import MailHome
 from proxy.pop3.server import Pop3Factory
 from proxy.wire.door import Credentials, Hold, Limits, Terms
 from tests.dialogues import fixtures
-from tests.dialogues.gate import ScriptedGate, ScriptedHome
+from tests.dialogues.gate import Announced, ScriptedGate, ScriptedHome
 from tests.dialogues.memory import MemoryChannel
 
 T = TypeVar("T")
@@ -63,8 +63,8 @@ class Desk:
         self.store_fault: Exception | None = None
         self.gate_fault: Exception | None = None
         self.clock = Clock()
-        announced: list[int] = []
-        self.mail = fixtures.open_home(path, setup, announced.append)
+        announced = Announced()
+        self.mail = fixtures.open_home(path, setup, announced)
         announced.clear()
         self.gate = DeskGate(self.mail, self.clock, announced)
         self.gate.desk = self
