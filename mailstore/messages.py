@@ -68,8 +68,9 @@ class Messages(Groundwork):
         self._database.at_most(len(uids), BRIEF_FILES)
         given = named_once(flags)
         with self._database.write() as connection:
+            rows = mailbox.ask_for_rows(connection, self.account_id, folder_id, uids)
             folder = self._numbered(connection, folder_id)
-            found = mailbox.rows(connection, self.account_id, folder_id, uids)
+            found = rows()
             modified = []
             if unchanged_since is not None:
                 modified = [row.uid for row in found if row.modseq > unchanged_since]
@@ -119,9 +120,9 @@ class Messages(Groundwork):
         self._database.at_most(len(uids), BRIEF_FILES)
         self._catch_up()
         with self._database.write() as connection:
+            rows = mailbox.ask_for_rows(connection, self.account_id, folder_id, uids)
             folder = self._numbered(connection, folder_id)
-            found = mailbox.rows(connection, self.account_id, folder_id, uids)
-            found = [row for row in found if not only_deleted or DELETED in row.flags]
+            found = [row for row in rows() if not only_deleted or DELETED in row.flags]
             if not found:
                 return None
             going = self._forget(connection, folder, found)

@@ -109,6 +109,19 @@ class Pipeline:
         self.tell(text, values)
         return self.settled()
 
+    def asked(self, text: bytes, values: Sequence[Any] = ()) -> Callable[[], list[Any]]:
+        """Send it with what comes next. What this gives back gives its rows, as `rows` does, and waits for them where
+        nothing did that was asked since: raises psycopg.Error."""
+        answers: list[PGresult] = []
+        self.tell(text, values, answers.append)
+
+        def rows() -> list[Any]:
+            if not answers:
+                self.settled()
+            return self.rows(answers[0])
+
+        return rows
+
     def last(self, text: bytes, values: Sequence[Any] = ()) -> PGresult:
         """The same, but gives back what was refused: the first of it. Raises psycopg.OperationalError."""
         self.tell(text, values)

@@ -74,6 +74,17 @@ class Prepared:
         found: list[Any] = _cursor(connection).execute(told.sql, {**told.constants, **parameters}).fetchall()
         return found
 
+    def ask(self, connection: Connection, parameters: Parameters) -> Callable[[], list[Any]]:
+        """As `all`, for who has something else to ask before the rows are needed: PostgreSQL is told it with that. What
+        this gives back gives the rows, within the transaction."""
+        driver = connection.connection.driver_connection
+        pipeline = None if isinstance(driver, sqlite3.Connection) else pipeline_of(connection)
+        if pipeline is None:
+            found = self.all(connection, parameters)
+            return lambda: found
+        told = self._told or self._learn(connection)
+        return pipeline.asked(told.numbered.text, told.values(parameters))
+
     def first(self, connection: Connection, parameters: Parameters) -> Any:
         """The first row as a tuple, or None."""
         driver = connection.connection.driver_connection

@@ -120,8 +120,9 @@ class Reading(Noticing):
         """The bytes of those messages that are there, by UID. Raises MessageLost, and NotArrived or StillAway for
         what is listed and not here yet. Close each."""
         with self._database.read() as connection:
+            rows = mailbox.ask_for_rows(connection, self.account_id, folder_id, uids)
             folder = self._numbered(connection, folder_id)
-            found = mailbox.rows(connection, self.account_id, folder_id, uids)
+            found = rows()
             self._all_here(connection, found)
         self._database.apart()
         opened: dict[int, Content] = {}

@@ -7,7 +7,7 @@ stand in the folder's row, which the caller saves in the same transaction.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -129,17 +129,29 @@ def chunks(keys: Collection[T]) -> Iterator[list[T]]:
 
 def rows(connection: Connection, account_id: int, folder_id: int, uids: Collection[int] | None = None) -> list[Row]:
     """Messages by ascending UID: all, or those of `uids` that are there."""
-    key: dict[str, Any] = {"a": account_id, "f": folder_id}
     if uids is None:
-        return [_row(r) for r in _ROWS.all(connection, key)]
+        return [_row(r) for r in _ROWS.all(connection, {"a": account_id, "f": folder_id})]
+    return ask_for_rows(connection, account_id, folder_id, uids)()
+
+
+def ask_for_rows(
+    connection: Connection, account_id: int, folder_id: int, uids: Collection[int]
+) -> Callable[[], list[Row]]:
+    """`rows`, asked for with what is asked for next: see `Prepared.ask`."""
     if not uids:
-        return []
+        return list
+    key: dict[str, Any] = {"a": account_id, "f": folder_id}
     wanted = uids if isinstance(uids, (set, frozenset, range)) else set(uids)
     low, high = min(wanted), max(wanted)
     if high - low < 4 * len(wanted):
-        span = _ROWS_SPAN.all(connection, key | {"low": low, "high": high})
-        return [_row(r) for r in span if r[0] in wanted]
-    return [_row(r) for chunk in chunks(sorted(wanted)) for r in connection.execute(_ROWS_AMONG, key | {"uids": chunk})]
+        span = _ROWS_SPAN.ask(connection, key | {"low": low, "high": high})
+        return lambda: [_row(r) for r in span() if r[0] in wanted]
+
+    def among() -> list[Row]:
+        some = chunks(sorted(wanted))
+        return [_row(r) for chunk in some for r in connection.execute(_ROWS_AMONG, key | {"uids": chunk})]
+
+    return among
 
 
 def uids_and_flags(connection: Connection, account_id: int, folder_id: int) -> tuple[array[int], list[Flags]]:

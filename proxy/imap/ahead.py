@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mailstore.content import Content
-from mailstore.errors import MessageLost, NoSuchMessage
+from mailstore.errors import MessageLost, NoSuchMessage, NotArrived, StillAway
+from mailstore.index.awaited import Away
 from mailstore.mailhome import MailHome
 from mailstore.message.facts import Facts
 
@@ -53,17 +54,18 @@ class FactsAhead:
 
 
 class Opener:
-    """Opens messages in the order given, a few ahead of their use: one look into the index for several.
+    """Opens messages in the order given, a few ahead of their use: one look into the index for several."""
 
-    It is made before their rows are looked up: what has no date there is known here not to have arrived."""
-
-    def __init__(self, home: MailHome, folder_id: int, uids: Sequence[int]) -> None:
+    def __init__(self, home: MailHome, folder_id: int, uids: Sequence[int], away: Mapping[int, Away] | None) -> None:
+        """`away`: those that are listed and not here yet; None: looked up where one is met. Who needs the dates of
+        messages gives it, from before their rows were looked up: what has no date there is known not to have
+        arrived."""
         self._home = home
         self._folder_id = folder_id
         self._uids = uids
         self._next = 0  # … of `_uids` that was not tried yet
         self._ahead: dict[int, Content] = {}
-        self._away = home.away(folder_id, uids)  # listed and not here yet
+        self._known_away = away
 
     def __enter__(self) -> Opener:
         return self
@@ -72,16 +74,25 @@ class Opener:
         for content in self._ahead.values():
             content.close()
 
+    @property
+    def _away(self) -> Mapping[int, Away]:
+        if self._known_away is None:
+            self._known_away = self._home.away(self._folder_id, self._uids)
+        return self._known_away
+
     def open(self, uid: int) -> Content:
-        """The caller closes it. Raises NoSuchMessage, MessageLost, NotArrived, StillAway."""
-        if uid in self._away:
-            raise self._home.absent(uid, self._away)
+        """The caller closes it. Raises NoSuchMessage, MessageLost, NotArrived, StillAway, NotCarriedOver."""
+        away = self._known_away or {}
+        if uid in away:
+            raise self._home.absent(uid, away)
         if uid not in self._ahead:
             where = bisect_left(self._uids, uid, self._next)
-            group = [each for each in self._uids[where : where + AHEAD] if each not in self._away]
+            group = [each for each in self._uids[where : where + AHEAD] if each not in away]
             try:
                 self._ahead.update(self._home.open_many(self._folder_id, group))
-            except MessageLost:  # one of them, and perhaps another than this
+            except (MessageLost, NotArrived, StillAway):  # one of them, and perhaps another than this
+                if self._known_away is None and self._away:
+                    return self.open(uid)  # or all of them: those are to be fetched together
                 return self._home.open(self._folder_id, uid)
             self._next = where + 1
         content = self._ahead.pop(uid, None)

@@ -10,12 +10,13 @@ Pure but for the store: no transport, no reactor, no session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from mailstore.content import Content
 from mailstore.errors import MessageLost, NoSuchMessage, NotArrived, NotCarriedOver, StillAway
+from mailstore.index.awaited import Away
 from mailstore.index.rows import SEEN, Flagged, Row, StoreMode
 from mailstore.mailhome import MailHome
 from mailstore.message.arrival import header_end
@@ -123,8 +124,11 @@ def _read(home: MailHome, folder_id: int, uids: Sequence[int], plan: Plan) -> Ba
     octets = 0
     largest = None if plan.large_facts else LARGE
     facts = FactsAhead(home, folder_id, uids, wanted=plan.wants_facts, largest=largest)
-    with Opener(home, folder_id, uids) as opener:
-        rows = {row.uid: row for row in home.rows(folder_id, uids)} if plan.row_items else None
+    rows = {row.uid: row for row in home.rows(folder_id, uids)} if plan.row_items else None
+    away: Mapping[int, Away] | None = None
+    if rows is not None:  # of the same state as these
+        away = home.away(folder_id, uids) if any(row.away for row in rows.values()) else {}
+    with Opener(home, folder_id, uids, away) as opener:
         for uid in uids:
             if octets >= BATCH_OCTETS or facts.late(uid):
                 break

@@ -129,7 +129,7 @@ def _read(
     end = time.monotonic() + VISIT
     found: dict[int, T] = {}
     kept = FactsAhead(home, folder_id, uids, wanted=with_header, largest=LARGE)
-    with Opener(home, folder_id, uids) as opener:
+    with Opener(home, folder_id, uids, home.away(folder_id, uids)) as opener:
         rows = {row.uid: row for row in home.rows(folder_id, uids)}
         for taken, uid in enumerate(uids, 1):
             row = rows.get(uid)

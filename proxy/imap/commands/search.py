@@ -134,7 +134,7 @@ def _in_store(
     now = home.clock()
     end = time.monotonic() + VISIT
     found = []
-    with Opener(home, folder_id, uids) as opener:
+    with Opener(home, folder_id, uids, home.away(folder_id, uids)) as opener:
         rows = {row.uid: row for row in home.rows(folder_id, uids)}
         for taken, candidate in enumerate(candidates, 1):
             candidate.row, candidate.now = rows.get(candidate.uid), now
