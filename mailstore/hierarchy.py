@@ -25,7 +25,7 @@ class Hierarchy(Messages):
 
     def folders(self) -> list[Folder]:
         """All folders, INBOX first, then by name."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             rows = folders.every(connection, self.account_id)
         return [row.value() for row in sorted(rows, key=lambda row: (row.id != INBOX_ID, row.name))]
 
@@ -142,5 +142,5 @@ class Hierarchy(Messages):
         self._announce(special.ACCOUNT)
 
     def subscriptions(self) -> list[str]:
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             return folders.subscriptions(connection, self.account_id)

@@ -64,6 +64,11 @@ class Mailbox(ABC):
         """A transaction that sees one state and changes nothing. Raises StorageFailed."""
         return _Part(self) if self._together else self._begin_read()
 
+    def look(self) -> AbstractContextManager[Connection]:
+        """As `read`, where everything is asked for before the first answer is needed (`Prepared.ask`): what is asked
+        behind that may be of a later state. Raises StorageFailed."""
+        return self._begin_look() if self._read is None else _Part(self)
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is read within the block is read in one transaction, until something is written, or to be written, or
@@ -104,6 +109,10 @@ class Mailbox(ABC):
     @abstractmethod
     def _begin_read(self) -> AbstractContextManager[Connection]:
         """`read`, by itself."""
+
+    def _begin_look(self) -> AbstractContextManager[Connection]:
+        """`look`, by itself."""
+        return self._begin_read()
 
     @abstractmethod
     def write(self) -> AbstractContextManager[Connection]:

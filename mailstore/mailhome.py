@@ -224,6 +224,11 @@ class MailHome(OldFolders, Incoming, Reading):
         finally:
             self._waits = True
 
+    @property
+    def may_be_brief(self) -> bool:
+        """Is it of any use to try `briefly`? Not where each transaction waits for the network."""
+        return not self._database.shared
+
     def briefly(self, operation: Callable[[MailHome], T], *, owing: bool = False) -> T:
         """Run an operation that is not to keep its caller waiting. Raises TakesLonger where it would, because there is
         much to do or because another process has the mailbox: nothing is changed then, and it may be run as usual.

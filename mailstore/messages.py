@@ -103,9 +103,10 @@ class Messages(Groundwork):
 
     def expunged(self, folder_id: int, uids: Collection[int] | None = None) -> Changes | None:
         """The same; gives back what it changed, if that is anything."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
+            ask = mailbox.ask_for_marked(connection, self.account_id, folder_id)
             self._database.at_most(self._numbered(connection, folder_id).uidnext, BRIEF_ROWS)
-            marked = set(mailbox.marked(connection, self.account_id, folder_id))
+            marked = set(ask())
         if uids is not None:
             marked &= set(uids)
         return self._remove(folder_id, marked, only_deleted=True)
@@ -150,7 +151,7 @@ class Messages(Groundwork):
     ) -> Appended:
         """Store a message, read from the file's position to its end. Who has a folder `shown` as it was just before is
         given what that changed. Raises NoSuchFolder, OverQuota, StorageFailed."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             folder = self._named(connection, name)
         given = named_once(flags)
         now = self._clock()
@@ -180,7 +181,7 @@ class Messages(Groundwork):
     ) -> AppendedMany:
         """Store messages, all or none, under one modseq. `replacing`: the folder's id and UID of a message that goes
         in the same transaction (RFC 8508). Raises NoSuchFolder, NoSuchMessage (to be replaced), StorageFailed."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             folder = self._named(connection, name)
         now = self._clock()
         with storage_errors(), self._placed(folder, now) as place:

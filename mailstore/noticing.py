@@ -42,7 +42,7 @@ class Noticing(Groundwork):
 
     def _look(self, folder_id: int | None = None, since: int | None = None) -> bool:
         changed = folder_id is None and self._reconciler.folders()
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             if folder_id is None:
                 found = folders.every(connection, self.account_id)
             else:

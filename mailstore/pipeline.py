@@ -5,6 +5,8 @@
     UPDATE ┤                    three times, not seven
     COMMIT ┴──────────→ done
 
+What is only read, and all of it asked for at once, goes with BEGIN and COMMIT and comes back: one way each.
+
 Each way there and back is two switches between processes and two between threads, which cost more than the statement. A
 statement is prepared when a connection meets it first; psycopg's cursors, which do much more, take four times as long.
 
@@ -70,13 +72,18 @@ class Numbered:
 class Pipeline:
     """One connection's."""
 
-    __slots__ = ("_due", "_left", "_loader", "_names", "_new", "_numbers", "_on", "_pgconn", "_poll", "driver", "open")
+    __slots__ = (
+        *("_due", "_left", "_loader", "_names", "_new", "_numbers", "_on", "_pgconn", "_poll"),
+        *("closing", "driver", "open", "over"),
+    )
 
     def __init__(self, driver: Bounded) -> None:
         from psycopg.adapt import Transformer  # noqa: PLC0415 - where SQLite is in use it may not be there
 
         self.driver = driver
         self.open = False
+        self.closing = b""  # goes with whatever is waited for next, as its end
+        self.over = False  # has that been?
         self._pgconn = driver.pgconn
         self._loader = Transformer(driver)
         self._poll = select.poll()
@@ -106,8 +113,10 @@ class Pipeline:
 
     def ask(self, text: bytes, values: Sequence[Any] = ()) -> PGresult:
         """Send it with all that waits to be sent, and wait for the answer. Raises psycopg.Error."""
-        self.tell(text, values)
-        return self.settled()
+        answers: list[PGresult] = []
+        self.tell(text, values, answers.append)
+        self.settled()
+        return answers[0]
 
     def asked(self, text: bytes, values: Sequence[Any] = ()) -> Callable[[], list[Any]]:
         """Send it with what comes next. What this gives back gives its rows, as `rows` does, and waits for them where
@@ -137,13 +146,18 @@ class Pipeline:
 
     def settled(self) -> PGresult:
         """Wait for everything that was sent; gives back the last answer. Raises psycopg.Error."""
+        closing, self.closing = self.closing, b""
+        if closing:
+            self.tell(closing)
         answer = self._answered()
-        if answer.status == _FAILED:
+        if answer.status == _FAILED:  # and what came behind it was not done
             raise error_of(answer, self.driver)
+        self.over = bool(closing)
         return answer
 
     def settle(self) -> None:
         """Have nothing under way: others may speak. Raises psycopg.Error."""
+        self.closing = b""
         if self._due:
             self.settled()
         if self._on:

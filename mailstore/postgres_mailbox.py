@@ -105,9 +105,11 @@ class PostgresMailboxes:
 class _Transaction:
     """A block that is one transaction."""
 
-    __slots__ = ("_connection", "_mailbox", "_number", "_over", "_pipeline", "_settings", "_writes")
+    __slots__ = ("_at_once", "_connection", "_mailbox", "_number", "_over", "_pipeline", "_settings", "_writes")
 
-    def __init__(self, mailbox: PostgresMailbox, *settings: bytes, writes: bool) -> None:
+    def __init__(self, mailbox: PostgresMailbox, *settings: bytes, writes: bool, at_once: bool = False) -> None:
+        """`at_once`: it ends with the first answer that is waited for."""
+        self._at_once = at_once
         self._mailbox = mailbox
         self._settings = settings
         self._writes = writes
@@ -123,6 +125,8 @@ class _Transaction:
             try:
                 self._begin()
                 mailbox.look_at(self._connection)
+                if self._at_once:
+                    self._pipeline.closing = _COMMIT
                 if self._writes and mailbox.fence is not None:
                     mailbox.fence(self._connection)
             except BaseException:
@@ -133,7 +137,7 @@ class _Transaction:
     def _begin(self) -> None:
         """Sent with the first statement."""
         pipeline = self._pipeline
-        pipeline.open = True
+        pipeline.open, pipeline.over = True, False
         for statement in self._settings:
             pipeline.tell(statement)
         if self._writes:
@@ -160,7 +164,8 @@ class _Transaction:
     def _end(self) -> None:
         at_hand, connection, pipeline = self._mailbox.at_hand, self._connection, self._pipeline
         if not self._writes:
-            at_hand.give_back(connection, pipeline, _COMMIT)
+            pipeline.closing = b""
+            at_hand.give_back(connection, pipeline, b"" if pipeline.over else _COMMIT)
             return
         if not self._number:  # it will be asked for if the connection breaks now
             pipeline.settled()
@@ -188,7 +193,8 @@ class _Transaction:
 
     def _undo(self) -> None:
         if not self._over:
-            self._mailbox.at_hand.undo(self._connection, self._pipeline, _ROLLBACK)
+            self._pipeline.closing = b""
+            self._mailbox.at_hand.undo(self._connection, self._pipeline, b"" if self._pipeline.over else _ROLLBACK)
 
 
 class PostgresMailbox(Mailbox):
@@ -205,6 +211,9 @@ class PostgresMailbox(Mailbox):
 
     def _begin_read(self) -> _Transaction:
         return _Transaction(self, _READ, writes=False)
+
+    def _begin_look(self) -> _Transaction:
+        return _Transaction(self, _READ, writes=False, at_once=True)
 
     def write(self) -> _Transaction:
         self.apart()

@@ -80,12 +80,10 @@ class Reading(Noticing):
 
     def changes(self, folder_id: int, since: int, *, claim_recent: bool) -> Changes:
         """What happened after modseq `since`. Raises NoSuchFolder when the folder was deleted."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
+            changes = mailbox.ask_for_changes(connection, self.account_id, folder_id, since)
             folder = self._numbered(connection, folder_id)
-            if folder.highestmodseq == since:  # as after a session's own STORE
-                found = Changes(since, folder.uidnext, folder.recent_from, (), ())
-            else:
-                found = mailbox.changes(connection, self.account_id, folder, since)
+            found = changes(folder)
         if claim_recent and folder.recent_from < folder.uidnext:
             start = self._claim_recent(folder)
             return Changes(found.highestmodseq, found.uidnext, start, found.changed, found.gone)
@@ -119,11 +117,14 @@ class Reading(Noticing):
     def open_many(self, folder_id: int, uids: Collection[int]) -> dict[int, Content]:
         """The bytes of those messages that are there, by UID. Raises MessageLost, and NotArrived or StillAway for
         what is listed and not here yet. Close each."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             rows = mailbox.ask_for_rows(connection, self.account_id, folder_id, uids)
             folder = self._numbered(connection, folder_id)
             found = rows()
-            self._all_here(connection, found)
+        if any(row.away for row in found):
+            with self._database.read() as connection:
+                found = mailbox.rows(connection, self.account_id, folder_id, uids)
+                self._all_here(connection, found)
         self._database.apart()
         opened: dict[int, Content] = {}
         try:

@@ -126,12 +126,12 @@ class Reconciler:
     def _as_the_index(self, folder: FolderRow, path: Path) -> bool:
         """Is everything where the index says? Nearly always: our own changes move the directories' times too. A look
         that reads only, and keeps nobody from writing meanwhile."""
-        with self._database.read() as connection:
+        with self._database.look() as connection:
             rows = self._rows(connection, folder.id)
-            if len(rows) >= LARGE:  # worth a mark in the index, which is written
-                return False
-            look = Look(folder, path, self._clock)
-            found = self._read(look, rows, set())
+        if len(rows) >= LARGE:  # worth a mark in the index, which is written
+            return False
+        look = Look(folder, path, self._clock)
+        found = self._read(look, rows, set())
         if found:
             return False
         self._marks[folder.id] = look.mark
@@ -144,7 +144,7 @@ class Reconciler:
     def _as_before(self, folder_id: int, seen: marks.Times) -> bool:
         mark = self._marks.get(folder_id)
         if mark is None and folder_id not in self._damaged:
-            with self._database.read() as connection:
+            with self._database.look() as connection:
                 times = marks.recall(connection, self._account_id, folder_id)
             if times is not None:
                 mark = self._marks[folder_id] = Mark(times, settled=True)

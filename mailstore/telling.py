@@ -43,7 +43,7 @@ FIRST_PAUSE: Final = 0.1  # seconds after a connection was lost, and twice as lo
 LONGEST_PAUSE: Final = 5.0
 UNHEARD: Final = 10.0  # seconds after which a connection is given up on which a statement is not answered
 LOOK: Final = 30.0  # seconds after which a connection that nothing is heard of is looked at
-TOGETHER: Final = 0.005  # seconds after a notification in which what there is to be told waits for more
+TOGETHER: Final = 0.02  # seconds after a notification in which what there is to be told waits for more
 _MOST: Final = 10_000  # pieces of news that wait; there is a look from time to time for what is beyond
 MAILDROPS: Final = 0x706F7033  # the first key of the advisory locks of maildrops; the second is the account's number
 

@@ -162,9 +162,10 @@ def uids_and_flags(connection: Connection, account_id: int, folder_id: int) -> t
     return uids, flags
 
 
-def marked(connection: Connection, account_id: int, folder_id: int) -> list[int]:
-    """The UIDs of messages flagged \\Deleted, ascending."""
-    return [uid for (uid,) in _MARKED.all(connection, {"a": account_id, "f": folder_id})]
+def ask_for_marked(connection: Connection, account_id: int, folder_id: int) -> Callable[[], list[int]]:
+    """The UIDs of messages flagged \\Deleted, ascending, asked for as by `ask_for_rows`."""
+    found = _MARKED.ask(connection, {"a": account_id, "f": folder_id})
+    return lambda: [uid for (uid,) in found()]
 
 
 def uids_flags_modseqs(
@@ -183,11 +184,18 @@ def vanished(connection: Connection, account_id: int, folder_id: int, since: int
     return [uid for (uid,) in _GONE.all(connection, {"a": account_id, "f": folder_id, "since": since})]
 
 
-def changes(connection: Connection, account_id: int, folder: FolderRow, since: int) -> Changes:
-    key = {"a": account_id, "f": folder.id, "since": since}
-    changed = [Flagged(uid, modseq, from_text(text)) for uid, modseq, text in _CHANGED.all(connection, key)]
-    gone = [uid for (uid,) in _GONE.all(connection, key)]
-    return Changes(folder.highestmodseq, folder.uidnext, folder.recent_from, changed, gone)
+def ask_for_changes(
+    connection: Connection, account_id: int, folder_id: int, since: int
+) -> Callable[[FolderRow], Changes]:
+    """What happened in a folder, asked for as by `ask_for_rows`; its row is looked up in the same transaction."""
+    key = {"a": account_id, "f": folder_id, "since": since}
+    changed, gone = _CHANGED.ask(connection, key), _GONE.ask(connection, key)
+
+    def changes(folder: FolderRow) -> Changes:
+        flagged = [Flagged(uid, modseq, from_text(text)) for uid, modseq, text in changed()]
+        return Changes(folder.highestmodseq, folder.uidnext, folder.recent_from, flagged, [uid for (uid,) in gone()])
+
+    return changes
 
 
 def status(connection: Connection, account_id: int, folder: FolderRow) -> Status:

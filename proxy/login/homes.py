@@ -200,7 +200,7 @@ class Handle:
         home = self._opened.home
         assert home is not None and not self._closed
         self._opened.wake()
-        if self._opened.lane.free:
+        if self._opened.lane.free and home.may_be_brief:
             try:
                 return await self._opened.briefly(home, operation)
             except TakesLonger:
