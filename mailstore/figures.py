@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import add, attrgetter
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select, true
 
@@ -16,7 +16,11 @@ from mailstore.wanted import Wanted
 
 _f = figures.c
 # A sum of PostgreSQL's is a decimal fraction, which takes a driver ten times as long to read as a number.
-_ADDED: Final = [cast(func.sum(_f[name]), BigInteger) for name in SUMS]
+_ACCOUNTS, *_ADDED = (cast(func.sum(_f[name]), BigInteger) for name in SUMS)
+_OF_STATES: Final = [
+    cast(func.sum(case((_f.state == state.value, _f.accounts), else_=0)), BigInteger) for state in State
+]
+_FIGURES: Final = (_ACCOUNTS, *_OF_STATES, *_ADDED)  # in the order in which `Figures` has them
 _SOME: Final = func.sum(_f.accounts) > 0
 
 
@@ -53,11 +57,11 @@ class Kept:
 
     def domains(self) -> dict[str, Figures]:
         """Each domain that has accounts."""
-        return _by_name(self._rows((), _f.domain))
+        return self._by_name((), _f.domain)
 
     def departments(self, domain: str) -> dict[str, Figures]:
         """Each department of a domain that has accounts of its own."""
-        return _by_name(self._rows((_f.domain == domain,), _f.department))
+        return self._by_name((_f.domain == domain,), _f.department)
 
     def domain_names(self) -> list[str]:
         """Domains that accounts are in, or were."""
@@ -74,7 +78,8 @@ class Kept:
         where = _kept(wanted)
         if where is None or wanted.attention:
             raise ValueError(f"no figures are kept of {wanted}")
-        return _by_name(("", *row) for row in self._rows(where)).get("", Figures())
+        row = self._connection.execute(select(*_FIGURES).where(*where).having(_SOME)).first()
+        return Figures() if row is None else Figures(*row)
 
     def count(self, wanted: Wanted) -> int | None:
         """How many accounts are wanted; None where that is not kept."""
@@ -94,10 +99,9 @@ class Kept:
         rows = self._connection.execute(sizes.where(*within).group_by(_f.domain, _f.state)).all()
         return {(domain, state): (every, able) for domain, state, every, able in rows if able > 0}
 
-    def _rows(self, where: Iterable[ColumnElement[bool]], *names: ColumnElement[str]) -> Iterable[Any]:
-        """Each what it is of, a state, and the sums."""
-        wanted = select(*names, _f.state, *_ADDED).where(*where)
-        return self._connection.execute(wanted.group_by(*names, _f.state).having(_SOME)).all()
+    def _by_name(self, where: Iterable[ColumnElement[bool]], name: ColumnElement[str]) -> dict[str, Figures]:
+        wanted = select(name, *_FIGURES).where(*where).group_by(name).having(_SOME)
+        return {row[0]: Figures(*row[1:]) for row in self._connection.execute(wanted)}
 
 
 def _of_row(wanted: Wanted) -> Iterable[ColumnElement[bool]]:
@@ -117,15 +121,3 @@ def _kept(wanted: Wanted) -> list[ColumnElement[bool]] | None:
     if wanted.text or wanted.words or wanted.paused or wanted.troubled:
         return None
     return list(_of_row(wanted))
-
-
-_STATES: Final = [state.value for state in State]  # in the order in which `Figures` has them
-
-
-def _by_name(rows: Iterable[Any]) -> dict[str, Figures]:
-    found: dict[str, tuple[list[int], list[int]]] = {}
-    for name, state, *sums in rows:
-        of_states, all_sums = found.setdefault(name, ([0] * len(_STATES), [0] * len(SUMS)))
-        of_states[_STATES.index(state)] += sums[0]
-        all_sums[:] = map(add, all_sums, sums)
-    return {name: Figures(sums[0], *of_states, *sums[1:]) for name, (of_states, sums) in found.items()}

@@ -54,16 +54,30 @@ class Looking:
         self._together = max(self._most, TOGETHER) if ordered else self._most
         self._looked = False
         self._found: Collection[int] | None = None
+        self._both: Select[Any] | None = None  # a way to those who have several texts, if they are not looked up yet
         self._some: Collection[int] = ()
         self._many: Select[Any] | None = None  # a way to some, if they are not known yet
 
     def found(self) -> Collection[int] | None:
         """The numbers of those who may be wanted, by their names; None where they are many, or no names are asked
         for."""
+        if (both := self.joined()) is not None:
+            self._take(both)
+        return self._found
+
+    def joined(self) -> Select[Any] | None:
+        """A way to the numbers of those who have several texts, each of which many have, where they have not been
+        looked up: that is for who can put them in order on the way. Some come twice; if there are `most` of them, or
+        more, they are too many to be all looked at."""
         if not self._looked and (self._wanted.text or self._wanted.words):
             self._found = self._look()
         self._looked = True
-        return self._found
+        return self._both
+
+    @property
+    def most(self) -> int:
+        """Entries of those who have several texts that are looked up."""
+        return _OFTEN * self._together
 
     def some(self) -> Collection[int]:
         """Of many, some of those who may be wanted; as the figures go, most of them are."""
@@ -77,12 +91,16 @@ class Looking:
         common: list[list[Select[Any]]] = []
         fewest: set[int] | None = None
         for ways in self._each():
+            if not self._some_are_untold:
+                ways.remove(_UNTOLD)
             numbers = self._all(ways)
             if numbers is None:
                 common.append(ways)
             elif fewest is None or len(numbers) < len(fewest):
                 fewest = numbers
-        return fewest if fewest is not None or len(common) < 2 else self._with_all(common)
+        if fewest is None and len(common) > 1:
+            self._both = self._with_all(common)
+        return fewest
 
     def _each(self) -> Iterator[list[Select[Any]]]:
         """The ways to those who have one of the texts; none for a text that whole domains have."""
@@ -129,25 +147,41 @@ class Looking:
         found = {number for way in ways for number in self._connection.scalars(way)}
         return found if len(found) <= self._most else None
 
-    def _with_all(self, common: list[list[Select[Any]]]) -> set[int] | None:
-        """Who has each of the texts, as far as it can be found in a moment."""
-        sized = [(size, ways) for ways in common if (size := self._size(ways)) <= COMMON]
+    def _with_all(self, common: list[list[Select[Any]]]) -> Select[Any] | None:
+        """The way to who has each of the texts, as far as it can be gone in a moment."""
+        sized = [(size, ways) for ways in common if (size := self._size(ways)) <= self._common]
         if len(sized) < 2:
             return None
-        (_, most), *others = sorted(sized, key=lambda each: -each[0])
-        number = union_all(*most).subquery().c[0]
-        both = select(number).where(*(number.in_(union_all(*ways)) for _, ways in others))
-        entries = Prepared(both.limit(_OFTEN * self._together)).all(self._connection, {})
+        each = [_any_of(ways) for _, ways in sorted(sized, key=_first)]
+        number = each[-1].selected_columns[0]
+        return each[-1].where(*(number.in_(ways) for ways in each[:-1])).limit(self.most)
+
+    def _take(self, both: Select[Any]) -> None:
+        self._both = None
+        entries = Prepared(both).all(self._connection, {})
         found = {row[0] for row in entries}
-        if len(entries) < _OFTEN * self._together and len(found) <= self._together:
-            return found
-        self._some = found
-        return None
+        if len(entries) < self.most and len(found) <= self._together:
+            self._found = found
+        else:
+            self._some = found
+
+    @property
+    def _common(self) -> int:
+        """PostgreSQL's guess may be twice as many as there are."""
+        return 2 * COMMON if self._server else COMMON
+
+    @property
+    def _server(self) -> bool:
+        return self._connection.dialect.name == "postgresql"
+
+    @cached_property
+    def _some_are_untold(self) -> bool:
+        return bool(self._counted(_UNTOLD, 1))
 
     def _size(self, ways: list[Select[Any]]) -> int:
         """How many entries of indexes that are, counted up to one more than are gone through; as PostgreSQL guesses, if
         it is there."""
-        if self._connection.dialect.name == "postgresql":
+        if self._server:
             return sum(_guessed(self._connection, way) for way in ways)
         size = 0
         for way in ways:
@@ -173,6 +207,17 @@ class _Explained(Executable, ClauseElement):
 @compiles(_Explained)
 def _explained(element: _Explained, compiler: Any, **about: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **about)}"
+
+
+def _first(each: tuple[int, list[Select[Any]]]) -> int:
+    return each[0]
+
+
+def _any_of(ways: list[Select[Any]]) -> Select[Any]:
+    """All entries that one of the ways has. One way by itself is joined in half the time."""
+    if len(ways) == 1:
+        return ways[0]
+    return select(union_all(*ways).subquery().c[0])
 
 
 def _guessed(connection: Connection, way: Select[Any]) -> int:

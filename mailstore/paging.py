@@ -138,6 +138,9 @@ class _Walking:
 
     def spots(self) -> Iterator[_Spot]:
         """At least so many as the limit says, if there are; in the order, or against it."""
+        joined = self._looking.joined() if self._server and self._sort in NUMBERS else None
+        if joined is not None and (first := self._first_of(joined)) is not None:
+            return first
         numbers = self._looking.found()
         if numbers is not None:
             return self._among(numbers)
@@ -172,23 +175,56 @@ class _Walking:
             return iter(spots)
         return (spot for spot in spots if (spot[0] < here if self._place.backwards else spot[0] > here))
 
+    def _first_of(self, joined: Select[Any]) -> Iterator[_Spot] | None:
+        """The way to them, and their order, are one statement in PostgreSQL. None where they are too many."""
+        count = 4 * self._limit
+        entries = joined.subquery()
+        found = select(func.array_agg(entries.c[0], type_=ARRAY(BigInteger)).label("ids")).select_from(entries).cte()
+        found = found.prefix_with("MATERIALIZED")
+        holds = and_(_a.id == any_(found.c.ids), *self._holds(self._here()))
+        statement = select(_a.id, *self._place_of, func.cardinality(found.c.ids)).select_from(
+            found.outerjoin(accounts, holds)
+        )
+        rows = self._connection.execute(self._in_order(statement).limit(count)).all()
+        if (rows[0][-1] or 0) >= self._looking.most:
+            return None
+        return self._go_on([(tuple(row[1:-1]), row[0]) for row in rows if row[0] is not None], count, None)
+
     def _ordered(self, numbers: Collection[int]) -> Iterator[_Spot]:
         """Of more, the database puts all in order, and gives back some, who are then looked at."""
-        here, count = self._here(), 4 * self._limit
-        place_of, backwards = _place_of(self._sort), self._place.backwards
-        wanted = select(_a.id, *place_of).where(self._these(numbers), *_hidden(self._wanted))
-        wanted = wanted.order_by(*(column.desc() if backwards else column for column in place_of))
+        return self._go_on(self._some_of(numbers, self._here(), 4 * self._limit), 4 * self._limit, numbers)
+
+    def _go_on(self, spots: list[_Spot], count: int, numbers: Collection[int] | None) -> Iterator[_Spot]:
+        """`spots` are the first `count` of those numbers, or of those that the names have; then come the next."""
         while True:
-            statement = wanted.limit(count)
-            if here is not None:
-                there = tuple_(*map(literal, here))
-                statement = statement.where(tuple_(*place_of) < there if backwards else tuple_(*place_of) > there)
-            spots: list[_Spot] = [(tuple(row[1:]), row[0]) for row in self._connection.execute(statement)]
             good = {number for _, number in among(self._connection, self._wanted, [number for _, number in spots])}
             yield from (spot for spot in spots if spot[1] in good)
             if len(spots) < count:
                 return
-            here, count = spots[-1][0], 8 * count
+            count *= 8
+            numbers = self._looking.found() if numbers is None else numbers
+            assert numbers is not None
+            spots = self._some_of(numbers, spots[-1][0], count)
+
+    def _some_of(self, numbers: Collection[int], here: tuple[Any, ...] | None, count: int) -> list[_Spot]:
+        statement = select(_a.id, *self._place_of).where(self._these(numbers), *self._holds(here))
+        rows = self._connection.execute(self._in_order(statement).limit(count))
+        return [(tuple(row[1:]), row[0]) for row in rows]
+
+    @property
+    def _place_of(self) -> list[Any]:
+        return _place_of(self._sort)
+
+    def _in_order(self, statement: Select[Any]) -> Select[Any]:
+        backwards = self._place.backwards
+        return statement.order_by(*(column.desc() if backwards else column for column in self._place_of))
+
+    def _holds(self, here: tuple[Any, ...] | None) -> Iterator[ColumnElement[bool]]:
+        """Of who comes behind a spot, or before it, all but the names."""
+        yield from _hidden(self._wanted)
+        if here is not None:
+            spot, there = tuple_(*self._place_of), tuple_(*map(literal, here))
+            yield spot < there if self._place.backwards else spot > there
 
     def _here(self) -> tuple[Any, ...] | None:
         """The place in terms of a spot's."""
@@ -200,7 +236,7 @@ class _Walking:
     def _these(self, numbers: Collection[int]) -> ColumnElement[bool]:
         """More than a statement can have parameters."""
         if self._server:
-            return _a.id == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
+            return _among_these(numbers)
         return _a.id.in_(select(func.json_each(json.dumps(list(numbers))).table_valued("value").c.value))
 
     def _troubled(self) -> Iterator[_Spot]:
@@ -405,9 +441,15 @@ def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort
     ordered, place_of = sorted(numbers), _place_of(sort)
     holds = [*_hidden(wanted), *found_by_words(wanted, one_by_one=True)]
     for at in range(0, len(ordered), _IN_ONE):
-        some = _a.id.in_(ordered[at : at + _IN_ONE])
-        for row in connection.execute(select(_a.id, *place_of).where(some, *holds)):
+        some = ordered[at : at + _IN_ONE]
+        these = _among_these(some) if connection.dialect.name == "postgresql" else _a.id.in_(some)
+        for row in connection.execute(select(_a.id, *place_of).where(these, *holds)):
             yield tuple(row[1:]), row[0]
+
+
+def _among_these(numbers: Collection[int]) -> ColumnElement[bool]:
+    """For PostgreSQL: one parameter, ever so many numbers."""
+    return _a.id == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
 
 
 def _place_of(sort: Sort) -> list[Any]:

@@ -117,8 +117,9 @@ def _has(word: str, one_by_one: bool) -> ColumnElement[bool]:
 
 
 def _as_alias(holds: ColumnElement[bool], one_by_one: bool) -> ColumnElement[bool]:
-    if one_by_one:
-        return select(aliases.c.local).where(aliases.c.account_id == _a.id, holds).correlate(accounts).exists()
+    if one_by_one:  # "=" would have PostgreSQL look through all aliases first
+        its = aliases.c.account_id.between(_a.id, _a.id)
+        return select(aliases.c.local).where(its, holds).correlate(accounts).exists()
     return _a.id.in_(select(aliases.c.account_id).where(holds))
 
 
