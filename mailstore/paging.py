@@ -7,8 +7,8 @@ beforehand how long either way is; the shorter one is taken. Of several indexes 
 of an account than its place, and those that are on the page are then read as a whole. Who is searched for by a name
 that few have is looked up (`mailstore.naming`), and put in order here.
 
-What an index is not to be taken for is hidden from the database by an operation that changes nothing: both databases
-take an index only for a bare column.
+What an index is not to be taken for is hidden from the database by an operation that changes nothing, or by another
+collation that has the same order: both databases take an index only for a bare column.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    type_coerce,
 )
 
 from mailstore.accounts import Account, State, account_of
@@ -221,7 +222,7 @@ class _Walking:
 
     def _holds(self, here: tuple[Any, ...] | None) -> Iterator[ColumnElement[bool]]:
         """Of who comes behind a spot, or before it, all but the names."""
-        yield from _hidden(self._wanted)
+        yield from _hidden(self._wanted, server=self._server)
         if here is not None:
             spot, there = tuple_(*self._place_of), tuple_(*map(literal, here))
             yield spot < there if self._place.backwards else spot > there
@@ -403,13 +404,15 @@ def _conditions(
         walked = next((n for n in ("attention", "paused", "state") if getattr(wanted, n)), None)
     shown = narrow or walked
     if wanted.state is not None:
-        yield (_a.state if shown == "state" else _a.state + "") == bindparam("of_state", wanted.state.value, String)
+        state = _a.state if shown == "state" else _unseen(_a.state, server=server)
+        yield state == bindparam("of_state", wanted.state.value, String)
     if wanted.attention and not apart:
         yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
     if wanted.paused:
         yield PAUSED if shown == "paused" else _a.paused + 0 == 1
     if wanted.department is not None:
-        yield from below(_a.department if shown == "department" else _a.department + "", wanted.department)
+        department = _a.department if shown == "department" else _unseen(_a.department, server=server)
+        yield from below(department, wanted.department)
     yield from found_by_words(wanted, one_by_one=True)
 
 
@@ -439,10 +442,11 @@ def _beyond(place: Place, domain: str, number: Any, columns: list[Any]) -> Itera
 def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort: Sort = Sort.NAME) -> Iterator[_Spot]:
     """Those of them who are wanted, in no order. Indexes of other columns are hidden: none is as short."""
     ordered, place_of = sorted(numbers), _place_of(sort)
-    holds = [*_hidden(wanted), *found_by_words(wanted, one_by_one=True)]
+    server = connection.dialect.name == "postgresql"
+    holds = [*_hidden(wanted, server=server), *found_by_words(wanted, one_by_one=True)]
     for at in range(0, len(ordered), _IN_ONE):
         some = ordered[at : at + _IN_ONE]
-        these = _among_these(some) if connection.dialect.name == "postgresql" else _a.id.in_(some)
+        these = _among_these(some) if server else _a.id.in_(some)
         for row in connection.execute(select(_a.id, *place_of).where(these, *holds)):
             yield tuple(row[1:]), row[0]
 
@@ -459,20 +463,27 @@ def _place_of(sort: Sort) -> list[Any]:
     return [*first, *([_a.department] if sort is Sort.DEPARTMENT else []), _a.local]
 
 
-def _hidden(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+def _unseen(column: Any, *, server: bool) -> Any:
+    """For whom no index of the column is to be taken. PostgreSQL knows from its statistics how many there are all the
+    same; where it does not, it takes them for few, and a walk to them for a long one."""
+    return type_coerce(collate(column, "POSIX"), String) if server else column + ""
+
+
+def _hidden(wanted: Wanted, *, server: bool) -> Iterator[ColumnElement[bool]]:
     attention, paused = or_(ATTENTION, literal(value=False)), _a.paused + 0 == 1
+    domain, state, department = (_unseen(column, server=server) for column in (_a.domain, _a.state, _a.department))
     if wanted.domain is not None:
-        yield _a.domain + "" == wanted.domain
+        yield domain == wanted.domain
     if wanted.state is not None:
-        yield _a.state + "" == wanted.state.value
+        yield state == wanted.state.value
     if wanted.attention:
         yield attention
     if wanted.troubled:
-        yield or_(attention, _a.state + "" == State.MOVING.value, paused)
+        yield or_(attention, state == State.MOVING.value, paused)
     if wanted.paused:
         yield paused
     if wanted.department is not None:
-        yield from below(_a.department + "", wanted.department)
+        yield from below(department, wanted.department)
 
 
 def _joined(walks: Iterable[Iterator[_Spot]], *, backwards: bool) -> Iterator[_Spot]:

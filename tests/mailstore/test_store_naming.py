@@ -104,9 +104,9 @@ def play(database: AccountsDatabase, steps: list[tuple[str, int, dict[str, Any]]
 
 
 @settings(max_examples=25, deadline=None)
-@given(STEPS, WANTED, st.sampled_from(list(Sort)), st.integers(0, 2))
+@given(STEPS, WANTED, st.sampled_from(list(Sort)), st.integers(0, 2), st.sampled_from([0, 1, 20_000]))
 def test_who_is_found_is_who_would_be_found_one_by_one(
-    both: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, most: int
+    both: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, most: int, together: int
 ) -> None:
     play(both, steps)
     overview = Overview(both)
@@ -117,6 +117,7 @@ def test_who_is_found_is_who_would_be_found_one_by_one(
             patch.setattr("mailstore.naming.FEW", limit)
             patch.setattr("mailstore.naming.PER_PAGE", 0)
             patch.setattr("mailstore.paging._IN_ORDER", in_order)
+            patch.setattr("mailstore.naming.TOGETHER", together)
             found = list(overview.each(wanted, sort=sort))
             assert {account.id for account in found} == expected
             assert overview.exactly(wanted) == len(expected)
