@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from mailstore import name_tails
 from mailstore.accounts import State
 from mailstore.database import AccountsDatabase
+from mailstore.name_tails import LONGEST
 from mailstore.naming import Looking
 from mailstore.overview import Overview, Sort, Wanted, conditions
 from mailstore.paging import key_of
@@ -164,6 +165,35 @@ def test_who_has_two_names_that_many_have_each(both: AccountsDatabase, monkeypat
         monkeypatch.setattr("mailstore.naming.COMMON", 2)
         monkeypatch.setattr("mailstore.naming._guessed", lambda _connection, _way: 3)
         assert Looking(connection, Wanted(words="huber meyer")).found() is None
+
+
+@pytest.mark.parametrize("together", [0, 2, 3, 20_000])
+@pytest.mark.parametrize("sort", [Sort.SIZE, Sort.LAST_LOGIN])
+def test_who_has_two_names_is_put_in_order(
+    both: AccountsDatabase, monkeypatch: pytest.MonkeyPatch, sort: Sort, together: int
+) -> None:
+    """Also where they are more than are put in order at once, and where not all that are found have both."""
+    monkeypatch.setattr("mailstore.naming.FEW", 2)
+    monkeypatch.setattr("mailstore.naming.PER_PAGE", 0)
+    monkeypatch.setattr("mailstore.naming.TOGETHER", together)
+    monkeypatch.setattr("mailstore.paging._IN_ORDER", 0)
+    name = "x" * LONGEST + "huber u"  # of which the tails do not tell all
+    people = ["Anna Huber", "Huber Ben", *[f"{name} {n}" for n in range(20)], "Ute Kim", "Kim Huber"]
+    rows = [{"domain": "123.com", "local": f"u{n:02}", "full_name": each} for n, each in enumerate(people)]
+    for n, row in enumerate(rows):
+        row |= {"state": "moved" if n % 3 else "waiting", "bytes_total": n % 7, "last_login": n % 5 or None}
+    play(both, [("insert", n, row) for n, row in enumerate(rows, 1)])
+    overview = Overview(both)
+    wanted = Wanted("123.com", words="hube u")
+    with both.read() as connection:
+        expected = set(connection.scalars(select(accounts.c.id).where(*conditions(wanted))))
+    assert len(expected) == 23
+    found = [account.id for page in overview.batches(wanted, 1, sort=sort) for account in page]
+    assert found == [account.id for account in overview.page(wanted, 50, sort=sort).accounts]
+    assert set(found) == expected
+    last = key_of(overview.page(wanted, 50, sort=sort).accounts[-1], sort)
+    before = overview.page(wanted, 22, sort=sort, before=last)
+    assert [account.id for account in before.accounts] == found[:-1]
 
 
 @settings(max_examples=10, deadline=None)
