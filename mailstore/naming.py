@@ -74,6 +74,10 @@ class Looking:
         self._looked = True
         return self._both
 
+    def all_joined(self) -> Collection[int]:
+        """The numbers behind `joined`, if they are not too many."""
+        return self.found() or self.some()
+
     @property
     def most(self) -> int:
         """Entries of those who have several texts that are looked up."""

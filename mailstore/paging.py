@@ -203,8 +203,7 @@ class _Walking:
             if len(spots) < count:
                 return
             count *= 8
-            numbers = self._looking.found() if numbers is None else numbers
-            assert numbers is not None
+            numbers = self._looking.all_joined() if numbers is None else numbers
             spots = self._some_of(numbers, spots[-1][0], count)
 
     def _some_of(self, numbers: Collection[int], here: tuple[Any, ...] | None, count: int) -> list[_Spot]:

@@ -152,7 +152,7 @@ class Pipeline:
         answer = self._answered()
         if answer.status == _FAILED:  # and what came behind it was not done
             raise error_of(answer, self.driver)
-        self.over = bool(closing)
+        self.over = self.over or bool(closing)
         return answer
 
     def settle(self) -> None:

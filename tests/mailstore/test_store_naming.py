@@ -167,7 +167,7 @@ def test_who_has_two_names_that_many_have_each(both: AccountsDatabase, monkeypat
         assert Looking(connection, Wanted(words="huber meyer")).found() is None
 
 
-@pytest.mark.parametrize("together", [0, 2, 3, 20_000])
+@pytest.mark.parametrize("together", [0, 3, 22, 20_000])
 @pytest.mark.parametrize("sort", [Sort.SIZE, Sort.LAST_LOGIN])
 def test_who_has_two_names_is_put_in_order(
     both: AccountsDatabase, monkeypatch: pytest.MonkeyPatch, sort: Sort, together: int

@@ -49,7 +49,7 @@ async def append(session: Session, _command: Command, arguments: Append | Append
     except NoSuchFolder as error:
         raise try_create(error) from None
     session.own.added(appended.uidvalidity, [appended.uid])
-    if view is not None:
+    if view is not None and view.folder.uidvalidity == appended.uidvalidity:
         session.made(view, appended.changes)
     return Done(b"Append completed.", b"APPENDUID %d %d" % (appended.uidvalidity, appended.uid))
 

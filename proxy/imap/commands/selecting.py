@@ -124,7 +124,7 @@ async def uid_expunge(session: Session, _command: Command, arguments: UidExpunge
 def _expunged(session: Session, view: View, changes: Changes | None) -> None:
     if changes is not None:
         view.expunged(changes.gone)
-        session.made(view, changes)
+    session.made(view, changes)  # where nothing was left to be expunged, others may have done it
 
 
 def _writable(session: Session) -> View:

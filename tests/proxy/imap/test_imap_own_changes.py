@@ -87,3 +87,18 @@ def test_news_of_what_is_known_is_no_news(rig: Rig, looks: list[int]) -> None:
     assert answer(other, b"NOOP") == [b"* 1 FETCH (FLAGS (\\Flagged))"]
     assert answer(channel, b"NOOP") == answer(other, b"NOOP") == []
     assert len(looks) == 1
+
+
+def test_a_message_for_another_folder_is_none_of_this_one_s(rig: Rig, looks: list[int]) -> None:
+    rig.mail.create("Copies")
+    channel = rig.logged_in(select=True)
+    assert answer(channel, b"APPEND Copies {1+}\r\nx") == []
+    assert looks == []
+
+
+def test_what_somebody_else_has_expunged_first_is_told(rig: Rig) -> None:
+    """… of which no news has come yet."""
+    channel = rig.logged_in(select=True)
+    answer(channel, b"STORE 2 +FLAGS (\\Deleted)")
+    rig.mail.expunge(INBOX_ID)
+    assert answer(channel, b"EXPUNGE") == [b"* 2 EXPUNGE", b"* 4 RECENT"]
