@@ -5,7 +5,8 @@ Used by `mailstore.mailhome` alone, in its thread; `mailstore.reconciling` does 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -66,17 +67,24 @@ class Noticing(Groundwork):
 
     def _noticed(self, look: Callable[[], bool]) -> bool:
         try:
-            self._catch_up()
-            return look()
-        except StorageCorrupt:
-            self.suspect()
-            raise
+            with self._minding_damage():
+                self._catch_up()
+                return look()
         except StorageFailed as error:
-            if contradicts_itself(error):
-                self.suspect()
+            if self.damaged:
                 raise
             self._report("maildir cannot be reconciled", reason=str(error))
             return False
+
+    @contextmanager
+    def _minding_damage(self) -> Iterator[None]:
+        """An index that turns out to be damaged within the block is to be mended at its next opening."""
+        try:
+            yield
+        except StorageFailed as error:
+            if isinstance(error, StorageCorrupt) or contradicts_itself(error):
+                self.suspect()
+            raise
 
     def _read_of(self, name: str, read: Callable[[Connection, FolderRow], T], *, looking: bool) -> tuple[FolderRow, T]:
         """A folder, and what is read of it in the same transaction; with `looking`, once what other programs did there
@@ -93,7 +101,7 @@ class Noticing(Groundwork):
         """Nearly always other programs have done nothing: what was read before the look is right then. None where they
         have, and where it is too much to be read in vain."""
         found: tuple[FolderRow, T] | None = None
-        with self._database.read() as connection:
+        with self._minding_damage(), self._database.read() as connection:
             folder = folders.by_name(connection, self.account_id, name)
             if folder is not None and folder.uidnext <= BRIEF_ROWS:
                 found = folder, read(connection, folder)

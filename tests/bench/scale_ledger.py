@@ -81,7 +81,7 @@ def message_row(number: int) -> dict[str, Any]:
 
 def questions(box: Mailbox, account_id: int) -> Iterator[tuple[str, Callable[[], object]]]:
     """What a move, a session, `verify` and the console ask of one account."""
-    kept = Ledger(box, account_id, announce=lambda _folder: None, clock=time.time)
+    kept = Ledger(box, account_id, announce=lambda *_: None, clock=time.time)
     m = messages.c
     of_inbox = select(m.uid, m.flags, m.modseq).where(m.account_id == account_id, m.folder_id == 1).order_by(m.uid)
     whole = select(messages).where(m.account_id == account_id, m.folder_id == 1, m.uid == OF_EACH // 2)

@@ -28,7 +28,7 @@ INDEX_DAMAGE: Sequence[Damage] = (
 
 @pytest.fixture
 def account(tmp_path: Path) -> Path:
-    home = make_home(tmp_path, lambda _folder: None)
+    home = make_home(tmp_path, lambda *_: None)
     for body in SAID:
         append(home, body)
     home.create("a")
@@ -179,7 +179,7 @@ def test_a_damaged_index(
             break
         rig.close()
         rigs.remove(rig)
-    assert sorted(literals(said, b"").values()) == sorted(SAID)
+    assert sorted(literals(said, b"").values()) == sorted(SAID), said
     now = re.search(rb"STATUS INBOX \(UIDVALIDITY (\d+)\)", b"\r\n".join(said))
     assert now is not None
     assert (now[1] == before) == (recorded and damage is not index_damage.deleted)
