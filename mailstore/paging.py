@@ -115,8 +115,10 @@ def numbers(connection: Connection, looking: Looking, wanted: Wanted, limit: int
 def _whole(connection: Connection, numbers: Sequence[int]) -> list[Account]:
     """These, in their order."""
     known: dict[int, Account] = {}
+    server = connection.dialect.name == "postgresql"
     for at in range(0, len(numbers), _IN_ONE):
-        statement = select(*_COLUMNS).where(_a.id.in_(numbers[at : at + _IN_ONE]))
+        some = numbers[at : at + _IN_ONE]
+        statement = select(*_COLUMNS).where(among_these(_a.id, some) if server else _a.id.in_(some))
         known |= {row.id: account_of(row._asdict()) for row in connection.execute(statement)}
     return [known[number] for number in numbers]
 
@@ -236,7 +238,7 @@ class _Walking:
     def _these(self, numbers: Collection[int]) -> ColumnElement[bool]:
         """More than a statement can have parameters."""
         if self._server:
-            return _among_these(numbers)
+            return among_these(_a.id, numbers)
         return _a.id.in_(select(func.json_each(json.dumps(list(numbers))).table_valued("value").c.value))
 
     def _troubled(self) -> Iterator[_Spot]:
@@ -445,14 +447,14 @@ def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort
     holds = [*_hidden(wanted, server=server), *found_by_words(wanted, one_by_one=True)]
     for at in range(0, len(ordered), _IN_ONE):
         some = ordered[at : at + _IN_ONE]
-        these = _among_these(some) if server else _a.id.in_(some)
+        these = among_these(_a.id, some) if server else _a.id.in_(some)
         for row in connection.execute(select(_a.id, *place_of).where(these, *holds)):
             yield tuple(row[1:]), row[0]
 
 
-def _among_these(numbers: Collection[int]) -> ColumnElement[bool]:
-    """For PostgreSQL: one parameter, ever so many numbers."""
-    return _a.id == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
+def among_these(column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
+    """For PostgreSQL: one parameter, of ever so many numbers."""
+    return column == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
 
 
 def _place_of(sort: Sort) -> list[Any]:

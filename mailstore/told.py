@@ -102,12 +102,17 @@ class Told:
 def _tally(connection: Connection, numbers: Sequence[int], kind: str, since: int, *, more: bool) -> Tally:
     """Of these accounts. Those who have had nothing are the rest."""
     found: Counter[str] = Counter()
+    server = connection.dialect.name == "postgresql"
     for at in range(0, len(numbers), _IN_ONE):
         some = numbers[at : at + _IN_ONE]
+        ids, standings, noted = (
+            paging.among_these(column, some) if server else column.in_(some)
+            for column in (_a.id, _s.account_id, _n.account_id)
+        )
         # By their numbers, and by no other index, which databases take only for a bare column.
-        final = select(func.count()).where(_a.id.in_(some), _a.state + "" == State.FINAL.value)
+        final = select(func.count()).where(ids, _a.state + "" == State.FINAL.value)
         found[State.FINAL.value] += int(connection.execute(final).scalar_one())
-        for standing, count in connection.execute(_noted(some, kind, since) if since else _standings(some, kind)):
+        for standing, count in connection.execute(_noted(noted, kind, since) if since else _standings(standings, kind)):
             found[standing] += count
     return _tally_of(len(numbers), found, more=more)
 
@@ -118,18 +123,18 @@ def _tally_of(accounts: int, found: Counter[str], *, more: bool = False) -> Tall
     return Tally(accounts - found.total(), sent, refused, unknown, found[State.FINAL.value], more)
 
 
-def _standings(numbers: Sequence[int], kind: str) -> Select[str, int]:
+def _standings(these: ColumnElement[bool], kind: str) -> Select[str, int]:
     """As they are kept, of those that are not final."""
     standing = (_s.standing + "").label("standing")
-    return select(standing, func.count()).where(_s.account_id.in_(numbers), _s.kind + "" == kind).group_by(standing)
+    return select(standing, func.count()).where(these, _s.kind + "" == kind).group_by(standing)
 
 
-def _noted(numbers: Sequence[int], kind: str, since: int) -> Select[str, int]:
+def _noted(these: ColumnElement[bool], kind: str, since: int) -> Select[str, int]:
     """The same from what was begun since then."""
     had = (
         select(func.max(_n.sent).label("sent"), func.sum(case((_OPEN, 1), else_=0)).label("unknown"))
         .select_from(notices.join(accounts, _a.id == _n.account_id))
-        .where(_n.account_id.in_(numbers), _n.kind == kind, _n.begun >= since, _a.state != State.FINAL.value)
+        .where(these, _n.kind == kind, _n.begun >= since, _a.state != State.FINAL.value)
         .group_by(_n.account_id)
         .subquery()
     )
