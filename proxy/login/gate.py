@@ -56,7 +56,7 @@ from proxy.login.hashes import Hashes, Patience
 from proxy.login.hashing import Hashing
 from proxy.login.homes import Homes
 from proxy.login.known_as import KnownAs
-from proxy.login.leasing import MovesElsewhere, Tenure
+from proxy.login.leasing import MovesElsewhere, Tenure, differ
 from proxy.login.legacy import LegacyDoor
 from proxy.login.mover import Mover
 from proxy.login.names import Name, parse
@@ -153,8 +153,8 @@ class LoginGate:
         trace.follow(credentials.trace)
         name = parse(credentials.username, self._served)
         try:
-            name = await self._whose(credentials.username, name)
-            account = await self._enter_in_time(name, credentials.password, hold, patience)
+            name, found = await self._whose(credentials.username, name)
+            account = await self._enter_in_time(name, found, credentials.password, hold, patience)
         except LoginRefused as refused:
             self._count(credentials, refused)
             why = (refused.because or refused.refusal).value
@@ -197,15 +197,18 @@ class LoginGate:
         finally:
             leave()
 
-    async def _whose(self, username: bytes, name: Name | None) -> Name | None:
-        """The account's name where another one of its was written. Raises LoginRefused."""
+    async def _whose(self, username: bytes, name: Name | None) -> tuple[Name | None, Account | None]:
+        """The account's name where another one of its was written; and the account, if that is known by now. Raises
+        LoginRefused."""
         try:
             return await self._known_as.account(username, name)
         except MailstoreError as error:
             raise self._broken(str(name), error, self._config.state) from error
 
-    async def _enter_in_time(self, name: Name | None, password: Secret, hold: Hold, patience: Patience) -> Account:
-        entering = Deferred.fromCoroutine(self._enter(name, password, hold, patience))
+    async def _enter_in_time(
+        self, name: Name | None, found: Account | None, password: Secret, hold: Hold, patience: Patience
+    ) -> Account:
+        entering = Deferred.fromCoroutine(self._enter(name, found, password, hold, patience))
         entering.addTimeout(max(0.0, patience.until - self._reactor.seconds()), self._reactor)
         try:
             return await entering
@@ -223,26 +226,29 @@ class LoginGate:
         self._log.error("login failed", account=account, reason=reasons.of_the_store(error, None, place))
         return unavailable(Because.BROKEN)
 
-    async def _enter(self, name: Name | None, password: Secret, hold: Hold, patience: Patience) -> Account:
+    async def _enter(
+        self, name: Name | None, found: Account | None, password: Secret, hold: Hold, patience: Patience
+    ) -> Account:
         """Check the password, and wait until the old mailbox is here. A move that gave way to another user's, just
-        before this one came to wait for it, is begun again."""
+        before this one came to wait for it, is begun again. `found`: the account as it was a moment ago."""
         if name is None:
             await self._hashes.in_vain(password, patience)
             raise wrong()
         while True:
             try:
-                return await self._enter_once(name, password, hold, patience)
+                return await self._enter_once(name, found, password, hold, patience)
             except GaveWay:
-                continue
+                pass
             except _Waits as waits:
                 hold.accepted = waits.accepted
                 await self._mover.leasing.wait(name, waits.account, hold, self._is_listed)
+            found = None
 
     async def _prove(
-        self, name: Name, password: Secret, hold: Hold, patience: Patience
+        self, name: Name, known: Account | None, password: Secret, hold: Hold, patience: Patience
     ) -> tuple[Account, Running | None]:
         """It is the account's password. With the move, if one is under way. Raises LoginRefused."""
-        found, fits = await self._look_up(name, password, patience)
+        found, fits = await self._look_up(name, password, patience, known=known)
         if found is not None and fits and not patience.for_mail and self._goes_on(found):
             return found, None
         entered = await self._at_once(found, password) if found is not None and fits else None
@@ -257,8 +263,10 @@ class LoginGate:
                 raise
         return entered
 
-    async def _enter_once(self, name: Name, password: Secret, hold: Hold, patience: Patience) -> Account:
-        account, running = await self._prove(name, password, hold, patience)
+    async def _enter_once(
+        self, name: Name, found: Account | None, password: Secret, hold: Hold, patience: Patience
+    ) -> Account:
+        account, running = await self._prove(name, found, password, hold, patience)
         if not patience.for_mail:
             return account
         if running is not None and account.state is State.MOVING and not await self._is_listed(account):
@@ -297,10 +305,17 @@ class LoginGate:
             home.close()
 
     async def _look_up(
-        self, name: Name, password: Secret, patience: Patience, unfit: str | None = None
+        self,
+        name: Name,
+        password: Secret,
+        patience: Patience,
+        unfit: str | None = None,
+        *,
+        known: Account | None = None,
     ) -> tuple[Account | None, bool]:
-        """The account, and whether the password fits its stored hash, which was tried before if it is `unfit`."""
-        account = await self._ask(self._accounts.find, name.local, name.domain)
+        """The account, if it is not known already, and whether the password fits its stored hash, which was tried
+        before if it is `unfit`."""
+        account = known or await self._ask(self._accounts.find, name.local, name.domain)
         if account is None:
             if self._is_closed(name.domain) and not await self._ask(self._accounts.any_asked_for, name.domain):
                 await self._hashes.in_vain(password, patience)
@@ -359,10 +374,17 @@ class LoginGate:
                 raise _Waits(found, accepted=fits) from elsewhere
             # Another password than the one that it is moved with: the legacy server says which one is right.
         try:
-            return await self._ask_legacy(name, password, hold, found, fits=fits)
+            # Another node may have had the account until just now, and asked.
+            if tenure is None or tenure.lease is None or await self._is_as(found, name):
+                return await self._ask_legacy(name, password, hold, found, fits=fits)
         finally:
             if tenure is not None:
                 tenure.leave()
+        return await self._check(name, password, hold, patience, unfit)
+
+    async def _is_as(self, seen: Account | None, name: Name) -> bool:
+        """Is nothing new that decides about a login?"""
+        return not differ(seen, await self._ask(self._accounts.find, name.local, name.domain))
 
     async def _ask_legacy(
         self, name: Name, password: Secret, hold: Hold, account: Account | None, *, fits: bool

@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from mailstore.accounts import Accounts
+from mailstore.accounts import Account, Accounts
 from proxy.login.asking import ask
 from proxy.login.names import Name
 from proxy.wire.in_thread import InThread
@@ -34,16 +34,17 @@ class KnownAs:
         self._read: float | None = None
         self._logins: dict[str, set[Name]] = {}
 
-    async def account(self, username: bytes, name: Name | None) -> Name | None:
-        """The account that is meant. `name` is what `username` is by itself, None where it cannot be one; it comes back
-        where nobody else is known by it. Raises MailstoreError."""
+    async def account(self, username: bytes, name: Name | None) -> tuple[Name | None, Account | None]:
+        """The account that is meant, with its row where that was looked up. `name` is what `username` is by itself,
+        None where it cannot be one; it comes back where nobody else is known by it. Raises MailstoreError."""
         if name is not None:
-            if await self._ask(self._accounts.find, name.local, name.domain) is not None:
-                return name
+            found = await self._ask(self._accounts.find, name.local, name.domain)
+            if found is not None:
+                return name, found
             owner = await self._ask(self._accounts.owner, name.local, name.domain)
             if owner is not None and owner[1] in self._served:
-                return Name(*owner)
-        return await self._by_login(username, name) or name
+                return Name(*owner), None
+        return await self._by_login(username, name) or name, None
 
     async def _by_login(self, username: bytes, name: Name | None) -> Name | None:
         """Only where it is one account's; the domain that was written counts."""

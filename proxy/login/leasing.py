@@ -95,7 +95,7 @@ class Leasing(Protocol):
         """In a thread: is it still ours? Raises LeaseLost, StorageFailed."""
 
 
-def _differ(seen: Account | None, account: Account | None) -> bool:
+def differ(seen: Account | None, account: Account | None) -> bool:
     """Is there something new that decides about a login?"""
     return _decides(seen) != _decides(account)
 
@@ -405,7 +405,7 @@ class Leased:
             holder, account = await self._in_thread(self._look, name)
             if account is not None:
                 hold.done, hold.total = account.messages_done, account.messages_total
-            if holder is None or _differ(seen, account) or (account is not None and await enough(account)):
+            if holder is None or differ(seen, account) or (account is not None and await enough(account)):
                 return
             await self._news(str(name), pause)
             pause = min(2 * pause, max(SELDOM, len(self._waiting) / LOOKS))
