@@ -6,10 +6,13 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from mailstore.accounts import State
 from mailstore.errors import StorageFailed
+from mailstore.leases import Lease
 from mailstore.mailhome import MailHome
 from mailstore.secrets import verify_password
 from proxy.legacy.errors import LegacyUnreachable, MaildropInUse
 from proxy.login import homes
+from proxy.login.leasing import Tenure
+from proxy.login.names import Name
 from proxy.wire.door import Hold, Home, Refusal
 from tests.proxy.login.login_rig import PASSWORD, LoginTestCase
 from tests.proxy.migration.scripted import ALWAYS, mail
@@ -354,3 +357,22 @@ class TroubleInTheMove(LoginTestCase):
         self.assert_refused(Refusal.UNAVAILABLE, login)
         self.assertEqual(self.homes._open, {})
         self.assertIs(self.account().state, State.MOVING)
+
+
+class JustNowElsewhere(LoginTestCase):
+    def test_what_another_node_has_found_out_is_not_asked_again(self) -> None:
+        """It had the account when this login looked at it, and let go of it before this one took it."""
+        self.old.add(1, 2)
+        self.admitted().close()
+        before = self.account()
+        self.accounts._change(before.id, password_hash=None)
+        left: list[None] = []
+
+        async def take(name: Name) -> Tenure:
+            self.accounts._change(before.id, password_hash=before.password_hash)
+            return Tenure(name, Lease(1), lambda: left.append(None))
+
+        self.patch(self.mover.leasing, "take", take)
+        self.assertEqual(len(self.inbox(self.admitted())), 2)
+        self.assertEqual(len(self.legacy.asked), 1)
+        self.assertEqual(len(left), 1)
