@@ -4,10 +4,10 @@ Every method is one whole operation, is durable when it returns, and may be call
 (`proxy.wire.door.Home.run` sees to both order and threads). Folder names are Unicode with "/" between levels.
 Nothing here knows a protocol.
 
-What is asked of it is in five files, each a class that `MailHome` derives from: `reading`, `messages`, `hierarchy`,
-`incoming` and `old_folders`, all upon `groundwork`, which says how index and Maildir are kept in step. Here are its
-opening and closing, what is owed to the disk, and what moves and other programs bring in. Of these classes, `MailHome`
-alone is used from outside.
+What is asked of it is in six files, each a class that `MailHome` derives from: `reading`, `noticing`, `messages`,
+`hierarchy`, `incoming` and `old_folders`, all upon `groundwork`, which says how index and Maildir are kept in step.
+Here are its opening and closing, what is owed to the disk, and what moves bring in. Of these classes, `MailHome` alone
+is used from outside.
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ class MailHome(OldFolders, Incoming, Reading):
             self._report("legacy server changed UIDLs; messages recognised by content", messages=renamed)
         return sums
 
-    # What other programs do
+    # What other servers leave
 
     def inherit(self, inheritance: Inheritance, *, whole: bool) -> Inherited:
         """Take over what another mail server knew of the Maildir: for the custodian, who has it reconciled then.

@@ -330,8 +330,8 @@ class Session:
         self._changed_up_to = _ANYTHING if stale else 0
 
     def made(self, view: View, changes: Changes | None) -> None:
-        """A command of this session's has changed something. It is looked up if others have, too, or if it is not
-        known what it was."""
+        """A command of this session's has made `changes` in the mailbox that `view` shows. They are looked up where it
+        is not known what they were, and with those of others that came before them."""
         if changes is not None and changes.highestmodseq == view.modseq + 1:
             view.apply(changes)
         else:
