@@ -26,7 +26,7 @@ def test_every_folder_without_its_prefix(
     server: type[CourierImap | CyrusImap], ground: Path, make_daemon: Callable[..., Daemon]
 ) -> None:
     needed_root(server.name)
-    peer = server(ground / server.name)
+    peer = server(ground / f"folders-{server.name}")
     try:
         peer.enrol("joe")
         letters = [letter(number) for number in range(1, 41)]

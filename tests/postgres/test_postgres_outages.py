@@ -69,8 +69,12 @@ class Stage:
         until(lambda: self.pop3() == "in")  # whose lock is on a connection of its own
 
     def cut(self) -> None:
-        """End all connections of the daemon's."""
-        self.server.admin(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{ROLE}'")
+        """End all connections of the daemon's, and wait until they are."""
+        rows = self.server.admin(
+            f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{ROLE}'"
+        )
+        ended = ", ".join(str(pid) for pid, _ in rows) or "0"
+        until(lambda: not self.server.admin(f"SELECT 1 FROM pg_stat_activity WHERE pid IN ({ended})"))
 
 
 @pytest.fixture(scope="module")
