@@ -70,11 +70,9 @@ class Stage:
 
     def cut(self) -> None:
         """End all connections of the daemon's, and wait until they are."""
-        rows = self.server.admin(
-            f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{ROLE}'"
-        )
-        ended = ", ".join(str(pid) for pid, _ in rows) or "0"
-        until(lambda: not self.server.admin(f"SELECT 1 FROM pg_stat_activity WHERE pid IN ({ended})"))
+        its = f"pg_stat_activity WHERE usename = '{ROLE}'"
+        ended = ", ".join(str(pid) for pid, _ in self.server.admin(f"SELECT pid, pg_terminate_backend(pid) FROM {its}"))
+        until(lambda: not self.server.admin(f"SELECT 1 FROM pg_stat_activity WHERE pid IN ({ended or 0})"))
 
 
 @pytest.fixture(scope="module")
