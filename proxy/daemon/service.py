@@ -78,6 +78,15 @@ class Daemon:
         see_to_restoring(config.state)
         self._handed = handed
         self._database = databases.accounts(config)
+        try:
+            self._assemble(config, reactor, log, handed, sockets)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _assemble(
+        self, config: Config, reactor: Any, log: Any, handed: Handed | None, sockets: Sequence[Passed]
+    ) -> None:
         self._alone = Alone(config.state, None if handed is None else handed["lock"])
         self._tally = tally = Tally()
         self._moving = moving = Moving(config, self._database, reactor, log, tally=tally)

@@ -27,6 +27,8 @@ from tests.proxy.login.test_login_end_to_end import SMALL
 from tests.proxy.migration.scripted import mail
 
 ROOT = Path(__file__).parents[3]
+# Twisted's own would fork this process, which has threads.
+_IN_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 
 
 class Ran(ProcessProtocol):
@@ -39,7 +41,9 @@ class Ran(ProcessProtocol):
         self._typed = typed
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "proxy.cli.main", *arguments]
-        self.process = reactor.spawnProcess(self, command[0], command, environment, str(ROOT), usePTY=terminal)
+        if terminal:
+            command = [sys.executable, "-c", _IN_A_TERMINAL, *command]
+        self.process = reactor.spawnProcess(self, command[0], command, environment, str(ROOT))
 
     def connectionMade(self) -> None:
         if self._typed:
