@@ -248,3 +248,15 @@ def test_locks_that_are_none_are_told(tmp_path: Path, monkeypatch: pytest.Monkey
         "O_EXCL against it",
     }
     assert all(f.remedy for f in tried.findings if f.result == "fail")
+
+
+def test_what_the_other_node_says_may_be_seen_before_it_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As upon a mount that caches."""
+    talk = across.Talk(tmp_path, "a", "b", wait=60)
+    (tmp_path / "b-0").write_bytes(b"")
+    parts = [b'{"do": ', b'{"do": "end"}']
+    monkeypatch.setattr(across.time, "sleep", lambda _seconds: (tmp_path / "b-0").write_bytes(parts.pop(0)))
+    assert talk.hear() == {"do": "end"}
+    assert not parts

@@ -48,14 +48,23 @@ class Talk:
         """Raises NobodyThere."""
         name = f"{self._theirs}-{self._got}"
         until = time.monotonic() + self._wait
-        while name not in os.listdir(self._room):  # noqa: PTH208 - to open a directory is to look at the server's
+        while (said := self._said(name)) is None:
             if time.monotonic() > until:
                 raise NobodyThere(
                     f"the other node does not answer, or what it writes is not seen here ({self._wait:.0f} s)"
                 )
             time.sleep(PAUSE)
-        said: dict[str, Any] = json.loads((self._room / name).read_bytes())
         self._got += 1
+        return said
+
+    def _said(self, name: str) -> dict[str, Any] | None:
+        """None where it is not seen yet: a mount that caches may show a file for a moment before what is in it."""
+        if name not in os.listdir(self._room):  # noqa: PTH208 - to open a directory is to look at the server's
+            return None
+        try:
+            said: dict[str, Any] = json.loads((self._room / name).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
         return said
 
     def ask(self, question: Question) -> None:
