@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from operator import add, attrgetter
-from typing import Final
+from operator import add
+from typing import Final, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select, true
 
@@ -24,8 +23,7 @@ _FIGURES: Final = (_ACCOUNTS, *_OF_STATES, *_ADDED)  # in the order in which `Fi
 _SOME: Final = func.sum(_f.accounts) > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """What there is of a domain or a department. Messages and octets `done` are here; `listed` is how much the legacy
     server has of the accounts whose mail was listed, which are `known` many."""
 
@@ -43,10 +41,7 @@ class Figures:
     bytes_listed: int = 0
 
     def plus(self, other: Figures) -> Figures:
-        return Figures(*map(add, _NUMBERS(self), _NUMBERS(other)))
-
-
-_NUMBERS: Final = attrgetter(*Figures.__slots__)
+        return Figures(*map(add, self, other))
 
 
 class Kept:

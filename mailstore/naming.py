@@ -55,6 +55,8 @@ class Looking:
         self._looked = False
         self._found: Collection[int] | None = None
         self._both: Select[Any] | None = None  # a way to those who have several texts, if they are not looked up yet
+        self.counted = 0  # so many are to be counted, too: who looks at some looks at enough for it
+        self.known = 0  # … and so many were found to be wanted
         self._some: Collection[int] = ()
         self._many: Select[Any] | None = None  # a way to some, if they are not known yet
 

@@ -180,7 +180,7 @@ class _Walking:
 
     def _first_of(self, joined: Select[Any]) -> Iterator[_Spot] | None:
         """The way to them, and their order, are one statement in PostgreSQL. None where they are too many."""
-        count = 4 * self._limit
+        count = self._at_first
         entries = joined.subquery()
         found = select(func.array_agg(entries.c[0], type_=ARRAY(BigInteger)).label("ids")).select_from(entries).cte()
         found = found.prefix_with("MATERIALIZED")
@@ -195,12 +195,19 @@ class _Walking:
 
     def _ordered(self, numbers: Collection[int]) -> Iterator[_Spot]:
         """Of more, the database puts all in order, and gives back some, who are then looked at."""
-        return self._go_on(self._some_of(numbers, self._here(), 4 * self._limit), 4 * self._limit, numbers)
+        count = self._at_first
+        return self._go_on(self._some_of(numbers, self._here(), count), count, numbers)
+
+    @property
+    def _at_first(self) -> int:
+        """How many are looked at to begin with: of some that are found by tails of names not all have them."""
+        return max(4 * self._limit, self._looking.counted * 5 // 4)
 
     def _go_on(self, spots: list[_Spot], count: int, numbers: Collection[int] | None) -> Iterator[_Spot]:
         """`spots` are the first `count` of those numbers, or of those that the names have; then come the next."""
         while True:
             good = {number for _, number in among(self._connection, self._wanted, [number for _, number in spots])}
+            self._looking.known += len(good)
             yield from (spot for spot in spots if spot[1] in good)
             if len(spots) < count:
                 return

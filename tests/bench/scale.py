@@ -80,8 +80,12 @@ def questions(database: AccountsDatabase) -> Iterator[Question]:
     day = int(time.time()) - 86_400
     in_two_days = Queue(database, lambda: time.time() + 2 * 86_400)
 
-    def list_page(wanted: Wanted) -> object:
-        return overview.page_and_count(wanted, PER_PAGE), watching.departments(DOMAIN), queue.paused_domains()
+    def list_page(wanted: Wanted, sort: Sort = Sort.NAME) -> object:
+        return (
+            overview.page_and_count(wanted, PER_PAGE, sort=sort),
+            watching.departments(DOMAIN),
+            queue.paused_domains(),
+        )
 
     yield "console: all domains", lambda: watching.domains(domains)
     yield "console: a domain, with its tree and its day", lambda: watching.domain(DOMAIN, since=day)
@@ -97,6 +101,7 @@ def questions(database: AccountsDatabase) -> Iterator[Question]:
     yield "console: an account", lambda: (accounts.get(77), queue.paused_domains(), Notices(database).history(77, 20))
     yield "console: a list's page, with its count and departments", lambda: list_page(Wanted(DOMAIN))
     yield "console: … of words that many have", lambda: list_page(Wanted(DOMAIN, words="huber anna"))
+    yield "console: … by size", lambda: list_page(Wanted(DOMAIN, words="huber anna"), Sort.SIZE)
     yield "console: a session", lambda: WebSessions(database).find("portal", "no such token")
     yield "metrics, readyz", lambda: (accounts.totals(), queue.backlog(domains))
     yield "metrics, while half of all are due", lambda: (accounts.totals(), in_two_days.backlog(domains))
