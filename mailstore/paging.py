@@ -343,6 +343,7 @@ class _Walking:
 _MANY: Final = 20_000
 _ANY: Final = 2**40
 _IN_ONE: Final = 500
+_TOLD: Final = 1_250  # the same in PostgreSQL, which is told them as one parameter: all that a page's count needs
 _AT_ONCE: Final = 1_000  # accounts that a walk may meet without being worth a statement of its own
 _IN_ORDER: Final = 5_000  # of whom more than a page's are read
 _Spot = tuple[tuple[Any, ...], int]  # where an account stands in an order that ascends, and its number
@@ -452,8 +453,9 @@ def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort
     ordered, place_of = sorted(numbers), _place_of(sort)
     server = connection.dialect.name == "postgresql"
     holds = [*_hidden(wanted, server=server), *found_by_words(wanted, one_by_one=True)]
-    for at in range(0, len(ordered), _IN_ONE):
-        some = ordered[at : at + _IN_ONE]
+    size = _TOLD if server else _IN_ONE
+    for at in range(0, len(ordered), size):
+        some = ordered[at : at + size]
         these = among_these(_a.id, some) if server else _a.id.in_(some)
         for row in connection.execute(select(_a.id, *place_of).where(these, *holds)):
             yield tuple(row[1:]), row[0]
