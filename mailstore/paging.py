@@ -118,7 +118,7 @@ def _whole(connection: Connection, numbers: Sequence[int]) -> list[Account]:
     server = connection.dialect.name == "postgresql"
     for at in range(0, len(numbers), _IN_ONE):
         some = numbers[at : at + _IN_ONE]
-        statement = select(*_COLUMNS).where(among_these(_a.id, some) if server else _a.id.in_(some))
+        statement = select(*_COLUMNS).where(among_these(_a.id, some, server=server))
         known |= {row.id: account_of(row._asdict()) for row in connection.execute(statement)}
     return [known[number] for number in numbers]
 
@@ -245,7 +245,7 @@ class _Walking:
     def _these(self, numbers: Collection[int]) -> ColumnElement[bool]:
         """More than a statement can have parameters."""
         if self._server:
-            return among_these(_a.id, numbers)
+            return among_these(_a.id, numbers, server=True)
         return _a.id.in_(select(func.json_each(json.dumps(list(numbers))).table_valued("value").c.value))
 
     def _troubled(self) -> Iterator[_Spot]:
@@ -456,14 +456,16 @@ def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort
     size = _TOLD if server else _IN_ONE
     for at in range(0, len(ordered), size):
         some = ordered[at : at + size]
-        these = among_these(_a.id, some) if server else _a.id.in_(some)
+        these = among_these(_a.id, some, server=server)
         for row in connection.execute(select(_a.id, *place_of).where(these, *holds)):
             yield tuple(row[1:]), row[0]
 
 
-def among_these(column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
-    """For PostgreSQL: one parameter, of ever so many numbers."""
-    return column == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
+def among_these(column: ColumnElement[int], numbers: Collection[int], *, server: bool) -> ColumnElement[bool]:
+    """PostgreSQL (`server`) is told ever so many as one parameter."""
+    if server:
+        return column == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
+    return column.in_(numbers)
 
 
 def _place_of(sort: Sort) -> list[Any]:

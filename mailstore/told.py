@@ -106,8 +106,7 @@ def _tally(connection: Connection, numbers: Sequence[int], kind: str, since: int
     for at in range(0, len(numbers), _IN_ONE):
         some = numbers[at : at + _IN_ONE]
         ids, standings, noted = (
-            paging.among_these(column, some) if server else column.in_(some)
-            for column in (_a.id, _s.account_id, _n.account_id)
+            paging.among_these(column, some, server=server) for column in (_a.id, _s.account_id, _n.account_id)
         )
         # By their numbers, and by no other index, which databases take only for a bare column.
         final = select(func.count()).where(ids, _a.state + "" == State.FINAL.value)

@@ -329,6 +329,10 @@ class Session:
     def stale(self, stale: bool) -> None:
         self._changed_up_to = _ANYTHING if stale else 0
 
+    def changed_up_to(self, modseq: int | None) -> None:
+        """A command of this session's has seen a change of the selected mailbox with this modseq, if that is any."""
+        self._changed_up_to = max(self._changed_up_to, modseq or 0)
+
     def made(self, view: View, changes: Changes | None) -> None:
         """A command of this session's has made `changes` in the mailbox that `view` shows. They are looked up where it
         is not known what they were, and with those of others that came before them."""
@@ -373,8 +377,7 @@ class Session:
     def _changed(self, folder_id: int, modseq: int | None = None) -> None:
         """A folder of the account changed. Without a view the one being selected at this moment may be it."""
         if self.view is None or self.view.folder.id == folder_id:
-            up_to = _ANYTHING if self.view is None or modseq is None else modseq
-            self._changed_up_to = max(self._changed_up_to, up_to)
+            self.changed_up_to(_ANYTHING if self.view is None or modseq is None else modseq)
             self._news.ring()
         if self.notifying is not None and self.notifying.changed(folder_id):
             self.wake()

@@ -230,10 +230,6 @@ class View:
         """How far the client is, for an operation that may add a message; None where new ones are not told."""
         return Shown(self.folder.id, self.modseq, self.writable) if self.tells_messages else None
 
-    def misses(self, modseq: int | None) -> bool:
-        """Has something been changed, up to this modseq, that was not taken in yet?"""
-        return modseq is not None and modseq > self.modseq
-
     def stored(
         self,
         results: Iterable[Flagged],

@@ -144,8 +144,7 @@ async def _from_store(session: Session, view: View, uids: list[int], plan: Plan)
         for uid in batch.lost:
             session.log.warning("message unreadable", account=session.home.account, folder=view.folder.id, uid=uid)
         view.stored(batch.flagged, made=batch.made)
-        if view.misses(batch.made):
-            session.stale = True
+        session.changed_up_to(batch.made)
         session.out.write(view.new_keywords())
         became_seen = {message.uid for message in batch.flagged}
         try:

@@ -98,8 +98,8 @@ async def status(session: Session, _command: Command, arguments: StatusItems) ->
     figures = await session.run_briefly(lambda home: home.status(arguments.folder, looking=True))
     tell_status(session, arguments.folder, figures, arguments.items)
     view = session.view
-    if view is not None and view.folder.uidvalidity == figures.uidvalidity and view.misses(figures.highestmodseq):
-        session.stale = True
+    if view is not None and view.folder.uidvalidity == figures.uidvalidity:
+        session.changed_up_to(figures.highestmodseq)
     return Done(b"Status completed.")
 
 

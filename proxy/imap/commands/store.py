@@ -38,8 +38,7 @@ async def store(session: Session, command: Command, arguments: Store) -> Done:
     for start in range(0, len(uids), BATCH):
         results = await session.run_briefly(partial(change, uids=uids[start : start + BATCH]))
         view.stored(results.flagged, expected, made=results.modseq)
-        if view.misses(results.modseq):
-            session.stale = True
+        session.changed_up_to(results.modseq)
         modified.extend(results.modified)
         found += len(results.flagged) + len(results.modified)
     code = _modified(view, modified, uid=command.uid) if modified else None
