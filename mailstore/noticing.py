@@ -53,14 +53,6 @@ class Noticing(Groundwork):
             changed |= self._reconciler.folder(folder) or (since is not None and folder.highestmodseq > since)
         return changed
 
-    def reconcile_named(self, name: str) -> bool:
-        """The same for one folder by its name, or, where there is none, which folders there are by now."""
-        with self._database.read() as connection:
-            folder = folders.by_name(connection, self.account_id, name)
-        if folder is None:
-            return self.reconcile_folders()
-        return self._noticed(lambda: self._reconciler.folder(folder))
-
     def reconcile_folders(self) -> bool:
         """Notice which folders other programs made or removed."""
         return self._noticed(self._reconciler.folders)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailstore.errors import NoSuchFolder
 from mailstore.index.rows import ANSWERED, DELETED, FLAGGED, SEEN
 from mailstore.mailbox import Announce
 from mailstore.mailhome import MailHome
@@ -289,7 +291,8 @@ def told(home: MailHome, words: str) -> None:
     elif word in {"list", "header", "arrive", "abandon"}:
         _awaited(home, word, value)
     elif word == "notice":
-        home.reconcile_named(value)
+        with suppress(NoSuchFolder):
+            home.status(value, looking=True)
     else:
         raise AssertionError(f"the mailbox does not know {words!r}")
 

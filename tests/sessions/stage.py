@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ import structlog
 from structlog.testing import LogCapture
 from twisted.internet.task import Clock
 
+from mailstore.errors import NoSuchFolder
 from mailstore.maildir import folder_directory
 from mailstore.mailhome import MailHome
 from proxy.imap.server import ImapFactory
@@ -135,7 +137,8 @@ class MemoryStage:
         self._clock.advance(0)
 
     def look(self, folder: str) -> None:
-        self.mail.reconcile_named(folder)
+        with suppress(NoSuchFolder):
+            self.mail.status(folder, looking=True)
 
     def restart(self) -> None:
         self._hang_up()
