@@ -9,18 +9,31 @@ many.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import ClauseElement, Connection, Executable, Select, func, select, text, union_all
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    Connection,
+    Executable,
+    Select,
+    and_,
+    func,
+    or_,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.ext.compiler import compiles
 
 from mailstore.figures import Kept
 from mailstore.name_tails import LONGEST
 from mailstore.prepared import Prepared
 from mailstore.schema import accounts, name_tails
-from mailstore.wanted import Wanted, text_of, words_of
+from mailstore.wanted import Wanted, found_by_words, text_of, words_of
 
 FEW: Final = 2_000  # of whom all can be looked at, in however small a company
 PER_PAGE: Final = 20  # a walk of N accounts to a page of those that n have is as long as a look at n = √(20 N)
@@ -41,6 +54,19 @@ _ALIAS_DOMAINS: Final = text("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A way to those who have several texts each of which many have: it is for who can put them in order on the way.
+
+    `numbers` has some of them twice; if there are `most` entries, or more, they are too many to be all looked at. What
+    is searched for holds for all of them for whom `rest` holds, which costs next to nothing.
+    """
+
+    numbers: Select[Any]
+    most: int
+    rest: Sequence[ColumnElement[bool]]
+
+
 class Looking:
     """For one filter, as of one transaction."""
 
@@ -55,34 +81,36 @@ class Looking:
         self._looked = False
         self._found: Collection[int] | None = None
         self._both: Select[Any] | None = None  # a way to those who have several texts, if they are not looked up yet
-        self.counted = 0  # so many are to be counted, too: who looks at some looks at enough for it
-        self.known = 0  # … and so many were found to be wanted
+        self._exact = True  # … and all that are searched for, but for those whose names are too long
         self._some: Collection[int] = ()
         self._many: Select[Any] | None = None  # a way to some, if they are not known yet
 
     def found(self) -> Collection[int] | None:
         """The numbers of those who may be wanted, by their names; None where they are many, or no names are asked
         for."""
-        if (both := self.joined()) is not None:
+        if (both := self._joined()) is not None:
             self._take(both)
         return self._found
 
-    def joined(self) -> Select[Any] | None:
-        """A way to the numbers of those who have several texts, each of which many have, where they have not been
-        looked up: that is for who can put them in order on the way. Some come twice; if there are `most` of them, or
-        more, they are too many to be all looked at."""
+    def joined(self) -> Joined | None:
+        """For several texts, each of which many have, if their tails leave no doubt, and they are not looked up
+        yet."""
+        both = self._joined()
+        if both is None or not self._exact:
+            return None
+        rest = found_by_words(self._wanted, one_by_one=True)
+        untold = [or_(_a.id.not_in(_UNTOLD), and_(*rest))] if self._some_are_untold else []
+        return Joined(both, self._most_entries, untold)
+
+    def _joined(self) -> Select[Any] | None:
         if not self._looked and (self._wanted.text or self._wanted.words):
             self._found = self._look()
         self._looked = True
         return self._both
 
-    def all_joined(self) -> Collection[int]:
-        """The numbers behind `joined`, if they are not too many."""
-        return self.found() or self.some()
-
     @property
-    def most(self) -> int:
-        """Entries of those who have several texts that are looked up."""
+    def _most_entries(self) -> int:
+        """Of those who have several texts that are looked up."""
         return _OFTEN * self._together
 
     def some(self) -> Collection[int]:
@@ -111,9 +139,15 @@ class Looking:
     def _each(self) -> Iterator[list[Select[Any]]]:
         """The ways to those who have one of the texts; none for a text that whole domains have."""
         if self._wanted.text:
-            yield self._named(text_of(self._wanted))
+            wanted = text_of(self._wanted)
+            self._exact &= _is_exact(wanted)
+            yield self._named(wanted)
         for word in words_of(self._wanted):
-            if ways := self._anywhere(word):
+            if self._wanted.domain is not None and word.lower() in f"@{self._wanted.domain}":
+                continue  # all who are wanted have it
+            ways = self._anywhere(word)
+            self._exact &= bool(ways) and _is_exact(word)
+            if ways:
                 yield ways
 
     def _named(self, wanted: str) -> list[Select[Any]]:
@@ -158,15 +192,16 @@ class Looking:
         sized = [(size, ways) for ways in common if (size := self._size(ways)) <= self._common]
         if len(sized) < 2:
             return None
+        self._exact &= len(sized) == len(common)
         each = [_any_of(ways) for _, ways in sorted(sized, key=_first)]
         number = each[-1].selected_columns[0]
-        return each[-1].where(*(number.in_(ways) for ways in each[:-1])).limit(self.most)
+        return each[-1].where(*(number.in_(ways) for ways in each[:-1])).limit(self._most_entries)
 
     def _take(self, both: Select[Any]) -> None:
         self._both = None
         entries = Prepared(both).all(self._connection, {})
         found = {row[0] for row in entries}
-        if len(entries) < self.most and len(found) <= self._together:
+        if len(entries) < self._most_entries and len(found) <= self._together:
             self._found = found
         else:
             self._some = found
@@ -244,6 +279,11 @@ def _ending(local: str) -> Select[Any]:
 
 
 _UNTOLD: Final = _ending("")  # those whose names are too long as well
+
+
+def _is_exact(part: str) -> bool:
+    """Do all have it whose names' tails begin with it, as far as they are told?"""
+    return len(part) <= LONGEST and "@" not in part and part.lower() == _small(part)
 
 
 def _small(words: str) -> str:

@@ -90,9 +90,11 @@ class Overview:
         """Both, of one moment: names are looked up once."""
         with self._database.read() as connection:
             looking = Looking(connection, wanted, ordered=sort in paging.NUMBERS)
-            looking.counted = most_counted(wanted)
-            page = paging.page(connection, looking, wanted, limit, sort=sort, behind=behind, before=before)
-            return page, _count(connection, looking, wanted, looking.counted)
+            most = most_counted(wanted)
+            page = paging.page(
+                connection, looking, wanted, limit, sort=sort, behind=behind, before=before, counted=most
+            )
+            return page, _count(connection, looking, wanted, most) if page.known is None else page.known
 
     def each(self, wanted: Wanted, *, sort: Sort = Sort.NAME) -> Iterator[Account]:
         """All of them, a thousand at a time: a long list never holds the database."""
@@ -120,8 +122,6 @@ def _count(connection: Connection, looking: Looking, wanted: Wanted, most: int |
     kept = Kept(connection).count(wanted)
     if kept is not None:
         return kept if most is None else min(kept, most + 1)
-    if most is not None and looking.known > most:
-        return most + 1
     numbers = looking.found()
     if numbers is not None:
         return _among(connection, wanted, numbers, most)

@@ -44,7 +44,7 @@ from sqlalchemy import (
 
 from mailstore.accounts import Account, State, account_of
 from mailstore.figures import Kept
-from mailstore.naming import Looking
+from mailstore.naming import Joined, Looking
 from mailstore.prepared import Prepared
 from mailstore.schema import accounts
 from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, found_by_words
@@ -57,11 +57,13 @@ NUMBERS: Final[dict[Sort, ColumnElement[int]]] = {Sort.LAST_LOGIN: _LAST_LOGIN, 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some accounts, and whether there are more before and behind them."""
+    """Some accounts, and whether there are more before and behind them; and how many are wanted in all, where that was
+    to be counted and the way to the page has met them."""
 
     accounts: Sequence[Account]
     before: bool
     behind: bool
+    known: int | None = None
 
 
 def key_of(account: Account, sort: Sort) -> Key:
@@ -95,15 +97,17 @@ def page(
     sort: Sort,
     behind: Key | None,
     before: Key | None,
+    counted: int = 0,
 ) -> Page:
-    """See `mailstore.overview.Overview.page`."""
+    """See `mailstore.overview.Overview.page`. `counted`: all are to be counted, too, up to one more than that."""
     place = Place(behind) if before is None else Place(before, backwards=True)
-    spots = list(islice(_Walking(connection, looking, wanted, sort, place, limit + 1).spots(), limit + 1))
+    walking = _Walking(connection, looking, wanted, sort, place, limit + 1, counted)
+    spots = list(islice(walking.spots(), limit + 1))
     more = len(spots) > limit
     found = _whole(connection, [number for _, number in spots[:limit]])
     if place.backwards:
-        return Page(found[::-1], before=more, behind=True)
-    return Page(found, before=behind is not None, behind=more)
+        return Page(found[::-1], before=more, behind=True, known=walking.known)
+    return Page(found, before=behind is not None, behind=more, known=walking.known)
 
 
 def numbers(connection: Connection, looking: Looking, wanted: Wanted, limit: int) -> list[int]:
@@ -127,7 +131,14 @@ class _Walking:
     """One page's way."""
 
     def __init__(
-        self, connection: Connection, looking: Looking, wanted: Wanted, sort: Sort, place: Place, limit: int
+        self,
+        connection: Connection,
+        looking: Looking,
+        wanted: Wanted,
+        sort: Sort,
+        place: Place,
+        limit: int,
+        counted: int = 0,
     ) -> None:
         self._connection = connection
         self._looking = looking
@@ -135,6 +146,8 @@ class _Walking:
         self._sort = sort
         self._place = place
         self._limit = limit
+        self._counted = counted
+        self.known: int | None = None  # see `Page`
         self._kept = Kept(connection)
         self._server = connection.dialect.name == "postgresql"
         self._statements: dict[Hashable, Prepared] = {}
@@ -143,7 +156,7 @@ class _Walking:
         """At least so many as the limit says, if there are; in the order, or against it."""
         joined = self._looking.joined() if self._server and self._sort in NUMBERS else None
         if joined is not None and (first := self._first_of(joined)) is not None:
-            return first
+            return iter(first)
         numbers = self._looking.found()
         if numbers is not None:
             return self._among(numbers)
@@ -178,61 +191,68 @@ class _Walking:
             return iter(spots)
         return (spot for spot in spots if (spot[0] < here if self._place.backwards else spot[0] > here))
 
-    def _first_of(self, joined: Select[Any]) -> Iterator[_Spot] | None:
-        """The way to them, and their order, are one statement in PostgreSQL. None where they are too many."""
-        count = self._at_first
-        entries = joined.subquery()
+    def _first_of(self, joined: Joined) -> list[_Spot] | None:
+        """The way to them, their order and their count are one statement in PostgreSQL. None where they are too
+        many."""
+        entries = joined.numbers.subquery()
         found = select(func.array_agg(entries.c[0], type_=ARRAY(BigInteger)).label("ids")).select_from(entries).cte()
         found = found.prefix_with("MATERIALIZED")
-        holds = and_(_a.id == any_(found.c.ids), *self._holds(self._here()))
-        statement = select(_a.id, *self._place_of, func.cardinality(found.c.ids)).select_from(
-            found.outerjoin(accounts, holds)
+        place_of = [part.label(f"part_{at}") for at, part in enumerate(self._place_of)]
+        these = select(_a.id, *place_of).select_from(found.join(accounts, _a.id == any_(found.c.ids)))
+        these = these.where(*self._holds(None), *joined.rest)
+        if self._counted:
+            these = these.add_columns(func.count().over().label("all"))
+        held = these.subquery()
+        parts = [held.c[part.name] for part in place_of]
+        beyond = self._beyond(parts, self._here())
+        everyone = [held.c["all"]] if self._counted else []
+        statement = select(func.cardinality(found.c.ids), held.c.id, *parts, *everyone).select_from(
+            found.outerjoin(held, and_(true(), *beyond))
         )
-        rows = self._connection.execute(self._in_order(statement).limit(count)).all()
-        if (rows[0][-1] or 0) >= self._looking.most:
+        rows = self._connection.execute(self._in_order(statement, parts).limit(self._limit)).all()
+        if (rows[0][0] or 0) >= joined.most:
             return None
-        return self._go_on([(tuple(row[1:-1]), row[0]) for row in rows if row[0] is not None], count, None)
+        if self._counted and rows[0][-1] is not None:
+            self.known = min(rows[0][-1], self._counted + 1)
+        return [(tuple(row[2 : 2 + len(parts)]), row[1]) for row in rows if row[1] is not None]
 
     def _ordered(self, numbers: Collection[int]) -> Iterator[_Spot]:
-        """Of more, the database puts all in order, and gives back some, who are then looked at."""
-        count = self._at_first
-        return self._go_on(self._some_of(numbers, self._here(), count), count, numbers)
-
-    @property
-    def _at_first(self) -> int:
-        """How many are looked at to begin with: of some that are found by tails of names not all have them."""
-        return max(4 * self._limit, self._looking.counted * 5 // 4)
-
-    def _go_on(self, spots: list[_Spot], count: int, numbers: Collection[int] | None) -> Iterator[_Spot]:
-        """`spots` are the first `count` of those numbers, or of those that the names have; then come the next."""
+        """Of more, the database puts all in order, and gives back some, who are then looked at: of those who are found
+        by tails of names not all are wanted. Who counts is given enough at first for that, too."""
+        here, count, known = self._here(), max(4 * self._limit, self._counted * 5 // 4), 0
         while True:
+            spots = self._some_of(numbers, here, count)
             good = {number for _, number in among(self._connection, self._wanted, [number for _, number in spots])}
-            self._looking.known += len(good)
+            known += len(good)
+            if 0 < self._counted < known:
+                self.known = self._counted + 1
             yield from (spot for spot in spots if spot[1] in good)
             if len(spots) < count:
                 return
+            here = spots[-1][0]
             count *= 8
-            numbers = self._looking.all_joined() if numbers is None else numbers
-            spots = self._some_of(numbers, spots[-1][0], count)
 
     def _some_of(self, numbers: Collection[int], here: tuple[Any, ...] | None, count: int) -> list[_Spot]:
         statement = select(_a.id, *self._place_of).where(self._these(numbers), *self._holds(here))
-        rows = self._connection.execute(self._in_order(statement).limit(count))
+        rows = self._connection.execute(self._in_order(statement, self._place_of).limit(count))
         return [(tuple(row[1:]), row[0]) for row in rows]
 
     @property
     def _place_of(self) -> list[Any]:
         return _place_of(self._sort)
 
-    def _in_order(self, statement: Select[Any]) -> Select[Any]:
+    def _in_order(self, statement: Select[Any], place_of: Sequence[Any]) -> Select[Any]:
         backwards = self._place.backwards
-        return statement.order_by(*(column.desc() if backwards else column for column in self._place_of))
+        return statement.order_by(*(part.desc() if backwards else part for part in place_of))
 
     def _holds(self, here: tuple[Any, ...] | None) -> Iterator[ColumnElement[bool]]:
         """Of who comes behind a spot, or before it, all but the names."""
         yield from _hidden(self._wanted, server=self._server)
+        yield from self._beyond(self._place_of, here)
+
+    def _beyond(self, place_of: Sequence[Any], here: tuple[Any, ...] | None) -> Iterator[ColumnElement[bool]]:
         if here is not None:
-            spot, there = tuple_(*self._place_of), tuple_(*map(literal, here))
+            spot, there = tuple_(*place_of), tuple_(*map(literal, here))
             yield spot < there if self._place.backwards else spot > there
 
     def _here(self) -> tuple[Any, ...] | None:

@@ -36,6 +36,7 @@ _SESSION: Final = " ".join(
         "timezone": "UTC",
         "client_min_messages": "warning",
         "jit": "off",  # for short statements it costs more than it gives
+        "max_parallel_workers_per_gather": 0,  # … and who searches is not to have what logins need
     }.items()
 )
 

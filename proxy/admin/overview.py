@@ -172,15 +172,23 @@ def pace(figures: Figures, samples: Sequence[Sample], now: int) -> Pace:
 def tree(found: Mapping[str, Figures]) -> list[Department]:
     """Departments by path as a tree: also those that have no accounts of their own, but have some below them."""
     top: dict[str, Department] = {}
-    for path in sorted(found):
+    for path, own in found.items():
         level, parts = top, path.split("/")
         for depth, part in enumerate(parts, 1):
-            node = level.setdefault(part, Department("/".join(parts[:depth])))
-            node.whole = node.whole.plus(found[path])
-            if depth == len(parts):
-                node.own = found[path]
+            if part not in level:
+                level[part] = Department("/".join(parts[:depth]))
+            node = level[part]
             level = node.below
+        node.own = own
+    for node in top.values():
+        _add_up(node)
     return [top[name] for name in sorted(top)]
+
+
+def _add_up(node: Department) -> None:
+    for child in node.below.values():
+        _add_up(child)
+    node.whole = Figures(*map(sum, zip(node.own, *(child.whole for child in node.below.values()), strict=True)))
 
 
 def _as_sample(figures: Figures, now: int) -> Sample:

@@ -51,6 +51,7 @@ SEARCHED = st.sampled_from(
         "a@",
         "@b.com",
         "com",
+        "123",
         "nobody",
         "x" * 30,
         "r&d",
@@ -63,7 +64,7 @@ WANTED = st.builds(
     department=st.sampled_from([None, "Sales"]),
     troubled=st.booleans(),
     text=st.one_of(st.just(""), SEARCHED),
-    words=st.lists(SEARCHED, max_size=2).map(" ".join),
+    words=st.lists(SEARCHED, max_size=3).map(" ".join),
 )
 
 
@@ -119,6 +120,7 @@ def test_who_is_found_is_who_would_be_found_one_by_one(
             patch.setattr("mailstore.naming.PER_PAGE", 0)
             patch.setattr("mailstore.paging._IN_ORDER", in_order)
             patch.setattr("mailstore.naming.TOGETHER", together)
+            patch.setattr("mailstore.overview.MOST_FOUND", most)
             found = list(overview.each(wanted, sort=sort))
             assert {account.id for account in found} == expected
             assert overview.exactly(wanted) == len(expected)
@@ -126,6 +128,10 @@ def test_who_is_found_is_who_would_be_found_one_by_one(
                 key = key_of(found[-1], sort)
                 assert list(overview.page(wanted, 9, sort=sort, before=key).accounts) == found[:-1]
                 assert not overview.page(wanted, 9, sort=sort, behind=key).accounts
+            for number in (1, 9):
+                page, count = overview.page_and_count(wanted, number, sort=sort)
+                assert list(page.accounts) == found[:number]
+                assert count == (min(len(found), most + 1) if wanted.text or wanted.words else len(found))
     if wanted.text == "nobody":
         with both.read() as connection:
             assert Looking(connection, wanted).found() is not None
@@ -194,6 +200,63 @@ def test_who_has_two_names_is_put_in_order(
     last = key_of(overview.page(wanted, 50, sort=sort).accounts[-1], sort)
     before = overview.page(wanted, 22, sort=sort, before=last)
     assert [account.id for account in before.accounts] == found[:-1]
+
+
+@pytest.mark.parametrize("sort", [Sort.SIZE, Sort.LAST_LOGIN])
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Wanted(words="Anna HUBER"), 11),
+        (Wanted("123.com", words="anna huber"), 9),
+        (Wanted("123.com", words="anna 123 huber"), 9),  # all of the domain have "123"
+        (Wanted(words="anna 123 huber"), 9),  # … of others nobody
+        (Wanted("123.com", state=State.MOVED, text="Huber", words="anna"), 4),
+        (Wanted(words="Özgür Ayşe"), 5),
+        (Wanted("123.com", department="Sales", words="anna sales"), 3),
+        (Wanted("123.com", words="anna xx"), 1),  # behind what tails tell of a name
+        (Wanted("123.com", words="r@ anna"), 4),  # not of those whose full names end in "r"
+        (Wanted("123.com", words=f"{'y' * LONGEST}1 meyer"), 3),  # longer than a tail
+        (Wanted(words="u0 anna huber"), 9),  # more have the first than are gone through
+    ],
+    ids=str,
+)
+def test_a_page_of_who_has_several_names_is_counted(
+    both: AccountsDatabase, monkeypatch: pytest.MonkeyPatch, wanted: Wanted, found: int, sort: Sort
+) -> None:
+    """Where each of the names is one that many have, wherever the page is."""
+    monkeypatch.setattr("mailstore.naming.FEW", 2)
+    monkeypatch.setattr("mailstore.naming.PER_PAGE", 0)
+    monkeypatch.setattr("mailstore.paging._IN_ORDER", 0)
+    monkeypatch.setattr(
+        "mailstore.naming._guessed", lambda _, way: 2**30 if "u0" in way.compile().params.values() else 9
+    )
+    far = "x" * (name_tails.POSITIONS + 1)
+    people = [*["Anna Huber"] * 8, f"{far} Huber Anna", far, *["Özgür Ayşe"] * 5, *["Ayşe özgür"] * 4, *["Huber"] * 3]
+    people += [f"{'y' * LONGEST}{n % 2} Meyer" for n in range(6)]
+    rows = [{"domain": "123.com", "local": f"u{n:02}", "full_name": each} for n, each in enumerate(people)]
+    rows += [{"domain": "b.com", "local": f"b{n}", "full_name": "Anna Huber"} for n in range(2)]
+    for n, row in enumerate(rows):
+        row |= {"state": "moved" if n % 2 else "waiting", "bytes_total": n % 7, "last_login": n % 5 or None}
+        row["department"] = "Sales" if n < 3 else ""
+        row["local"] += "r" if n < 4 else ""
+    play(both, [("insert", n, row) for n, row in enumerate(rows, 1)])
+    overview = Overview(both)
+    everybody = list(overview.each(Wanted(), sort=sort))
+    with both.read() as connection:
+        holds = set(connection.scalars(select(accounts.c.id).where(*conditions(wanted))))
+    assert len(holds) == found
+    expected = [account for account in everybody if account.id in holds]
+    for at in range(found + 1):
+        behind = key_of(expected[at - 1], sort) if at else None
+        page, count = overview.page_and_count(wanted, 2, sort=sort, behind=behind)
+        assert (list(page.accounts), count, page.behind) == (expected[at : at + 2], found, at + 2 < found)
+    for at in range(found):
+        page, count = overview.page_and_count(wanted, 2, sort=sort, before=key_of(expected[at], sort))
+        assert (list(page.accounts), count, page.before) == (expected[max(0, at - 2) : at], found, at > 2)
+    monkeypatch.setattr("mailstore.overview.MOST_FOUND", found - 1)
+    assert overview.page_and_count(wanted, 2, sort=sort)[1] == found
+    monkeypatch.setattr("mailstore.overview.MOST_FOUND", 0)
+    assert overview.page_and_count(wanted, 2, sort=sort)[1] == 1
 
 
 @settings(max_examples=10, deadline=None)
