@@ -468,20 +468,15 @@ class Accounts:
     def totals(self) -> dict[str, Totals]:
         """Each domain that has accounts, with its figures."""
         f = schema.figures.c
-        sums = (func.sum(f.accounts), func.sum(f.messages_done), func.sum(f.bytes_done))
-        statement = select(f.domain, f.state, *sums).group_by(f.domain, f.state)
-        found: dict[str, dict[str, int]] = {}
+        sums: dict[str, ColumnElement[int]]
+        sums = {"accounts": f.accounts, "messages": f.messages_done, "bytes": f.bytes_done}
+        sums |= {state.value: case((f.state == state.value, f.accounts), else_=0) for state in State}
+        # A sum of PostgreSQL's is a decimal fraction, which takes a driver ten times as long to read as a number.
+        added = (cast(func.sum(column), BigInteger) for column in sums.values())
+        statement = select(f.domain, *added).group_by(f.domain).having(func.sum(f.accounts) > 0)
         with self._database.read() as connection:
-            for domain, state, *rest in connection.execute(statement):
-                count, messages, octets = map(int, rest)
-                totals = found.setdefault(domain, {"accounts": 0, "messages": 0, "bytes": 0})
-                totals |= {
-                    state: count,
-                    "accounts": totals["accounts"] + count,
-                    "messages": totals["messages"] + messages,
-                    "bytes": totals["bytes"] + octets,
-                }
-        return {domain: Totals(**totals) for domain, totals in found.items() if totals["accounts"]}
+            rows = connection.execute(statement).all()
+        return {domain: Totals(**dict(zip(sums, figures, strict=True))) for domain, *figures in rows}
 
     def any_mail(self) -> bool:
         """Has any account had mail carried over?"""

@@ -87,12 +87,12 @@ class Kept:
     def groups(self, wanted: Wanted) -> dict[tuple[str, str], tuple[int, int]]:
         """By domain and state: how many accounts there are, and how many of them can be wanted at most. Those are left
         out where none can."""
-        within = [_f.domain == wanted.domain] if wanted.domain is not None else []
+        within = list(_of_row(Wanted(wanted.domain, state=wanted.state)))
         column = _f.attention if wanted.attention else _f.accounts
         able = func.sum(case((and_(true(), *_of_row(wanted)), column), else_=0))
         sizes = select(_f.domain, _f.state, cast(func.sum(_f.accounts), BigInteger), cast(able, BigInteger))
-        rows = self._connection.execute(sizes.where(*within).group_by(_f.domain, _f.state)).all()
-        return {(domain, state): (every, able) for domain, state, every, able in rows if able > 0}
+        grouped = sizes.where(*within).group_by(_f.domain, _f.state).having(able > 0)
+        return {(domain, state): (every, able) for domain, state, every, able in self._connection.execute(grouped)}
 
     def _by_name(self, where: Iterable[ColumnElement[bool]], name: ColumnElement[str]) -> dict[str, Figures]:
         wanted = select(name, *_FIGURES).where(*where).group_by(name).having(_SOME)

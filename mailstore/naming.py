@@ -171,7 +171,8 @@ class Looking:
 
     @cached_property
     def _domains(self) -> list[str]:
-        return [*self._kept.domain_names(), *self._connection.scalars(_ALIAS_DOMAINS)]
+        of_accounts = [self._wanted.domain] if self._wanted.domain is not None else self._kept.domain_names()
+        return [*of_accounts, *self._connection.scalars(_ALIAS_DOMAINS)]
 
     @cached_property
     def _departments(self) -> list[tuple[str, str, str]]:

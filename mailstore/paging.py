@@ -158,6 +158,10 @@ class _Walking:
         if joined is not None and (first := self._first_of(joined)) is not None:
             return iter(first)
         numbers = self._looking.found()
+        if numbers is None and self._sort is Sort.NAME and self._wanted in _ANYWHERE:
+            return iter(self._anywhere(_ANYWHERE[self._wanted]))
+        if numbers is None:
+            numbers = self._paused_anywhere()
         if numbers is not None:
             return self._among(numbers)
         if self._wanted.troubled:
@@ -355,11 +359,26 @@ class _Walking:
         """One in how many is wanted, as far as figures do not tell."""
         return max(1.0, every / max(1, self._paused(wanted.domain))) if wanted.paused else 1.0
 
+    def _anywhere(self, kind: ColumnElement[bool]) -> list[_Spot]:
+        """Of all domains at once, down the index of those who are of this kind."""
+        statement = select(_a.id, *self._place_of).where(kind, *self._beyond(self._place_of, self._here()))
+        rows = self._connection.execute(self._in_order(statement, self._place_of).limit(self._limit))
+        return [(tuple(row[1:]), row[0]) for row in rows]
+
+    def _paused_anywhere(self) -> Collection[int] | None:
+        """Those of all domains: figures do not tell which have any. None where they are many, or others are wanted."""
+        if not self._wanted.paused or self._wanted.domain is not None:
+            return None
+        some = select(_a.id).where(PAUSED).order_by(_a.domain, _a.local).limit(_MANY + 1)
+        found = self._connection.scalars(some).all()
+        return found if len(found) <= _MANY else None
+
     def _paused(self, domain: str | None) -> int:
         some = select(literal(1)).select_from(accounts).where(_a.domain == domain, PAUSED).limit(_MANY)
         return int(self._connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
 
 
+_ANYWHERE: Final = {Wanted(attention=True): ATTENTION, Wanted(paused=True): PAUSED}  # by name, in an index
 _MANY: Final = 20_000
 _ANY: Final = 2**40
 _IN_ONE: Final = 500

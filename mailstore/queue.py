@@ -16,28 +16,24 @@ from itertools import islice, zip_longest
 from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
     Integer,
     Select,
-    String,
     bindparam,
     case,
-    collate,
     delete,
     exists,
     func,
     insert,
     select,
-    true,
     update,
 )
 
 from mailstore.accounts import Account, PasswordState, State, account_of, storable
 from mailstore.database import AccountsDatabase
-from mailstore.prepared import Prepared
+from mailstore.of_each import OfEach
 from mailstore.schema import accounts, leases, paused_domains
 from mailstore.turns import Turn
 
@@ -54,29 +50,6 @@ _MOVABLE = (
     _a.state.not_in([State.FINAL.value, State.BLOCKED.value]),
 )
 _UNTIL = bindparam("now", type_=BigInteger)
-
-
-class _OfEach:
-    """A question of each of several domains. PostgreSQL is asked it once for all of them: it may be thousands, and each
-    way to the server takes longer than what is done there."""
-
-    def __init__(self, question: Callable[[ColumnElement[str]], Select[Any]]) -> None:
-        """`question` of a domain."""
-        self._of_one = Prepared(question(bindparam("d", type_=String)))
-        several = func.unnest(bindparam("several", type_=ARRAY(String))).table_valued("domain", name="several")
-        each = several.render_derived()
-        rows = question(collate(each.c.domain, "C")).lateral("found")
-        self._of_all = select(each.c.domain, *rows.c).select_from(each.join(rows, true()))
-
-    def rows(self, connection: Connection, domains: Iterable[str], **about: Any) -> Iterator[tuple[str, list[Any]]]:
-        """Each domain that there are rows of, in the order of `domains`."""
-        if connection.dialect.name == "postgresql":
-            found: dict[str, list[Any]] = {domain: [] for domain in domains}
-            for domain, *row in connection.execute(self._of_all, {"several": list(found), **about}):
-                found[domain].append(row)
-        else:
-            found = {domain: self._of_one.all(connection, {"d": domain, **about}) for domain in domains}
-        return ((domain, rows) for domain, rows in found.items() if rows)
 
 
 def _earliest(domain: ColumnElement[str]) -> Select[Any]:
@@ -111,7 +84,7 @@ def backlog(domain: ColumnElement[str]) -> Select[Any]:
     )
 
 
-_EARLIEST, _ASKED, _DUE, _BACKLOG = map(_OfEach, (_earliest, _asked, _due, backlog))
+_EARLIEST, _ASKED, _DUE, _BACKLOG = map(OfEach, (_earliest, _asked, _due, backlog))
 
 
 class Backlog(NamedTuple):

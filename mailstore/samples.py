@@ -8,7 +8,7 @@ what connections to a server have entered of figures, if that has become much: a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Select,
+    String,
     and_,
     bindparam,
     delete,
@@ -32,6 +34,7 @@ from sqlalchemy import (
 from mailstore import counters, notice_counters
 from mailstore.accounts import Accounts, Totals
 from mailstore.database import AccountsDatabase
+from mailstore.of_each import OfEach
 from mailstore.prepared import Prepared
 from mailstore.schema import figures, notice_figures, samples
 from mailstore.turns import Turn
@@ -47,6 +50,7 @@ SCATTERED: Final = 5_000  # figures that are not joined yet
 _ALL: Final = 2**40
 
 _s = samples.c
+_COLUMNS: Final = [column for column in samples.columns if column is not _s.domain]
 _TIME: Final = text("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint")
 
 
@@ -54,17 +58,26 @@ def _number(name: str) -> BindParameter[int]:
     return bindparam(name, type_=BigInteger)
 
 
-_BEFORE: Final = select(func.max(_s.taken)).where(_s.domain == bindparam("d"), _s.taken <= _number("since"))
-_FROM_THERE: Final = (
-    _s.domain == bindparam("d"),
-    _s.taken >= func.coalesce(_BEFORE.scalar_subquery(), _number("since")),
-)
-_OF: Final = Prepared(select(samples).where(*_FROM_THERE).order_by(_s.taken))
+def _from_there(domain: ColumnElement[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    earlier = samples.alias("earlier")
+    before = select(func.max(earlier.c.taken)).where(earlier.c.domain == domain, earlier.c.taken <= _number("since"))
+    last = before.correlate_except(earlier).scalar_subquery()
+    return _s.domain == domain, _s.taken >= func.coalesce(last, _number("since"))
+
+
+def _of(domain: ColumnElement[str]) -> Select[Any]:
+    return select(*_COLUMNS).where(*_from_there(domain)).order_by(_s.taken)
+
+
+_FROM_THERE: Final = _from_there(bindparam("d", type_=String))
+_OF: Final = Prepared(_of(bindparam("d", type_=String)))
+_OF_EACH: Final = OfEach(_of)
+_LATEST: Final = OfEach(lambda domain: select(*_COLUMNS).where(_s.domain == domain).order_by(_s.taken.desc()).limit(1))
 _EXTENT: Final = Prepared(select(func.count(), func.min(_s.taken), func.max(_s.taken)).where(*_FROM_THERE))
 _STEP: Final = (_s.taken - _number("begin")) * _number("steps") // _number("span")
 _LATEST_OF_EACH: Final = select(func.max(_s.taken)).where(*_FROM_THERE).group_by(_STEP)
 _THINNED: Final = Prepared(
-    select(samples)
+    select(*_COLUMNS)
     .where(_s.domain == bindparam("d"), or_(_s.taken == _number("begin"), _s.taken.in_(_LATEST_OF_EACH)))
     .order_by(_s.taken)
 )
@@ -111,7 +124,7 @@ class Samples:
         with self._database.write(Turn.SAMPLES) as connection:
             now = self._now(connection)
             connection.execute(delete(samples).where(_s.taken > now))  # the clock was wrong then
-            last = _latest(connection)
+            last = {domain: Sample(*row) for domain, (row,) in _LATEST.rows(connection, totals)}
             for domain, found in totals.items():
                 new = _since(last.get(domain), sample_of(found, now))
                 rows += ({"domain": domain, **asdict(sample)} for sample in new)
@@ -151,14 +164,15 @@ class Samples:
             steps = {"begin": begin, "steps": most - 2, "span": end - begin}
             return _samples(_THINNED.all(connection, {**asked, **steps}))
 
-    def of_each(self, domains: Iterable[str], since: int) -> dict[str, Sequence[Sample]]:
+    def of_each(self, domains: Collection[str], since: int) -> dict[str, Sequence[Sample]]:
         """Of several, all of them, as at one moment."""
         with self._database.read() as connection:
-            return {name: _samples(_OF.all(connection, {"d": name, "since": since})) for name in domains}
+            found = dict(_OF_EACH.rows(connection, domains, since=since))
+        return {name: _samples(found.get(name, ())) for name in domains}
 
 
 def _samples(rows: Iterable[Any]) -> Sequence[Sample]:
-    return [Sample(*row[1:]) for row in rows]
+    return [Sample(*row) for row in rows]
 
 
 def _scattered(connection: Connection) -> bool:
@@ -182,13 +196,6 @@ def _followed(every: int, before: int) -> ColumnElement[bool]:
     end = (_s.taken // every + 1) * every
     within = (later.c.taken > _s.taken, later.c.taken < end, later.c.taken < before)
     return exists().where(later.c.domain == _s.domain, *within)
-
-
-def _latest(connection: Connection) -> Mapping[str, Sample]:
-    """Each domain's last row."""
-    latest = select(_s.domain, func.max(_s.taken).label("taken")).group_by(_s.domain).subquery()
-    joined = and_(_s.domain == latest.c.domain, _s.taken == latest.c.taken)
-    return {row.domain: Sample(*row[1:]) for row in connection.execute(select(samples).join(latest, joined))}
 
 
 def _since(last: Sample | None, now: Sample) -> Sequence[Sample]:
