@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from operator import add
 from typing import Final, NamedTuple
 
@@ -58,14 +58,21 @@ class Kept:
         """Each department of a domain that has accounts of its own."""
         return self._by_name((_f.domain == domain,), _f.department)
 
-    def domain_names(self) -> list[str]:
-        """Domains that accounts are in, or were."""
-        return list(self._connection.scalars(select(_f.domain).distinct()))
-
-    def department_names(self, domain: str | None) -> list[tuple[str, str]]:
-        """The same of departments, each with its domain."""
+    def sizes(self, domain: str | None) -> dict[str, int]:
+        """How many accounts each domain has, or had; or one."""
         within = [_f.domain == domain] if domain is not None else []
-        found = select(_f.domain, _f.department).where(*within).distinct()
+        found = select(_f.domain, _ACCOUNTS).where(*within).group_by(_f.domain)
+        return {row[0]: row[1] for row in self._connection.execute(found)}
+
+    def department_paths(self, domain: str | None) -> Sequence[str]:
+        """Departments that accounts are in, or were: of a domain, or of all."""
+        within = [_f.domain == domain] if domain is not None else []
+        return self._connection.scalars(select(_f.department).where(*within).distinct()).all()
+
+    def departments_at(self, domain: str | None, paths: Collection[str]) -> list[tuple[str, str]]:
+        """Those of these that are of a domain, or of any: domains and paths."""
+        within = [_f.domain == domain] if domain is not None else []
+        found = select(_f.domain, _f.department).where(_f.department.in_(paths), *within).distinct()
         return [(row[0], row[1]) for row in self._connection.execute(found)]
 
     def figures(self, wanted: Wanted) -> Figures:

@@ -2,16 +2,15 @@
 
 A range of the names' tails (`mailstore.name_tails`) has all whose names contain a text. Where many do, none are given
 back: then a walk down the list soon meets as many as a page has. Of several texts that many have each, those are looked
-for who have all: that may be nobody ("Huber Meyer"), and a walk would go past everybody. Departments and domains are
-few, and are looked through by themselves. What is found here is looked at again: it is never too few, and may be too
-many.
+for who have all: that may be nobody ("Huber Meyer"), and a walk would go past everybody. Where a text stands in names
+of domains, or is an address, the walk may be down the lists of those domains (`Within`). What is found here is looked
+at again: it is never too few, and may be too many. Ways to those who have a text are `mailstore.texts`'s to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -24,34 +23,23 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    text,
     union_all,
 )
 from sqlalchemy.ext.compiler import compiles
 
 from mailstore.figures import Kept
-from mailstore.name_tails import LONGEST
 from mailstore.prepared import Prepared
-from mailstore.schema import accounts, name_tails
-from mailstore.wanted import Wanted, found_by_words, text_of, words_of
+from mailstore.schema import accounts
+from mailstore.texts import UNTOLD, Text, Texts, Way
+from mailstore.wanted import Wanted, found_by_words
 
 FEW: Final = 2_000  # of whom all can be looked at, in however small a company
 PER_PAGE: Final = 20  # a walk of N accounts to a page of those that n have is as long as a look at n = √(20 N)
 COMMON: Final = 100_000  # names that are gone through for those who have several texts; what more have is met soon
 TOGETHER: Final = 20_000  # who has several such texts: so many can still be put in an order by a number
 _OFTEN: Final = 2  # entries of one account that have a text: few are "Huber, Anna Huber"
-_DEPARTMENTS: Final = 20  # whose accounts are fetched; more are many
 
-_LAST: Final = "\U0010ffff"  # behind whatever a tail goes on with
-_t, _a = name_tails.c, accounts.c
-_ALIAS_DOMAINS: Final = text("""
-    WITH RECURSIVE found (domain) AS (
-        SELECT min(domain) FROM aliases
-        UNION ALL SELECT (SELECT min(domain) FROM aliases WHERE domain > found.domain) FROM found
-        WHERE found.domain IS NOT NULL
-    )
-    SELECT domain FROM found WHERE domain IS NOT NULL
-""")
+_a = accounts.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +55,16 @@ class Joined:
     rest: Sequence[ColumnElement[bool]]
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Nobody may have what is searched for but the accounts of some domains, and these others. `size`: how many those
+    of the domains are."""
+
+    domains: frozenset[str]
+    numbers: Collection[int]
+    size: int
+
+
 class Looking:
     """For one filter, as of one transaction."""
 
@@ -74,14 +72,15 @@ class Looking:
         """`ordered`: who is found is to be put in an order by a number, for which more are worth to be looked up."""
         self._connection = connection
         self._wanted = wanted
-        self._kept = Kept(connection)
-        here = (self._kept.count(Wanted(wanted.domain)) or 0) if wanted.text or wanted.words else 0
-        self._most = max(FEW, int((PER_PAGE * here) ** 0.5))
+        self._sizes = Kept(connection).sizes(wanted.domain) if wanted.text or wanted.words else {}
+        self._texts = Texts(connection, wanted, self._sizes)
+        self._most = max(FEW, int((PER_PAGE * sum(self._sizes.values())) ** 0.5))
         self._together = max(self._most, TOGETHER) if ordered else self._most
         self._looked = False
         self._found: Collection[int] | None = None
         self._both: Select[Any] | None = None  # a way to those who have several texts, if they are not looked up yet
         self._exact = True  # … and all that are searched for, but for those whose names are too long
+        self._within: Within | None = None
         self._some: Collection[int] = ()
         self._many: Select[Any] | None = None  # a way to some, if they are not known yet
 
@@ -99,7 +98,7 @@ class Looking:
         if both is None or not self._exact:
             return None
         rest = found_by_words(self._wanted, one_by_one=True)
-        untold = [or_(_a.id.not_in(_UNTOLD), and_(*rest))] if self._some_are_untold else []
+        untold = [or_(_a.id.not_in(UNTOLD), and_(*rest))] if self._texts.some_are_untold else []
         return Joined(both, self._most_entries, untold)
 
     def _joined(self) -> Select[Any] | None:
@@ -113,6 +112,10 @@ class Looking:
         """Of those who have several texts that are looked up."""
         return _OFTEN * self._together
 
+    def within(self) -> Within | None:
+        """Where those are who may be wanted, if they are many, and their domains tell."""
+        return self._within if self.found() is None else None
+
     def some(self) -> Collection[int]:
         """Of many, some of those who may be wanted; as the figures go, most of them are."""
         self.found()
@@ -122,65 +125,35 @@ class Looking:
 
     def _look(self) -> Collection[int] | None:
         """The fewest that one of the texts leaves, or all of those together that many have."""
-        common: list[list[Select[Any]]] = []
+        common: list[Text] = []
         fewest: set[int] | None = None
-        for ways in self._each():
-            if not self._some_are_untold:
-                ways.remove(_UNTOLD)
-            numbers = self._all(ways)
+        for each in self._texts.each():
+            numbers = self._few(each)
             if numbers is None:
-                common.append(ways)
+                common.append(each)
             elif fewest is None or len(numbers) < len(fewest):
                 fewest = numbers
-        if fewest is None and len(common) > 1:
+        if fewest is None and len(common) > 1 and sum(self._sizes.values()) > self._most:
             self._both = self._with_all(common)
         return fewest
 
-    def _each(self) -> Iterator[list[Select[Any]]]:
-        """The ways to those who have one of the texts; none for a text that whole domains have."""
-        if self._wanted.text:
-            wanted = text_of(self._wanted)
-            self._exact &= _is_exact(wanted)
-            yield self._named(wanted)
-        for word in words_of(self._wanted):
-            if self._wanted.domain is not None and word.lower() in f"@{self._wanted.domain}":
-                continue  # all who are wanted have it
-            ways = self._anywhere(word)
-            self._exact &= bool(ways) and _is_exact(word)
-            if ways:
-                yield ways
+    def _few(self, text: Text) -> set[int] | None:
+        """Those who may have it; None where they are many."""
+        found = None if text.ways is None else self._all(text.ways)
+        if found is not None or text.domains is None or len(text.domains) == len(self._sizes):
+            return found
+        others = self._all(text.others)
+        if others is None:
+            return None
+        size = sum(self._sizes[domain] for domain in text.domains)
+        if size + len(others) <= self._most:
+            return others.union(self._connection.scalars(select(_a.id).where(_a.domain.in_(text.domains))))
+        if self._within is None or size < self._within.size:
+            self._within = Within(text.domains, others, size)
+        return None
 
-    def _named(self, wanted: str) -> list[Select[Any]]:
-        """By a part of a name, or of a local part and its domain."""
-        local, at, _ = wanted.lower().partition("@")
-        return [*map(_having, {local} if at else {local, _small(wanted)}), _UNTOLD]
-
-    def _anywhere(self, word: str) -> list[Select[Any]]:
-        """In an address, a full name or a department."""
-        local, at, domain = word.lower().partition("@")
-        ways = [*map(_having, {word.lower(), _small(word)}), _UNTOLD]
-        if not local or not at:
-            if any((domain if at else local) in name for name in self._domains):
-                return []
-        elif any(name.startswith(domain) for name in self._domains):
-            ways.append(_ending(local))
-        departments = [(name, path) for name, path, small in self._departments if _small(word) in small]
-        if len(departments) > _DEPARTMENTS:
-            return []
-        return ways + [select(_a.id).where(_a.domain == name, _a.department == path) for name, path in departments]
-
-    @cached_property
-    def _domains(self) -> list[str]:
-        of_accounts = [self._wanted.domain] if self._wanted.domain is not None else self._kept.domain_names()
-        return [*of_accounts, *self._connection.scalars(_ALIAS_DOMAINS)]
-
-    @cached_property
-    def _departments(self) -> list[tuple[str, str, str]]:
-        return [(name, path, _small(path)) for name, path in self._kept.department_names(self._wanted.domain)]
-
-    def _all(self, ways: list[Select[Any]]) -> set[int] | None:
-        """By any of the ways; None where they are many. An account may be found several times on one way: it has "n"
-        in "Anna" twice."""
+    def _all(self, ways: Sequence[Way]) -> set[int] | None:
+        """By any of the ways; None where they are many."""
         for way in ways:
             if self._counted(way, self._most + 1) > self._most:
                 self._many = way
@@ -188,12 +161,13 @@ class Looking:
         found = {number for way in ways for number in self._connection.scalars(way)}
         return found if len(found) <= self._most else None
 
-    def _with_all(self, common: list[list[Select[Any]]]) -> Select[Any] | None:
+    def _with_all(self, common: Sequence[Text]) -> Select[Any] | None:
         """The way to who has each of the texts, as far as it can be gone in a moment."""
-        sized = [(size, ways) for ways in common if (size := self._size(ways)) <= self._common]
+        by_names = [text.ways for text in common if text.ways is not None]
+        sized = [(size, ways) for ways in by_names if (size := self._size(ways)) <= self._common]
         if len(sized) < 2:
             return None
-        self._exact &= len(sized) == len(common)
+        self._exact = len(sized) == len(common) and all(text.exact for text in common)
         each = [_any_of(ways) for _, ways in sorted(sized, key=_first)]
         number = each[-1].selected_columns[0]
         return each[-1].where(*(number.in_(ways) for ways in each[:-1])).limit(self._most_entries)
@@ -216,11 +190,7 @@ class Looking:
     def _server(self) -> bool:
         return self._connection.dialect.name == "postgresql"
 
-    @cached_property
-    def _some_are_untold(self) -> bool:
-        return bool(self._counted(_UNTOLD, 1))
-
-    def _size(self, ways: list[Select[Any]]) -> int:
+    def _size(self, ways: Sequence[Way]) -> int:
         """How many entries of indexes that are, counted up to one more than are gone through; as PostgreSQL guesses, if
         it is there."""
         if self._server:
@@ -251,11 +221,11 @@ def _explained(element: _Explained, compiler: Any, **about: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **about)}"
 
 
-def _first(each: tuple[int, list[Select[Any]]]) -> int:
+def _first(each: tuple[int, Sequence[Way]]) -> int:
     return each[0]
 
 
-def _any_of(ways: list[Select[Any]]) -> Select[Any]:
+def _any_of(ways: Sequence[Way]) -> Select[Any]:
     """All entries that one of the ways has. One way by itself is joined in half the time."""
     if len(ways) == 1:
         return ways[0]
@@ -264,29 +234,3 @@ def _any_of(ways: list[Select[Any]]) -> Select[Any]:
 
 def _guessed(connection: Connection, way: Select[Any]) -> int:
     return int(connection.execute(_Explained(way)).scalar_one()[0]["Plan"]["Plan Rows"])
-
-
-def _having(part: str) -> Select[Any]:
-    """Who has it in a name."""
-    begin = part[:LONGEST]
-    return select(_t.account_id).where(_t.tail >= begin, _t.tail <= begin + _LAST)
-
-
-def _ending(local: str) -> Select[Any]:
-    """Who has a name that ends so."""
-    if len(local) >= LONGEST:
-        return _having(local)
-    return select(_t.account_id).where(_t.tail == local)
-
-
-_UNTOLD: Final = _ending("")  # those whose names are too long as well
-
-
-def _is_exact(part: str) -> bool:
-    """Do all have it whose names' tails begin with it, as far as they are told?"""
-    return len(part) <= LONGEST and "@" not in part and part.lower() == _small(part)
-
-
-def _small(words: str) -> str:
-    """As SQL's `lower` has it."""
-    return words.encode().lower().decode()

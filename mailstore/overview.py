@@ -125,10 +125,13 @@ def _count(connection: Connection, looking: Looking, wanted: Wanted, most: int |
     numbers = looking.found()
     if numbers is not None:
         return _among(connection, wanted, numbers, most)
-    if most is not None and _among(connection, wanted, looking.some(), most) > most:
+    within = looking.within()
+    if within is None and most is not None and _among(connection, wanted, looking.some(), most) > most:
         return most + 1
     # Of all accounts it is quicker to look for aliases first; of some, one by one.
     holds = conditions(wanted, one_by_one=most is not None)
+    if within is not None:
+        holds.append(paging.inside(within, server=connection.dialect.name == "postgresql"))
     some: Any = select(literal(1)).select_from(accounts).where(*holds)
     if most is not None:
         some = some.limit(most + 1)

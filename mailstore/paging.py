@@ -44,7 +44,7 @@ from sqlalchemy import (
 
 from mailstore.accounts import Account, State, account_of
 from mailstore.figures import Kept
-from mailstore.naming import Joined, Looking
+from mailstore.naming import Joined, Looking, Within
 from mailstore.prepared import Prepared
 from mailstore.schema import accounts
 from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, found_by_words
@@ -166,9 +166,16 @@ class _Walking:
             return self._among(numbers)
         if self._wanted.troubled:
             return self._troubled()
+        within = self._looking.within()
         domains: dict[str, _Sizes] = {}
         for (domain, state), size in self._kept.groups(self._wanted).items():
-            domains.setdefault(domain, {})[state] = size
+            if within is None or domain in within.domains:
+                domains.setdefault(domain, {})[state] = size
+        walk = self._walk(domains)
+        return walk if within is None else self._once([walk, self._among(within.numbers)])
+
+    def _walk(self, domains: Mapping[str, _Sizes]) -> Iterator[_Spot]:
+        """Down the lists of these domains."""
         if self._sort not in NUMBERS:
             return self._by_domain(domains)
         several: list[tuple[str, str]] = []
@@ -279,7 +286,10 @@ class _Walking:
         if plain.state is not None and plain.state is not State.MOVING:
             del each[1]
         about = self._sort, self._place, self._limit
-        walks = [_Walking(self._connection, self._looking, some, *about).spots() for some in each]
+        return self._once([_Walking(self._connection, self._looking, some, *about).spots() for some in each])
+
+    def _once(self, walks: Iterable[Iterator[_Spot]]) -> Iterator[_Spot]:
+        """Their joined lists, each account once."""
         seen: set[int] = set()
         for spot in _joined(walks, backwards=self._place.backwards):
             if spot[1] not in seen:
@@ -505,6 +515,11 @@ def among_these(column: ColumnElement[int], numbers: Collection[int], *, server:
     if server:
         return column == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
     return column.in_(numbers)
+
+
+def inside(within: Within, *, server: bool) -> ColumnElement[bool]:
+    """Who is there."""
+    return or_(_a.domain.in_(within.domains), among_these(_a.id, within.numbers, server=server))
 
 
 def _place_of(sort: Sort) -> list[Any]:

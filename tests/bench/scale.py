@@ -1,7 +1,7 @@
 """A million accounts in a real database, and every page and command of an administrator: tests/bench/run scale …
 
-    tests/bench/run scale [--accounts 1000000] [--rounds 10] [--database FILE|URL] [--postgresql] [--only WORDS]
-                          [--ledger ROWS]
+    tests/bench/run scale [--accounts 1000000] [--domains 20] [--rounds 10] [--database FILE|URL] [--postgresql]
+                          [--only WORDS] [--ledger ROWS]
 
 The database is filled as in the middle of a move (`scale_rows`), once where `--database` names a file to keep it in.
 Each question is asked so many times as the console and the commands ask it; printed are the median, the slowest 20th
@@ -39,7 +39,7 @@ from proxy.cli.report import report
 from tests.bench import scale_ledger
 from tests.bench.scale_ground import empty_log, in_file, in_server, settle, whole
 from tests.bench.scale_ground import octets as sizes
-from tests.bench.scale_rows import DOMAIN, OTHERS, fill
+from tests.bench.scale_rows import DOMAIN, fill
 
 WANTED: Final = 0.1  # seconds
 PER_PAGE: Final = 50
@@ -57,10 +57,13 @@ FILTERS: Final = {
     "attention": Wanted(DOMAIN, attention=True),
     "attention, all domains": Wanted(attention=True),
     "paused": Wanted(DOMAIN, paused=True),
+    "paused, all domains": Wanted(paused=True),
     "attention in a department": Wanted(DOMAIN, department="Division 3", attention=True),
     "a name, exactly": Wanted(DOMAIN, text="user.0012345@123.com"),
     "a part of names that many have": Wanted(DOMAIN, text="Kim"),
     "a Chinese name": Wanted(DOMAIN, text="王伟"),
+    "a common name at one domain": Wanted(text="a.00@branch07"),
+    "a domain's name": Wanted(words="branch07"),
     "a name that nobody has": Wanted(DOMAIN, text="nobody at all"),
     "a name that nobody has, all domains": Wanted(text="nobody at all"),
     "two characters that nobody has": Wanted(DOMAIN, text="曌曌"),
@@ -76,7 +79,7 @@ def questions(database: AccountsDatabase) -> Iterator[Question]:
     """With their names, as an administrator would know them."""
     accounts, overview, queue = Accounts(database), Overview(database), Queue(database)
     watching, told, people = Watching(database), Told(database), People(database)
-    domains = [DOMAIN, *OTHERS]
+    domains = sorted(overview.domains())
     day = int(time.time()) - 86_400
     in_two_days = Queue(database, lambda: time.time() + 2 * 86_400)
 
@@ -187,9 +190,9 @@ def ask(
     return slow
 
 
-def filled(database: AccountsDatabase, accounts: int) -> None:
+def filled(database: AccountsDatabase, accounts: int, domains: int) -> None:
     began = time.perf_counter()
-    rows = fill(database, accounts)
+    rows = fill(database, accounts, domains)
     if database.engine is not None:
         settle(database.engine)
     print(f"{sum(rows.values()):,} rows in {time.perf_counter() - began:.0f} s", flush=True)
@@ -201,6 +204,7 @@ def filled(database: AccountsDatabase, accounts: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tests/bench/run scale")
     parser.add_argument("--accounts", type=int, default=1_000_000)
+    parser.add_argument("--domains", type=int, default=20, help="at least 2; four fifths of all accounts are of one")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument(
         "--database", metavar="FILE|URL", help="made where it is not there, and kept; or postgresql+psycopg://…"
@@ -213,7 +217,7 @@ def main() -> None:
     if given.postgresql or url is not None:
         with in_server(url) as (database, ready, used):
             if not ready:
-                filled(database, given.accounts)
+                filled(database, given.accounts, given.domains)
             slow = ask(database, given, None, used)
             if given.ledger:
                 assert database.engine is not None
@@ -223,7 +227,7 @@ def main() -> None:
         kept = Path(given.database) if given.database else None
         with in_file(kept) as (database, ready, path):
             if not ready:
-                filled(database, given.accounts)
+                filled(database, given.accounts, given.domains)
                 if kept is not None:
                     empty_log(path)
                     shutil.copy(path, kept)

@@ -1,6 +1,7 @@
 """A company in the middle of its move, as rows: accounts in the states that a real one has, and what belongs to them.
 
-Four fifths are of one domain, 123.com; the others are of nineteen more. The same numbers give the same company.
+Four fifths are of one domain, 123.com; the others are of nineteen more, or of as many as are wanted. The same numbers
+give the same company.
 """
 
 from __future__ import annotations
@@ -38,10 +39,15 @@ _LATIN: Final = ("Anna", "Boris", "Chen", "Dora", "Emil", "Fatima", "Georg", "Ha
 _AT_ONCE: Final = 20_000
 
 
-def account(number: int, now: int) -> dict[str, Any]:
+def others(domains: int) -> Sequence[str]:
+    """Beside 123.com: its branches, and customers of a provider."""
+    return (*OTHERS, *(f"customer{n:05}.example" for n in range(domains - 1 - len(OTHERS))))[: domains - 1]
+
+
+def account(number: int, now: int, others: Sequence[str] = OTHERS) -> dict[str, Any]:
     """The row of one."""
     dice = random.Random(number)
-    domain = DOMAIN if dice.random() < 0.8 else dice.choice(OTHERS)
+    domain = DOMAIN if dice.random() < 0.8 else dice.choice(others)
     state = dice.choices([name for name, _ in STATES], [weight for _, weight in STATES])[0]
     here = state in {"moved", "final"}
     listed = max(1, round(dice.lognormvariate(0, SPREAD) * MEDIAN)) if state not in {"waiting"} else 0
@@ -99,8 +105,11 @@ def _notices(count: int, now: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _samples(count: int, now: int) -> Iterator[dict[str, Any]]:
-    """As many as `mailstore.samples` keeps of a year at most."""
+def _samples(count: int, now: int, others: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """As many as `mailstore.samples` keeps of a year at most; of customers those of a move that took a day."""
+    for domain in set(others).difference(OTHERS):
+        for ago in range(30 * 86_400, 29 * 86_400, -3_600):
+            yield {"domain": domain, "taken": now - ago, "moved": 0, "messages": 0, "bytes": 0}
     spans = (365 * 86_400, *(age for age, _ in reversed(THINNED)), 0)
     steps = (*(every for _, every in reversed(THINNED)), 60)
     for domain in (DOMAIN, *OTHERS):
@@ -122,15 +131,15 @@ def _sessions(now: int) -> Iterator[dict[str, Any]]:
         yield {"token": token, "place": "portal", "subject": subject, "csrf": "x", "created": now, "used": now}
 
 
-def fill(database: AccountsDatabase, count: int) -> dict[str, int]:
+def fill(database: AccountsDatabase, count: int, domains: int = 1 + len(OTHERS)) -> dict[str, int]:
     """Put them all in; gives back how many rows of each table that were. Tails of names and standings of notices are
     made at the end, as a migration makes them: one by one they would take most of the time."""
-    now = int(time.time())
+    now, names = int(time.time()), others(domains)
     tables: Sequence[tuple[Table, Iterable[dict[str, Any]]]] = (
-        (accounts, (account(number, now) for number in range(1, count + 1))),
+        (accounts, (account(number, now, names) for number in range(1, count + 1))),
         (aliases, _aliases(count)),
         (notices, _notices(count, now)),
-        (samples, _samples(count, now)),
+        (samples, _samples(count, now, names)),
         (web_sessions, _sessions(now)),
         (paused_domains, [{"domain": OTHERS[0], "since": now - 3_600}]),
     )

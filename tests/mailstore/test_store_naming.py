@@ -49,6 +49,9 @@ SEARCHED = st.sampled_from(
         "ÄRGER",
         "0012345@123.com",
         "a@",
+        "huber@b",
+        "b.com",
+        "n@nowhere",
         "@b.com",
         "com",
         "123",
@@ -257,6 +260,59 @@ def test_a_page_of_who_has_several_names_is_counted(
     assert overview.page_and_count(wanted, 2, sort=sort)[1] == found
     monkeypatch.setattr("mailstore.overview.MOST_FOUND", 0)
     assert overview.page_and_count(wanted, 2, sort=sort)[1] == 1
+
+
+@pytest.mark.parametrize("sort", [Sort.NAME, Sort.SIZE])
+@pytest.mark.parametrize("few", [1, 3, 2_000])
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Wanted(text="@b.com"), 7),  # two of another domain have aliases there
+        (Wanted(text="o@b"), 7),
+        (Wanted(text="o@b.co."), 1),
+        (Wanted(text="nobody@b.com"), 0),
+        (Wanted(text="info@nowhere"), 0),
+        (Wanted(words="b.com"), 8),
+        (Wanted(words="@b.com Huber"), 3),
+        (Wanted(words="fo@b.c"), 3),
+        (Wanted(words="com"), 11),
+        (Wanted(words="info"), 5),
+        (Wanted(words="info uk"), 2),
+        (Wanted("123.com", words="b.com"), 3),
+        (Wanted("123.com", text="info@b.com"), 1),
+        (Wanted(state=State.MOVED, text="@b.com"), 4),
+        (Wanted(troubled=True, words="b.com"), 4),
+    ],
+    ids=str,
+)
+def test_who_is_of_a_domain_that_is_searched_for(
+    both: AccountsDatabase, monkeypatch: pytest.MonkeyPatch, wanted: Wanted, found: int, few: int, sort: Sort
+) -> None:
+    """Or has an alias there, or the domain's name in the own one."""
+    monkeypatch.setattr("mailstore.naming.FEW", few)
+    monkeypatch.setattr("mailstore.naming.PER_PAGE", 0)
+    people = [("123.com", f"o{n}", "Anna") for n in range(4)]
+    people += [("123.com", "info", "of b.com"), *(("b.com", f"hello{n}", "Huber") for n in range(3))]
+    people += [("b.com", "info", ""), ("b.com", "anna", ""), ("b.co.uk", "info", ""), ("c.com", "u", "Anna Huber")]
+    people += [("c.co.uk", "u.info", "")]
+    rows = [{"domain": each[0], "local": each[1], "full_name": each[2]} for each in people]
+    for n, row in enumerate(rows):
+        row |= {"state": "moved" if n % 2 else "moving", "bytes_total": n % 4, "department": f"D{n % 2}"}
+    steps = [("insert", n, row) for n, row in enumerate(rows, 1)]
+    aliases = [("alias", 1, {"domain": "b.com", "local": "info.one"}), ("alias", 2, {"domain": "b.com", "local": "fo"})]
+    play(both, [*steps, *aliases])
+    overview = Overview(both)
+    with both.read() as connection:
+        holds = set(connection.scalars(select(accounts.c.id).where(*conditions(wanted))))
+    assert len(holds) == found
+    expected = [account for account in overview.each(Wanted(), sort=sort) if account.id in holds]
+    assert list(overview.each(wanted, sort=sort)) == expected
+    page, count = overview.page_and_count(wanted, 2, sort=sort)
+    assert (list(page.accounts), count) == (expected[:2], found)
+    assert overview.exactly(wanted) == found
+    if expected:
+        before = overview.page(wanted, 2, sort=sort, before=key_of(expected[-1], sort))
+        assert list(before.accounts) == expected[:-1][-2:]
 
 
 @settings(max_examples=10, deadline=None)
