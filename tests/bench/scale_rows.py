@@ -18,7 +18,7 @@ from sqlalchemy import Table, insert
 from mailstore import name_tails, notice_counters
 from mailstore.counters import SUMS
 from mailstore.database import AccountsDatabase
-from mailstore.samples import THINNED
+from mailstore.samples import SCATTERED, THINNED
 from mailstore.schema import DERIVED, accounts, aliases, notices, paused_domains, samples, web_sessions
 from mailstore.silence import patience
 
@@ -40,7 +40,7 @@ _AT_ONCE: Final = 20_000
 
 
 def others(domains: int) -> Sequence[str]:
-    """Beside 123.com: its branches, and customers of a provider."""
+    """Beside 123.com: its branches, and customers of a provider, with four departments each."""
     return (*OTHERS, *(f"customer{n:05}.example" for n in range(domains - 1 - len(OTHERS))))[: domains - 1]
 
 
@@ -78,7 +78,7 @@ def account(number: int, now: int, others: Sequence[str] = OTHERS) -> dict[str, 
         "paused": int(dice.random() < 0.001),
         "tries": 1 if reason else 0,
         "full_name": full,
-        "department": dice.choice(DEPARTMENTS if domain == DOMAIN else DEPARTMENTS[::25]),
+        "department": dice.choice(DEPARTMENTS[:: 1 if domain == DOMAIN else 25 if domain in OTHERS else 125]),
         "quota": 5 * 1024**3 if dice.random() < 0.1 else None,
         "legacy_login": f"old{number}" if dice.random() < 0.01 else "",
         "enrolled": now - 90 * 86_400,
@@ -165,10 +165,10 @@ def fill(database: AccountsDatabase, count: int, domains: int = 1 + len(OTHERS))
             name_tails.FILL,
         ):  # what the first one enters is counted by a trigger
             connection.exec_driver_sql(statement)
-        if server:  # as if another connection had entered some of it
+        if server:  # as if another connection had entered some of it, as much as is left to be joined
             zeros = ", ".join("0" for _ in SUMS)
             connection.exec_driver_sql(
-                f"INSERT INTO figures SELECT domain, department, state, -1, {zeros} FROM figures"
+                f"INSERT INTO figures SELECT domain, department, state, -1, {zeros} FROM figures LIMIT {SCATTERED}"
             )
         for name, table in _ENTERING.items():
             again = next(text for text in _TRIGGERS if f"TRIGGER {name} " in text)
