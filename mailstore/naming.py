@@ -37,6 +37,7 @@ FEW: Final = 2_000  # of whom all can be looked at, in however small a company
 PER_PAGE: Final = 20  # a walk of N accounts to a page of those that n have is as long as a look at n = √(20 N)
 COMMON: Final = 100_000  # names that are gone through for those who have several texts; what more have is met soon
 TOGETHER: Final = 20_000  # who has several such texts: so many can still be put in an order by a number
+SEVERAL: Final = 100  # domains, of each of which an order by a number is another list to walk down
 _OFTEN: Final = 2  # entries of one account that have a text: few are "Huber, Anna Huber"
 
 _a = accounts.c
@@ -76,6 +77,8 @@ class Looking:
         self._texts = Texts(connection, wanted, self._sizes)
         self._most = max(FEW, int((PER_PAGE * sum(self._sizes.values())) ** 0.5))
         self._together = max(self._most, TOGETHER) if ordered else self._most
+        if len(self._sizes) > SEVERAL:
+            self._most = self._together
         self._looked = False
         self._found: Collection[int] | None = None
         self._both: Select[Any] | None = None  # a way to those who have several texts, if they are not looked up yet
