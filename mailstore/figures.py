@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from operator import add
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, or_, select, true
 
 from mailstore.accounts import State
 from mailstore.counters import SUMS
@@ -94,16 +94,21 @@ class Kept:
     def groups(self, wanted: Wanted) -> dict[tuple[str, str], tuple[int, int]]:
         """By domain and state: how many accounts there are, and how many of them can be wanted at most. Those are left
         out where none can."""
-        within = list(_of_row(Wanted(wanted.domain, state=wanted.state)))
-        column = _f.attention if wanted.attention else _f.accounts
-        able = func.sum(case((and_(true(), *_of_row(wanted)), column), else_=0))
-        sizes = select(_f.domain, _f.state, cast(func.sum(_f.accounts), BigInteger), cast(able, BigInteger))
-        grouped = sizes.where(*within).group_by(_f.domain, _f.state).having(able > 0)
-        return {(domain, state): (every, able) for domain, state, every, able in self._connection.execute(grouped)}
+        grouped = self._connection.execute(groups_of(wanted))
+        return {(domain, state): (every, able) for domain, state, every, able in grouped}
 
     def _by_name(self, where: Iterable[ColumnElement[bool]], name: ColumnElement[str]) -> dict[str, Figures]:
         wanted = select(name, *_FIGURES).where(*where).group_by(name).having(_SOME)
         return {row[0]: Figures(*row[1:]) for row in self._connection.execute(wanted)}
+
+
+def groups_of(wanted: Wanted) -> Select[Any]:
+    """As `Kept.groups` asks: domain, state, every, able."""
+    column = _f.attention if wanted.attention else _f.accounts
+    able = func.sum(case((and_(true(), *_of_row(wanted)), column), else_=0))
+    sizes = select(_f.domain, _f.state, cast(func.sum(_f.accounts), BigInteger), cast(able, BigInteger))
+    within = _of_row(Wanted(wanted.domain, state=wanted.state))
+    return sizes.where(*within).group_by(_f.domain, _f.state).having(able > 0)
 
 
 def _of_row(wanted: Wanted) -> Iterable[ColumnElement[bool]]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    FromClause,
     Select,
     String,
     and_,
@@ -43,7 +44,7 @@ from sqlalchemy import (
 )
 
 from mailstore.accounts import Account, State, account_of
-from mailstore.figures import Kept
+from mailstore.figures import Kept, groups_of
 from mailstore.naming import Joined, Looking, Within
 from mailstore.prepared import Prepared
 from mailstore.schema import accounts
@@ -158,15 +159,15 @@ class _Walking:
         if joined is not None and (first := self._first_of(joined)) is not None:
             return iter(first)
         numbers = self._looking.found()
-        if numbers is None and self._sort is Sort.NAME and self._wanted in _ANYWHERE:
-            return iter(self._anywhere(_ANYWHERE[self._wanted]))
-        if numbers is None:
-            numbers = self._paused_anywhere()
         if numbers is not None:
             return self._among(numbers)
+        if (anywhere := self._anywhere()) is not None:
+            return iter(anywhere)
         if self._wanted.troubled:
             return self._troubled()
         within = self._looking.within()
+        if self._server and self._sort in NUMBERS and self._wanted == Wanted(state=self._wanted.state):
+            return self._at_once(None)
         domains: dict[str, _Sizes] = {}
         for (domain, state), size in self._kept.groups(self._wanted).items():
             if within is None or domain in within.domains:
@@ -321,16 +322,18 @@ class _Walking:
             return None
         return narrow.name
 
-    def _at_once(self, walks: Sequence[tuple[str, str]]) -> Iterator[_Spot]:
-        """Of domains and states, ever so many of them, in PostgreSQL: who comes first in each tells which of them the
-        page can be of."""
-        if len(walks) > self._limit:
+    def _at_once(self, walks: Sequence[tuple[str, str]] | None) -> Iterator[_Spot]:
+        """Of domains and states, or all that there are, ever so many of them, in PostgreSQL: who comes first in each
+        tells which of them the page can be of."""
+        if walks is None or len(walks) > self._limit:
             walks = [(spot[0][1], state) for spot, state in self._joined_there(walks, 1)]
         yield from (spot for spot, _ in self._joined_there(walks, self._limit))
 
-    def _joined_there(self, walks: Sequence[tuple[str, str]], of_each: int) -> Iterator[tuple[_Spot, str]]:
-        statement = joined_statement(self._wanted, self._sort, self._place, of_each, self._limit)
-        about = {"of_domains": [domain for domain, _ in walks], "of_states": [state for _, state in walks]}
+    def _joined_there(self, walks: Sequence[tuple[str, str]] | None, of_each: int) -> Iterator[tuple[_Spot, str]]:
+        statement = joined_statement(
+            self._wanted, self._sort, self._place, of_each, self._limit, known=walks is not None
+        )
+        about = {"of_domains": [domain for domain, _ in walks or ()], "of_states": [state for _, state in walks or ()]}
         for number, value, domain, local, state in self._connection.execute(statement, about):
             yield ((-value, domain, local), number), state
 
@@ -369,26 +372,33 @@ class _Walking:
         """One in how many is wanted, as far as figures do not tell."""
         return max(1.0, every / max(1, self._paused(wanted.domain))) if wanted.paused else 1.0
 
-    def _anywhere(self, kind: ColumnElement[bool]) -> list[_Spot]:
-        """Of all domains at once, down the index of those who are of this kind."""
-        statement = select(_a.id, *self._place_of).where(kind, *self._beyond(self._place_of, self._here()))
+    def _anywhere(self) -> list[_Spot] | None:
+        """Of all domains: those who need attention, or are paused, have an index by name, as all have. None where
+        others are wanted, or they are many, and the index's order is not enough."""
+        wanted = self._wanted
+        by_name = self._sort is Sort.NAME and wanted in (Wanted(), Wanted(attention=True), Wanted(paused=True))
+        if not by_name and (wanted.domain is not None or not (wanted.attention or wanted.paused)):
+            return None
+        kind = ATTENTION if wanted.attention else PAUSED if wanted.paused else true()
+        # SQLite takes such an index for its order alone.
+        these = select(_a.id).where(kind).order_by(_a.domain, _a.local).limit(_MANY + 1)
+        if not by_name:
+            many = select(func.count()).select_from(these.subquery())
+            if self._connection.execute(many).scalar_one() > _MANY:
+                return None
+        statement = select(_a.id, *self._place_of).where(
+            kind if by_name or self._server else _a.id.in_(these),
+            *self._holds(self._here()),
+            *found_by_words(wanted, one_by_one=True),
+        )
         rows = self._connection.execute(self._in_order(statement, self._place_of).limit(self._limit))
         return [(tuple(row[1:]), row[0]) for row in rows]
-
-    def _paused_anywhere(self) -> Collection[int] | None:
-        """Those of all domains: figures do not tell which have any. None where they are many, or others are wanted."""
-        if not self._wanted.paused or self._wanted.domain is not None:
-            return None
-        some = select(_a.id).where(PAUSED).order_by(_a.domain, _a.local).limit(_MANY + 1)
-        found = self._connection.scalars(some).all()
-        return found if len(found) <= _MANY else None
 
     def _paused(self, domain: str | None) -> int:
         some = select(literal(1)).select_from(accounts).where(_a.domain == domain, PAUSED).limit(_MANY)
         return int(self._connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
 
 
-_ANYWHERE: Final = {Wanted(attention=True): ATTENTION, Wanted(paused=True): PAUSED}  # by name, in an index
 _MANY: Final = 20_000
 _ANY: Final = 2**40
 _IN_ONE: Final = 500
@@ -426,11 +436,18 @@ def statement_of(
     return statement.order_by(*orders, *(column.desc() if place.backwards else column for column in columns))
 
 
-def joined_statement(wanted: Wanted, sort: Sort, place: Place, of_each: int, limit: int) -> Select[Any]:
+def joined_statement(
+    wanted: Wanted, sort: Sort, place: Place, of_each: int, limit: int, *, known: bool = True
+) -> Select[Any]:
     """For an order by number, in PostgreSQL: of each of the domains `of_domains` with its state of `of_states` so many,
-    and of all of them up to `limit`, as they come in that order, with their states."""
-    arrays = (bindparam(name, type_=ARRAY(String)) for name in ("of_domains", "of_states"))
-    walks = func.unnest(*arrays).table_valued("domain", "state", name="walks").render_derived()
+    and of all of them up to `limit`, as they come in that order, with their states. If those are not `known` they are
+    all that there are."""
+    walks: FromClause
+    if known:
+        arrays = (bindparam(name, type_=ARRAY(String)) for name in ("of_domains", "of_states"))
+        walks = func.unnest(*arrays).table_valued("domain", "state", name="walks").render_derived()
+    else:
+        walks = groups_of(wanted).subquery("walks")
     domain, state = (collate(walks.c[name], "C") for name in ("domain", "state"))
     number, backwards = NUMBERS[sort], place.backwards
     holds = _conditions(replace(wanted, state=None), sort, None, server=True, domain=domain)

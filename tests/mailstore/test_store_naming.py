@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
 
 from mailstore import name_tails
-from mailstore.accounts import State
+from mailstore.accounts import Account, State
 from mailstore.database import AccountsDatabase
 from mailstore.name_tails import LONGEST
 from mailstore.naming import Looking
@@ -32,6 +32,8 @@ ROWS = st.fixed_dictionaries(
         "department": st.sampled_from(["", "Sales/Huber", "R&D"]),
         "state": st.sampled_from([State.WAITING.value, State.MOVING.value]),
         "last_login": st.sampled_from([None, 1, 2]),
+        "reason": st.sampled_from(["", "locked"]),
+        "paused": st.integers(0, 1),
     }
 )
 STEPS = st.lists(
@@ -65,10 +67,28 @@ WANTED = st.builds(
     domain=st.sampled_from([None, "123.com"]),
     state=st.sampled_from([None, State.MOVING]),
     department=st.sampled_from([None, "Sales"]),
+    attention=st.booleans(),
+    paused=st.booleans(),
     troubled=st.booleans(),
     text=st.one_of(st.just(""), SEARCHED),
     words=st.lists(SEARCHED, max_size=3).map(" ".join),
 )
+
+
+PLAIN = [
+    Wanted(),
+    Wanted(attention=True),
+    Wanted(paused=True),
+    Wanted(state=State.MOVING),
+    Wanted(attention=True, state=State.MOVING),
+    Wanted(paused=True, department="Sales"),
+]
+
+
+def spot_of(account: Account, sort: Sort) -> tuple[int | str, ...]:
+    """Where it stands in an order that ascends."""
+    first, *rest = key_of(account, sort)
+    return (-first if isinstance(first, int) else first, *rest)
 
 
 @pytest.fixture(scope="module", params=BOTH)
@@ -108,8 +128,14 @@ def play(database: AccountsDatabase, steps: list[tuple[str, int, dict[str, Any]]
                     connection.execute(delete(accounts).where(a.id == number))
 
 
-@settings(max_examples=25, deadline=None)
-@given(STEPS, WANTED, st.sampled_from(list(Sort)), st.integers(0, 2), st.sampled_from([0, 1, 20_000]))
+@settings(max_examples=40, deadline=None)
+@given(
+    STEPS,
+    st.one_of(WANTED, st.sampled_from(PLAIN)),
+    st.sampled_from(list(Sort)),
+    st.integers(0, 2),
+    st.sampled_from([0, 1, 20_000]),
+)
 def test_who_is_found_is_who_would_be_found_one_by_one(
     both: AccountsDatabase, steps: Any, wanted: Wanted, sort: Sort, most: int, together: int
 ) -> None:
@@ -122,10 +148,13 @@ def test_who_is_found_is_who_would_be_found_one_by_one(
             patch.setattr("mailstore.naming.FEW", limit)
             patch.setattr("mailstore.naming.PER_PAGE", 0)
             patch.setattr("mailstore.paging._IN_ORDER", in_order)
+            patch.setattr("mailstore.paging._MANY", limit)
+            patch.setattr("mailstore.naming.SEVERAL", limit)
             patch.setattr("mailstore.naming.TOGETHER", together)
             patch.setattr("mailstore.overview.MOST_FOUND", most)
             found = list(overview.each(wanted, sort=sort))
             assert {account.id for account in found} == expected
+            assert found == sorted(found, key=lambda account: spot_of(account, sort))
             assert overview.exactly(wanted) == len(expected)
             if found:
                 key = key_of(found[-1], sort)
