@@ -20,6 +20,7 @@ from mailstore.accounts import Account
 from mailstore.database import AccountsDatabase
 from mailstore.figures import Figures, Kept
 from mailstore.naming import Looking
+from mailstore.page_statements import NUMBERS, among, inside
 from mailstore.paging import Page, key_of
 from mailstore.schema import accounts
 from mailstore.wanted import Key, Sort, Wanted, conditions, is_key
@@ -75,7 +76,7 @@ class Overview:
     ) -> Page:
         """Up to `limit` accounts behind one place of the order, or the last ones before it; else the first ones."""
         with self._database.read() as connection:
-            looking = Looking(connection, wanted, ordered=sort in paging.NUMBERS)
+            looking = Looking(connection, wanted, ordered=sort in NUMBERS)
             return paging.page(connection, looking, wanted, limit, sort=sort, behind=behind, before=before)
 
     def page_and_count(
@@ -89,7 +90,7 @@ class Overview:
     ) -> tuple[Page, int]:
         """Both, of one moment: names are looked up once."""
         with self._database.read() as connection:
-            looking = Looking(connection, wanted, ordered=sort in paging.NUMBERS)
+            looking = Looking(connection, wanted, ordered=sort in NUMBERS)
             most = most_counted(wanted)
             page = paging.page(
                 connection, looking, wanted, limit, sort=sort, behind=behind, before=before, counted=most
@@ -131,7 +132,7 @@ def _count(connection: Connection, looking: Looking, wanted: Wanted, most: int |
     # Of all accounts it is quicker to look for aliases first; of some, one by one.
     holds = conditions(wanted, one_by_one=most is not None)
     if within is not None:
-        holds.append(paging.inside(within, server=connection.dialect.name == "postgresql"))
+        holds.append(inside(within, server=connection.dialect.name == "postgresql"))
     some: Any = select(literal(1)).select_from(accounts).where(*holds)
     if most is not None:
         some = some.limit(most + 1)
@@ -139,5 +140,5 @@ def _count(connection: Connection, looking: Looking, wanted: Wanted, most: int |
 
 
 def _among(connection: Connection, wanted: Wanted, numbers: Collection[int], most: int | None) -> int:
-    found = paging.among(connection, wanted, numbers)
+    found = among(connection, wanted, numbers)
     return sum(1 for _ in (found if most is None else islice(found, most + 1)))

@@ -5,16 +5,13 @@ it that are wanted. Where few are, the walk would be long, and another way is sh
 names (those of a department, those who need attention, …) and put them in order. Figures (`mailstore.figures`) tell
 beforehand how long either way is; the shorter one is taken. Of several indexes the walks are joined; they find no more
 of an account than its place, and those that are on the page are then read as a whole. Who is searched for by a name
-that few have is looked up (`mailstore.naming`), and put in order here.
-
-What an index is not to be taken for is hidden from the database by an operation that changes nothing, or by another
-collation that has the same order: both databases take an index only for a bare column.
+that few have is looked up (`mailstore.naming`), and put in order here. The statements are in
+`mailstore.page_statements`.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,37 +20,40 @@ from typing import Any, Final
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    BindParameter,
     ColumnElement,
     Connection,
-    FromClause,
     Select,
-    String,
     and_,
     any_,
-    bindparam,
-    collate,
     func,
     literal,
-    literal_column,
-    or_,
     select,
     true,
     tuple_,
-    type_coerce,
 )
 
 from mailstore.accounts import Account, State, account_of
-from mailstore.figures import Kept, groups_of
-from mailstore.naming import Joined, Looking, Within
+from mailstore.figures import Kept
+from mailstore.naming import Joined, Looking
+from mailstore.page_statements import (
+    IN_ONE,
+    NUMBERS,
+    Place,
+    Spot,
+    among,
+    among_these,
+    ever_so_many,
+    hidden,
+    joined_statement,
+    place_of,
+    statement_of,
+)
 from mailstore.prepared import Prepared
 from mailstore.schema import accounts
-from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, below, found_by_words
+from mailstore.wanted import ATTENTION, PAUSED, Key, Sort, Wanted, found_by_words
 
 _a = accounts.c
 _COLUMNS = [_a[name] for name in Account.__slots__]
-_LAST_LOGIN: Final = func.coalesce(_a.last_login, literal_column("0"))
-NUMBERS: Final[dict[Sort, ColumnElement[int]]] = {Sort.LAST_LOGIN: _LAST_LOGIN, Sort.SIZE: _a.bytes_total}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,6 @@ def key_of(account: Account, sort: Sort) -> Key:
             return account.last_login or 0, *name
         case Sort.SIZE:
             return account.bytes_total, *name
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """From where on, and which way: behind `key`, or the last ones before it."""
-
-    key: Key | None
-    backwards: bool = False
 
 
 def page(
@@ -121,8 +113,8 @@ def _whole(connection: Connection, numbers: Sequence[int]) -> list[Account]:
     """These, in their order."""
     known: dict[int, Account] = {}
     server = connection.dialect.name == "postgresql"
-    for at in range(0, len(numbers), _IN_ONE):
-        some = numbers[at : at + _IN_ONE]
+    for at in range(0, len(numbers), IN_ONE):
+        some = numbers[at : at + IN_ONE]
         statement = select(*_COLUMNS).where(among_these(_a.id, some, server=server))
         known |= {row.id: account_of(row._asdict()) for row in connection.execute(statement)}
     return [known[number] for number in numbers]
@@ -153,7 +145,7 @@ class _Walking:
         self._server = connection.dialect.name == "postgresql"
         self._statements: dict[Hashable, Prepared] = {}
 
-    def spots(self) -> Iterator[_Spot]:
+    def spots(self) -> Iterator[Spot]:
         """At least so many as the limit says, if there are; in the order, or against it."""
         joined = self._looking.joined() if self._server and self._sort in NUMBERS else None
         if joined is not None and (first := self._first_of(joined)) is not None:
@@ -175,12 +167,12 @@ class _Walking:
         walk = self._walk(domains)
         return walk if within is None else self._once([walk, self._among(within.numbers)])
 
-    def _walk(self, domains: Mapping[str, _Sizes]) -> Iterator[_Spot]:
+    def _walk(self, domains: Mapping[str, _Sizes]) -> Iterator[Spot]:
         """Down the lists of these domains."""
         if self._sort not in NUMBERS:
             return self._by_domain(domains)
         several: list[tuple[str, str]] = []
-        walks: list[Iterator[_Spot]] = []
+        walks: list[Iterator[Spot]] = []
         for domain, sizes in domains.items():
             wanted = replace(self._wanted, domain=domain)
             if narrow := self._narrower(wanted, sizes):
@@ -193,7 +185,7 @@ class _Walking:
             walks.append(self._at_once(several))
         return _joined(walks, backwards=self._place.backwards)
 
-    def _among(self, numbers: Collection[int]) -> Iterator[_Spot]:
+    def _among(self, numbers: Collection[int]) -> Iterator[Spot]:
         """Those of some: a few are all looked at, and put in order."""
         if len(numbers) > _IN_ORDER:
             return self._ordered(numbers)
@@ -203,7 +195,7 @@ class _Walking:
             return iter(spots)
         return (spot for spot in spots if (spot[0] < here if self._place.backwards else spot[0] > here))
 
-    def _first_of(self, joined: Joined) -> list[_Spot] | None:
+    def _first_of(self, joined: Joined) -> list[Spot] | None:
         """The way to them, their order and their count are one statement in PostgreSQL. None where they are too
         many."""
         entries = joined.numbers.subquery()
@@ -228,7 +220,7 @@ class _Walking:
             self.known = min(rows[0][-1], self._counted + 1)
         return [(tuple(row[2 : 2 + len(parts)]), row[1]) for row in rows if row[1] is not None]
 
-    def _ordered(self, numbers: Collection[int]) -> Iterator[_Spot]:
+    def _ordered(self, numbers: Collection[int]) -> Iterator[Spot]:
         """Of more, the database puts all in order, and gives back some, who are then looked at: of those who are found
         by tails of names not all are wanted. Who counts is given enough at first for that, too."""
         here, count, known = self._here(), max(4 * self._limit, self._counted * 5 // 4), 0
@@ -244,14 +236,14 @@ class _Walking:
             here = spots[-1][0]
             count *= 8
 
-    def _some_of(self, numbers: Collection[int], here: tuple[Any, ...] | None, count: int) -> list[_Spot]:
-        statement = select(_a.id, *self._place_of).where(self._these(numbers), *self._holds(here))
+    def _some_of(self, numbers: Collection[int], here: tuple[Any, ...] | None, count: int) -> list[Spot]:
+        statement = select(_a.id, *self._place_of).where(ever_so_many(numbers, server=self._server), *self._holds(here))
         rows = self._connection.execute(self._in_order(statement, self._place_of).limit(count))
         return [(tuple(row[1:]), row[0]) for row in rows]
 
     @property
     def _place_of(self) -> list[Any]:
-        return _place_of(self._sort)
+        return place_of(self._sort)
 
     def _in_order(self, statement: Select[Any], place_of: Sequence[Any]) -> Select[Any]:
         backwards = self._place.backwards
@@ -259,7 +251,7 @@ class _Walking:
 
     def _holds(self, here: tuple[Any, ...] | None) -> Iterator[ColumnElement[bool]]:
         """Of who comes behind a spot, or before it, all but the names."""
-        yield from _hidden(self._wanted, server=self._server)
+        yield from hidden(self._wanted, server=self._server)
         yield from self._beyond(self._place_of, here)
 
     def _beyond(self, place_of: Sequence[Any], here: tuple[Any, ...] | None) -> Iterator[ColumnElement[bool]]:
@@ -274,13 +266,7 @@ class _Walking:
             return None
         return (-key[0], *key[1:]) if self._sort in NUMBERS else tuple(key)  # type: ignore[operator]
 
-    def _these(self, numbers: Collection[int]) -> ColumnElement[bool]:
-        """More than a statement can have parameters."""
-        if self._server:
-            return among_these(_a.id, numbers, server=True)
-        return _a.id.in_(select(func.json_each(json.dumps(list(numbers))).table_valued("value").c.value))
-
-    def _troubled(self) -> Iterator[_Spot]:
+    def _troubled(self) -> Iterator[Spot]:
         """The joined lists of each trouble."""
         plain = replace(self._wanted, troubled=False)
         each = [replace(plain, attention=True), replace(plain, state=State.MOVING), replace(plain, paused=True)]
@@ -289,7 +275,7 @@ class _Walking:
         about = self._sort, self._place, self._limit
         return self._once([_Walking(self._connection, self._looking, some, *about).spots() for some in each])
 
-    def _once(self, walks: Iterable[Iterator[_Spot]]) -> Iterator[_Spot]:
+    def _once(self, walks: Iterable[Iterator[Spot]]) -> Iterator[Spot]:
         """Their joined lists, each account once."""
         seen: set[int] = set()
         for spot in _joined(walks, backwards=self._place.backwards):
@@ -297,7 +283,7 @@ class _Walking:
                 seen.add(spot[1])
                 yield spot
 
-    def _by_domain(self, domains: Mapping[str, _Sizes]) -> Iterator[_Spot]:
+    def _by_domain(self, domains: Mapping[str, _Sizes]) -> Iterator[Spot]:
         """Orders that have the domain first."""
         for domain in sorted(domains, reverse=self._place.backwards):
             key = self._place.key
@@ -322,14 +308,14 @@ class _Walking:
             return None
         return narrow.name
 
-    def _at_once(self, walks: Sequence[tuple[str, str]] | None) -> Iterator[_Spot]:
+    def _at_once(self, walks: Sequence[tuple[str, str]] | None) -> Iterator[Spot]:
         """Of domains and states, or all that there are, ever so many of them, in PostgreSQL: who comes first in each
         tells which of them the page can be of."""
         if walks is None or len(walks) > self._limit:
             walks = [(spot[0][1], state) for spot, state in self._joined_there(walks, 1)]
         yield from (spot for spot, _ in self._joined_there(walks, self._limit))
 
-    def _joined_there(self, walks: Sequence[tuple[str, str]] | None, of_each: int) -> Iterator[tuple[_Spot, str]]:
+    def _joined_there(self, walks: Sequence[tuple[str, str]] | None, of_each: int) -> Iterator[tuple[Spot, str]]:
         statement = joined_statement(
             self._wanted, self._sort, self._place, of_each, self._limit, known=walks is not None
         )
@@ -337,7 +323,7 @@ class _Walking:
         for number, value, domain, local, state in self._connection.execute(statement, about):
             yield ((-value, domain, local), number), state
 
-    def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[_Spot]:
+    def _run(self, wanted: Wanted, place: Place, narrow: str | None) -> Iterator[Spot]:
         domain = wanted.domain or ""
         of_place = "" if place.key is None else str(place.key[1 if self._sort in NUMBERS else 0])
         key = place.key is None, (domain > of_place) - (domain < of_place), narrow, wanted.state is None
@@ -372,7 +358,7 @@ class _Walking:
         """One in how many is wanted, as far as figures do not tell."""
         return max(1.0, every / max(1, self._paused(wanted.domain))) if wanted.paused else 1.0
 
-    def _anywhere(self) -> list[_Spot] | None:
+    def _anywhere(self) -> list[Spot] | None:
         """Of all domains: those who need attention, or are paused, have an index by name, as all have. None where
         others are wanted, or they are many, and the index's order is not enough."""
         wanted = self._wanted
@@ -400,12 +386,8 @@ class _Walking:
 
 
 _MANY: Final = 20_000
-_ANY: Final = 2**40
-_IN_ONE: Final = 500
-_TOLD: Final = 1_250  # the same in PostgreSQL, which is told them as one parameter: all that a page's count needs
 _AT_ONCE: Final = 1_000  # accounts that a walk may meet without being worth a statement of its own
 _IN_ORDER: Final = 5_000  # of whom more than a page's are read
-_Spot = tuple[tuple[Any, ...], int]  # where an account stands in an order that ascends, and its number
 _Sizes = dict[str, tuple[int, int]]  # by state: how many accounts there are, and how many can be wanted at most
 
 
@@ -417,157 +399,5 @@ class _Narrow:
     count: int
 
 
-def statement_of(
-    wanted: Wanted, sort: Sort, place: Place, limit: int, narrow: str | None, *, server: bool = False
-) -> Select[Any]:
-    """A page of one domain, and for orders by number of one state of it; those before a place come nearest first.
-    `narrow`: the filter by whose index all that it has is fetched and put in order; None: the order's index is walked
-    down. Other domains and states may be told it as `of_domain` and `of_state`, if a place is as far before or behind
-    them. `server`: it is for PostgreSQL."""
-    number = NUMBERS.get(sort)
-    columns: list[Any] = [_a.department, _a.local] if sort is Sort.DEPARTMENT else [_a.local]
-    if narrow is not None:
-        number, columns = None if number is None else number + 0, [column + "" for column in columns]
-    place_of = [*([] if number is None else [number]), _a.domain, *([_a.department] if sort is Sort.DEPARTMENT else [])]
-    statement = select(_a.id, *place_of, _a.local).where(*_conditions(wanted, sort, narrow, server=server)).limit(limit)
-    if place.key is not None:
-        statement = statement.where(*_beyond(place, wanted.domain or "", number, columns))
-    orders = [] if number is None else [number if place.backwards else number.desc()]
-    return statement.order_by(*orders, *(column.desc() if place.backwards else column for column in columns))
-
-
-def joined_statement(
-    wanted: Wanted, sort: Sort, place: Place, of_each: int, limit: int, *, known: bool = True
-) -> Select[Any]:
-    """For an order by number, in PostgreSQL: of each of the domains `of_domains` with its state of `of_states` so many,
-    and of all of them up to `limit`, as they come in that order, with their states. If those are not `known` they are
-    all that there are."""
-    walks: FromClause
-    if known:
-        arrays = (bindparam(name, type_=ARRAY(String)) for name in ("of_domains", "of_states"))
-        walks = func.unnest(*arrays).table_valued("domain", "state", name="walks").render_derived()
-    else:
-        walks = groups_of(wanted).subquery("walks")
-    domain, state = (collate(walks.c[name], "C") for name in ("domain", "state"))
-    number, backwards = NUMBERS[sort], place.backwards
-    holds = _conditions(replace(wanted, state=None), sort, None, server=True, domain=domain)
-    of_one = select(_a.id, number.label("number"), _a.local).where(*holds, _a.state == state)
-    if place.key is not None:
-        value, of_domain, local = place.key
-        farther, nearer = (number > value, number >= value) if backwards else (number < value, number <= value)
-        here, there = tuple_(domain, _a.local), tuple_(literal(of_domain), literal(local))
-        of_one = of_one.where(nearer, or_(farther, here < there if backwards else here > there))
-    orders = (number, _a.local.desc()) if backwards else (number.desc(), _a.local)
-    w = of_one.order_by(*orders).limit(of_each).lateral("w").c
-    joined = select(w.id, w.number, domain.label("domain"), w.local, walks.c.state).select_from(
-        walks.join(w.id.table, true())
-    )
-    if backwards:
-        return joined.order_by(w.number, domain.desc(), w.local.desc()).limit(limit)
-    return joined.order_by(w.number.desc(), domain, w.local).limit(limit)
-
-
-def _conditions(
-    wanted: Wanted, sort: Sort, narrow: str | None, *, server: bool, domain: Any = None
-) -> Iterator[ColumnElement[bool]]:
-    """With those columns hidden whose indexes are not to be taken. `domain`: an expression for another one."""
-    domain = bindparam("of_domain", wanted.domain, String) if domain is None else domain
-    apart = narrow == "attention" and not server
-    yield _a.id.in_(_needing_attention(domain)) if apart else _a.domain == domain
-    walked = {Sort.DEPARTMENT: "department", Sort.LAST_LOGIN: "state", Sort.SIZE: "state"}.get(sort)
-    if sort is Sort.NAME and narrow is None:
-        walked = next((n for n in ("attention", "paused", "state") if getattr(wanted, n)), None)
-    shown = narrow or walked
-    if wanted.state is not None:
-        state = _a.state if shown == "state" else _unseen(_a.state, server=server)
-        yield state == bindparam("of_state", wanted.state.value, String)
-    if wanted.attention and not apart:
-        yield ATTENTION if shown == "attention" else or_(ATTENTION, literal(value=False))
-    if wanted.paused:
-        yield PAUSED if shown == "paused" else _a.paused + 0 == 1
-    if wanted.department is not None:
-        department = _a.department if shown == "department" else _unseen(_a.department, server=server)
-        yield from below(department, wanted.department)
-    yield from found_by_words(wanted, one_by_one=True)
-
-
-def _needing_attention(domain: BindParameter[str]) -> Select[Any]:
-    """Their numbers. SQLite takes the index of those, of several that have the domain first, only for its order; and
-    keeps to an order only where there is a limit."""
-    return select(_a.id).where(_a.domain == domain, ATTENTION).order_by(_a.local).limit(_ANY)
-
-
-def _beyond(place: Place, domain: str, number: Any, columns: list[Any]) -> Iterator[ColumnElement[bool]]:
-    assert place.key is not None
-    names = tuple_(*columns)
-    if number is None:
-        there = tuple_(*(literal(part) for part in place.key[-len(columns) :]))
-        yield names < there if place.backwards else names > there
-        return
-    value, of_domain, local = place.key
-    farther = number > value if place.backwards else number < value
-    yield number >= value if place.backwards else number <= value  # a range of the index; the rest is decided there
-    if domain == of_domain:
-        later = columns[0] < local if place.backwards else columns[0] > local
-    else:
-        later = literal(value=(domain < str(of_domain)) if place.backwards else (domain > str(of_domain)))
-    yield or_(farther, and_(number == value, later))
-
-
-def among(connection: Connection, wanted: Wanted, numbers: Collection[int], sort: Sort = Sort.NAME) -> Iterator[_Spot]:
-    """Those of them who are wanted, in no order. Indexes of other columns are hidden: none is as short."""
-    ordered, place_of = sorted(numbers), _place_of(sort)
-    server = connection.dialect.name == "postgresql"
-    holds = [*_hidden(wanted, server=server), *found_by_words(wanted, one_by_one=True)]
-    size = _TOLD if server else _IN_ONE
-    for at in range(0, len(ordered), size):
-        some = ordered[at : at + size]
-        these = among_these(_a.id, some, server=server)
-        for row in connection.execute(select(_a.id, *place_of).where(these, *holds)):
-            yield tuple(row[1:]), row[0]
-
-
-def among_these(column: ColumnElement[int], numbers: Collection[int], *, server: bool) -> ColumnElement[bool]:
-    """PostgreSQL (`server`) is told ever so many as one parameter."""
-    if server:
-        return column == any_(bindparam("these", list(numbers), ARRAY(BigInteger)))
-    return column.in_(numbers)
-
-
-def inside(within: Within, *, server: bool) -> ColumnElement[bool]:
-    """Who is there."""
-    return or_(_a.domain.in_(within.domains), among_these(_a.id, within.numbers, server=server))
-
-
-def _place_of(sort: Sort) -> list[Any]:
-    """Where an account stands, in an order that ascends."""
-    number = NUMBERS.get(sort)
-    first = [_a.domain] if number is None else [-number, _a.domain]
-    return [*first, *([_a.department] if sort is Sort.DEPARTMENT else []), _a.local]
-
-
-def _unseen(column: Any, *, server: bool) -> Any:
-    """For whom no index of the column is to be taken. PostgreSQL knows from its statistics how many there are all the
-    same; where it does not, it takes them for few, and a walk to them for a long one."""
-    return type_coerce(collate(column, "POSIX"), String) if server else column + ""
-
-
-def _hidden(wanted: Wanted, *, server: bool) -> Iterator[ColumnElement[bool]]:
-    attention, paused = or_(ATTENTION, literal(value=False)), _a.paused + 0 == 1
-    domain, state, department = (_unseen(column, server=server) for column in (_a.domain, _a.state, _a.department))
-    if wanted.domain is not None:
-        yield domain == wanted.domain
-    if wanted.state is not None:
-        yield state == wanted.state.value
-    if wanted.attention:
-        yield attention
-    if wanted.troubled:
-        yield or_(attention, state == State.MOVING.value, paused)
-    if wanted.paused:
-        yield paused
-    if wanted.department is not None:
-        yield from below(department, wanted.department)
-
-
-def _joined(walks: Iterable[Iterator[_Spot]], *, backwards: bool) -> Iterator[_Spot]:
+def _joined(walks: Iterable[Iterator[Spot]], *, backwards: bool) -> Iterator[Spot]:
     return heapq.merge(*walks, reverse=backwards)

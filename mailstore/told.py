@@ -21,6 +21,7 @@ from mailstore.database import AccountsDatabase
 from mailstore.figures import Kept
 from mailstore.naming import Looking
 from mailstore.notices import Recipient, Standing
+from mailstore.page_statements import among, among_these
 from mailstore.schema import accounts, notice_figures, notice_standings, notices
 from mailstore.wanted import Wanted, below, conditions
 
@@ -61,7 +62,7 @@ class Told:
             return self._kept(wanted, kind)
         with self._database.read() as connection:
             if numbers:
-                some = [number for _, number in paging.among(connection, wanted, numbers)]
+                some = [number for _, number in among(connection, wanted, numbers)]
             else:
                 some = paging.numbers(connection, Looking(connection, wanted), wanted, MOST + 1)
             return _tally(connection, some[:MOST], kind, since, more=len(some) > MOST)
@@ -106,7 +107,7 @@ def _tally(connection: Connection, numbers: Sequence[int], kind: str, since: int
     for at in range(0, len(numbers), _IN_ONE):
         some = numbers[at : at + _IN_ONE]
         ids, standings, noted = (
-            paging.among_these(column, some, server=server) for column in (_a.id, _s.account_id, _n.account_id)
+            among_these(column, some, server=server) for column in (_a.id, _s.account_id, _n.account_id)
         )
         # By their numbers, and by no other index, which databases take only for a bare column.
         final = select(func.count()).where(ids, _a.state + "" == State.FINAL.value)

@@ -12,7 +12,7 @@ from sqlalchemy import Select, insert, select, text, update
 from mailstore.accounts import Accounts, PasswordState, State
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Figures, Key, Overview, Sort, Wanted, conditions, is_key, key_of, most_counted
-from mailstore.paging import Place, statement_of
+from mailstore.page_statements import Place, statement_of
 from mailstore.schema import accounts, aliases
 from tests.postgres.accounts import BOTH
 
