@@ -107,20 +107,6 @@ class Account:
         return f"<Account {self.name} {self.state}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """A domain's figures for `status`."""
-
-    accounts: int = 0
-    waiting: int = 0
-    moving: int = 0
-    moved: int = 0
-    final: int = 0
-    blocked: int = 0
-    messages: int = 0
-    bytes: int = 0
-
-
 def storable(words: str) -> str:
     """Words of others, as every database keeps them: PostgreSQL has no NUL, and nobody has half a character."""
     return words.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
@@ -464,19 +450,6 @@ class Accounts:
     def set_reason(self, account_id: int, reason: str, trace: str = "") -> None:
         """Why the account is not further on, in words for the administrator; no secrets."""
         self._change(account_id, reason=reason, trace=trace)
-
-    def totals(self) -> dict[str, Totals]:
-        """Each domain that has accounts, with its figures."""
-        f = schema.figures.c
-        sums: dict[str, ColumnElement[int]]
-        sums = {"accounts": f.accounts, "messages": f.messages_done, "bytes": f.bytes_done}
-        sums |= {state.value: case((f.state == state.value, f.accounts), else_=0) for state in State}
-        # A sum of PostgreSQL's is a decimal fraction, which takes a driver ten times as long to read as a number.
-        added = (cast(func.sum(column), BigInteger) for column in sums.values())
-        statement = select(f.domain, *added).group_by(f.domain).having(func.sum(f.accounts) > 0)
-        with self._database.read() as connection:
-            rows = connection.execute(statement).all()
-        return {domain: Totals(**dict(zip(sums, figures, strict=True))) for domain, *figures in rows}
 
     def any_mail(self) -> bool:
         """Has any account had mail carried over?"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from operator import add
 from typing import Any, Final, NamedTuple
 
@@ -44,6 +45,26 @@ class Figures(NamedTuple):
         return Figures(*map(add, self, other))
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A domain's figures for `status`."""
+
+    accounts: int = 0
+    waiting: int = 0
+    moving: int = 0
+    moved: int = 0
+    final: int = 0
+    blocked: int = 0
+    messages: int = 0
+    bytes: int = 0
+
+
+def totals_of(figures: Figures) -> Totals:
+    """Of what is here."""
+    counts = {name: getattr(figures, name) for name in ("accounts", *(state.value for state in State))}
+    return Totals(**counts, messages=figures.messages_done, bytes=figures.bytes_done)
+
+
 class Kept:
     """As of one transaction."""
 
@@ -60,19 +81,17 @@ class Kept:
 
     def sizes(self, domain: str | None) -> dict[str, int]:
         """How many accounts each domain has, or had; or one."""
-        within = [_f.domain == domain] if domain is not None else []
-        found = select(_f.domain, _ACCOUNTS).where(*within).group_by(_f.domain)
+        found = select(_f.domain, _ACCOUNTS).where(*_of_row(Wanted(domain))).group_by(_f.domain)
         return {row[0]: row[1] for row in self._connection.execute(found)}
 
     def department_paths(self, domain: str | None) -> Sequence[str]:
         """Departments that accounts are in, or were: of a domain, or of all."""
-        within = [_f.domain == domain] if domain is not None else []
-        return self._connection.scalars(select(_f.department).where(*within).distinct()).all()
+        return self._connection.scalars(select(_f.department).where(*_of_row(Wanted(domain))).distinct()).all()
 
     def departments_at(self, domain: str | None, paths: Collection[str]) -> list[tuple[str, str]]:
         """Those of these that are of a domain, or of any: domains and paths."""
-        within = [_f.domain == domain] if domain is not None else []
-        found = select(_f.domain, _f.department).where(_f.department.in_(paths), *within).distinct()
+        here = _of_row(Wanted(domain))
+        found = select(_f.domain, _f.department).where(_f.department.in_(paths), *here).distinct()
         return [(row[0], row[1]) for row in self._connection.execute(found)]
 
     def figures(self, wanted: Wanted) -> Figures:

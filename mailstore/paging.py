@@ -237,7 +237,11 @@ class _Walking:
             count *= 8
 
     def _some_of(self, numbers: Collection[int], here: tuple[Any, ...] | None, count: int) -> list[Spot]:
-        statement = select(_a.id, *self._place_of).where(ever_so_many(numbers, server=self._server), *self._holds(here))
+        return self._first([ever_so_many(numbers, server=self._server), *self._holds(here)], count)
+
+    def _first(self, holds: Iterable[ColumnElement[bool]], count: int) -> list[Spot]:
+        """Of all for whom this holds, as many as that."""
+        statement = select(_a.id, *self._place_of).where(*holds)
         rows = self._connection.execute(self._in_order(statement, self._place_of).limit(count))
         return [(tuple(row[1:]), row[0]) for row in rows]
 
@@ -368,20 +372,17 @@ class _Walking:
         kind = ATTENTION if wanted.attention else PAUSED if wanted.paused else true()
         # SQLite takes such an index for its order alone.
         these = select(_a.id).where(kind).order_by(_a.domain, _a.local).limit(_MANY + 1)
-        if not by_name:
-            many = select(func.count()).select_from(these.subquery())
-            if self._connection.execute(many).scalar_one() > _MANY:
-                return None
-        statement = select(_a.id, *self._place_of).where(
-            kind if by_name or self._server else _a.id.in_(these),
-            *self._holds(self._here()),
-            *found_by_words(wanted, one_by_one=True),
-        )
-        rows = self._connection.execute(self._in_order(statement, self._place_of).limit(self._limit))
-        return [(tuple(row[1:]), row[0]) for row in rows]
+        if not by_name and self._how_many(these) > _MANY:
+            return None
+        such = kind if by_name or self._server else _a.id.in_(these)
+        by_words = found_by_words(wanted, one_by_one=True)
+        return self._first([such, *self._holds(self._here()), *by_words], self._limit)
 
     def _paused(self, domain: str | None) -> int:
-        some = select(literal(1)).select_from(accounts).where(_a.domain == domain, PAUSED).limit(_MANY)
+        some = select(literal(1)).select_from(accounts).where(_a.domain == domain, PAUSED)
+        return self._how_many(some.limit(_MANY))
+
+    def _how_many(self, some: Select[Any]) -> int:
         return int(self._connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
 
 

@@ -32,8 +32,8 @@ from sqlalchemy import (
 )
 
 from mailstore import counters, notice_counters
-from mailstore.accounts import Accounts, Totals
 from mailstore.database import AccountsDatabase
+from mailstore.figures import Figures, Kept
 from mailstore.of_each import OfEach
 from mailstore.prepared import Prepared
 from mailstore.schema import figures, notice_figures, samples
@@ -101,11 +101,10 @@ class Sample:
         return astuple(self)[1:]
 
 
-def sample_of(totals: Totals, taken: int) -> Sample:
-    """What the totals of a domain are as a row."""
-    figures = asdict(totals)
-    del figures["accounts"]
-    return Sample(taken, **figures)
+def sample_of(figures: Figures, taken: int) -> Sample:
+    """What the figures of a domain are as a row."""
+    states = (figures.waiting, figures.moving, figures.moved, figures.final, figures.blocked)
+    return Sample(taken, *states, figures.messages_done, figures.bytes_done)
 
 
 class Samples:
@@ -113,19 +112,19 @@ class Samples:
 
     def __init__(self, database: AccountsDatabase, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self._accounts = Accounts(database)
         self._given = clock
         self._clock = clock or database.time
 
     def take(self) -> int:
         """Write down how far every domain is that is not where it was; gives back how many rows that are."""
-        totals = self._accounts.totals()
+        with self._database.read() as connection:
+            domains = Kept(connection).domains()
         rows: list[dict[str, int | str]] = []
         with self._database.write(Turn.SAMPLES) as connection:
             now = self._now(connection)
             connection.execute(delete(samples).where(_s.taken > now))  # the clock was wrong then
-            last = {domain: Sample(*row) for domain, (row,) in _LATEST.rows(connection, totals)}
-            for domain, found in totals.items():
+            last = {domain: Sample(*row) for domain, (row,) in _LATEST.rows(connection, domains)}
+            for domain, found in domains.items():
                 new = _since(last.get(domain), sample_of(found, now))
                 rows += ({"domain": domain, **asdict(sample)} for sample in new)
             if rows:

@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager
 
 from sqlalchemy import select
 
-from mailstore.accounts import Accounts
 from mailstore.database import AccountsDatabase
+from mailstore.overview import Overview
 from mailstore.schema import accounts as table
 from mailstore.transfer.course import Done, Mailbox, Told, copy_mailboxes, finish
 from mailstore.transfer.target import Target
@@ -48,7 +48,7 @@ class Copying:
     def count(self) -> int:
         """How many accounts there are, each of which may have a mailbox."""
         with self._accounts() as accounts:
-            return sum(found.accounts for found in Accounts(accounts).totals().values())
+            return sum(found.accounts for found in Overview(accounts).domains().values())
 
     def mailboxes(self, told: Told) -> Done:
         """A pass over all of them, while the daemon serves or not."""

@@ -15,7 +15,7 @@ from typing import Final
 from mailstore.database import AccountsDatabase
 from mailstore.overview import Figures, Overview, Wanted
 from mailstore.queue import Queue
-from mailstore.samples import Sample, Samples
+from mailstore.samples import Sample, Samples, sample_of
 
 WINDOW: Final = 300  # seconds over which the rate is taken
 SHORTEST: Final = 10  # seconds; before that nothing can be said
@@ -129,7 +129,7 @@ class Watching:
         recent = self._samples.of_each(found, now - WINDOW)
         views = []
         for name, figures in found.items():
-            latest = _as_sample(figures, now)
+            latest = sample_of(figures, now)
             long = since is not None and since < now - WINDOW
             before = self._samples.of(name, since or 0, most=POINTS - 1) if long else recent[name]
             rate = pace(figures, [*recent[name], latest], now)
@@ -189,8 +189,3 @@ def _add_up(node: Department) -> None:
     for child in node.below.values():
         _add_up(child)
     node.whole = Figures(*map(sum, zip(node.own, *(child.whole for child in node.below.values()), strict=True)))
-
-
-def _as_sample(figures: Figures, now: int) -> Sample:
-    states = (figures.waiting, figures.moving, figures.moved, figures.final, figures.blocked)
-    return Sample(now, *states, figures.messages_done, figures.bytes_done)

@@ -45,13 +45,13 @@ def crowds(config: Config) -> dict[str, int]:
 
 
 def _crowds_by_the_server(config: Config) -> dict[str, int]:
-    from mailstore.accounts import Accounts  # noqa: PLC0415 - SQLAlchemy takes a third of a second
-    from mailstore.errors import MailstoreError  # noqa: PLC0415
+    from mailstore.errors import MailstoreError  # noqa: PLC0415 - SQLAlchemy takes a third of a second
+    from mailstore.overview import Overview  # noqa: PLC0415
     from proxy.admin import databases  # noqa: PLC0415
 
     try:
         with closing(databases.accounts(config, check=False)) as database:
-            return {domain: totals.accounts for domain, totals in Accounts(database).totals().items()}
+            return {domain: figures.accounts for domain, figures in Overview(database).domains().items()}
     except MailstoreError:
         return {}
 

@@ -79,14 +79,13 @@ def _known(config: Config, name: Name) -> Known:
 
     if not is_there(config):
         return Known()
-    from mailstore.accounts import Accounts  # noqa: PLC0415
     from mailstore.errors import MailstoreError  # noqa: PLC0415
     from proxy.admin import databases  # noqa: PLC0415
 
     try:
         database = databases.accounts(config)
         try:
-            return known(Accounts(database), name)
+            return known(database, name)
         finally:
             database.close()
     except Paused as error:

@@ -90,6 +90,7 @@ def _carry(
 ) -> tuple[Result, Way | None]:
     from mailstore import rehashing  # noqa: PLC0415
     from mailstore.accounts import Accounts  # noqa: PLC0415
+    from mailstore.overview import Overview  # noqa: PLC0415
     from proxy.login.whereabouts import mooring_of  # noqa: PLC0415
 
     accounts = Accounts(database)
@@ -104,7 +105,7 @@ def _carry(
         return rehashing.would(names, old, new), way
     acting.begin(config, "storage rehash", before=way.before, now=way.now)
     see_to_the_owner(config)
-    whole = sum(each.accounts for each in accounts.totals().values())
+    whole = sum(each.accounts for each in Overview(database).domains().values())
     with ExitStack() as held, Steps() as steps:
         if not (way.begun and way.served):
             held.enter_context(alone(config, database))

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from mailstore.accounts import Account, State, Totals
+from mailstore.accounts import Account, State
 from mailstore.database import AccountsDatabase
-from mailstore.overview import Figures, Overview, Wanted
+from mailstore.figures import Totals, totals_of
+from mailstore.overview import Overview, Wanted
 from proxy.admin.moments import iso, iso_or_none
 from proxy.admin.overview import Department, DomainView, Watching
 from proxy.admin.proving import Standing, line_of
@@ -117,18 +118,13 @@ def report(
     departments = {}
     if listed is not None and listed.department is not None:
         departments = {view.name: outlook.within(Watching(database).departments(view.name), listed) for view in views}
-    totals = {view.name: _totals(view.figures) for view in views}
+    totals = {view.name: totals_of(view.figures) for view in views}
     paused = {view.name: view.paused for view in views if view.paused is not None}
     return Report(totals, accounts, paused, views, departments, _of(totals, standings))
 
 
 def _of(names: Collection[str], standings: Mapping[str, Standing] | None) -> Sequence[Standing]:
     return [standing for name, standing in (standings or {}).items() if name in names]
-
-
-def _totals(figures: Figures) -> Totals:
-    counts = {name: getattr(figures, name) for name in ("accounts", *(state.value for state in State))}
-    return Totals(**counts, messages=figures.messages_done, bytes=figures.bytes_done)
 
 
 def account_json(account: Account) -> dict[str, Any]:

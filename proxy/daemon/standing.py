@@ -15,9 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from mailstore.accounts import Accounts, State
+from mailstore.accounts import State
 from mailstore.database import AccountsDatabase
 from mailstore.errors import MailstoreError
+from mailstore.overview import Overview
 from mailstore.queue import Backlog, Queue
 from proxy.config import Config
 
@@ -57,7 +58,7 @@ class Standing:
         shown, None where there is none."""
         self._domains = sorted(config.domains)
         self._shown_until = shown_until
-        self._accounts = Accounts(database)
+        self._overview = Overview(database)
         self._queue = Queue(database)
         self._seconds = seconds
         self._now = now
@@ -80,11 +81,11 @@ class Standing:
         return [readable, *self._store, *self._certificate_left()]
 
     def _from_store(self) -> list[Gauge]:
-        totals, backlog = self._accounts.totals(), self._due()
+        domains, backlog = self._overview.domains(), self._due()
         states: list[Row] = []
         for name in self._domains:
             for state in State:
-                count = getattr(totals[name], state.value) if name in totals else 0
+                count = getattr(domains[name], state.value) if name in domains else 0
                 states.append(((name, state.value), count))
         return [
             Gauge("accounts", "Accounts by the state of their move.", ("domain", "state"), states),

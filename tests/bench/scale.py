@@ -106,8 +106,8 @@ def questions(database: AccountsDatabase) -> Iterator[Question]:
     yield "console: … of words that many have", lambda: list_page(Wanted(DOMAIN, words="huber anna"))
     yield "console: … by size", lambda: list_page(Wanted(DOMAIN, words="huber anna"), Sort.SIZE)
     yield "console: a session", lambda: WebSessions(database).find("portal", "no such token")
-    yield "metrics, readyz", lambda: (accounts.totals(), queue.backlog(domains))
-    yield "metrics, while half of all are due", lambda: (accounts.totals(), in_two_days.backlog(domains))
+    yield "metrics, readyz", lambda: (overview.domains(), queue.backlog(domains))
+    yield "metrics, while half of all are due", lambda: (overview.domains(), in_two_days.backlog(domains))
     yield "the curve's next sample", Samples(database).take
     yield "the next that is due", lambda: queue.outlook(domains)
     yield "names at the legacy server, for a stranger", accounts.legacy_logins

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import insert, update
 
 from mailstore import schema
-from mailstore.accounts import Accounts, State, Totals
+from mailstore.accounts import Accounts, State
 from mailstore.database import AccountsDatabase
+from mailstore.figures import Totals, totals_of
+from mailstore.overview import Overview
 from tests.mailstore.store_rig import NOW
 from tests.postgres.accounts import BOTH
 
@@ -157,12 +159,13 @@ def fill(database: AccountsDatabase, count: int, domain: str, state: State, each
 
 
 def test_totals_are_of_each_domain(accounts: Accounts, database: AccountsDatabase) -> None:
-    assert accounts.totals() == {}
+    overview = Overview(database)
+    assert overview.domains() == {}
     for number, state in enumerate(State, 1):
         fill(database, 10, f"{state}.com", state, each=number)
     fill(database, 1000, "123.com", State.MOVED, each=1000)
     accounts.add("ann", "123.com")
-    totals = accounts.totals()
+    totals = {name: totals_of(figures) for name, figures in overview.domains().items()}
     assert set(totals) == {"123.com", *(f"{state}.com" for state in State)}
     assert totals["123.com"] == Totals(1001, waiting=1, moved=1000, messages=10**6, bytes=10**15)
     assert totals["blocked.com"] == Totals(10, blocked=10, messages=50, bytes=50_000_000_000)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailstore.accounts import Accounts
+from mailstore.database import AccountsDatabase
+from mailstore.overview import Overview
+from mailstore.wanted import Wanted
 from proxy.admin.probing.finding import DomainFigures
 from proxy.login.names import Name
 
@@ -22,13 +25,15 @@ class Known:
     figures: DomainFigures | None = None
 
 
-def known(accounts: Accounts, name: Name) -> Known:
+def known(database: AccountsDatabase, name: Name) -> Known:
     """Raises Paused, MailstoreError."""
+    accounts = Accounts(database)
     if accounts.is_paused(name.local, name.domain):
         raise Paused(f"{name}, or its domain, is paused: its legacy server is not asked")
-    account, totals = accounts.find(name.local, name.domain), accounts.totals().get(name.domain)
+    account = accounts.find(name.local, name.domain)
+    figures = Overview(database).figures(Wanted(name.domain))
     own_login = account.legacy_login if account is not None else ""
-    if totals is None:
+    if not figures.accounts:
         return Known(own_login)
-    here = totals.moved + totals.final
-    return Known(own_login, DomainFigures(totals.accounts, here, totals.messages, totals.bytes))
+    here = figures.moved + figures.final
+    return Known(own_login, DomainFigures(figures.accounts, here, figures.messages_done, figures.bytes_done))

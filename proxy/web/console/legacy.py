@@ -205,7 +205,7 @@ class OldServer:
         if not can_be_sent(password):
             return await self._no(visit, domain, wish, "password", visit.say("console.probe.password.wrong"))
         try:
-            here = await visit.web.in_thread(known, self._web.accounts, name)
+            here = await visit.web.in_thread(known, self._web.database, name)
         except Paused:
             return await self._no(visit, domain, wish, "account", visit.say("console.probe.paused", name=name), 409)
         # From here to the beginning of the task nothing is waited for: of two that come at once one is too late.

@@ -161,7 +161,7 @@ class InOneProcess(Watched):
         async def test() -> None:
             daemon = await self.daemon(1)
             assert daemon._metrics is not None
-            daemon._metrics._standing._accounts.totals = _unreadable  # type: ignore[method-assign]
+            daemon._metrics._standing._overview.domains = _unreadable  # type: ignore[method-assign]
             read = await self.read(daemon)
             self.assertEqual(read["mailferry_store_readable"], 0)
             await self.stop(daemon)
