@@ -18,8 +18,19 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
+from psycopg._preparing import PrepareManager  # nothing public says when it forgets
 
 LOOKS: Final = 10  # in the time that is allowed: so much of it passes unnoticed at most
+
+
+class _Prepared(PrepareManager):
+    """What is prepared stays so when a transaction is undone. The driver would have the server forget all that it has,
+    in case something was made in there that is now gone; but what `mailstore.pipeline` has prepared on the connection
+    would be forgotten with it. No transaction of ours makes tables, but that of a migration, which is its
+    connection's last."""
+
+    def clear(self) -> bool:
+        return False
 
 
 class Bounded(psycopg.Connection[Any]):
@@ -27,6 +38,10 @@ class Bounded(psycopg.Connection[Any]):
 
     since: float = 0.0
     patient: bool = False
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._prepared = _Prepared()
 
     def wait(self, *arguments: Any, **named: Any) -> Any:
         """As psycopg's, through which everything goes."""

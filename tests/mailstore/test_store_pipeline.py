@@ -15,7 +15,7 @@ from mailstore.errors import StorageFailed
 from mailstore.index.folders import INBOX_ID
 from mailstore.index.rows import SEEN, StoreMode
 from mailstore.mailhome import MailHome
-from mailstore.pipeline import Numbered, Pipeline, pipeline_of
+from mailstore.pipeline import Numbered, Pipeline, kept_beside, pipeline_of
 from mailstore.postgres import postgres_engine
 from mailstore.postgres_mailbox import PostgresMailbox
 from mailstore.prepared import Prepared
@@ -115,6 +115,18 @@ def test_one_that_is_refused_before_it_is_prepared_is_prepared_again(home: MailH
             _VALUE.first(connection, {"a": ACCOUNT, "e": "a"})
     with home._database.write() as connection:
         statement.run(connection, {"e": "a"})
+
+
+def test_what_is_prepared_stays_so_when_the_driver_undoes_a_transaction(home: MailHome, in_postgres: Kept) -> None:
+    """Ours, and its own: it would have the server forget all that is prepared on a connection."""
+    with in_postgres.engine.connect() as connection:
+        pipeline = kept_beside(connection)
+        for _ in range(2):
+            for _ in range(5):
+                connection.execute(select(_f.c.value).where(_f.c.account_id == ACCOUNT)).all()
+            connection.rollback()
+            assert pipeline.ask(b"SELECT 1").ntuples == 1
+            pipeline.settle()
 
 
 def test_a_nul_is_refused_and_nothing_is_cut_off(home: MailHome) -> None:
